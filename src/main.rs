@@ -1,0 +1,3 @@
+//! The `swapscale` command.
+
+fn main() {}

@@ -1,0 +1,1 @@
+//! The swap allocators, one file per locking scheme.
