@@ -1,1 +1,5 @@
-//! What a run is: schema, store, statistics, tables.
+//! What a run is: schema, store, statistics, comparison and tables. This crate
+//! guards the numbers between a measurement and a picture. It knows nothing of
+//! locks: variants, locks and workloads are strings here.
+
+pub mod schema;
