@@ -257,8 +257,8 @@ pub struct Site {
     pub kind: String,
     /// the function that takes it
     pub caller: String,
-    /// times it was taken there
-    pub acquisitions: u64,
+    /// times it was taken there; null where only the contended ones are seen
+    pub acquisitions: Option<u64>,
     /// times it was not free at once
     pub contended: u64,
     /// sum of the waits, ns
