@@ -1,1 +1,2 @@
 //! What a variant runs on.
+pub mod topology;
