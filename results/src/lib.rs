@@ -2,4 +2,10 @@
 //! guards the numbers between a measurement and a picture. It knows nothing of
 //! locks: variants, locks and workloads are strings here.
 
+pub mod error;
+pub mod example;
+pub mod hlog;
 pub mod schema;
+pub mod store;
+
+pub use error::{Error, Result};
