@@ -1,0 +1,267 @@
+//! From a value to a pixel: axis ranges that come from the data, with their ticks.
+//! A point outside its axis is a defect here (plotters would draw it on the border,
+//! as if it were real), so [`Axis::at`] refuses it.
+
+/// How values are spread over an axis.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Scale {
+    Linear,
+    Log2,
+    Log10,
+    /// A quantile in 0..1, spread by the number of nines: 90 %, 99 %, 99.9 % equally far apart.
+    Nines,
+}
+
+impl Scale {
+    fn map(self, v: f64) -> f64 {
+        match self {
+            Scale::Linear => v,
+            Scale::Log2 => v.log2(),
+            Scale::Log10 => v.log10(),
+            Scale::Nines => -(1.0 - v).log10(),
+        }
+    }
+}
+
+/// A mark on an axis; only labelled ones carry text.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Tick {
+    pub value: f64,
+    pub label: Option<String>,
+}
+
+/// One axis: a range of values, how they are spread, and what the marks say.
+#[derive(Debug, Clone)]
+pub struct Axis {
+    pub name: String,
+    scale: Scale,
+    lo: f64,
+    hi: f64,
+    ticks: Vec<Tick>,
+}
+
+impl Axis {
+    /// A linear axis from zero to a round value above the largest of `values`.
+    pub fn from_zero(name: &str, values: &[f64], format: fn(f64) -> String) -> Axis {
+        let (_, top) = extent(values);
+        let top = if top > 0.0 { top } else { 1.0 };
+        let step = round_step(top * 1.04 / 5.0);
+        let n = (top * 1.04 / step).ceil() as usize;
+        let ticks = (0..=n)
+            .map(|i| i as f64 * step)
+            .map(|v| Tick { value: v, label: Some(format(v)) })
+            .collect();
+        Axis { name: name.into(), scale: Scale::Linear, lo: 0.0, hi: n as f64 * step, ticks }
+    }
+
+    /// A decimal logarithmic axis around `values`, which must be positive.
+    pub fn log10(name: &str, values: &[f64], format: fn(f64) -> String) -> Axis {
+        let (min, max) = extent(values);
+        assert!(min > 0.0, "a logarithmic axis cannot show {min}");
+        let (lo, hi) = (min / 1.15, max * 1.15);
+        let steps: Vec<f64> = (lo.log10().floor() as i32..=hi.log10().ceil() as i32)
+            .flat_map(|e| (1..10).map(move |m| f64::from(m) * 10f64.powi(e)))
+            .collect();
+        let below = steps.iter().copied().filter(|s| *s <= lo).fold(steps[0], f64::max);
+        let lo = if lo < 1.3 * below { below } else { lo };
+        let decades = (hi / lo).log10();
+        let ticks = steps
+            .into_iter()
+            .filter(|v| (lo * 0.999..=hi * 1.001).contains(v))
+            .map(|v| Tick { value: v, label: labelled(v, decades).then(|| format(v)) })
+            .collect();
+        Axis { name: name.into(), scale: Scale::Log10, lo: lo * 0.999, hi: hi * 1.001, ticks }
+    }
+
+    /// A binary logarithmic axis for counts such as threads; marks at the values themselves
+    /// where they are powers of two, or few.
+    pub fn log2(name: &str, values: &[f64]) -> Axis {
+        let (min, max) = extent(values);
+        assert!(min > 0.0, "a logarithmic axis cannot show {min}");
+        let mut marks: Vec<f64> = (0..=max.log2().ceil() as i32).map(|e| 2f64.powi(e)).collect();
+        marks.retain(|m| (min..=max).contains(m));
+        if !marks.contains(&max) {
+            marks.retain(|m| max / m > 1.35);
+            marks.push(max);
+        }
+        let ticks =
+            marks.into_iter().map(|v| Tick { value: v, label: Some(format!("{v:.0}")) }).collect();
+        let pad = if max > min { (max / min).powf(0.02) } else { 1.3 };
+        Axis { name: name.into(), scale: Scale::Log2, lo: min / pad, hi: max * pad, ticks }
+    }
+
+    /// Quantiles from 0 to the largest of `values`, on a scale of nines.
+    pub fn nines(name: &str, values: &[f64]) -> Axis {
+        let (_, max) = extent(values);
+        assert!(max < 1.0, "the maximum (quantile 1) lies at infinity");
+        let marks = [0.0, 0.5, 0.9, 0.99, 0.999, 0.9999, 0.99999, 0.999999];
+        let ticks = marks
+            .into_iter()
+            .filter(|m| *m <= max)
+            .map(|v| Tick { value: v, label: Some(percent(v)) })
+            .collect();
+        let hi = 1.0 - 10f64.powf(-(Scale::Nines.map(max) + 0.08));
+        Axis { name: name.into(), scale: Scale::Nines, lo: 0.0, hi, ticks }
+    }
+
+    /// A linear axis over exactly `lo..hi`, marked with round values inside.
+    pub fn span(name: &str, lo: f64, hi: f64, format: fn(f64) -> String) -> Axis {
+        assert!(lo < hi, "an axis needs a range, not {lo}..{hi}");
+        let step = round_step((hi - lo) / 6.0);
+        let first = (lo / step).ceil() as i64;
+        let last = (hi / step).floor() as i64;
+        let ticks = (first..=last)
+            .map(|i| i as f64 * step)
+            .map(|v| Tick { value: v, label: Some(format(v)) })
+            .collect();
+        Axis { name: name.into(), scale: Scale::Linear, lo, hi, ticks }
+    }
+
+    /// Where `v` lies on the axis, 0 at its start and 1 at its end.
+    ///
+    /// # Panics
+    /// When `v` is outside the axis: the range was not derived from the data.
+    pub fn at(&self, v: f64) -> f64 {
+        assert!(
+            v >= self.lo && v <= self.hi,
+            "{v} is outside the axis {:?} ({}..{})",
+            self.name,
+            self.lo,
+            self.hi
+        );
+        let (lo, hi) = (self.scale.map(self.lo), self.scale.map(self.hi));
+        (self.scale.map(v) - lo) / (hi - lo)
+    }
+
+    pub fn ticks(&self) -> &[Tick] {
+        &self.ticks
+    }
+
+    /// The value nearest to `v` that the axis can show.
+    pub fn start(&self) -> f64 {
+        self.lo
+    }
+}
+
+fn extent(values: &[f64]) -> (f64, f64) {
+    assert!(!values.is_empty(), "an axis needs data");
+    assert!(values.iter().all(|v| v.is_finite()), "an axis needs finite data: {values:?}");
+    values.iter().fold((f64::MAX, f64::MIN), |(lo, hi), v| (lo.min(*v), hi.max(*v)))
+}
+
+/// Whether a mark of a logarithmic axis carries text: decades always, then 2 and 5, then all.
+fn labelled(v: f64, decades: f64) -> bool {
+    let m = (v / 10f64.powf((v * 1.0001).log10().floor())).round() as u32;
+    m == 1 || (decades < 2.6 && (m == 2 || m == 5)) || (decades < 0.5)
+}
+
+/// The smallest of 1, 2, 2.5, 5 times a power of ten that is at least `v`.
+fn round_step(v: f64) -> f64 {
+    let power = 10f64.powf(v.log10().floor());
+    [1.0, 2.0, 2.5, 5.0, 10.0].into_iter().map(|m| m * power).find(|s| *s >= v * 0.999).unwrap()
+}
+
+/// `0.999` as `99.9%`.
+pub fn percent(q: f64) -> String {
+    let text = format!("{:.4}", q * 100.0);
+    format!("{}%", text.trim_end_matches('0').trim_end_matches('.'))
+}
+
+/// A plain number with an SI prefix: `1.5M`, `200k`, `0.25`.
+pub fn si(v: f64) -> String {
+    let (scaled, prefix) = match v.abs() {
+        a if a >= 0.9999e9 => (v / 1e9, "G"),
+        a if a >= 0.9999e6 => (v / 1e6, "M"),
+        a if a >= 0.9999e3 => (v / 1e3, "k"),
+        _ => (v, ""),
+    };
+    format!("{}{prefix}", short(scaled))
+}
+
+/// Nanoseconds with the unit a reader expects: `250 ns`, `1.5 µs`, `20 ms`.
+pub fn time(ns: f64) -> String {
+    let (scaled, unit) = match ns.abs() {
+        a if a >= 0.9999e9 => (ns / 1e9, "s"),
+        a if a >= 0.9999e6 => (ns / 1e6, "ms"),
+        a if a >= 0.9999e3 => (ns / 1e3, "µs"),
+        _ => (ns, "ns"),
+    };
+    if ns == 0.0 { "0".into() } else { format!("{} {unit}", short(scaled)) }
+}
+
+/// Three significant digits at most, no trailing zeros.
+pub fn short(v: f64) -> String {
+    let digits = match v.abs() {
+        0.0 => 0,
+        a => (2 - a.log10().floor() as i32).clamp(0, 6) as usize,
+    };
+    let text = format!("{v:.digits$}");
+    if text.contains('.') {
+        text.trim_end_matches('0').trim_end_matches('.').to_string()
+    } else {
+        text
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ranges_hold_the_data() {
+        for values in [[3.0, 7.0], [1e-3, 5e9], [41.0, 41.0], [1.0, 384.0]] {
+            for axis in [
+                Axis::from_zero("x", &values, si),
+                Axis::log10("x", &values, si),
+                Axis::log2("x", &values.map(|v: f64| v.clamp(1.0, 384.0))),
+            ] {
+                let values = if axis.scale == Scale::Log2 {
+                    values.map(|v| v.clamp(1.0, 384.0))
+                } else {
+                    values
+                };
+                for v in values {
+                    assert!((0.0..=1.0).contains(&axis.at(v)), "{axis:?} loses {v}");
+                }
+                for t in axis.ticks() {
+                    assert!((0.0..=1.0).contains(&axis.at(t.value)));
+                }
+                let labels = axis.ticks().iter().filter(|t| t.label.is_some()).count();
+                assert!((1..=16).contains(&labels), "{labels} labels on {axis:?}");
+            }
+        }
+    }
+
+    #[test]
+    #[should_panic(expected = "outside the axis")]
+    fn a_point_outside_is_refused() {
+        Axis::from_zero("x", &[1.0, 2.0], si).at(50.0);
+    }
+
+    #[test]
+    fn nines_are_equally_far_apart() {
+        let axis = Axis::nines("percentile", &[0.5, 0.9999]);
+        let gap = axis.at(0.99) - axis.at(0.9);
+        assert!((axis.at(0.999) - axis.at(0.99) - gap).abs() < 1e-9);
+        assert_eq!(axis.ticks().last().unwrap().label.as_deref(), Some("99.99%"));
+    }
+
+    #[test]
+    fn a_long_logarithmic_axis_has_minor_ticks() {
+        let axis = Axis::log10("x", &[1.0, 1e5], si);
+        let bare = axis.ticks().iter().filter(|t| t.label.is_none()).count();
+        assert!(bare > 30, "{bare} minor ticks");
+    }
+
+    #[test]
+    fn numbers_are_short() {
+        assert_eq!(si(1_500_000.0), "1.5M");
+        assert_eq!(si(200_000.0), "200k");
+        assert_eq!(si(0.25), "0.25");
+        assert_eq!(time(250.0), "250 ns");
+        assert_eq!(time(1_500.0), "1.5 µs");
+        assert_eq!(short(0.0), "0");
+        assert_eq!(short(12_345.6), "12346");
+        assert_eq!(percent(0.999), "99.9%");
+    }
+}

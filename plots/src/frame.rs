@@ -1,0 +1,297 @@
+//! What every chart has around its data: title, axes with grid, labels at the
+//! ends of lines, and the small print that says where the figures are from.
+
+use crate::axis::Axis;
+use crate::scene::{Anchor, Scene, text_width};
+use crate::style::{GRID, GRID_MINOR, INK, Look, MUTED, Rgb, Size, text};
+
+/// The words around a chart.
+#[derive(Debug, Clone, Default)]
+pub struct Caption {
+    pub title: String,
+    /// Conditions: workload, machine, measured or predicted.
+    pub subtitle: String,
+    /// Runs, commit, command.
+    pub small_print: Vec<String>,
+}
+
+/// A rectangle on the page, in pixels.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Area {
+    pub left: f64,
+    pub top: f64,
+    pub right: f64,
+    pub bottom: f64,
+}
+
+/// A page with its words set and the rest of it free.
+pub struct Frame {
+    pub scene: Scene,
+    pub free: Area,
+    zoom: f64,
+}
+
+impl Frame {
+    /// Sets the title on top and the small print at the bottom.
+    pub fn new(size: Size, caption: &Caption) -> Frame {
+        let mut scene = Scene::new(size);
+        let z = size.zoom;
+        let margin = 20.0 * z;
+        let width = size.width - 2.0 * margin;
+        let mut y = 32.0 * z;
+        scene.title(
+            (margin, y),
+            fit(&caption.title, text::TITLE * z, true, width),
+            text::TITLE,
+            INK,
+        );
+        for line in wrapped(&caption.subtitle, text::SUBTITLE * z, width, 2) {
+            y += 22.0 * z;
+            scene.text((margin, y), line, text::SUBTITLE, MUTED, Anchor::Start);
+        }
+        let lines: Vec<String> = caption
+            .small_print
+            .iter()
+            .flat_map(|l| wrapped(l, text::SMALL * z, width, 2))
+            .collect();
+        let step = 14.0 * z;
+        let mut at = size.height - 10.0 * z - step * (lines.len().max(1) - 1) as f64;
+        let bottom = at - step - 4.0 * z;
+        for line in lines {
+            scene.text((margin, at), line, text::SMALL, MUTED, Anchor::Start);
+            at += step;
+        }
+        let free = Area { left: margin, top: y + 12.0 * z, right: size.width - margin, bottom };
+        Frame { scene, free, zoom: z }
+    }
+
+    /// Draws both axes into the free area, leaving `right` pixels for labels, and
+    /// returns the panel that data is drawn on.
+    pub fn panel(&mut self, x: Axis, y: Axis, right: f64) -> Panel {
+        let z = self.zoom;
+        let widest = y
+            .ticks()
+            .iter()
+            .filter_map(|t| t.label.as_deref())
+            .map(|l| text_width(l, text::TICK * z, false))
+            .fold(0.0, f64::max);
+        let area = Area {
+            left: self.free.left + widest + 10.0 * z,
+            top: self.free.top + 28.0 * z,
+            right: self.free.right - right.max(16.0 * z),
+            bottom: self.free.bottom - 44.0 * z,
+        };
+        let panel = Panel { area, x, y };
+        self.y_axis(&panel);
+        self.x_axis(&panel);
+        panel
+    }
+
+    fn y_axis(&mut self, panel: &Panel) {
+        let (z, a) = (self.zoom, panel.area);
+        for tick in panel.y.ticks() {
+            let y = panel.y_at(tick.value);
+            let colour = if tick.label.is_some() { GRID } else { GRID_MINOR };
+            self.scene.line(vec![(a.left, y), (a.right, y)], colour, 1.0, &[]);
+            if let Some(label) = &tick.label {
+                let at = (a.left - 7.0 * z, y + 5.0 * z);
+                self.scene.text(at, label, text::TICK, INK, Anchor::End);
+            }
+        }
+        let at = (self.free.left, a.top - 13.0 * z);
+        self.scene.text(at, &panel.y.name, text::LABEL, MUTED, Anchor::Start);
+    }
+
+    fn x_axis(&mut self, panel: &Panel) {
+        let (z, a) = (self.zoom, panel.area);
+        self.scene.line(vec![(a.left, a.bottom), (a.right, a.bottom)], INK, 1.2, &[]);
+        let mut taken = f64::MIN;
+        for tick in panel.x.ticks() {
+            let x = panel.x_at(tick.value);
+            self.scene.line(vec![(x, a.bottom), (x, a.bottom + 5.0 * z)], INK, 1.2, &[]);
+            let Some(label) = &tick.label else { continue };
+            let half = text_width(label, text::TICK * z, false) / 2.0;
+            if x - half > taken {
+                let at = (x, a.bottom + 20.0 * z);
+                self.scene.text(at, label, text::TICK, INK, Anchor::Middle);
+                taken = x + half + 6.0 * z;
+            }
+        }
+        let at = ((a.left + a.right) / 2.0, a.bottom + 40.0 * z);
+        self.scene.text(at, &panel.x.name, text::LABEL, MUTED, Anchor::Middle);
+    }
+
+    /// The room on the right that `labels` need at the ends of their lines.
+    pub fn room_for<'a>(&self, labels: impl IntoIterator<Item = &'a str>) -> f64 {
+        let widest = labels
+            .into_iter()
+            .map(|l| text_width(&self.label(l), text::LABEL * self.zoom, true))
+            .fold(0.0, f64::max);
+        widest + 26.0 * self.zoom
+    }
+
+    /// Writes each label right of the panel at the height of its line's end, moved
+    /// apart where they would overlap, with a thin leader from the line.
+    pub fn end_labels(&mut self, panel: &Panel, ends: &[(&str, (f64, f64), Look)]) {
+        let z = self.zoom;
+        let wanted: Vec<f64> = ends.iter().map(|(_, at, _)| at.1).collect();
+        let rows = spaced(&wanted, 19.0 * z, panel.area.top, panel.area.bottom);
+        let x = panel.area.right + 20.0 * z;
+        for ((label, from, look), y) in ends.iter().zip(rows) {
+            let start = (from.0 + 8.0 * z, from.1);
+            if start.0 < x - 4.0 * z {
+                self.scene.line(vec![start, (x - 4.0 * z, y)], look.colour, 0.8, &[]);
+            }
+            let label = self.label(label);
+            self.scene.title((x, y + 5.0 * z), label, text::LABEL, darker(look.colour));
+        }
+    }
+
+    /// A row of coloured squares with their names above the panel, right-aligned.
+    pub fn legend(&mut self, panel: &Panel, items: &[(String, Rgb)]) {
+        let z = self.zoom;
+        let y = panel.area.top - 13.0 * z;
+        let mut x = self.free.right;
+        for (name, colour) in items.iter().rev() {
+            x -= text_width(name, text::LABEL * z, false);
+            self.scene.text((x, y), name, text::LABEL, INK, Anchor::Start);
+            x -= 17.0 * z;
+            self.scene.bar((x, y - 11.0 * z), (x + 12.0 * z, y + 1.0 * z), *colour);
+            x -= 16.0 * z;
+        }
+    }
+
+    fn label(&self, label: &str) -> String {
+        fit(label, text::LABEL * self.zoom, true, 230.0 * self.zoom)
+    }
+
+    /// Pixels of a length given at the README's size.
+    pub fn px(&self, length: f64) -> f64 {
+        length * self.zoom
+    }
+}
+
+/// Two axes on a rectangle of the page.
+pub struct Panel {
+    pub area: Area,
+    x: Axis,
+    y: Axis,
+}
+
+impl Panel {
+    pub fn x_at(&self, v: f64) -> f64 {
+        self.area.left + self.x.at(v) * (self.area.right - self.area.left)
+    }
+
+    pub fn y_at(&self, v: f64) -> f64 {
+        self.area.bottom - self.y.at(v) * (self.area.bottom - self.area.top)
+    }
+
+    pub fn at(&self, x: f64, y: f64) -> (f64, f64) {
+        (self.x_at(x), self.y_at(y))
+    }
+}
+
+/// `text`, cut with an ellipsis to at most `width` pixels.
+pub fn fit(text: &str, size: f64, bold: bool, width: f64) -> String {
+    if text_width(text, size, bold) <= width {
+        return text.to_string();
+    }
+    let mut kept: Vec<char> = text.chars().collect();
+    while kept.pop().is_some() {
+        let short: String = kept.iter().collect::<String>() + "…";
+        if text_width(&short, size, bold) <= width {
+            return short;
+        }
+    }
+    "…".into()
+}
+
+/// Breaks `text` at spaces into at most `most` lines of `width` pixels.
+fn wrapped(text: &str, size: f64, width: f64, most: usize) -> Vec<String> {
+    let mut lines = vec![String::new()];
+    for word in text.split_whitespace() {
+        let line = lines.last_mut().expect("never empty");
+        let longer = if line.is_empty() { word.to_string() } else { format!("{line} {word}") };
+        if line.is_empty() || lines_full(&longer, size, width) {
+            *line = longer;
+        } else {
+            lines.push(word.to_string());
+        }
+    }
+    if lines.len() > most {
+        let rest = lines.split_off(most - 1).join(" ");
+        lines.push(rest);
+    }
+    lines.into_iter().map(|l| fit(&l, size, false, width)).collect()
+}
+
+fn lines_full(line: &str, size: f64, width: f64) -> bool {
+    text_width(line, size, false) <= width
+}
+
+/// Rows at least `gap` apart and inside `top..bottom`, near where they are `wanted`.
+fn spaced(wanted: &[f64], gap: f64, top: f64, bottom: f64) -> Vec<f64> {
+    let mut order: Vec<usize> = (0..wanted.len()).collect();
+    order.sort_by(|a, b| wanted[*a].total_cmp(&wanted[*b]));
+    let mut rows: Vec<f64> = order.iter().map(|i| wanted[*i].clamp(top, bottom)).collect();
+    // Neighbours in each other's way share the move: one sweep down, one up, halved.
+    for _ in 0..200 {
+        let mut moved = false;
+        for i in 1..rows.len() {
+            let lack = gap - (rows[i] - rows[i - 1]);
+            if lack > 0.01 {
+                rows[i - 1] -= lack / 2.0;
+                rows[i] += lack / 2.0;
+                moved = true;
+            }
+        }
+        if let Some(last) = rows.last_mut() {
+            *last = last.min(bottom);
+        }
+        if let Some(first) = rows.first_mut() {
+            *first = first.max(top);
+        }
+        if !moved {
+            break;
+        }
+    }
+    // What 200 rounds left too close, or too low, is settled from the bottom up.
+    for i in (0..rows.len().saturating_sub(1)).rev() {
+        rows[i] = rows[i].min(rows[i + 1] - gap);
+    }
+    let mut result = vec![0.0; wanted.len()];
+    for (i, row) in order.into_iter().zip(rows) {
+        result[i] = row;
+    }
+    result
+}
+
+/// Text in a series' colour needs more contrast than its line.
+fn darker(c: Rgb) -> Rgb {
+    let dim = |v: u8| (f64::from(v) * 0.78) as u8;
+    Rgb(dim(c.0), dim(c.1), dim(c.2))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn labels_move_apart_and_stay_in() {
+        let rows = spaced(&[100.0, 101.0, 100.5, 300.0, 299.0], 20.0, 0.0, 300.0);
+        let mut sorted = rows.clone();
+        sorted.sort_by(f64::total_cmp);
+        for pair in sorted.windows(2) {
+            assert!(pair[1] - pair[0] > 19.9, "{rows:?}");
+        }
+        assert!(rows.iter().all(|r| (0.0..=300.0).contains(r)), "{rows:?}");
+        assert!(rows[0] < rows[2] && rows[2] < rows[1], "order is kept: {rows:?}");
+    }
+
+    #[test]
+    fn long_text_is_cut_to_width() {
+        let cut = fit(&"word ".repeat(100), 14.0, false, 200.0);
+        assert!(cut.ends_with('…') && text_width(&cut, 14.0, false) <= 200.0);
+    }
+}
