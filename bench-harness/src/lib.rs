@@ -1,1 +1,2 @@
 //! Runs a plan and records what happened.
+pub mod probe;
