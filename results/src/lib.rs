@@ -6,6 +6,8 @@ pub mod error;
 pub mod example;
 pub mod hlog;
 pub mod schema;
+pub mod stats;
 pub mod store;
+pub mod usl;
 
 pub use error::{Error, Result};
