@@ -1,0 +1,118 @@
+//! A lockdep in small, in builds with debug assertions: learns which lock class is
+//! taken inside which, and panics on a cycle, on two locks of one class at once,
+//! and on a sleep with a spinlock held. Orders learnt stay for the process.
+
+use super::sites::{Local, Site};
+use std::sync::{Mutex, MutexGuard};
+
+/// A lock that a CPU holds.
+pub struct Held {
+    site: &'static Site,
+    address: usize,
+}
+
+/// Class `outer` was held when `inner` was taken: seen at these places.
+struct Edge {
+    outer: &'static Site,
+    inner: &'static Site,
+}
+
+static EDGES: Mutex<Vec<Edge>> = Mutex::new(Vec::new());
+
+/// A panic in one test must not blind the check in the next.
+fn edges() -> MutexGuard<'static, Vec<Edge>> {
+    EDGES.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+}
+
+/// The learnt edge that ends a path from class `from` to class `to`.
+fn path(edges: &[Edge], from: &str, to: &str) -> Option<(&'static Site, &'static Site)> {
+    let mut reached = vec![from];
+    let mut next = 0;
+    while next < reached.len() {
+        let class = reached[next];
+        for edge in edges.iter().filter(|e| e.outer.lock == class) {
+            if edge.inner.lock == to {
+                return Some((edge.outer, edge.inner));
+            }
+            if !reached.contains(&edge.inner.lock) {
+                reached.push(edge.inner.lock);
+            }
+        }
+        next += 1;
+    }
+    None
+}
+
+/// Learns `held -> site`, or says what is wrong with it, naming both places.
+fn learn(held: &[Held], site: &'static Site) -> Result<(), String> {
+    let (class, caller) = (site.lock, site.caller);
+    if let Some(Held { site: outer, .. }) = held.iter().find(|h| h.site.lock == class) {
+        return Err(format!(
+            "two {class} at once: {} holds one, {caller} takes another",
+            outer.caller
+        ));
+    }
+    let mut edges = edges();
+    for Held { site: outer, .. } in held {
+        if let Some((a, b)) = path(&edges, class, outer.lock) {
+            return Err(format!(
+                "lock order reversed: {caller} takes {class} inside {} of {}, \
+                 but {} takes {} inside {} of {}",
+                outer.lock, outer.caller, b.caller, b.lock, a.lock, a.caller
+            ));
+        }
+        if !edges.iter().any(|e| (e.outer.lock, e.inner.lock) == (outer.lock, class)) {
+            edges.push(Edge { outer, inner: site });
+        }
+    }
+    Ok(())
+}
+
+/// Called before a lock is waited for: a trylock needs no order.
+#[inline]
+pub(super) fn before_lock(local: &Local, site: &'static Site, address: usize) {
+    if cfg!(debug_assertions) {
+        let held = local.held.borrow();
+        if let Some(own) = held.iter().find(|h| h.address == address) {
+            panic!("{} takes the {} that {} holds", site.caller, site.lock, own.site.caller);
+        }
+        if let Err(error) = learn(&held, site) {
+            panic!("{error}");
+        }
+    }
+}
+
+#[inline]
+pub(super) fn acquired(local: &Local, site: &'static Site, address: usize) {
+    if cfg!(debug_assertions) {
+        local.held.borrow_mut().push(Held { site, address });
+    }
+}
+
+#[inline]
+pub(super) fn released(local: &Local, site: &'static Site, address: usize) {
+    if cfg!(debug_assertions) {
+        let mut held = local.held.borrow_mut();
+        let place = held.iter().rposition(|h| h.address == address);
+        held.remove(place.unwrap_or_else(|| panic!("{}: unlock of a lock not held", site.lock)));
+    }
+}
+
+/// might_sleep(): panics if this CPU holds a spinlock (debug builds).
+#[inline]
+pub fn might_sleep(local: &Local, what: &str) {
+    if cfg!(debug_assertions)
+        && let Some(lock) = local.held.borrow().first()
+    {
+        panic!("{what} sleeps with {} of {} held", lock.site.lock, lock.site.caller);
+    }
+}
+
+/// The order learnt so far, as "outer > inner", sorted: to hold against the
+/// documented one.
+pub fn learnt() -> Vec<String> {
+    let mut lines: Vec<_> =
+        edges().iter().map(|e| format!("{} > {}", e.outer.lock, e.inner.lock)).collect();
+    lines.sort();
+    lines
+}

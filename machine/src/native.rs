@@ -1,0 +1,416 @@
+//! The machine at hand: real atomics, pinned threads, the TSC. Plain cells are
+//! relaxed atomics: the same instructions as ordinary memory, and sound.
+
+use crate::lock::{Local, LockKind, might_sleep};
+use crate::{Atomic, Cpu, Failure, Machine, Outcome, Phase, Plain, System, Word};
+use std::any::Any;
+use std::cell::RefCell;
+use std::marker::PhantomData;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::Ordering::{Acquire, Relaxed, Release, SeqCst};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicUsize, compiler_fence, fence};
+use std::sync::{Arc, Barrier, Mutex, OnceLock};
+use std::time::Duration;
+
+/// Pinned threads over lock kind `K`; `SITES` accounts every lock site.
+pub struct Native<K: LockKind, const SITES: bool>(PhantomData<fn() -> K>);
+
+/// How a native run goes.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// The CPU of each worker; None leaves a worker where the scheduler puts it.
+    pub pins: Vec<Option<usize>>,
+    pub warm: Duration,
+    pub measure: Duration,
+}
+
+impl Config {
+    /// `workers` unpinned workers without a clock, for tests: the phase is always Measure.
+    pub fn untimed(workers: usize) -> Self {
+        Self { pins: vec![None; workers], warm: Duration::ZERO, measure: Duration::MAX }
+    }
+}
+
+/// What the CPUs of a run share besides the system under test.
+struct Shared {
+    phase: AtomicU8,
+    open_windows: AtomicUsize,
+    /// A worker panicked: nobody may wait for it any more.
+    failed: AtomicBool,
+    first_failure: Mutex<Option<String>>,
+}
+
+thread_local! {
+    /// The run this thread works for, looked at by waits that take long.
+    static RUN: RefCell<Option<Arc<Shared>>> = const { RefCell::new(None) };
+}
+
+/// PAUSEs before a waiter yields its CPU: about half a millisecond. The kernel's
+/// spinlocks never do, but its holders are not preempted either.
+const SPINS_BEFORE_YIELD: u32 = 1 << 14;
+
+#[inline]
+fn spin(mut done: impl FnMut() -> bool) {
+    let mut spins = 0u32;
+    while !done() {
+        std::hint::spin_loop();
+        spins += 1;
+        if spins >= SPINS_BEFORE_YIELD {
+            wait_long();
+        }
+    }
+}
+
+#[cold]
+fn wait_long() {
+    let failed = |run: &Option<Arc<Shared>>| run.as_ref().is_some_and(|r| r.failed.load(Relaxed));
+    if RUN.with_borrow(failed) && !std::thread::panicking() {
+        panic!("{ANOTHER_FAILED}");
+    }
+    std::thread::yield_now();
+}
+
+const ANOTHER_FAILED: &str = "another worker has failed";
+
+macro_rules! native_cells {
+    ($($word:ty => $cell:ident),*) => {$(
+        impl Atomic<$word> for std::sync::atomic::$cell {
+            #[inline]
+            fn new(value: $word) -> Self {
+                Self::new(value)
+            }
+            #[inline]
+            fn load(&self) -> $word {
+                self.load(Relaxed)
+            }
+            #[inline]
+            fn store(&self, value: $word) {
+                self.store(value, Relaxed)
+            }
+            #[inline]
+            fn load_acquire(&self) -> $word {
+                self.load(Acquire)
+            }
+            #[inline]
+            fn store_release(&self, value: $word) {
+                self.store(value, Release)
+            }
+            #[inline]
+            fn swap(&self, value: $word) -> $word {
+                self.swap(value, SeqCst)
+            }
+            #[inline]
+            fn cmpxchg(&self, old: $word, new: $word) -> Result<$word, $word> {
+                self.compare_exchange(old, new, SeqCst, SeqCst)
+            }
+            #[inline]
+            fn fetch_add(&self, value: $word) -> $word {
+                self.fetch_add(value, SeqCst)
+            }
+            #[inline]
+            fn fetch_sub(&self, value: $word) -> $word {
+                self.fetch_sub(value, SeqCst)
+            }
+            #[inline]
+            fn fetch_or(&self, value: $word) -> $word {
+                self.fetch_or(value, SeqCst)
+            }
+            #[inline]
+            fn fetch_and(&self, value: $word) -> $word {
+                self.fetch_and(value, SeqCst)
+            }
+            #[inline]
+            fn fetch_add_relaxed(&self, value: $word) -> $word {
+                self.fetch_add(value, Relaxed)
+            }
+            #[inline]
+            fn spin_until(&self, done: impl Fn($word) -> bool) -> $word {
+                let mut value = self.load(Acquire);
+                spin(|| {
+                    value = self.load(Acquire);
+                    done(value)
+                });
+                value
+            }
+            #[inline]
+            fn peek(&self) -> $word {
+                self.load(Relaxed)
+            }
+        }
+    )*};
+}
+
+native_cells!(u8 => AtomicU8, u16 => AtomicU16, u32 => AtomicU32, u64 => AtomicU64);
+
+/// Ordinary shared memory.
+#[repr(transparent)]
+pub struct Cell<T: Word>(T::Native);
+
+impl<T: Word> Plain<T> for Cell<T> {
+    #[inline]
+    fn new(value: T) -> Self {
+        Self(T::Native::new(value))
+    }
+    #[inline]
+    fn get(&self) -> T {
+        self.0.load()
+    }
+    #[inline]
+    fn set(&self, value: T) {
+        self.0.store(value)
+    }
+    #[inline]
+    fn peek(&self) -> T {
+        self.0.load()
+    }
+}
+
+/// A pinned thread.
+pub struct NativeCpu<K: LockKind, const SITES: bool> {
+    id: usize,
+    local: Local,
+    system: Arc<System<Native<K, SITES>>>,
+    shared: Arc<Shared>,
+}
+
+/// A clock shared by all threads: the TSC where it is constant, else CLOCK_MONOTONIC.
+fn clock() -> &'static (quanta::Clock, u64) {
+    static CLOCK: OnceLock<(quanta::Clock, u64)> = OnceLock::new();
+    CLOCK.get_or_init(|| {
+        let clock = quanta::Clock::new();
+        let start = clock.raw();
+        (clock, start)
+    })
+}
+
+/// One jiffy at HZ=250, the default of most distributions.
+const JIFFY: Duration = Duration::from_millis(4);
+
+impl<K: LockKind, const SITES: bool> Cpu<Native<K, SITES>> for NativeCpu<K, SITES> {
+    #[inline]
+    fn id(&self) -> usize {
+        self.id
+    }
+
+    #[inline]
+    fn now(&self) -> u64 {
+        let (clock, start) = clock();
+        clock.delta_as_nanos(*start, clock.raw())
+    }
+
+    fn work(&self, ns: u64) {
+        let until = self.now() + ns;
+        while self.now() < until {
+            std::hint::spin_loop();
+        }
+    }
+
+    fn sleep_jiffy(&self) {
+        might_sleep(&self.local, "schedule_timeout");
+        std::thread::sleep(JIFFY);
+        let failed = self.shared.failed.load(Relaxed);
+        assert!(!failed || std::thread::panicking(), "{ANOTHER_FAILED}");
+    }
+
+    #[inline]
+    fn relax(&self) {
+        std::hint::spin_loop();
+    }
+
+    #[inline]
+    fn phase(&self) -> Phase {
+        match self.shared.phase.load(Relaxed) {
+            0 => Phase::Warm,
+            1 => Phase::Measure,
+            2 => Phase::Overrun,
+            _ => Phase::Stop,
+        }
+    }
+
+    fn window_closed(&self) {
+        if self.shared.open_windows.fetch_sub(1, SeqCst) == 1 {
+            self.shared.phase.store(Phase::Stop as u8, SeqCst);
+        }
+    }
+
+    #[inline]
+    fn note(&self, _what: &'static str, _value: u64) {}
+
+    #[inline]
+    fn local(&self) -> &Local {
+        &self.local
+    }
+
+    #[inline]
+    fn system(&self) -> &System<Native<K, SITES>> {
+        &self.system
+    }
+}
+
+impl Shared {
+    fn new(config: &Config, workers: usize) -> Self {
+        let first = if config.measure == Duration::MAX { Phase::Measure } else { Phase::Warm };
+        Self {
+            phase: AtomicU8::new(first as u8),
+            open_windows: AtomicUsize::new(workers),
+            failed: AtomicBool::new(false),
+            first_failure: Mutex::new(None),
+        }
+    }
+
+    /// Runs `body`; keeps the first panic's message and releases everybody.
+    fn guarded<R>(self: &Arc<Self>, body: impl FnOnce() -> R) -> Option<R> {
+        RUN.set(Some(self.clone()));
+        let result = catch_unwind(AssertUnwindSafe(body));
+        RUN.set(None);
+        result.map_err(|panic| self.fail(message(panic))).ok()
+    }
+
+    fn fail(&self, why: String) {
+        let mut first = self.first_failure.lock().unwrap();
+        if first.is_none() && why != ANOTHER_FAILED {
+            *first = Some(why);
+        }
+        self.failed.store(true, SeqCst);
+        self.phase.store(Phase::Stop as u8, SeqCst);
+    }
+
+    /// Warm, then Measure, then Overrun; the workers end it themselves.
+    fn conduct(&self, config: &Config) {
+        if config.measure == Duration::MAX {
+            return;
+        }
+        for (wait, next) in [(config.warm, Phase::Measure), (config.measure, Phase::Overrun)] {
+            std::thread::sleep(wait);
+            if self.failed.load(Relaxed) {
+                return;
+            }
+            self.phase.store(next as u8, SeqCst);
+        }
+    }
+}
+
+fn message(panic: Box<dyn Any + Send>) -> String {
+    let text = panic.downcast_ref::<String>().map(String::as_str);
+    text.or(panic.downcast_ref::<&str>().copied()).unwrap_or("a panic without a message").into()
+}
+
+/// Pins the calling thread.
+fn pin(cpu: Option<usize>) -> Result<(), Failure> {
+    match cpu {
+        Some(id) if !core_affinity::set_for_current(core_affinity::CoreId { id }) => {
+            let why = std::io::Error::last_os_error().to_string();
+            Err(Failure::Pin { cpu: id, why })
+        }
+        _ => Ok(()),
+    }
+}
+
+impl<K: LockKind, const SITES: bool> Machine for Native<K, SITES> {
+    const SITES: bool = SITES;
+    type Config = Config;
+    type Atomic<T: Word> = T::Native;
+    type Plain<T: Word> = Cell<T>;
+    type Lock = K::Lock<Self>;
+    type Cpu = NativeCpu<K, SITES>;
+
+    fn run<S, R>(
+        config: &Config,
+        setup: impl Fn(&Self::Cpu) -> S + Send + Sync + 'static,
+        worker: impl Fn(&S, &Self::Cpu) -> R + Send + Sync + 'static,
+        finish: impl Fn(&S, &Self::Cpu) + Send + Sync + 'static,
+    ) -> Result<Outcome<R>, Failure>
+    where
+        S: Send + Sync + 'static,
+        R: Send + 'static,
+    {
+        membarrier::register()?;
+        let workers = config.pins.len();
+        let system = Arc::new(System::new(workers));
+        let shared = Arc::new(Shared::new(config, workers));
+        let cpu = |id| NativeCpu {
+            id,
+            local: Local::default(),
+            system: system.clone(),
+            shared: shared.clone(),
+        };
+        let failure = || {
+            let first = shared.first_failure.lock().unwrap().clone();
+            Failure::Panicked(first.unwrap_or_else(|| ANOTHER_FAILED.into()))
+        };
+        let boot = cpu(workers);
+        let state = shared.guarded(|| setup(&boot)).ok_or_else(failure)?;
+        let start = Barrier::new(workers + 1);
+        let body = |id: usize| {
+            let pinned = pin(config.pins[id]);
+            start.wait();
+            if let Err(failure) = &pinned {
+                shared.fail(failure.to_string());
+            }
+            pinned?;
+            let me = cpu(id);
+            shared.guarded(|| worker(&state, &me)).ok_or_else(failure)
+        };
+        let ended: Result<Vec<R>, _> = std::thread::scope(|scope| {
+            let body = &body;
+            let threads: Vec<_> = (0..workers).map(|id| scope.spawn(move || body(id))).collect();
+            start.wait();
+            shared.conduct(config);
+            threads.into_iter().map(|t| t.join().expect("panics are caught inside")).collect()
+        });
+        let workers = ended?;
+        shared.guarded(|| finish(&state, &boot)).ok_or_else(failure)?;
+        Ok(Outcome { workers, executions: 1 })
+    }
+
+    #[inline]
+    fn mb() {
+        fence(SeqCst);
+    }
+
+    #[inline]
+    fn wmb() {
+        fence(Release);
+    }
+
+    #[inline]
+    fn rmb() {
+        fence(Acquire);
+    }
+
+    #[inline]
+    fn light_mb() {
+        compiler_fence(SeqCst);
+    }
+
+    fn heavy_mb(_cpu: &Self::Cpu) {
+        membarrier::all_cpus();
+    }
+}
+
+/// membarrier(2), PRIVATE_EXPEDITED: an IPI to every CPU that runs this process.
+mod membarrier {
+    use crate::Failure;
+    use std::sync::OnceLock;
+
+    const PRIVATE_EXPEDITED: libc::c_int = 1 << 3;
+    const REGISTER_PRIVATE_EXPEDITED: libc::c_int = 1 << 4;
+
+    fn call(command: libc::c_int) -> Result<(), std::io::Error> {
+        // SAFETY: membarrier reads no memory of ours.
+        #[allow(unsafe_code)]
+        let result = unsafe { libc::syscall(libc::SYS_membarrier, command, 0, 0) };
+        if result == 0 { Ok(()) } else { Err(std::io::Error::last_os_error()) }
+    }
+
+    pub fn register() -> Result<(), Failure> {
+        static DONE: OnceLock<Result<(), String>> = OnceLock::new();
+        let done = DONE.get_or_init(|| call(REGISTER_PRIVATE_EXPEDITED).map_err(|e| e.to_string()));
+        let why = |e| format!("membarrier(2) is needed for grace periods (Linux 4.14 on): {e}");
+        done.clone().map_err(|e| Failure::Unsupported(why(e)))
+    }
+
+    pub fn all_cpus() {
+        call(PRIVATE_EXPEDITED).expect("registered before the run");
+    }
+}

@@ -1,0 +1,189 @@
+//! The kernel's percpu_ref: a reference count that is one counter a CPU while
+//! alive, and one shared counter after `kill` and a grace period. Shapes and
+//! order as in lib/percpu-refcount.c of 6.14.
+
+use crate::{Atomic, Cpu, Fields, Machine, PerCpu, Region, fault};
+
+/// In percpu mode the shared count carries this, so that it cannot reach 0.
+const BIAS: u64 = 1 << 63;
+const ATOMIC: u32 = 1;
+const DEAD: u32 = 2;
+
+/// The count (`users` of a swap device).
+pub struct PercpuRef<M: Machine> {
+    percpu: PerCpu<M, Shard<M>>,
+    shared: Region<M, Shared<M>>,
+}
+
+struct Shard<M: Machine> {
+    /// Gets minus puts made on this CPU, modulo 2^64. Written by its CPU alone.
+    count: M::Atomic<u64>,
+}
+
+struct Shared<M: Machine> {
+    /// percpu_count_ptr's flags: ATOMIC, DEAD.
+    state: M::Atomic<u32>,
+    /// complete(&si->comp): set by the put that brings `count` to 0.
+    released: M::Atomic<u32>,
+    count: M::Atomic<u64>,
+}
+
+impl<M: Machine> Fields for Shard<M> {
+    fn fields() -> Vec<(&'static str, usize)> {
+        vec![("count", 0)]
+    }
+}
+
+impl<M: Machine> Fields for Shared<M> {
+    fn fields() -> Vec<(&'static str, usize)> {
+        vec![
+            ("state", std::mem::offset_of!(Self, state)),
+            ("released", std::mem::offset_of!(Self, released)),
+            ("count", std::mem::offset_of!(Self, count)),
+        ]
+    }
+}
+
+impl<M: Machine> PercpuRef<M> {
+    /// Born dead, as a swap device's is before its first swapon.
+    pub fn new(cpus: usize) -> Self {
+        let percpu = PerCpu::new("users.percpu", cpus, |_| Shard { count: M::Atomic::new(0) });
+        let shared = Region::new("users", 1, |_| Shared {
+            state: M::Atomic::new(ATOMIC | DEAD),
+            released: M::Atomic::new(1),
+            count: M::Atomic::new(0),
+        });
+        Self { percpu, shared }
+    }
+
+    /// this_cpu_add(): a plain load and store, since only this CPU writes here.
+    #[inline]
+    fn bump(&self, cpu: &M::Cpu, by: u64) {
+        let count = &self.percpu.of(cpu.id()).count;
+        count.store(count.load().wrapping_add(by));
+    }
+
+    /// percpu_ref_tryget_live(): false once killed and seen so.
+    #[inline]
+    pub fn tryget_live(&self, cpu: &M::Cpu) -> bool {
+        let shared = &self.shared[0];
+        if fault!(M, "ref-checked-before-bump") {
+            let percpu = shared.state.load() & ATOMIC == 0;
+            if percpu {
+                self.bump(cpu, 1);
+            }
+            return percpu;
+        }
+        cpu.system().rcu.read(cpu, || {
+            let state = shared.state.load_acquire();
+            if state & ATOMIC == 0 {
+                self.bump(cpu, 1);
+                return true;
+            }
+            state & DEAD == 0 && self.inc_not_zero()
+        })
+    }
+
+    fn inc_not_zero(&self) -> bool {
+        let count = &self.shared[0].count;
+        let mut seen = count.load();
+        while seen != 0 {
+            match count.cmpxchg(seen, seen + 1) {
+                Ok(_) => return true,
+                Err(now) => seen = now,
+            }
+        }
+        false
+    }
+
+    /// percpu_ref_put().
+    #[inline]
+    pub fn put(&self, cpu: &M::Cpu) {
+        cpu.system().rcu.read(cpu, || {
+            if self.shared[0].state.load() & ATOMIC == 0 {
+                self.bump(cpu, 1u64.wrapping_neg());
+            } else {
+                self.put_shared(1);
+            }
+        });
+    }
+
+    fn put_shared(&self, refs: u64) {
+        let shared = &self.shared[0];
+        if shared.count.fetch_sub(refs) == refs {
+            shared.released.store_release(1);
+        }
+    }
+
+    /// percpu_ref_kill() without its callback: no new percpu-mode reference once
+    /// every CPU has seen the flags, and the initial reference is gone.
+    pub fn kill(&self) {
+        let shared = &self.shared[0];
+        let before = shared.state.fetch_or(ATOMIC | DEAD);
+        debug_assert!(before & DEAD == 0, "percpu_ref killed twice");
+        if fault!(M, "ref-no-bias") {
+            shared.count.fetch_sub(BIAS);
+        }
+        self.put_shared(1);
+    }
+
+    /// What the kernel's RCU callback does after `kill` and one grace period: sum
+    /// the CPUs' counters first, then add once, since a get and its put may sit on
+    /// different CPUs. The caller has waited for the grace period.
+    pub fn switch_to_atomic(&self) {
+        let shared = &self.shared[0];
+        if fault!(M, "ref-no-bias") {
+            for shard in self.percpu.iter() {
+                shared.count.fetch_add(shard.count.load());
+            }
+        } else if fault!(M, "ref-shard-by-shard") {
+            shared.count.fetch_sub(BIAS);
+            for shard in self.percpu.iter() {
+                self.put_shared(shard.count.load().wrapping_neg());
+            }
+        } else {
+            let sum = self.percpu.iter().fold(0u64, |sum, c| sum.wrapping_add(c.count.load()));
+            shared.count.fetch_add(sum.wrapping_add(1).wrapping_sub(BIAS));
+            self.put_shared(1);
+        }
+    }
+
+    /// wait_for_completion(&si->comp): all references are put.
+    pub fn wait_released(&self) {
+        self.shared[0].released.spin_until(|released| released == 1);
+    }
+
+    /// kill, grace period, callback and the wait for the last put: swapoff's end
+    /// of the reference.
+    pub fn drain(&self, cpu: &M::Cpu) {
+        self.kill();
+        if !fault!(M, "ref-sum-without-gp") {
+            cpu.system().rcu.synchronize(cpu);
+        }
+        self.switch_to_atomic();
+        self.wait_released();
+    }
+
+    /// percpu_ref_resurrect() at swapon: percpu mode again, one initial reference.
+    /// No other CPU may hold or take a reference meanwhile, which a dead count
+    /// that was waited for guarantees.
+    pub fn resurrect(&self) {
+        let shared = &self.shared[0];
+        for shard in self.percpu.iter() {
+            shard.count.store(0);
+        }
+        shared.released.store(0);
+        shared.count.store(BIAS + 1);
+        shared.state.store_release(0);
+    }
+
+    /// References now, the initial one included: exact only at rest.
+    pub fn peek(&self) -> u64 {
+        let shared = &self.shared[0];
+        if shared.state.peek() & ATOMIC != 0 {
+            return shared.count.peek();
+        }
+        let base = shared.count.peek().wrapping_sub(BIAS);
+        self.percpu.iter().fold(base, |sum, shard| sum.wrapping_add(shard.count.peek()))
+    }
+}

@@ -1,0 +1,129 @@
+//! Shared memory by the region: aligned to a cache line and named, so that a
+//! cell's line is its offset / 64 on every machine and false sharing is the same.
+
+use crate::Machine;
+use std::alloc::{Layout, alloc, dealloc, handle_alloc_error};
+use std::marker::PhantomData;
+use std::ops::Deref;
+use std::ptr::NonNull;
+
+/// Bytes of a cache line.
+pub const LINE: usize = 64;
+
+/// Names of a region's cells: (name, byte offset) within one element.
+pub trait Fields {
+    fn fields() -> Vec<(&'static str, usize)> {
+        Vec::new()
+    }
+}
+
+/// What a machine is told of a new region.
+pub struct Extent {
+    pub base: usize,
+    pub bytes: usize,
+    pub stride: usize,
+    pub name: &'static str,
+    pub fields: Vec<(&'static str, usize)>,
+}
+
+/// `n` elements on lines of their own, known to the machine by name.
+pub struct Region<M: Machine, T> {
+    base: NonNull<T>,
+    len: usize,
+    machine: PhantomData<fn() -> M>,
+    owns: PhantomData<T>,
+}
+
+// SAFETY: a Region owns its elements as a Box<[T]> does.
+#[allow(unsafe_code)]
+unsafe impl<M: Machine, T: Send> Send for Region<M, T> {}
+// SAFETY: shared access gives out &T only.
+#[allow(unsafe_code)]
+unsafe impl<M: Machine, T: Sync> Sync for Region<M, T> {}
+
+impl<M: Machine, T> Region<M, T> {
+    fn layout(len: usize) -> Layout {
+        let layout = Layout::array::<T>(len.max(1)).expect("a region fits the address space");
+        layout.align_to(LINE).expect("64 is a power of two").pad_to_align()
+    }
+
+    /// Elements made by `init(index)`, with the cell names given.
+    pub fn named(
+        name: &'static str,
+        len: usize,
+        fields: Vec<(&'static str, usize)>,
+        mut init: impl FnMut(usize) -> T,
+    ) -> Self {
+        let layout = Self::layout(len);
+        // SAFETY: the layout has a non-zero size, since T is no zero-sized type here.
+        #[allow(unsafe_code)]
+        let memory = unsafe { alloc(layout) }.cast::<T>();
+        let base = NonNull::new(memory).unwrap_or_else(|| handle_alloc_error(layout));
+        let (address, stride) = (base.as_ptr() as usize, size_of::<T>());
+        M::register(&Extent { base: address, bytes: layout.size(), stride, name, fields });
+        for i in 0..len {
+            // SAFETY: i < len elements of freshly allocated memory.
+            #[allow(unsafe_code)]
+            unsafe {
+                base.add(i).write(init(i));
+            }
+        }
+        Self { base, len, machine: PhantomData, owns: PhantomData }
+    }
+}
+
+impl<M: Machine, T: Fields> Region<M, T> {
+    pub fn new(name: &'static str, len: usize, init: impl FnMut(usize) -> T) -> Self {
+        Self::named(name, len, T::fields(), init)
+    }
+}
+
+impl<M: Machine, T> Deref for Region<M, T> {
+    type Target = [T];
+    #[inline]
+    fn deref(&self) -> &[T] {
+        // SAFETY: `len` elements at `base` were initialised and live as long as self.
+        #[allow(unsafe_code)]
+        unsafe {
+            std::slice::from_raw_parts(self.base.as_ptr(), self.len)
+        }
+    }
+}
+
+impl<M: Machine, T> Drop for Region<M, T> {
+    fn drop(&mut self) {
+        M::unregister(self.base.as_ptr() as usize);
+        // SAFETY: the elements are dropped once, then the memory they were in is freed
+        // with the layout it was allocated with.
+        #[allow(unsafe_code)]
+        unsafe {
+            std::ptr::slice_from_raw_parts_mut(self.base.as_ptr(), self.len).drop_in_place();
+            dealloc(self.base.as_ptr().cast(), Self::layout(self.len));
+        }
+    }
+}
+
+/// One `T` a CPU, each on lines of its own.
+pub struct PerCpu<M: Machine, T>(Region<M, Padded<T>>);
+
+#[repr(align(64))]
+struct Padded<T>(T);
+
+impl<M: Machine, T: Fields> PerCpu<M, T> {
+    pub fn new(name: &'static str, cpus: usize, mut init: impl FnMut(usize) -> T) -> Self {
+        Self(Region::named(name, cpus, T::fields(), |cpu| Padded(init(cpu))))
+    }
+}
+
+impl<M: Machine, T> PerCpu<M, T> {
+    /// The copy of CPU `cpu`.
+    #[inline]
+    pub fn of(&self, cpu: usize) -> &T {
+        &self.0[cpu].0
+    }
+
+    /// All CPUs' copies in order.
+    pub fn iter(&self) -> impl Iterator<Item = &T> {
+        self.0.iter().map(|padded| &padded.0)
+    }
+}

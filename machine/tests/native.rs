@@ -1,0 +1,160 @@
+//! The native machine under real threads: locks exclude, references drain, a
+//! failing worker fails the run, and the lock-order check names both places.
+
+use machine::lock::{LockKind, Mcs, Qspin, Tas, Ticket};
+use machine::native::Config;
+use machine::{Cpu, Failure, Fields, Machine, Native, PercpuRef, Plain, Region, Site, SpinLock};
+
+const WORKERS: usize = 3;
+const ROUNDS: u64 = 20_000;
+
+struct Counter<M: Machine> {
+    lock: SpinLock<M>,
+    /// Changed by a load and a store: wrong unless the lock excludes.
+    value: M::Plain<u64>,
+}
+
+impl<M: Machine> Fields for Counter<M> {}
+
+fn counter<M: Machine>() -> Region<M, Counter<M>> {
+    Region::new("counter", 1, |_| Counter { lock: SpinLock::new(), value: M::Plain::new(0) })
+}
+
+static COUNT: Site = Site::new("counter->lock", "excludes");
+
+fn excludes<K: LockKind>() {
+    let run = Native::<K, true>::run(
+        &Config::untimed(WORKERS),
+        |_| counter::<Native<K, true>>(),
+        |counter: &Region<_, Counter<Native<K, true>>>, cpu| {
+            for round in 0..ROUNDS {
+                let lock = &counter[0].lock;
+                let guard = match round % 4 {
+                    0 => lock.try_lock(cpu, &COUNT),
+                    _ => None,
+                };
+                let guard = guard.unwrap_or_else(|| lock.lock(cpu, &COUNT));
+                counter[0].value.set(counter[0].value.get() + 1);
+                lock.unlock(cpu, guard);
+            }
+            cpu.local().sites().iter().map(|s| s.acquired).sum::<u64>()
+        },
+        |counter, _| {
+            assert_eq!(counter[0].value.peek(), WORKERS as u64 * ROUNDS);
+            assert!(!counter[0].lock.peek_locked());
+        },
+    );
+    assert_eq!(run.unwrap().workers, [ROUNDS; WORKERS]);
+}
+
+#[test]
+fn tas_excludes() {
+    excludes::<Tas>();
+}
+
+#[test]
+fn ticket_excludes() {
+    excludes::<Ticket>();
+}
+
+#[test]
+fn mcs_excludes() {
+    excludes::<Mcs>();
+}
+
+#[test]
+fn qspin_excludes() {
+    excludes::<Qspin>();
+}
+
+#[test]
+fn a_drained_reference_has_no_holder() {
+    struct World<M: Machine> {
+        users: PercpuRef<M>,
+        inside: Region<M, Flag<M>>,
+    }
+    struct Flag<M: Machine>(M::Atomic<u64>);
+    impl<M: Machine> Fields for Flag<M> {}
+
+    type M = Native<Tas, false>;
+    let run = M::run(
+        &Config::untimed(WORKERS),
+        |cpu| {
+            let users = PercpuRef::new(cpu.system().cpus());
+            users.resurrect();
+            let inside = Region::<M, _>::new("inside", 1, |_| Flag(machine::Atomic::new(0)));
+            World { users, inside }
+        },
+        |world, cpu| {
+            let inside = &world.inside[0].0;
+            if cpu.id() == 0 {
+                cpu.work(100_000);
+                world.users.drain(cpu);
+                assert_eq!(machine::Atomic::load(inside), 0, "a holder after the drain");
+                assert!(!world.users.tryget_live(cpu));
+                return;
+            }
+            while world.users.tryget_live(cpu) {
+                inside.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
+                inside.fetch_sub(1, std::sync::atomic::Ordering::SeqCst);
+                world.users.put(cpu);
+            }
+        },
+        |world, _| assert_eq!(world.users.peek(), 0),
+    );
+    run.unwrap();
+}
+
+fn failing(body: impl Fn(&<M as Machine>::Cpu) + Send + Sync + 'static) -> String {
+    match M::run(&Config::untimed(2), |_| (), move |_, cpu| body(cpu), |_, _| ()) {
+        Err(Failure::Panicked(message)) => message,
+        other => panic!("should have failed: {other:?}"),
+    }
+}
+
+type M = Native<Tas, false>;
+
+#[test]
+fn a_failing_worker_fails_the_run() {
+    let message = failing(|cpu| assert!(cpu.id() != 1, "worker {} is broken", cpu.id()));
+    assert_eq!(message, "worker 1 is broken");
+}
+
+#[test]
+#[cfg(debug_assertions)]
+fn a_reversed_lock_pair_is_reported_with_both_places() {
+    static A: Site = Site::new("a->lock", "first_a");
+    static B: Site = Site::new("b->lock", "then_b");
+    static B_FIRST: Site = Site::new("b->lock", "first_b");
+    static A_LATER: Site = Site::new("a->lock", "then_a");
+    let message = failing(|cpu| {
+        if cpu.id() != 0 {
+            return;
+        }
+        let (a, b) = (SpinLock::<M>::new(), SpinLock::<M>::new());
+        let (ga, gb) = (a.lock(cpu, &A), b.lock(cpu, &B));
+        b.unlock(cpu, gb);
+        a.unlock(cpu, ga);
+        let (_gb, _ga) = (b.lock(cpu, &B_FIRST), a.lock(cpu, &A_LATER));
+    });
+    for place in ["first_a", "then_b", "first_b", "then_a"] {
+        assert!(message.contains(place), "{place} missing in: {message}");
+    }
+}
+
+#[test]
+#[cfg(debug_assertions)]
+fn two_locks_of_a_class_and_a_sleep_under_a_lock_are_reported() {
+    static C: Site = Site::new("c->lock", "takes_c");
+    let message = failing(|cpu| {
+        let (one, two) = (SpinLock::<M>::new(), SpinLock::<M>::new());
+        let (_one, _two) = (one.lock(cpu, &C), two.lock(cpu, &C));
+    });
+    assert!(message.starts_with("two c->lock at once"), "{message}");
+    let message = failing(|cpu| {
+        let lock = SpinLock::<M>::new();
+        let _guard = lock.lock(cpu, &C);
+        cpu.sleep_jiffy();
+    });
+    assert!(message.contains("sleeps with c->lock of takes_c held"), "{message}");
+}
