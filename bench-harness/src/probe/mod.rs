@@ -6,7 +6,11 @@ use std::path::{Path, PathBuf};
 
 use results::schema::Reading;
 
+pub mod clock;
 pub mod counters;
+#[cfg(test)]
+mod fixture;
+pub mod noise;
 
 /// Where the kernel's files are: `/proc` and `/sys`, or the fixture trees of a test.
 #[derive(Clone, Debug)]
