@@ -2,9 +2,12 @@
 //! guards the numbers between a measurement and a picture. It knows nothing of
 //! locks: variants, locks and workloads are strings here.
 
+pub mod aggregate;
+pub mod compare;
 pub mod error;
 pub mod example;
 pub mod hlog;
+pub mod metric;
 pub mod schema;
 pub mod stats;
 pub mod store;

@@ -122,6 +122,13 @@ pub fn mann_whitney(base: &[f64], new: &[f64]) -> Option<f64> {
     Some(if exact { exact_p(u as usize, base.len(), new.len()) } else { approximate })
 }
 
+/// The smallest p-value that `m` and `n` samples can give: all of one side above the
+/// other. What this cannot push below [`ALPHA`] no data could have shown.
+pub fn smallest_p(m: usize, n: usize) -> f64 {
+    // 2 of C(m + n, m) orders.
+    2.0 / (1..=m).map(|i| (n + i) as f64 / i as f64).product::<f64>()
+}
+
 /// Share of the C(m + n, m) orders whose U is as far from its mean as `u`, without
 /// ties (Mann and Whitney 1947). Own, as statrs 0.19 returns 1 - p where m <= n.
 /// The orders by U are the coefficients of the Gaussian binomial, built factor by
@@ -187,6 +194,7 @@ mod tests {
         let close = |p: Option<f64>, want: f64| (p.unwrap() - want).abs() < 1e-9;
         assert!(close(mann_whitney(&low, &high), 2.0 / 924.0));
         assert!(close(mann_whitney(&high, &low), 2.0 / 924.0));
+        assert!(close(Some(smallest_p(6, 6)), 2.0 / 924.0));
         let crossed = [1.0, 2.0, 3.0, 4.0, 5.0, 7.0];
         let rest = [6.0, 8.0, 9.0, 10.0, 11.0, 12.0];
         assert!(close(mann_whitney(&crossed, &rest), 4.0 / 924.0));

@@ -1,0 +1,134 @@
+//! Trials put together: cells that differ in their trial number alone are samples
+//! of one group. Also how a group is called: by the axes in which groups differ.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::metric::Metric;
+use crate::schema::{Cell, CellKey};
+use crate::stats::Estimate;
+
+/// The trials of one point of the plan.
+#[derive(Clone, Debug)]
+pub struct Group<'a> {
+    /// the point; `block` is 0 and means nothing
+    pub key: CellKey,
+    /// its trials
+    pub cells: Vec<&'a Cell>,
+}
+
+impl Group<'_> {
+    /// One value a trial; trials that cannot tell are left out.
+    pub fn samples(&self, metric: &Metric) -> Vec<f64> {
+        self.cells.iter().filter_map(|cell| metric.of(cell)).collect()
+    }
+
+    /// Median, spread and interval over the trials.
+    pub fn estimate(&self, metric: &Metric) -> Option<Estimate> {
+        Estimate::of(&self.samples(metric))
+    }
+}
+
+/// The cells by point, sorted by key.
+pub fn groups<'a>(cells: impl IntoIterator<Item = &'a Cell>) -> Vec<Group<'a>> {
+    groups_by(cells, |key| CellKey { block: 0, ..key.clone() })
+}
+
+/// The cells by what `point` makes of their keys, sorted by that.
+pub fn groups_by<'a>(
+    cells: impl IntoIterator<Item = &'a Cell>,
+    point: impl Fn(&CellKey) -> CellKey,
+) -> Vec<Group<'a>> {
+    let mut groups: BTreeMap<CellKey, Vec<&Cell>> = BTreeMap::new();
+    for cell in cells {
+        groups.entry(point(&cell.key)).or_default().push(cell);
+    }
+    groups.into_iter().map(|(key, cells)| Group { key, cells }).collect()
+}
+
+/// The axes of a key and where it stands on each, in the order of reading.
+pub fn axes(key: &CellKey) -> Vec<(&str, String)> {
+    let mut axes = vec![
+        ("machine", key.machine.clone()),
+        ("variant", key.variant.clone()),
+        ("lock", key.lock.clone()),
+        ("workload", key.workload.clone()),
+    ];
+    axes.extend(key.params.iter().map(|(name, value)| (name.as_str(), value.clone())));
+    axes.push(("pin", key.pin.clone()));
+    axes.push(("threads", key.threads.to_string()));
+    axes
+}
+
+/// Names of the axes on which the keys do not all stand alike.
+pub fn varying<'a>(keys: impl IntoIterator<Item = &'a CellKey>) -> BTreeSet<String> {
+    let mut values: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+    let mut count = 0;
+    let mut present: BTreeMap<String, usize> = BTreeMap::new();
+    for key in keys {
+        count += 1;
+        for (name, value) in axes(key) {
+            values.entry(name.to_owned()).or_default().insert(value);
+            *present.entry(name.to_owned()).or_default() += 1;
+        }
+    }
+    // A parameter that some keys lack tells them apart too.
+    values.retain(|name, seen| seen.len() > 1 || present[name] < count);
+    values.into_keys().collect()
+}
+
+/// What `key` is called on the axes that `wanted` picks: `churn fill=75 2 threads`.
+pub fn label(key: &CellKey, wanted: impl Fn(&str) -> bool) -> String {
+    let words: Vec<String> = axes(key)
+        .into_iter()
+        .filter(|(name, value)| wanted(name) && !value.is_empty())
+        .map(|(name, value)| match name {
+            "machine" | "variant" | "workload" => value,
+            "threads" if value == "1" => "1 thread".to_owned(),
+            "threads" => format!("{value} threads"),
+            _ => format!("{name}={value}"),
+        })
+        .collect();
+    words.join(" ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::example;
+
+    fn cells() -> Vec<Cell> {
+        let mut cells = Vec::new();
+        for threads in [2, 16, 1] {
+            for block in 0..3 {
+                let mut cell = example::cell();
+                cell.key.threads = threads;
+                cell.key.block = block;
+                cell.ops_per_s = f64::from(threads * 100 + block);
+                cells.push(cell);
+            }
+        }
+        cells
+    }
+
+    #[test]
+    fn trials_are_samples_of_one_group() {
+        let cells = cells();
+        let groups = groups(&cells);
+        let threads: Vec<u32> = groups.iter().map(|group| group.key.threads).collect();
+        assert_eq!(threads, [1, 2, 16], "by number, not by name");
+        let estimate = groups[2].estimate(&Metric::Throughput).unwrap();
+        assert_eq!((estimate.n, estimate.median), (3, 1601.0));
+        assert_eq!(groups[0].estimate(&Metric::Counter("cycles".into())), None);
+    }
+
+    #[test]
+    fn labels_name_what_differs() {
+        let mut cells = cells();
+        cells[0].key.params.insert("order".into(), "4".into());
+        let differ = varying(cells.iter().map(|cell| &cell.key));
+        assert_eq!(differ, BTreeSet::from(["order".into(), "threads".into()]));
+        let label = |cell: &Cell| label(&cell.key, |axis| differ.contains(axis));
+        assert_eq!(label(&cells[0]), "order=4 2 threads");
+        assert_eq!(label(&cells[8]), "1 thread");
+    }
+}
