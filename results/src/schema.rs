@@ -72,6 +72,17 @@ impl<T> Reading<T> {
         Reading::Unknown { unknown: reason.into() }
     }
 
+    /// The value put through `f`, whose error is a reason.
+    pub fn and_then<U>(self, f: impl FnOnce(T) -> Result<U, String>) -> Reading<U> {
+        match self {
+            Reading::Known(value) => match f(value) {
+                Ok(value) => Reading::Known(value),
+                Err(unknown) => Reading::Unknown { unknown },
+            },
+            Reading::Unknown { unknown } => Reading::Unknown { unknown },
+        }
+    }
+
     /// The value, if there is one.
     pub fn known(&self) -> Option<&T> {
         match self {

@@ -102,6 +102,15 @@ mod tests {
         assert!(one.lower <= one.median && one.median <= one.upper);
     }
 
+    /// 24 of 31 batches took the lower quartile or longer, and all took no longer than the test.
+    #[test]
+    fn a_cost_is_that_of_one_call() {
+        let start = Instant::now();
+        let cost = clock_read(|| start.elapsed().as_nanos() as u64);
+        assert!(cost.lower * f64::from(CALLS) * 24.0 <= start.elapsed().as_nanos() as f64);
+        assert!(cost.upper * f64::from(CALLS) >= 1.0, "a batch took no time");
+    }
+
     #[test]
     fn every_call_is_recorded() {
         let mut histogram = Histogram::new_with_bounds(1, 1_000_000, 2).unwrap();

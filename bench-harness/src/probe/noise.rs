@@ -127,36 +127,25 @@ pub fn quiet_spin(time: Duration) -> GapMeter {
 
 /// Time the hypervisor ran something else on these CPUs, ns since boot.
 pub fn steal_ns(roots: &Roots, cpus: &[usize]) -> Reading<u64> {
-    let stat = match roots.proc("stat") {
-        Reading::Known(stat) => stat,
-        Reading::Unknown { unknown } => return Reading::unknown(unknown),
-    };
-    let ticks = |cpu: usize| -> Option<u64> {
-        let name = format!("cpu{cpu}");
-        let line = stat.lines().find(|line| line.split(' ').next() == Some(&name))?;
-        line.split_whitespace().nth(8)?.parse().ok()
-    };
-    let mut total = 0;
-    for &cpu in cpus {
-        match ticks(cpu) {
-            Some(ticks) => total += ticks * TICK_NS,
-            None => return Reading::unknown(format!("proc/stat: no steal time of cpu{cpu}")),
-        }
-    }
-    Reading::Known(total)
+    roots.proc("stat").and_then(|stat| {
+        let ticks = |cpu: usize| -> Option<u64> {
+            let name = format!("cpu{cpu}");
+            let line = stat.lines().find(|line| line.split(' ').next() == Some(&name))?;
+            line.split_whitespace().nth(8)?.parse().ok()
+        };
+        let missing = |cpu| format!("proc/stat: no steal time of cpu{cpu}");
+        let ns = cpus.iter().map(|&cpu| Ok(ticks(cpu).ok_or_else(|| missing(cpu))? * TICK_NS));
+        ns.sum()
+    })
 }
 
 /// Times the calling thread was preempted.
 pub fn involuntary_switches(roots: &Roots) -> Reading<u64> {
-    let status = match roots.proc("thread-self/status") {
-        Reading::Known(status) => status,
-        Reading::Unknown { unknown } => return Reading::unknown(unknown),
-    };
-    let value = status.lines().find_map(|l| l.strip_prefix("nonvoluntary_ctxt_switches:"));
-    match value.and_then(|v| v.trim().parse().ok()) {
-        Some(value) => Reading::Known(value),
-        None => Reading::unknown("proc/thread-self/status: no nonvoluntary_ctxt_switches"),
-    }
+    roots.proc("thread-self/status").and_then(|status| {
+        let value = status.lines().find_map(|l| l.strip_prefix("nonvoluntary_ctxt_switches:"));
+        let missing = || "proc/thread-self/status: no nonvoluntary_ctxt_switches".to_owned();
+        value.and_then(|v| v.trim().parse().ok()).ok_or_else(missing)
+    })
 }
 
 /// Times a core of these CPUs was slowed because it was hot, since boot.
@@ -166,23 +155,15 @@ pub fn throttles(roots: &Roots, cpus: &[usize]) -> Reading<u64> {
 
 /// Mean frequency of these CPUs now, kHz.
 pub fn frequency_khz(roots: &Roots, cpus: &[usize]) -> Reading<u64> {
-    match total(roots, cpus, "cpufreq/scaling_cur_freq") {
-        Reading::Known(sum) => Reading::Known(sum / cpus.len().max(1) as u64),
-        unknown => unknown,
-    }
+    let sum = total(roots, cpus, "cpufreq/scaling_cur_freq");
+    sum.and_then(|sum| Ok(sum / cpus.len().max(1) as u64))
 }
 
 fn total(roots: &Roots, cpus: &[usize], file: &str) -> Reading<u64> {
     cpus.iter().fold(Reading::Known(0), |sum, cpu| {
         let path = format!("devices/system/cpu/cpu{cpu}/{file}");
-        let value = match roots.sys(&path) {
-            Reading::Known(text) => match text.parse() {
-                Ok(value) => Reading::Known(value),
-                Err(_) => Reading::unknown(format!("{path}: '{text}' is not a number")),
-            },
-            Reading::Unknown { unknown } => Reading::unknown(unknown),
-        };
-        both(sum, value, |a, b| a + b)
+        let number = |text: String| text.parse().map_err(|_| format!("'{text}' is not a number"));
+        both(sum, roots.sys(&path).and_then(number), |a, b| a + b)
     })
 }
 
