@@ -323,6 +323,8 @@ mod tests {
         assert_eq!(cpu_limit(&host.roots), None);
         host.put("sys/fs/cgroup/ci/cpu.max", "150000 100000");
         assert_eq!(cpu_limit(&host.roots), Some(1.5));
+        host.put("sys/fs/cgroup/ci/job1/cpu.max", "300000 100000");
+        assert_eq!(cpu_limit(&host.roots), Some(1.5));
         host.put("proc/self/cgroup", "4:memory:/m\n3:cpu,cpuacct:/job\n0::/");
         host.put("sys/fs/cgroup/cpu,cpuacct/job/cpu.cfs_period_us", "100000");
         host.put("sys/fs/cgroup/cpu,cpuacct/job/cpu.cfs_quota_us", "-1");

@@ -8,6 +8,7 @@ use results::schema::Reading;
 
 pub mod clock;
 pub mod counters;
+pub mod doctor;
 pub mod environment;
 #[cfg(test)]
 mod fixture;
