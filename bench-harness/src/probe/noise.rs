@@ -1,10 +1,9 @@
 //! What disturbed a measurement from outside: stolen time, preemption, gaps in a worker's time, the
 //! clock's frequency. Guards that a figure from a disturbed interval is seen to be one.
 
-use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use results::schema::{Noise, Reading};
+use results::schema::{Noise, Reading, Series};
 
 use super::Roots;
 
@@ -23,6 +22,7 @@ pub struct Watch {
     steal: Reading<u64>,
     throttles: Reading<u64>,
     khz: Reading<u64>,
+    start: Instant,
 }
 
 impl Watch {
@@ -34,12 +34,14 @@ impl Watch {
             khz: frequency_khz(roots, cpus),
             roots: roots.clone(),
             cpus: cpus.to_vec(),
+            start: Instant::now(),
         }
     }
 
-    /// The disturbances of the interval, and for the cell's counts what else could be read:
-    /// `throttle_events`, `khz_before`, `khz_after`.
-    pub fn finish(self, workers: &[WorkerNoise]) -> (Noise, BTreeMap<String, u64>) {
+    /// The disturbances of the interval, and where the host tells them, the clock's frequency at
+    /// both ends and the times it was slowed for heat.
+    pub fn finish(self, workers: &[WorkerNoise]) -> (Noise, Vec<Series>) {
+        let end = self.start.elapsed().as_nanos() as u64;
         let switches = workers.iter().map(|w| w.involuntary_switches.clone());
         let noise = Noise {
             steal_ns: since(&self.steal, &steal_ns(&self.roots, &self.cpus)),
@@ -47,13 +49,18 @@ impl Watch {
             gaps: Reading::Known(workers.iter().map(|w| w.gaps).sum()),
             gap_max_ns: Reading::Known(workers.iter().map(|w| w.gap_max_ns).max().unwrap_or(0)),
         };
-        let counts = [
-            ("throttle_events", since(&self.throttles, &throttles(&self.roots, &self.cpus))),
-            ("khz_before", self.khz),
-            ("khz_after", frequency_khz(&self.roots, &self.cpus)),
-        ];
-        let known = |(name, value): (&str, Reading<u64>)| Some((name.into(), *value.known()?));
-        (noise, counts.into_iter().filter_map(known).collect())
+        let mut series = Vec::new();
+        let mut known = |name: &str, unit: &str, points: &[(u64, &Reading<u64>)]| {
+            let point = |(at, value): &(u64, &Reading<u64>)| Some((*at, *value.known()? as f64));
+            if let Some(points) = points.iter().map(point).collect() {
+                series.push(Series { name: name.into(), unit: unit.into(), points });
+            }
+        };
+        let khz = frequency_khz(&self.roots, &self.cpus);
+        known("cpu frequency", "kHz", &[(0, &self.khz), (end, &khz)]);
+        let throttles = since(&self.throttles, &throttles(&self.roots, &self.cpus));
+        known("thermal throttling", "events", &[(end, &throttles)]);
+        (noise, series)
     }
 }
 
@@ -210,11 +217,13 @@ mod tests {
         host.put(status, &switches(7));
         [0, 100, 200, 50_000, 50_100].into_iter().for_each(|now| workers[1].gaps.feed(now));
         let seen = workers.map(|w| w.finish(&host.roots));
-        let (noise, counts) = watch.finish(&seen);
+        let (noise, series) = watch.finish(&seen);
         assert_eq!(noise.steal_ns, Reading::Known(30_000_000));
         assert_eq!(noise.involuntary_switches, Reading::Known(10));
         assert_eq!((noise.gaps, noise.gap_max_ns), (Reading::Known(1), Reading::Known(49_800)));
-        assert_eq!(counts, BTreeMap::from([("throttle_events".into(), 3)]), "no cpufreq, no 0 kHz");
+        let names: Vec<_> = series.iter().map(|s| s.name.as_str()).collect();
+        assert_eq!(names, ["thermal throttling"], "no cpufreq, no 0 kHz");
+        assert_eq!(series[0].points[0].1, 3.0);
     }
 
     #[test]
@@ -239,6 +248,10 @@ mod tests {
         let cpu = |n: usize| format!("sys/devices/system/cpu/cpu{n}/cpufreq/scaling_cur_freq");
         let host = Fixture::new(&[(&cpu(0), "2000000"), (&cpu(1), "3000000"), (&cpu(2), "fast")]);
         assert_eq!(frequency_khz(&host.roots, &[0, 1]), Reading::Known(2_500_000));
+        let watch = Watch::start(&host.roots, &[0]);
+        host.put(&cpu(0), "1800000");
+        let khz: Vec<_> = watch.finish(&[]).1[0].points.iter().map(|p| p.1).collect();
+        assert_eq!(khz, [2e6, 1.8e6]);
         assert!(frequency_khz(&host.roots, &[0, 2]).to_string().contains("'fast' is not a number"));
     }
 
