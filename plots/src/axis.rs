@@ -41,17 +41,16 @@ pub struct Axis {
 }
 
 impl Axis {
-    /// A linear axis from zero to a round value above the largest of `values`.
+    /// A linear axis from zero to a little above the largest of `values`.
     pub fn from_zero(name: &str, values: &[f64], format: fn(f64) -> String) -> Axis {
         let (_, top) = extent(values);
-        let top = if top > 0.0 { top } else { 1.0 };
-        let step = round_step(top * 1.04 / 5.0);
-        let n = (top * 1.04 / step).ceil() as usize;
-        let ticks = (0..=n)
+        let hi = if top > 0.0 { top * 1.05 } else { 1.0 };
+        let step = round_step(hi / 6.0);
+        let ticks = (0..=(hi / step).floor() as usize)
             .map(|i| i as f64 * step)
             .map(|v| Tick { value: v, label: Some(format(v)) })
             .collect();
-        Axis { name: name.into(), scale: Scale::Linear, lo: 0.0, hi: n as f64 * step, ticks }
+        Axis { name: name.into(), scale: Scale::Linear, lo: 0.0, hi, ticks }
     }
 
     /// A decimal logarithmic axis around `values`, which must be positive.
@@ -117,6 +116,11 @@ impl Axis {
         Axis { name: name.into(), scale: Scale::Linear, lo, hi, ticks }
     }
 
+    /// A linear axis over `lo..hi` without marks, for positions that are not values.
+    pub fn bare(name: &str, lo: f64, hi: f64) -> Axis {
+        Axis { name: name.into(), scale: Scale::Linear, lo, hi, ticks: Vec::new() }
+    }
+
     /// Where `v` lies on the axis, 0 at its start and 1 at its end.
     ///
     /// # Panics
@@ -135,11 +139,6 @@ impl Axis {
 
     pub fn ticks(&self) -> &[Tick] {
         &self.ticks
-    }
-
-    /// The value nearest to `v` that the axis can show.
-    pub fn start(&self) -> f64 {
-        self.lo
     }
 }
 

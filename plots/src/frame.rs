@@ -135,7 +135,11 @@ impl Frame {
     pub fn end_labels(&mut self, panel: &Panel, ends: &[(&str, (f64, f64), Look)]) {
         let z = self.zoom;
         let wanted: Vec<f64> = ends.iter().map(|(_, at, _)| at.1).collect();
-        let rows = spaced(&wanted, 19.0 * z, panel.area.top, panel.area.bottom);
+        let height = panel.area.bottom - panel.area.top;
+        // Many labels get smaller rather than leave the page.
+        let gap = (19.0 * z).min(height / ends.len() as f64);
+        let size = text::LABEL * (gap / (19.0 * z)).max(0.5);
+        let rows = spaced(&wanted, gap, panel.area.top, panel.area.bottom);
         let x = panel.area.right + 20.0 * z;
         for ((label, from, look), y) in ends.iter().zip(rows) {
             let start = (from.0 + 8.0 * z, from.1);
@@ -143,14 +147,14 @@ impl Frame {
                 self.scene.line(vec![start, (x - 4.0 * z, y)], look.colour, 0.8, &[]);
             }
             let label = self.label(label);
-            self.scene.title((x, y + 5.0 * z), label, text::LABEL, darker(look.colour));
+            self.scene.title((x, y + 0.32 * size * z), label, size, darker(look.colour));
         }
     }
 
-    /// A row of coloured squares with their names above the panel, right-aligned.
-    pub fn legend(&mut self, panel: &Panel, items: &[(String, Rgb)]) {
+    /// A row of coloured squares with their names, right-aligned above the free area.
+    pub fn legend(&mut self, items: &[(String, Rgb)]) {
         let z = self.zoom;
-        let y = panel.area.top - 13.0 * z;
+        let y = self.free.top + 10.0 * z;
         let mut x = self.free.right;
         for (name, colour) in items.iter().rev() {
             x -= text_width(name, text::LABEL * z, false);

@@ -14,9 +14,9 @@ use crate::style::{Dash, Marker, PAPER, Rgb, Size};
 /// The font's name; for an SVG viewer without it, a list of fonts as wide as it.
 const FONT: &str = "DejaVu Sans, Verdana, sans-serif";
 
-/// Coordinates are drawn this much finer than pixels: the SVG keeps a quarter of
-/// a pixel, the PNG is averaged over 4 x 4 points.
-const FINE: usize = 4;
+/// Coordinates are drawn this much finer than pixels: the SVG keeps a third of
+/// a pixel, the PNG is averaged over 3 x 3 points.
+const FINE: usize = 3;
 
 /// Which end of a text its x coordinate names.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -65,6 +65,12 @@ impl Scene {
         self.shapes.push(Shape::Mark { x: at.0, y: at.1, marker, colour, radius, hollow });
     }
 
+    /// A small translucent dot: one sample among many.
+    pub fn dot(&mut self, at: (f64, f64), colour: Rgb) {
+        let points = outline(Marker::Circle, at, 2.6 * self.size.zoom);
+        self.area(points, colour, 0.55);
+    }
+
     /// Text with its baseline at `at`; `size` is one of [`crate::style::text`].
     pub fn text(
         &mut self,
@@ -102,6 +108,7 @@ impl Scene {
         let (fw, fh) = (w * FINE as u32, h * FINE as u32);
         let mut text = String::new();
         let area = SVGBackend::with_string(&mut text, (fw, fh)).into_drawing_area();
+        area.fill(&colour(PAPER)).map_err(PlotError::draw)?;
         self.draw(&area, SVG_ASCENT)?;
         area.present().map_err(PlotError::draw)?;
         drop(area);
@@ -112,7 +119,7 @@ impl Scene {
     fn png(&self, path: &Path) -> Result<(), PlotError> {
         let (w, h) = self.pixels();
         let (fw, fh) = (w * FINE as u32, h * FINE as u32);
-        let mut fine = vec![0; (fw * fh * 3) as usize];
+        let mut fine = vec![u8::MAX; (fw * fh * 3) as usize]; // white, as PAPER is
         let area = BitMapBackend::with_buffer(&mut fine, (fw, fh)).into_drawing_area();
         self.draw(&area, PNG_ASCENT)?;
         area.present().map_err(PlotError::draw)?;
@@ -130,7 +137,6 @@ impl Scene {
 
     fn draw<B: DrawingBackend>(&self, to: &Sheet<B>, ascent: f64) -> Result<(), PlotError> {
         load_fonts();
-        to.fill(&colour(PAPER)).map_err(PlotError::draw)?;
         for shape in &self.shapes {
             match shape {
                 Shape::Line { points, colour, width, dash } => {
@@ -277,18 +283,19 @@ fn dashed(points: &[(f64, f64)], dash: &[f64]) -> Vec<Vec<(f64, f64)>> {
 /// Shrinks an RGB picture by [`FINE`] in both directions.
 fn averaged(fine: &[u8], w: usize, h: usize) -> Vec<u8> {
     let mut out = Vec::with_capacity(w * h * 3);
-    for y in 0..h {
-        for x in 0..w {
-            for c in 0..3 {
-                let sum: u32 = (0..FINE * FINE)
-                    .map(|i| {
-                        let at = (y * FINE + i / FINE) * w * FINE + x * FINE + i % FINE;
-                        u32::from(fine[at * 3 + c])
-                    })
-                    .sum();
-                out.push((sum / (FINE * FINE) as u32) as u8);
+    let mut sums = vec![0u16; w * 3];
+    for rows in fine.chunks_exact(w * FINE * 3 * FINE) {
+        sums.fill(0);
+        for row in rows.chunks_exact(w * FINE * 3) {
+            for (sum, dots) in sums.chunks_exact_mut(3).zip(row.chunks_exact(3 * FINE)) {
+                for dot in dots.chunks_exact(3) {
+                    for c in 0..3 {
+                        sum[c] += u16::from(dot[c]);
+                    }
+                }
             }
         }
+        out.extend(sums.iter().map(|s| (s / (FINE * FINE) as u16) as u8));
     }
     out
 }

@@ -5,13 +5,6 @@
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Rgb(pub u8, pub u8, pub u8);
 
-impl Rgb {
-    /// The `#rrggbb` form that CSS and SVG take.
-    pub fn hex(self) -> String {
-        format!("#{:02x}{:02x}{:02x}", self.0, self.1, self.2)
-    }
-}
-
 pub const PAPER: Rgb = Rgb(255, 255, 255);
 pub const INK: Rgb = Rgb(0x1c, 0x1c, 0x1c);
 /// Axis names, footers: readable (contrast above 5:1), but behind the data.

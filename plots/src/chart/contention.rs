@@ -1,0 +1,96 @@
+//! Time spent waiting per operation, by lock site, at the largest thread count.
+
+use std::collections::BTreeSet;
+
+use results::schema::{Cell, Site};
+
+use super::Outcome;
+use super::bars::{self, Row};
+use super::latency::most_threads;
+use crate::axis::{percent, short, time};
+use crate::data::{Group, Set, ops};
+use crate::style::Size;
+
+/// The sites with the longest waits; the rest is summed up in words.
+const SITES: usize = 5;
+
+pub fn draw(set: &Set, size: Size) -> Outcome {
+    let blocks: Vec<Vec<Row>> = set
+        .tracks
+        .iter()
+        .filter_map(|track| {
+            let group = track.widest();
+            let mut rows = sites(group, track.look.colour);
+            (!rows.is_empty()).then(|| {
+                rows.insert(
+                    0,
+                    Row::Heading { text: track.name.clone(), colour: track.look.colour },
+                );
+                rows
+            })
+        })
+        .collect();
+    if blocks.is_empty() {
+        return Err("no lock site was recorded".into());
+    }
+    let title = format!("Lock contention by site at {}", most_threads(set));
+    let caption = set.caption(title, "Bars: median over the trials; black: its 95 % interval.");
+    bars::pictures(size, &caption, ("waiting per operation", time), &[], blocks)
+}
+
+fn sites(group: &Group, colour: crate::style::Rgb) -> Vec<Row> {
+    let names: BTreeSet<(&str, &str)> =
+        group.cells.iter().flat_map(|c| &c.sites).map(|s| (&*s.lock, &*s.caller)).collect();
+    let wait = |c: &Cell, name: (&str, &str)| {
+        let total: u64 = of(c, name).map(|s| s.wait_total_ns).sum();
+        (ops(c) > 0.0).then(|| total as f64 / ops(c))
+    };
+    let mut waits: Vec<_> = names
+        .into_iter()
+        .filter_map(|name| Some((name, group.spread(|c| wait(c, name))?)))
+        .collect();
+    waits.sort_by(|a, b| b.1.median.total_cmp(&a.1.median));
+    let mut rows: Vec<Row> = waits
+        .iter()
+        .take(SITES)
+        .map(|(name, s)| Row::Bar {
+            label: format!("{}  {}", name.0, name.1),
+            parts: vec![(s.median, colour)],
+            note: note(group, *name, s.median),
+            interval: Some((s.lo, s.hi)),
+        })
+        .collect();
+    if waits.len() > SITES {
+        let rest: f64 = waits[SITES..].iter().map(|(_, s)| s.median).sum();
+        let text = format!("{} more sites: {} per operation", waits.len() - SITES, time(rest));
+        rows.push(Row::Words { label: String::new(), text });
+    }
+    rows
+}
+
+fn of<'a>(cell: &'a Cell, name: (&str, &str)) -> impl Iterator<Item = &'a Site> {
+    cell.sites.iter().filter(move |s| (&*s.lock, &*s.caller) == name)
+}
+
+/// How often it was contended, and how long the waits were.
+fn note(group: &Group, name: (&str, &str), per_op: f64) -> String {
+    let sites: Vec<&Site> = group.cells.iter().flat_map(|c| of(c, name)).collect();
+    let contended: u64 = sites.iter().map(|s| s.contended).sum();
+    let total: u64 = sites.iter().map(|s| s.wait_total_ns).sum();
+    let longest = sites.iter().map(|s| s.wait_max_ns).max().unwrap_or(0);
+    if contended == 0 {
+        return "never contended".into();
+    }
+    let acquisitions: Option<u64> = sites.iter().map(|s| s.acquisitions).sum();
+    let share = match acquisitions {
+        Some(n) if n > 0 => format!("{} contended", percent(round(contended as f64 / n as f64))),
+        _ => format!("{} times contended", short(contended as f64)),
+    };
+    let average = total as f64 / contended as f64;
+    format!("{}, {share}, avg {}, max {}", time(per_op), time(average), time(longest as f64))
+}
+
+/// Three digits of a share.
+fn round(share: f64) -> f64 {
+    (share * 1000.0).round() / 1000.0
+}

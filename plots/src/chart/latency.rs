@@ -1,0 +1,91 @@
+//! Service time by percentile, on a scale of nines, at the largest thread count.
+
+use std::collections::BTreeSet;
+
+use results::schema::{Cell, Latency};
+
+use super::lines::{self, Curve};
+use super::{Outcome, Picture};
+use crate::axis::{Axis, time};
+use crate::data::{Group, Set, Spread};
+use crate::frame::Frame;
+use crate::style::Size;
+
+/// A percentile is shown only with so many operations beyond it.
+const LEAST_BEYOND: f64 = 10.0;
+
+pub fn draw(set: &Set, size: Size) -> Outcome {
+    let mut pictures = Vec::new();
+    for kind in kinds(set) {
+        let curves: Vec<Curve> = set
+            .tracks
+            .iter()
+            .map(|track| Curve {
+                name: track.name.clone(),
+                look: track.look,
+                points: percentiles(track.widest(), |c| c.kinds.get(&kind)?.latency.as_ref()),
+                hollow: set.place.predicted,
+            })
+            .filter(|c| !c.points.is_empty())
+            .collect();
+        if curves.is_empty() {
+            continue;
+        }
+        let threads = most_threads(set);
+        let title = format!("Latency of {kind} at {threads}");
+        pictures.push(Picture { part: kind, scene: draw_curves(set, size, &title, &curves) });
+    }
+    if pictures.is_empty() {
+        return Err("no operation's latency was recorded".into());
+    }
+    Ok(pictures)
+}
+
+/// "64 threads": where all tracks end.
+pub fn most_threads(set: &Set) -> String {
+    let all: BTreeSet<u32> = set.tracks.iter().map(|t| t.widest().threads).collect();
+    match all.iter().rev().collect::<Vec<_>>()[..] {
+        [1] => "1 thread".into(),
+        [n] => format!("{n} threads"),
+        _ => "each variant's most threads".into(),
+    }
+}
+
+pub fn draw_curves(set: &Set, size: Size, title: &str, curves: &[Curve]) -> crate::scene::Scene {
+    let (xs, ys) = lines::extents(curves);
+    let mut frame = Frame::new(size, &set.caption(title, &super::spread_note(set)));
+    let x = Axis::nines("percentile", &xs);
+    lines::draw(&mut frame, x, Axis::log10("time (log scale)", &ys, time), curves);
+    frame.scene
+}
+
+/// Each kind of operation that any cell timed.
+pub fn kinds(set: &Set) -> BTreeSet<String> {
+    let cells = set.groups().flat_map(|(_, g)| &g.cells);
+    cells.flat_map(|c| c.kinds.keys().cloned()).collect()
+}
+
+/// The percentiles of a group, each with its spread over the trials.
+pub fn percentiles<'a>(
+    group: &'a Group,
+    latency: impl Fn(&'a Cell) -> Option<&'a Latency>,
+) -> Vec<(f64, Spread)> {
+    let trials: Vec<&Latency> = group.cells.iter().filter_map(|c| latency(c)).collect();
+    type Percentile = fn(&Latency) -> u64;
+    let points: [(f64, Percentile); 5] = [
+        (0.5, |l| l.p50),
+        (0.9, |l| l.p90),
+        (0.99, |l| l.p99),
+        (0.999, |l| l.p999),
+        (0.9999, |l| l.p9999),
+    ];
+    points
+        .iter()
+        .filter_map(|(q, value)| {
+            let enough = trials.iter().filter(|l| l.n as f64 * (1.0 - q) >= LEAST_BEYOND);
+            // A clock tick of zero has no place on a logarithmic axis; it means "below 1 ns".
+            let values: Vec<f64> = enough.map(|l| value(l).max(1) as f64).collect();
+            Some((*q, Spread::of(&values)?))
+        })
+        .collect()
+}

@@ -1,0 +1,84 @@
+//! Curves with their spread: what most charts against threads are made of.
+
+use crate::axis::Axis;
+use crate::data::Spread;
+use crate::frame::{Frame, Panel};
+use crate::style::Look;
+
+/// One labelled curve.
+pub struct Curve {
+    pub name: String,
+    pub look: Look,
+    /// Rising x.
+    pub points: Vec<(f64, Spread)>,
+    /// Hollow markers and dashes: figures that come from a model.
+    pub hollow: bool,
+}
+
+/// All x values, and all y values with the ends of their intervals.
+pub fn extents(curves: &[Curve]) -> (Vec<f64>, Vec<f64>) {
+    let points = || curves.iter().flat_map(|c| &c.points);
+    let xs = points().map(|(x, _)| *x).collect();
+    let ys = points().flat_map(|(_, s)| [s.lo, s.median, s.hi]).collect();
+    (xs, ys)
+}
+
+/// Zero-based where the values are of one size, logarithmic where they are not.
+pub fn y_axis(name: &str, ys: &[f64], format: fn(f64) -> String) -> Axis {
+    let (min, max) = ys.iter().fold((f64::MAX, f64::MIN), |(a, b), y| (a.min(*y), b.max(*y)));
+    if min > 0.0 && max / min > 8.0 {
+        Axis::log10(&format!("{name} (log scale)"), ys, format)
+    } else {
+        Axis::from_zero(name, ys, format)
+    }
+}
+
+/// Draws axes and curves with labels at their ends; bands below all lines.
+pub fn draw(frame: &mut Frame, x: Axis, y: Axis, curves: &[Curve]) -> Panel {
+    let room = frame.room_for(curves.iter().map(|c| c.name.as_str()));
+    let panel = frame.panel(x, y, room);
+    for curve in curves {
+        let upper = curve.points.iter().map(|(x, s)| panel.at(*x, s.hi));
+        let lower = curve.points.iter().rev().map(|(x, s)| panel.at(*x, s.lo));
+        if curve.points.len() > 1 {
+            frame.scene.area(upper.chain(lower).collect(), curve.look.colour, 0.16);
+        }
+    }
+    for curve in curves {
+        let path: Vec<_> = curve.points.iter().map(|(x, s)| panel.at(*x, s.median)).collect();
+        whiskers(frame, &panel, curve);
+        if path.len() > 1 {
+            frame.scene.line(path.clone(), curve.look.colour, 2.2, curve.look.dash);
+        }
+        for at in path {
+            frame.scene.mark(at, curve.look.marker, curve.look.colour, curve.hollow);
+        }
+    }
+    let ends: Vec<_> = curves
+        .iter()
+        .filter_map(|c| {
+            let (x, s) = c.points.last()?;
+            Some((c.name.as_str(), panel.at(*x, s.median), c.look))
+        })
+        .collect();
+    frame.end_labels(&panel, &ends);
+    panel
+}
+
+/// Interval bars at each point; the band alone hides how few points there are.
+fn whiskers(frame: &mut Frame, panel: &Panel, curve: &Curve) {
+    let half = frame.px(4.0);
+    for (x, s) in &curve.points {
+        let ((px, top), (_, bottom)) = (panel.at(*x, s.hi), panel.at(*x, s.lo));
+        if bottom - top < frame.px(2.0) {
+            continue;
+        }
+        for (a, b) in [
+            ((px, top), (px, bottom)),
+            ((px - half, top), (px + half, top)),
+            ((px - half, bottom), (px + half, bottom)),
+        ] {
+            frame.scene.line(vec![a, b], curve.look.colour, 1.2, &[]);
+        }
+    }
+}

@@ -1,0 +1,162 @@
+//! The charts, one file each. A chart whose data is absent says why instead of
+//! showing an empty frame.
+
+mod ablation;
+mod bars;
+mod contention;
+mod counters;
+mod fairness;
+mod latency;
+mod lines;
+mod predicted;
+mod response;
+mod series;
+mod speedup;
+mod swapoff;
+mod throughput;
+mod transfers;
+
+use crate::data::Set;
+use crate::scene::Scene;
+use crate::style::Size;
+
+/// A picture and what its file name ends in, or why there is none.
+pub type Outcome = Result<Vec<Picture>, String>;
+
+pub struct Picture {
+    /// Told apart from others of the same chart and set; often empty.
+    pub part: String,
+    pub scene: Scene,
+}
+
+/// What the bars and bands of a chart are, and over how many trials.
+fn spread_note(set: &Set) -> String {
+    let trials = || set.groups().map(|(_, g)| g.cells.len());
+    let n = match (trials().min(), trials().max()) {
+        (Some(a), Some(b)) if a != b => format!("{a} to {b}"),
+        (Some(a), _) => a.to_string(),
+        _ => "0".into(),
+    };
+    format!("Points: median of n = {n} trials; bands and bars: its 95 % interval.")
+}
+
+/// The only picture of a chart.
+fn one(scene: Scene) -> Outcome {
+    Ok(vec![Picture { part: String::new(), scene }])
+}
+
+/// A chart of one set.
+pub type OfSet = fn(&Set, Size) -> Outcome;
+
+/// Every chart of one set, by file name.
+pub const OF_SET: [(&str, OfSet); 12] = [
+    ("throughput", throughput::draw),
+    ("speedup", speedup::draw),
+    ("efficiency", speedup::draw_efficiency),
+    ("latency", latency::draw),
+    ("response", response::draw),
+    ("contention", contention::draw),
+    ("counters", counters::draw),
+    ("fairness", fairness::draw),
+    ("swapoff", swapoff::draw),
+    ("ablation", ablation::draw),
+    ("transfers", transfers::draw),
+    ("series", series::draw),
+];
+
+/// A chart of the sets that share a workload.
+pub type OfWorkload = fn(&[&Set], Size) -> Outcome;
+
+/// Every chart that needs several sets, by file name.
+pub const OF_WORKLOAD: [(&str, OfWorkload); 2] =
+    [("predicted", predicted::draw), ("swapoff-size", swapoff::draw_size)];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::common::{self, Plan};
+    use crate::data;
+    use crate::scene::{Anchor, Shape, text_width};
+    use crate::style::{README, SLIDE};
+
+    /// Left, top, right and bottom of a text's ink.
+    fn ink(shape: &Shape) -> Option<(f64, f64, f64, f64, &str)> {
+        let Shape::Text { x, y, text, size, bold, anchor, .. } = shape else { return None };
+        // SVG viewers set text a little narrower than it is measured.
+        let width = text_width(text, *size, *bold) * 0.95;
+        let left = match anchor {
+            Anchor::Start => *x,
+            Anchor::Middle => x - width / 2.0,
+            Anchor::End => x - width,
+        };
+        Some((left, y - 0.6 * size, left + width, y + 0.1 * size, text))
+    }
+
+    fn assert_readable(scene: &Scene, chart: &str) {
+        let texts: Vec<_> = scene.shapes.iter().filter_map(ink).collect();
+        for (i, a) in texts.iter().enumerate() {
+            let inside = a.0 >= 0.0 && a.1 >= 0.0 && a.2 <= scene.size.width;
+            assert!(inside && a.3 <= scene.size.height, "{chart}: {a:?} leaves the page");
+            for b in &texts[i + 1..] {
+                let apart = a.2 <= b.0 || b.2 <= a.0 || a.3 <= b.1 || b.3 <= a.1;
+                assert!(apart, "{chart}: {a:?} and {b:?} overlap");
+            }
+        }
+    }
+
+    fn assert_all_readable(plan: &Plan) -> usize {
+        let runs = [common::native(plan), common::simulated(plan)];
+        let sets = data::sets(&runs);
+        let mut drawn = 0;
+        for size in [README, SLIDE] {
+            for set in &sets {
+                for (name, chart) in OF_SET {
+                    for picture in chart(set, size).unwrap_or_default() {
+                        assert_readable(&picture.scene, &format!("{name}-{}", set.id));
+                        drawn += 1;
+                    }
+                }
+            }
+            let alike: Vec<&Set> = sets.iter().filter(|s| s.place.workload == "swapoff").collect();
+            for (name, chart) in OF_WORKLOAD {
+                for picture in chart(&alike, size).unwrap_or_default() {
+                    assert_readable(&picture.scene, name);
+                    drawn += 1;
+                }
+            }
+        }
+        drawn
+    }
+
+    fn plan() -> Plan<'static> {
+        let mut plan = Plan { trials: 3, ..Plan::default() };
+        plan.workloads.truncate(3);
+        plan
+    }
+
+    #[test]
+    fn no_text_overlaps_or_leaves_the_page() {
+        assert!(assert_all_readable(&plan()) > 60);
+    }
+
+    #[test]
+    fn two_threads_and_one_trial_are_readable() {
+        let small = Plan { threads: vec![1, 2], trials: 1, ..plan() };
+        assert!(assert_all_readable(&small) > 40);
+    }
+
+    #[test]
+    fn one_variant_on_one_thread_is_readable() {
+        let least = Plan { variants: vec!["global"], threads: vec![1], trials: 1, ..plan() };
+        assert!(assert_all_readable(&least) > 10);
+    }
+
+    #[test]
+    fn many_variants_with_long_names_are_readable() {
+        let names: Vec<String> =
+            (0..12).map(|i| format!("a-rather-long-name-of-a-variant-{i}")).collect();
+        let variants = names.iter().map(|n| n.as_str()).collect();
+        let many = Plan { variants, threads: vec![1, 48, 384], trials: 2, ..plan() };
+        assert!(assert_all_readable(&many) > 60);
+    }
+}

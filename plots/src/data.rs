@@ -1,0 +1,321 @@
+//! Runs sorted into what one chart shows: a [`Set`] is one workload on one
+//! machine, a [`Track`] one variant in it, a [`Group`] the trials at one number of
+//! threads. Names and looks are given here once, so that they agree everywhere.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use results::schema::{Cell, MachineKind};
+use results::stats::{self, Estimate};
+use results::store::Loaded;
+
+use crate::frame::Caption;
+use crate::style::{self, Look};
+
+/// A cell whose workers ran together for less than this share of its interval
+/// says nothing about contention and is left out.
+const LEAST_OVERLAP: f64 = 0.95;
+
+/// What makes a set: charts never mix two of these.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Place {
+    pub machine: String,
+    pub workload: String,
+    pub params: BTreeMap<String, String>,
+    pub pin: String,
+    pub predicted: bool,
+}
+
+/// One workload with its parameters on one machine.
+pub struct Set<'a> {
+    /// Fit for a file name.
+    pub id: String,
+    pub place: Place,
+    pub tracks: Vec<Track<'a>>,
+    pub runs: Vec<&'a Loaded>,
+    /// Cells left out for want of overlap.
+    pub refused: usize,
+}
+
+/// One variant (under one lock, in one run) at each of its thread counts.
+pub struct Track<'a> {
+    pub name: String,
+    pub look: Look,
+    /// By rising thread count.
+    pub groups: Vec<Group<'a>>,
+}
+
+/// The trials of one point of the plan.
+pub struct Group<'a> {
+    pub threads: u32,
+    pub cells: Vec<&'a Cell>,
+}
+
+/// A median and its 95 % interval, which is the median itself for a single sample.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Spread {
+    pub n: usize,
+    pub lo: f64,
+    pub median: f64,
+    pub hi: f64,
+}
+
+impl Spread {
+    /// `None` where there is no sample.
+    pub fn of(samples: &[f64]) -> Option<Spread> {
+        let Estimate { n, median, interval, .. } = Estimate::of(samples)?;
+        let (lo, hi) = interval.map_or((median, median), |i| (i.lo, i.hi));
+        Some(Spread { n, lo, median, hi })
+    }
+
+    /// How many times `base` the `new` samples are; `None` where one has no sample
+    /// or a median of zero.
+    pub fn of_ratio(base: &[f64], new: &[f64]) -> Option<Spread> {
+        let (from, to) = (Spread::of(base)?, Spread::of(new)?);
+        if from.lo <= 0.0 || to.lo <= 0.0 {
+            return None;
+        }
+        let interval = stats::bootstrap_ratio(base, new);
+        let (median, n) = (to.median / from.median, from.n.min(to.n));
+        Some(Spread { n, lo: interval.lo, median, hi: interval.hi })
+    }
+}
+
+impl Group<'_> {
+    /// Spread over the trials that have a value.
+    pub fn spread(&self, value: impl Fn(&Cell) -> Option<f64>) -> Option<Spread> {
+        Spread::of(&self.cells.iter().filter_map(|c| value(c)).collect::<Vec<f64>>())
+    }
+
+    /// Operations per second, a trial each.
+    pub fn throughput(&self) -> Vec<f64> {
+        self.cells.iter().map(|c| c.ops_per_s).collect()
+    }
+}
+
+/// Operations a cell finished.
+pub fn ops(cell: &Cell) -> f64 {
+    cell.per_thread.iter().sum::<u64>() as f64
+}
+
+impl<'a> Track<'a> {
+    /// The trials at the largest number of threads.
+    pub fn widest(&self) -> &Group<'a> {
+        self.groups.last().expect("a track has cells")
+    }
+}
+
+impl Set<'_> {
+    /// The words around a chart of this set; `note` says what spread is shown.
+    pub fn caption(&self, title: impl Into<String>, note: &str) -> Caption {
+        let mut note = note.to_string();
+        if self.refused > 0 {
+            let n = self.refused;
+            note += &format!(" {n} cells left out: workers overlapped for less than 95 %.");
+        }
+        Caption {
+            title: title.into(),
+            subtitle: self.place.conditions(),
+            small_print: small_print(&self.runs, note),
+        }
+    }
+
+    /// All tracks' groups with the track they belong to.
+    pub fn groups(&self) -> impl Iterator<Item = (&Track<'_>, &Group<'_>)> {
+        self.tracks.iter().flat_map(|t| t.groups.iter().map(move |g| (t, g)))
+    }
+}
+
+impl Place {
+    /// Workload, machine, and whether the figures were measured.
+    pub fn conditions(&self) -> String {
+        let params: Vec<String> = self.params.iter().map(|(k, v)| format!("{k} {v}")).collect();
+        let params =
+            if params.is_empty() { String::new() } else { format!(" ({})", params.join(", ")) };
+        let kind = if self.predicted { "predicted for" } else { "measured on" };
+        let Place { workload, machine, pin, .. } = self;
+        format!("{workload}{params}, {kind} {machine}, pinned {pin}")
+    }
+}
+
+/// The runs that `sets` are from, each once.
+pub fn runs_of<'a>(sets: &[&Set<'a>]) -> Vec<&'a Loaded> {
+    let mut runs: Vec<&Loaded> = Vec::new();
+    for run in sets.iter().flat_map(|s| &s.runs) {
+        if !runs.iter().any(|r| std::ptr::eq(*r, *run)) {
+            runs.push(run);
+        }
+    }
+    runs
+}
+
+/// Where the figures are from, then `note`, then how to repeat them.
+pub fn small_print(runs: &[&Loaded], mut note: String) -> Vec<String> {
+    let mut lines: Vec<String> = runs.iter().take(2).map(|run| provenance(run)).collect();
+    if runs.len() > 2 {
+        lines.push(format!("and {} more runs", runs.len() - 2));
+    }
+    if let [run] = runs {
+        note += &format!(" Repeat: {}", run.run.command);
+    }
+    lines.push(note.trim().to_string());
+    lines
+}
+
+/// One line of small print: which run, which commit, which hardware.
+fn provenance(loaded: &Loaded) -> String {
+    let run = &loaded.run;
+    let env = &run.environment;
+    let commit = match env.commit.known() {
+        Some(commit) => commit.chars().take(12).collect(),
+        None => "unknown".to_string(),
+    };
+    let dirty = if env.dirty.known() == Some(&true) { " (modified)" } else { "" };
+    let origin = if run.machine.predicted {
+        format!("predicted by the model {}", run.machine.name)
+    } else {
+        format!("measured on {}, {} CPUs, kernel {}", env.cpu_model, env.cpus_online, env.kernel)
+    };
+    format!("run {} · commit {commit}{dirty} · {origin}", run.id)
+}
+
+/// Sorts the cells of `runs` into sets.
+pub fn sets(runs: &[Loaded]) -> Vec<Set<'_>> {
+    let hosts: BTreeSet<String> = runs.iter().map(|r| r.run.environment.host.to_string()).collect();
+    let mut places: Vec<(Place, Vec<(&Loaded, &Cell)>)> = Vec::new();
+    for loaded in runs {
+        for cell in planned_order(loaded) {
+            let place = place(loaded, cell, hosts.len() > 1);
+            match places.iter_mut().find(|(p, _)| *p == place) {
+                Some((_, members)) => members.push((loaded, cell)),
+                None => places.push((place, vec![(loaded, cell)])),
+            }
+        }
+    }
+    let locks: BTreeSet<&str> =
+        runs.iter().flat_map(|r| &r.cells).map(|c| c.key.lock.as_str()).collect();
+    let mut looks = Looks { seen: Vec::new(), with_lock: locks.len() > 1 };
+    let mut sets: Vec<Set> = places.into_iter().map(|(p, m)| gather(p, m, &mut looks)).collect();
+    sets.retain(|s| !s.tracks.is_empty());
+    let ids = ids(&sets);
+    for (set, id) in sets.iter_mut().zip(ids) {
+        set.id = id;
+    }
+    sets
+}
+
+/// The cells of a run, variants in the order the plan names them.
+fn planned_order(loaded: &Loaded) -> Vec<&Cell> {
+    let planned: Vec<&str> = loaded.run.plan["variants"]
+        .as_array()
+        .map(|list| list.iter().filter_map(|v| v.as_str()).collect())
+        .unwrap_or_default();
+    let rank = |c: &Cell| planned.iter().position(|v| *v == c.key.variant).unwrap_or(planned.len());
+    let mut cells: Vec<&Cell> = loaded.cells.iter().collect();
+    cells.sort_by_key(|c| (rank(c), c.order_in_run));
+    cells
+}
+
+/// Two hosts that are both "native" are two machines.
+fn place(loaded: &Loaded, cell: &Cell, several_hosts: bool) -> Place {
+    let run = &loaded.run;
+    let mut machine = cell.key.machine.clone();
+    if several_hosts && run.machine.kind != MachineKind::Simulated {
+        machine += &format!("@{}", run.environment.host);
+    }
+    Place {
+        machine,
+        workload: cell.key.workload.clone(),
+        params: cell.key.params.clone(),
+        pin: cell.key.pin.clone(),
+        predicted: run.machine.predicted,
+    }
+}
+
+/// Gives one look to one name, in all sets.
+struct Looks {
+    seen: Vec<String>,
+    with_lock: bool,
+}
+
+impl Looks {
+    fn of(&mut self, name: &str) -> Look {
+        let index = self.seen.iter().position(|s| s == name).unwrap_or_else(|| {
+            self.seen.push(name.to_string());
+            self.seen.len() - 1
+        });
+        style::look(index)
+    }
+}
+
+fn gather<'a>(place: Place, members: Vec<(&'a Loaded, &'a Cell)>, looks: &mut Looks) -> Set<'a> {
+    let mut runs: Vec<&Loaded> = Vec::new();
+    for (run, _) in &members {
+        if !runs.iter().any(|r| std::ptr::eq(*r, *run)) {
+            runs.push(run);
+        }
+    }
+    let mut set = Set { id: String::new(), place, tracks: Vec::new(), runs, refused: 0 };
+    for (run, cell) in members {
+        if cell.overlap < LEAST_OVERLAP {
+            set.refused += 1;
+            continue;
+        }
+        let mut name = cell.key.variant.clone();
+        if looks.with_lock {
+            name += &format!(" / {}", cell.key.lock);
+        }
+        if set.runs.len() > 1 {
+            name += &format!(" [{}]", run.run.label);
+        }
+        let at = set.tracks.iter().position(|t| t.name == name).unwrap_or_else(|| {
+            let look = looks.of(&name);
+            set.tracks.push(Track { name, look, groups: Vec::new() });
+            set.tracks.len() - 1
+        });
+        let groups = &mut set.tracks[at].groups;
+        let threads = cell.key.threads;
+        match groups.binary_search_by_key(&threads, |g| g.threads) {
+            Ok(at) => groups[at].cells.push(cell),
+            Err(at) => groups.insert(at, Group { threads, cells: vec![cell] }),
+        }
+    }
+    set
+}
+
+/// A file name for each set: workload and machine, and whatever else tells it apart.
+fn ids(sets: &[Set]) -> Vec<String> {
+    let mut ids: Vec<String> = Vec::new();
+    for set in sets {
+        let place = &set.place;
+        let alike = |same: fn(&Place, &Place) -> bool| {
+            sets.iter().all(|o| {
+                o.place.workload != place.workload
+                    || o.place.machine != place.machine
+                    || same(&o.place, place)
+            })
+        };
+        let mut id = format!("{}-{}", place.workload, place.machine);
+        if !alike(|a, b| a.params == b.params) {
+            for (key, value) in &place.params {
+                id += &format!("-{key}{value}");
+            }
+        }
+        if !alike(|a, b| a.pin == b.pin) {
+            id += &format!("-{}", place.pin);
+        }
+        let id = slug(&id);
+        let taken = ids.iter().filter(|i| **i == id).count();
+        ids.push(if taken == 0 { id } else { format!("{id}-{}", taken + 1) });
+    }
+    ids
+}
+
+/// Only what every file system takes.
+pub fn slug(text: &str) -> String {
+    let clean: String = text
+        .chars()
+        .map(|c| if c.is_ascii_alphanumeric() || "._".contains(c) { c } else { '-' })
+        .take(80)
+        .collect();
+    clean.trim_matches(['-', '.']).to_string()
+}

@@ -1,0 +1,165 @@
+//! Every chart is drawn from made-up runs and says what it should; where its data
+//! is absent, so is the chart, with a reason.
+
+mod common;
+
+use std::path::PathBuf;
+
+use common::Plan;
+use plots::Drawn;
+use results::store::Loaded;
+
+struct Pictures {
+    drawn: Vec<Drawn>,
+    out: PathBuf,
+    _dir: tempfile::TempDir,
+}
+
+/// `PLOTS_OUT=dir` keeps the pictures, to be looked at.
+fn draw(runs: &[Loaded]) -> Pictures {
+    let dir = tempfile::tempdir().unwrap();
+    let out = std::env::var_os("PLOTS_OUT").map_or(dir.path().into(), PathBuf::from);
+    Pictures { drawn: plots::draw(runs, &out).unwrap(), out, _dir: dir }
+}
+
+impl Pictures {
+    fn svg(&self, stem: &str) -> String {
+        let path = self.out.join(format!("{stem}.svg"));
+        std::fs::read_to_string(&path).unwrap_or_else(|e| panic!("{}: {e}", path.display()))
+    }
+
+    fn reason(&self, wanted: &str) -> &str {
+        let found = self.drawn.iter().find_map(|d| match d {
+            Drawn::Absent { chart, reason } if chart == wanted => Some(reason),
+            _ => None,
+        });
+        found.unwrap_or_else(|| panic!("{wanted} is not absent: {:?}", self.drawn))
+    }
+}
+
+/// Churn and two sizes of swapoff.
+fn plan() -> Plan<'static> {
+    let mut plan = Plan { threads: vec![1, 4, 16, 64], trials: 3, ..Plan::default() };
+    plan.workloads.truncate(3);
+    plan
+}
+
+/// Churn alone: drawing is slow in a test build.
+fn churn() -> Plan<'static> {
+    let mut plan = plan();
+    plan.workloads.truncate(1);
+    plan
+}
+
+#[test]
+fn every_chart_is_drawn_and_says_where_it_is_from() {
+    let pictures = draw(&[common::native(&plan()), common::simulated(&churn())]);
+    for (stem, words) in [
+        ("throughput-churn-native", &["Throughput", "operations per second", "threads"][..]),
+        ("speedup-churn-native", &["Speedup", "ideal"]),
+        ("efficiency-churn-native", &["efficiency", "speedup / threads"]),
+        ("latency-churn-native-alloc", &["Latency of alloc at 64 threads", "99.99%", "10 ms"]),
+        ("response-churn-epyc-7742-free", &["percluster response", "percluster service"]),
+        ("contention-churn-native", &["si-&gt;lock  get_swap_pages", "contended", "max 2.1 ms"]),
+        ("counters-churn-native", &["cycles", "per op"]),
+        ("fairness-churn-native", &["Jain", "fair share"]),
+        ("swapoff-swapoff-native-clusters64", &["barrier", "drain", "(n = 3)"]),
+        ("swapoff-size-swapoff-native", &["clusters of the device", "512"]),
+        ("ablation-churn-native", &["scanning-ref", "×"]),
+        ("transfers-churn-epyc-7742", &["swap_info lock", "invalidations", "other package"]),
+        ("series-churn-native-fallbacks", &["fallbacks over time", "seconds"]),
+        ("predicted-churn", &["percluster · native", "percluster · epyc-7742", "dashed"]),
+    ] {
+        let svg = pictures.svg(stem);
+        assert!(svg.starts_with("<svg width=\"900\" height=\"560\""), "{stem}: {}", &svg[..80]);
+        for word in words {
+            assert!(svg.contains(word), "{stem} lacks {word:?}");
+        }
+        assert!(svg.contains("run 20260102T030405Z-lab1"), "{stem} lacks its run");
+        assert!(svg.contains("commit 0123456789ab"), "{stem} lacks its commit");
+        for suffix in [".png", "-slide.svg", "-slide.png"] {
+            let file = pictures.out.join(format!("{stem}{suffix}"));
+            assert!(file.metadata().is_ok_and(|m| m.len() > 1000), "{}", file.display());
+        }
+    }
+    let native = pictures.svg("throughput-churn-native");
+    assert!(native.contains("measured on native") && !native.contains("predicted"));
+    assert!(
+        pictures.svg("throughput-churn-epyc-7742").contains("predicted by the model epyc-7742")
+    );
+}
+
+#[test]
+fn an_unsupported_counter_is_a_reason_and_not_zero() {
+    let pictures = draw(&[common::native(&churn())]);
+    let all = pictures.svg("counters-churn-native") + &pictures.svg("counters-churn-native-2");
+    assert_eq!(all.matches("unsupported: ENOENT: this machine has no PMU event").count(), 2);
+}
+
+#[test]
+fn what_is_not_there_is_not_drawn() {
+    let mut run = common::native(&Plan { threads: vec![1], variants: vec!["a", "b"], ..plan() });
+    for cell in &mut run.cells {
+        cell.kinds.clear();
+        cell.sites.clear();
+        cell.counters.clear();
+        cell.series.clear();
+        cell.swapoff.clear();
+    }
+    let pictures = draw(&[run]);
+    for (chart, reason) in [
+        ("speedup-churn-native", "needs trials at one thread and at more"),
+        ("latency-churn-native", "no operation's latency was recorded"),
+        ("response-churn-native", "no open-loop run"),
+        ("contention-churn-native", "no lock site"),
+        ("counters-churn-native", "no counter"),
+        ("fairness-churn-native", "more than one thread"),
+        ("swapoff-swapoff-native-clusters64", "no swapoff"),
+        ("swapoff-size-swapoff", "several sizes"),
+        ("ablation-churn-native", "three variants"),
+        ("transfers-churn-native", "cannot tell"),
+        ("series-churn-native", "no values over time"),
+        ("predicted-churn", "measured and a predicted"),
+    ] {
+        assert!(pictures.reason(chart).contains(reason), "{chart}: {}", pictures.reason(chart));
+    }
+}
+
+#[test]
+fn cells_without_overlap_are_left_out_and_counted() {
+    let mut run = common::native(&churn());
+    for cell in run.cells.iter_mut().filter(|c| c.key.variant == "global") {
+        cell.overlap = 0.5;
+    }
+    let svg = draw(&[run]).svg("throughput-churn-native");
+    assert!(!svg.contains("\nglobal\n"), "a refused variant is drawn");
+    assert!(svg.contains("12 cells left out"), "{svg}");
+}
+
+#[test]
+fn two_runs_of_one_machine_are_told_apart() {
+    let mut new = common::native(&churn());
+    new.run.label = "patched".into();
+    let svg = draw(&[common::native(&churn()), new]).svg("throughput-churn-native");
+    assert!(svg.contains("global [example]") && svg.contains("global [patched]"));
+}
+
+#[test]
+fn names_from_a_run_cannot_leave_their_place() {
+    let hostile = "../<script>alert(1)</script>";
+    let pictures = draw(&[common::native(&Plan {
+        variants: vec![hostile],
+        workloads: vec![("../../churn", Default::default())],
+        ..churn()
+    })]);
+    let svg = pictures.svg("throughput-churn-native");
+    assert!(svg.contains("&lt;script&gt;") && !svg.contains("<script"));
+}
+
+#[test]
+fn no_cells_are_an_error() {
+    let mut run = common::native(&churn());
+    run.cells.clear();
+    let dir = tempfile::tempdir().unwrap();
+    assert!(plots::draw(&[run], dir.path()).is_err());
+}
