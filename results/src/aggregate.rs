@@ -76,13 +76,13 @@ pub fn varying<'a>(keys: impl IntoIterator<Item = &'a CellKey>) -> BTreeSet<Stri
     values.into_keys().collect()
 }
 
-/// What `key` is called on the axes that `wanted` picks: `churn fill=75 2 threads`.
+/// What `key` is called on the axes that `wanted` picks: `tas churn fill=75 2 threads`.
 pub fn label(key: &CellKey, wanted: impl Fn(&str) -> bool) -> String {
     let words: Vec<String> = axes(key)
         .into_iter()
         .filter(|(name, value)| wanted(name) && !value.is_empty())
         .map(|(name, value)| match name {
-            "machine" | "variant" | "workload" => value,
+            "machine" | "variant" | "lock" | "workload" => value,
             "threads" if value == "1" => "1 thread".to_owned(),
             "threads" => format!("{value} threads"),
             _ => format!("{name}={value}"),

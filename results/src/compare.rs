@@ -8,7 +8,7 @@ use serde::Serialize;
 
 use crate::aggregate::{self, Group, groups_by};
 use crate::metric::Metric;
-use crate::schema::{Cell, CellKey, Run};
+use crate::schema::{Cell, CellKey};
 use crate::stats::{self, ALPHA, Estimate, Interval, MIN_SAMPLES};
 use crate::store::Loaded;
 use crate::{Error, Result};
@@ -18,18 +18,15 @@ use crate::{Error, Result};
 pub struct Side<'a> {
     /// what the tables call it
     pub name: String,
-    pub run: &'a Run,
+    /// where it comes from
+    pub loaded: &'a Loaded,
     pub cells: Vec<&'a Cell>,
 }
 
 impl<'a> Side<'a> {
     /// A whole run, by its label.
     pub fn of_run(loaded: &'a Loaded) -> Side<'a> {
-        Side {
-            name: loaded.run.label.clone(),
-            run: &loaded.run,
-            cells: loaded.cells.iter().collect(),
-        }
+        Side { name: loaded.run.label.clone(), loaded, cells: loaded.cells.iter().collect() }
     }
 
     /// One variant of a run.
@@ -44,7 +41,7 @@ impl<'a> Side<'a> {
                 list(&has)
             )));
         }
-        Ok(Side { name: variant.to_owned(), run: &loaded.run, cells })
+        Ok(Side { name: variant.to_owned(), loaded, cells })
     }
 }
 
@@ -58,6 +55,26 @@ pub enum Outcome {
     NotSignificant,
     /// fewer than [`MIN_SAMPLES`] a side
     TooFew,
+}
+
+impl Outcome {
+    pub fn name(self) -> &'static str {
+        match self {
+            Outcome::Better => "better",
+            Outcome::Worse => "worse",
+            Outcome::NotSignificant => "not-significant",
+            Outcome::TooFew => "too-few",
+        }
+    }
+
+    /// The mark beside a delta: nothing where it is significant.
+    pub fn mark(self) -> &'static str {
+        match self {
+            Outcome::Better | Outcome::Worse => "",
+            Outcome::NotSignificant => "~",
+            Outcome::TooFew => "n<6",
+        }
+    }
 }
 
 /// One point that both sides have.
@@ -132,7 +149,7 @@ const LOUD: [&str; 10] = [
     "virtualized",
 ];
 /// Fields that say nothing about two runs being alike.
-const QUIET: [&str; 1] = ["notes"];
+const QUIET: [&str; 3] = ["clock_ns", "notes", "tsc"];
 
 /// Compare the points that both sides have. Axes on which each side has one value
 /// (the variant, the machine, ...) are what is compared, not what is matched.
@@ -296,15 +313,18 @@ fn differences(base: &Side, new: &Side, apart: &[&Axis]) -> Vec<Difference> {
             found.push(Difference { what: what.into(), base, new, loud });
         }
     };
-    let (a, b) = (json(&base.run.machine), json(&new.run.machine));
+    let (a, b) = (json(&base.loaded.run.machine), json(&new.loaded.run.machine));
     for (field, value) in &a {
         differ(&format!("machine {field}"), value.clone(), b[field].clone(), true);
     }
     for axis in apart.iter().filter(|axis| axis.0 != "machine") {
         let value = |side: &Side| axis.1(&mut side.cells[0].key.clone()).clone();
-        differ(axis.0, value(base), value(new), false);
+        // Two variants are called by their names: nothing to tell.
+        if (value(base), value(new)) != (base.name.clone(), new.name.clone()) {
+            differ(axis.0, value(base), value(new), false);
+        }
     }
-    let (a, b) = (json(&base.run.environment), json(&new.run.environment));
+    let (a, b) = (json(&base.loaded.run.environment), json(&new.loaded.run.environment));
     for (field, value) in a.iter().filter(|(field, _)| !QUIET.contains(&field.as_str())) {
         differ(field, value.clone(), b[field].clone(), LOUD.contains(&field.as_str()));
     }
@@ -373,7 +393,7 @@ mod tests {
         assert_eq!(comparison.rows[0].ratio, 202.5 / 102.5);
         assert_eq!(comparison.rows[0].outcome, Outcome::Better);
         assert!(comparison.regressions(0.05).is_empty());
-        assert_eq!(comparison.differences[0].what, "variant");
+        assert_eq!(comparison.differences, [], "the sides' names say it");
         let worse = against(&FAST, &SLOW);
         assert_eq!(worse.regressions(0.05).len(), 1);
         assert!(worse.regressions(0.6).is_empty(), "-49 % is within 60 %");
@@ -413,14 +433,18 @@ mod tests {
     fn other_environments_are_named_first_and_loudly() {
         let base = loaded(&[("a", &SLOW)]);
         let mut new = loaded(&[("a", &SLOW)]);
-        new.run.environment.mem_total_kib = Reading::Known(1);
+        new.run.environment.rustc = Reading::Known("rustc 1.0.0".into());
+        new.cells.iter_mut().for_each(|cell| cell.key.lock = "mcs".into());
         new.run.environment.governor = Reading::Known("powersave".into());
         new.run.machine.name = "6.14".into();
         let comparison =
             compare(&Side::of_run(&base), &Side::of_run(&new), &Metric::Throughput).unwrap();
         let what: Vec<(&str, bool)> =
             comparison.differences.iter().map(|d| (d.what.as_str(), d.loud)).collect();
-        assert_eq!(what, [("machine name", true), ("governor", true), ("mem_total_kib", false)]);
+        assert_eq!(
+            what,
+            [("machine name", true), ("governor", true), ("lock", false), ("rustc", false)]
+        );
         assert_eq!(comparison.differences[1].base, "unknown");
     }
 

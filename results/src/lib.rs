@@ -8,9 +8,11 @@ pub mod error;
 pub mod example;
 pub mod hlog;
 pub mod metric;
+pub mod report;
 pub mod schema;
 pub mod stats;
 pub mod store;
+pub mod tables;
 pub mod usl;
 
 pub use error::{Error, Result};

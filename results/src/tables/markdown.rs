@@ -1,0 +1,82 @@
+//! The report for an issue tracker or a README: GitHub's tables.
+
+use super::Format;
+use super::rows::{self, Grid, LEGEND};
+use super::text::is_name;
+use crate::report::Report;
+
+pub struct Markdown;
+
+impl Format for Markdown {
+    fn render(&self, report: &Report) -> String {
+        let mut out = format!("**{}**\n\n", escape(&report.subject));
+        for difference in report.comparisons.iter().flat_map(|c| &c.differences) {
+            out += &format!("> {}\n\n", escape(&rows::difference(difference)));
+        }
+        for line in &report.setting {
+            out += &format!("- {}\n", escape(line));
+        }
+        if report.comparisons.is_empty() {
+            out += &grid(&rows::summary(report));
+        }
+        for comparison in &report.comparisons {
+            out += &grid(&rows::comparison(comparison));
+        }
+        if !report.comparisons.is_empty() {
+            out += &format!("\n{}\n", escape(LEGEND));
+        }
+        for point in rows::points(&report.details) {
+            out.extend(rows::of_point(&point).iter().map(grid));
+        }
+        out += "\n";
+        for note in &report.notes {
+            out += &format!("- {}\n", escape(note));
+        }
+        for repeat in &report.repeat {
+            out += &format!("\nTo repeat, with swapscale at commit {}:\n", escape(&repeat.commit));
+            // Indented, not fenced: a command cannot end an indented block.
+            out += &format!("\n    {}\n", repeat.command.replace(['\n', '\r'], " "));
+        }
+        out
+    }
+}
+
+fn grid(grid: &Grid) -> String {
+    let mut out = format!("\n{}\n", escape(&grid.caption));
+    if grid.rows.is_empty() {
+        return out;
+    }
+    let sections = grid.rows.iter().any(|row| !row.section.is_empty());
+    let line = |section: &str, cells: &[String]| {
+        let first = if sections { format!("| {} ", escape(section)) } else { String::new() };
+        let cells: Vec<String> = cells.iter().map(|cell| format!("| {} ", escape(cell))).collect();
+        first + &cells.concat() + "|\n"
+    };
+    out += "\n";
+    out += &line("point", &grid.header);
+    let mut rule = if sections { String::from("| --- ") } else { String::new() };
+    for (at, name) in grid.header.iter().enumerate() {
+        rule += if at < grid.left || is_name(name) { "| --- " } else { "| ---: " };
+    }
+    out += &(rule + "|\n");
+    for row in &grid.rows {
+        out += &line(&row.section, &row.cells);
+    }
+    out
+}
+
+/// Text that stays text: nothing of it is markup, a column or HTML.
+fn escape(text: &str) -> String {
+    let mut out = String::new();
+    for c in text.chars() {
+        match c {
+            '\\' | '|' | '*' | '_' | '`' | '[' | ']' | '~' => out.extend(['\\', c]),
+            '<' => out += "&lt;",
+            '>' => out += "&gt;",
+            '&' => out += "&amp;",
+            c if c.is_whitespace() || c.is_control() => out.push(' '),
+            c => out.push(c),
+        }
+    }
+    out
+}

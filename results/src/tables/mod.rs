@@ -1,0 +1,24 @@
+//! Reports as text: one file a format, all behind one trait. A format computes
+//! nothing but digits; what it prints is in the [`Report`].
+
+pub mod csv;
+pub mod json;
+pub mod mail;
+pub mod markdown;
+mod rows;
+pub mod terminal;
+pub mod text;
+
+pub use csv::Csv;
+pub use json::Json;
+pub use mail::Mail;
+pub use markdown::Markdown;
+pub use terminal::Terminal;
+
+use crate::report::Report;
+
+/// A way to write a report.
+pub trait Format {
+    /// The whole text, with a newline at its end.
+    fn render(&self, report: &Report) -> String;
+}

@@ -1,0 +1,257 @@
+//! The tables of a report with their figures as text: what mail, markdown and
+//! terminal have in common. How columns are drawn is each format's own.
+
+use std::collections::BTreeSet;
+
+use super::text::{Scale, duration, percent};
+use crate::aggregate::{label, varying};
+use crate::compare::{Comparison, Difference, Outcome};
+use crate::report::{Detail, Report};
+use crate::stats::Estimate;
+
+/// Rows of contended lock sites, at most.
+const MAX_SITES: usize = 6;
+
+/// One table.
+pub(super) struct Grid {
+    pub caption: String,
+    pub header: Vec<String>,
+    /// columns that stand to the left; the others to the right
+    pub left: usize,
+    pub rows: Vec<Row>,
+}
+
+pub(super) struct Row {
+    /// what a run of rows has in common; may be empty
+    pub section: String,
+    pub cells: Vec<String>,
+    pub outcome: Option<Outcome>,
+}
+
+impl Row {
+    fn plain(cells: Vec<String>) -> Row {
+        Row { section: String::new(), cells, outcome: None }
+    }
+}
+
+/// What the marks mean, under every table that has them.
+pub(super) const LEGEND: &str = "+-: half the 95% interval of the median. 95% interval: of the \
+     ratio of the medians (bootstrap). ~: not significant at 5% (Mann-Whitney, corrected after \
+     Holm). n<6: too few runs a side to tell.";
+
+/// What is not the same on the two sides, in words.
+pub(super) fn difference(difference: &Difference) -> String {
+    let loud = if difference.loud { "WARNING: " } else { "" };
+    let (what, base, new) = (&difference.what, &difference.base, &difference.new);
+    format!("{loud}not the same {what}: base {base}, new {new}")
+}
+
+pub(super) fn comparison(comparison: &Comparison) -> Grid {
+    let differ = varying(comparison.rows.iter().map(|row| &row.key));
+    let largest = comparison.rows.iter().map(|row| row.base.median.max(row.new.median));
+    let scale = Scale::of(comparison.unit, largest.fold(0.0, f64::max));
+    let rows = comparison.rows.iter().map(|row| Row {
+        section: label(&row.key, |axis| axis != "threads" && differ.contains(axis)),
+        cells: vec![
+            row.key.threads.to_string(),
+            scale.print(row.base.median),
+            spread(&row.base),
+            scale.print(row.new.median),
+            spread(&row.new),
+            percent(row.change()),
+            row.outcome.mark().to_owned(),
+            format!("{}..{}", percent(row.interval.lo - 1.0), percent(row.interval.hi - 1.0)),
+            format!("{}+{}", row.base.n, row.new.n),
+        ],
+        outcome: Some(row.outcome),
+    });
+    Grid {
+        caption: format!(
+            "{}, {}, median: base = {}, new = {}",
+            comparison.metric, scale.unit, comparison.base, comparison.new
+        ),
+        header: header(&[
+            "threads",
+            "base",
+            "+-",
+            "new",
+            "+-",
+            "delta",
+            "",
+            "95% interval",
+            "runs",
+        ]),
+        left: 0,
+        rows: rows.collect(),
+    }
+}
+
+pub(super) fn summary(report: &Report) -> Grid {
+    let differ = varying(report.summary.iter().map(|row| &row.key));
+    let several: BTreeSet<&str> = report.summary.iter().map(|row| row.side.as_str()).collect();
+    let largest = report.summary.iter().map(|row| row.throughput.median).fold(0.0, f64::max);
+    let scale = Scale::of("ops/s", largest);
+    let rows = report.summary.iter().map(|row| {
+        let side = if several.len() > 1 { &row.side } else { &row.key.variant };
+        let rest = label(&row.key, |axis| {
+            !["threads", "variant"].contains(&axis) && differ.contains(axis)
+        });
+        let variant = if *side != row.key.variant { row.key.variant.as_str() } else { "" };
+        let optional = |value: Option<f64>| value.map_or("-".to_owned(), duration);
+        let contended = row.contended.map_or("-".into(), |x| format!("{:.1}%", x * 100.0));
+        Row {
+            section: [side, variant, &rest].map(str::trim).join(" ").trim().to_owned(),
+            cells: vec![
+                row.key.threads.to_string(),
+                scale.print(row.throughput.median),
+                spread(&row.throughput),
+                row.throughput.n.to_string(),
+                optional(row.p50),
+                optional(row.p99),
+                contended,
+                format!("{:.3}", row.jain),
+            ],
+            outcome: None,
+        }
+    });
+    Grid {
+        caption: format!("throughput, {}, median; latency of {}", scale.unit, kinds(report)),
+        header: header(&["threads", &scale.unit, "+-", "runs", "p50", "p99", "contended", "Jain"]),
+        left: 0,
+        rows: rows.collect(),
+    }
+}
+
+fn kinds(report: &Report) -> String {
+    let kinds: BTreeSet<&str> =
+        report.summary.iter().filter_map(|row| row.kind.as_deref()).collect();
+    if kinds.is_empty() {
+        "nothing".into()
+    } else {
+        kinds.into_iter().collect::<Vec<_>>().join(", ")
+    }
+}
+
+/// The columns of `perf lock contention`; `None` where no site was watched.
+fn sites(detail: &Detail) -> Option<Grid> {
+    if detail.sites.is_empty() {
+        return None;
+    }
+    let contended: Vec<_> = detail.sites.iter().filter(|site| site.contended > 0).collect();
+    let row = |site: &&crate::schema::Site| {
+        Row::plain(vec![
+            site.contended.to_string(),
+            duration(site.wait_total_ns as f64),
+            duration(site.wait_max_ns as f64),
+            duration(site.wait_total_ns as f64 / site.contended as f64),
+            site.kind.clone(),
+            site.caller.clone(),
+            site.lock.clone(),
+        ])
+    };
+    let mut rows: Vec<Row> = contended.iter().take(MAX_SITES).map(row).collect();
+    let (what, dots) = match contended.len() {
+        0 => ("no lock was contended", 0),
+        all => ("lock contention", all.saturating_sub(MAX_SITES)),
+    };
+    if dots > 0 {
+        rows.push(Row::plain(header(&["...", "", "", "", "", &format!("{dots} more"), ""])));
+    }
+    Some(Grid {
+        caption: format!(
+            "{what} of {} at {}, sum of {} trials",
+            detail.side, detail.point, detail.trials
+        ),
+        header: header(&[
+            "contended",
+            "total wait",
+            "max wait",
+            "avg wait",
+            "type",
+            "caller",
+            "lock",
+        ]),
+        left: 0,
+        rows,
+    })
+}
+
+/// Latency of one point, all its sides together; `None` where none was timed.
+fn latency(details: &[&Detail]) -> Option<Grid> {
+    let first = details.first()?;
+    let mut kinds: BTreeSet<&str> = BTreeSet::new();
+    for detail in details {
+        kinds.extend(detail.latency.iter().map(|row| row.kind.as_str()));
+    }
+    let mut rows = Vec::new();
+    for kind in kinds {
+        for detail in details {
+            let timed = detail.latency.iter().filter(|row| row.kind == kind);
+            rows.extend(timed.map(|row| {
+                let times = [row.p50, row.p90, row.p99, row.p999, row.max].map(duration);
+                Row::plain([vec![row.kind.clone(), detail.side.clone()], times.to_vec()].concat())
+            }));
+        }
+    }
+    (!rows.is_empty()).then(|| Grid {
+        caption: format!("latency, median of the trials, at {}", first.point),
+        header: header(&["", "", "p50", "p90", "p99", "p99.9", "max"]),
+        left: 2,
+        rows,
+    })
+}
+
+/// The steps of swapoff, a row each, a column for each side; `None` without any.
+fn swapoff(details: &[&Detail]) -> Option<Grid> {
+    let first = details.first()?;
+    let mut names: Vec<&str> = Vec::new();
+    for step in details.iter().flat_map(|detail| &detail.swapoff) {
+        if !names.contains(&step.name.as_str()) {
+            names.push(&step.name);
+        }
+    }
+    let ns = |detail: &Detail, name: &str| {
+        let step = detail.swapoff.iter().find(|step| step.name == name);
+        step.map_or("-".to_owned(), |step| duration(step.ns as f64))
+    };
+    let row = |name: &str| {
+        let times = details.iter().map(|detail| ns(detail, name));
+        Row::plain(std::iter::once(name.to_owned()).chain(times).collect())
+    };
+    let mut header = vec!["step".to_owned()];
+    header.extend(details.iter().map(|detail| detail.side.clone()));
+    (!names.is_empty()).then(|| Grid {
+        caption: format!("swapoff, median of the trials, at {}", first.point),
+        header,
+        left: 1,
+        rows: names.into_iter().map(row).collect(),
+    })
+}
+
+/// The tables of one point: contention of each side, then latency and swapoff of
+/// all sides together.
+pub(super) fn of_point(details: &[&Detail]) -> Vec<Grid> {
+    let mut grids: Vec<Grid> = details.iter().filter_map(|detail| sites(detail)).collect();
+    grids.extend(latency(details));
+    grids.extend(swapoff(details));
+    grids
+}
+
+/// The details by point, sides together.
+pub(super) fn points(details: &[Detail]) -> Vec<Vec<&Detail>> {
+    details.chunk_by(|a, b| a.point == b.point).map(|chunk| chunk.iter().collect()).collect()
+}
+
+/// Half of the median's interval, as a share of the median.
+fn spread(estimate: &Estimate) -> String {
+    match estimate.interval {
+        Some(interval) if estimate.median > 0.0 => {
+            format!("{:.0}%", (interval.hi - interval.lo) / 2.0 / estimate.median * 100.0)
+        }
+        _ => "?".to_owned(),
+    }
+}
+
+fn header(names: &[&str]) -> Vec<String> {
+    names.iter().map(|name| (*name).to_owned()).collect()
+}

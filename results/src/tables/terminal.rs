@@ -1,0 +1,91 @@
+//! The report on a terminal: the summary with the shapes of the histograms, then
+//! the comparisons. Plain ASCII without colour unless asked.
+
+use super::Format;
+use super::rows::{self, Grid};
+use super::text::{ascii, columns};
+use crate::compare::Outcome;
+use crate::report::Report;
+
+/// What the terminal can do. Piped output and NO_COLOR are plain.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Terminal {
+    /// green and red lines, and histograms' shapes in block characters
+    pub colour: bool,
+}
+
+const GREEN: &str = "\x1b[32m";
+const RED: &str = "\x1b[31m";
+const BOLD: &str = "\x1b[1m";
+const RESET: &str = "\x1b[0m";
+const BLOCKS: [char; 8] = ['▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
+
+impl Format for Terminal {
+    fn render(&self, report: &Report) -> String {
+        let mut out = self.paint(BOLD, &ascii(&report.subject)) + "\n";
+        for difference in report.comparisons.iter().flat_map(|c| &c.differences) {
+            let text = ascii(&rows::difference(difference)) + "\n";
+            out += &if difference.loud { self.paint(RED, &text) } else { text };
+        }
+        for line in &report.setting {
+            out += &(ascii(line) + "\n");
+        }
+        let mut summary = rows::summary(report);
+        if self.colour && report.summary.iter().any(|row| !row.shape.is_empty()) {
+            summary.header.push("shape".into());
+            for (row, figures) in summary.rows.iter_mut().zip(&report.summary) {
+                row.cells.push(sparkline(&figures.shape));
+            }
+        }
+        out += &self.grid(&summary);
+        for comparison in &report.comparisons {
+            out += &self.grid(&rows::comparison(comparison));
+        }
+        out += "\n";
+        for note in &report.notes {
+            out += &(ascii(note) + "\n");
+        }
+        out
+    }
+}
+
+impl Terminal {
+    fn paint(self, colour: &str, text: &str) -> String {
+        if self.colour { format!("{colour}{text}{RESET}") } else { text.to_owned() }
+    }
+
+    fn grid(self, grid: &Grid) -> String {
+        let mut out = format!("\n{}\n", ascii(&grid.caption));
+        let sections = grid.rows.iter().any(|row| !row.section.is_empty());
+        let line = |section: &str, cells: &[String]| {
+            let mut line: Vec<String> = cells.to_vec();
+            if sections {
+                line.insert(0, ascii(section));
+            }
+            line
+        };
+        let mut table = vec![line("", &grid.header)];
+        table.extend(grid.rows.iter().map(|row| line(&row.section, &row.cells)));
+        let lines = columns(&table, grid.left + usize::from(sections), 2);
+        out += &(self.paint(BOLD, &lines[0]) + "\n");
+        for (row, line) in grid.rows.iter().zip(&lines[1..]) {
+            out += &match row.outcome {
+                Some(Outcome::Better) => self.paint(GREEN, line),
+                Some(Outcome::Worse) => self.paint(RED, line),
+                _ => line.clone(),
+            };
+            out += "\n";
+        }
+        out
+    }
+}
+
+/// A histogram in block characters; any count at all shows.
+fn sparkline(counts: &[u64]) -> String {
+    let most = counts.iter().copied().max().unwrap_or(0).max(1) as f64;
+    let block = |&count: &u64| match count {
+        0 => ' ',
+        count => BLOCKS[(count as f64 / most * 7.0).round() as usize],
+    };
+    counts.iter().map(block).collect()
+}

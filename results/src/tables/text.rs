@@ -1,0 +1,231 @@
+//! Text that every format shares: figures with units, wrapped lines, and a command
+//! broken over lines so that it still runs when pasted.
+
+/// A time, as perf prints it: `4.51 us`.
+pub fn duration(ns: f64) -> String {
+    match ns {
+        ns if ns < 1e3 => format!("{ns:.0} ns"),
+        ns if ns < 1e6 => format!("{:.2} us", ns / 1e3),
+        ns if ns < 1e9 => format!("{:.2} ms", ns / 1e6),
+        ns => format!("{:.2} s", ns / 1e9),
+    }
+}
+
+/// A share's change: `+5.3%`.
+pub fn percent(share: f64) -> String {
+    format!("{:+.1}%", share * 100.0)
+}
+
+/// One unit and one number of decimals for a whole column.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Scale {
+    factor: f64,
+    decimals: usize,
+    pub unit: String,
+}
+
+impl Scale {
+    /// The scale for figures of `unit` of which `largest` is the largest.
+    pub fn of(unit: &str, largest: f64) -> Scale {
+        let steps: &[(f64, &str)] = match unit {
+            "ops/s" => &[(1e6, "Mops/s"), (1e3, "kops/s"), (1.0, "ops/s")],
+            "ns" => &[(1e9, "s"), (1e6, "ms"), (1e3, "us"), (1.0, "ns")],
+            _ => &[(1.0, unit)],
+        };
+        // A thousand of a unit still reads better than 1.0 of the next.
+        let step = steps.iter().find(|(factor, _)| largest >= factor * 2.0);
+        let (factor, unit) = *step.unwrap_or(&steps[steps.len() - 1]);
+        let decimals = match largest / factor {
+            x if x < 10.0 => 3,
+            x if x < 100.0 => 2,
+            x if x < 1000.0 => 1,
+            _ => 0,
+        };
+        Scale { factor, decimals, unit: unit.to_owned() }
+    }
+
+    pub fn print(&self, value: f64) -> String {
+        format!("{:.*}", self.decimals, value / self.factor)
+    }
+}
+
+/// Printable ASCII only; anything else becomes `?`, white space a space.
+pub fn ascii(text: &str) -> String {
+    text.chars()
+        .map(|c| match c {
+            c if c.is_whitespace() => ' ',
+            c if c.is_ascii_graphic() => c,
+            _ => '?',
+        })
+        .collect()
+}
+
+/// `text` cut to `width` characters, with `..` where it was cut.
+pub fn cut(text: &str, width: usize) -> String {
+    if text.chars().count() <= width {
+        return text.to_owned();
+    }
+    text.chars().take(width.saturating_sub(2)).chain("..".chars()).collect()
+}
+
+/// Words filled into lines of at most `width`; a longer word is cut.
+pub fn wrap(text: &str, width: usize, indent: &str) -> Vec<String> {
+    let mut lines: Vec<String> = Vec::new();
+    for word in text.split_whitespace() {
+        match lines.last_mut() {
+            Some(line) if line.len() + 1 + word.len() <= width => {
+                line.push(' ');
+                line.push_str(word);
+            }
+            _ => {
+                let start = if lines.is_empty() { "" } else { indent };
+                lines.push(format!("{start}{}", cut(word, width - indent.len())));
+            }
+        }
+    }
+    lines
+}
+
+/// A shell command over lines of at most `width`, each but the last ending in a
+/// backslash. Breaks stand between words; a word too long for a line is broken
+/// inside, its rest in column 0, where the shell joins it again.
+pub fn wrap_command(command: &str, width: usize) -> Vec<String> {
+    const INDENT: &str = "    ";
+    let mut lines = vec![String::from("  ")];
+    for word in words(command) {
+        let line = lines.last_mut().expect("there is a first line");
+        let started = !line.trim().is_empty();
+        if started && line.len() + 1 + word.len() + 2 > width {
+            line.push_str(" \\");
+            lines.push(INDENT.to_owned());
+        } else if started {
+            line.push(' ');
+        }
+        push_word(&mut lines, word, width);
+    }
+    lines.iter_mut().for_each(|line| line.truncate(line.trim_end().len()));
+    lines
+}
+
+/// Append a word to the last line, going on in column 0 where it does not fit. The
+/// new line opens with a quote, so that it never begins with a `#` or a `-`.
+fn push_word(lines: &mut Vec<String>, word: &str, width: usize) {
+    let mut quote: Option<char> = None;
+    let mut escaped = false;
+    let mut left = word.len();
+    for c in word.chars() {
+        let line = lines.last_mut().expect("there is a first line");
+        // Room for `'` and ` \` behind this character, unless the word ends here.
+        // A break must not part a backslash from what it escapes.
+        if !escaped && left + line.len() + 2 > width && line.len() + 4 > width {
+            line.extend(quote);
+            line.push('\\');
+            lines.push(quote.map_or(String::from("\"\""), String::from));
+        }
+        left -= c.len_utf8();
+        lines.last_mut().expect("a line was pushed").push(c);
+        step(c, &mut quote, &mut escaped);
+    }
+}
+
+/// Where one more character leaves the shell's quoting.
+fn step(c: char, quote: &mut Option<char>, escaped: &mut bool) {
+    match (c, *quote) {
+        _ if *escaped => *escaped = false,
+        ('\\', None | Some('"')) => *escaped = true,
+        (c, Some(open)) if c == open => *quote = None,
+        ('\'' | '"', None) => *quote = Some(c),
+        _ => {}
+    }
+}
+
+/// The words of a command as they stand, quotes and all.
+fn words(command: &str) -> Vec<&str> {
+    let (mut words, mut start, mut quote, mut escaped) = (Vec::new(), None, None, false);
+    for (at, c) in command.char_indices() {
+        if c == ' ' && quote.is_none() && !escaped {
+            words.extend(start.take().map(|start| &command[start..at]));
+            continue;
+        }
+        start.get_or_insert(at);
+        step(c, &mut quote, &mut escaped);
+    }
+    words.extend(start.map(|start| &command[start..]));
+    words
+}
+
+/// A table in columns, the header first, `gap` spaces before each. The first
+/// `left` columns stand to the left, as do names that close a line, the way perf
+/// prints callers; the others to the right.
+pub fn columns(rows: &[Vec<String>], left: usize, gap: u16) -> Vec<String> {
+    use comfy_table::{CellAlignment, ContentArrangement, Table, presets};
+    let mut table = Table::new();
+    table.load_style(presets::NOTHING).set_content_arrangement(ContentArrangement::Disabled);
+    for row in rows {
+        table.add_row(row.clone());
+    }
+    for (index, column) in table.column_iter_mut().enumerate() {
+        column.set_padding((gap, 0));
+        if index >= left && !is_name(&rows[0][index]) {
+            column.set_cell_alignment(CellAlignment::Right);
+        }
+    }
+    table.lines().map(|line| line.trim_end().to_owned()).collect()
+}
+
+/// Whether a column of that header holds names, which close a line to the left.
+pub fn is_name(header: &str) -> bool {
+    ["caller", "lock"].contains(&header)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn times_read_as_perf_prints_them() {
+        let printed: Vec<String> =
+            [88.0, 4_510.0, 7_110_000.0, 53.63e9].map(duration).into_iter().collect();
+        assert_eq!(printed, ["88 ns", "4.51 us", "7.11 ms", "53.63 s"]);
+    }
+
+    #[test]
+    fn a_column_has_one_unit() {
+        let scale = Scale::of("ops/s", 8_200_000.0);
+        assert_eq!((scale.unit.as_str(), scale.print(30_000.0).as_str()), ("Mops/s", "0.030"));
+        assert_eq!(Scale::of("ns", 1_500.0).print(1_500.0), "1500");
+        assert_eq!(Scale::of("0..1", 0.5).print(0.25), "0.250");
+    }
+
+    #[test]
+    fn a_short_command_stays_on_its_line() {
+        assert_eq!(wrap_command("swapscale run --trials 8", 72), ["  swapscale run --trials 8"]);
+    }
+
+    /// What a shell makes of the lines: a backslash-newline outside single quotes
+    /// vanishes, white space parts words, quotes go.
+    fn shell(lines: &[String]) -> Vec<String> {
+        let output = std::process::Command::new("sh")
+            .arg("-c")
+            .arg(format!("printf '%s\\n' {}", lines.join("\n")))
+            .output()
+            .unwrap();
+        String::from_utf8(output.stdout).unwrap().lines().map(str::to_owned).collect()
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(64))]
+        #[test]
+        fn a_wrapped_command_is_the_same_command(
+            words in prop::collection::vec("[a-z0-9=,./-]{1,90}|[a-z #]{0,100}", 1..12)
+        ) {
+            let quoted: Vec<String> = words.iter().map(|word| format!("'{word}'")).collect();
+            let plain = words.iter().all(|word| !word.is_empty() && !word.contains([' ', '#']));
+            let command = if plain { words.join(" ") } else { quoted.join(" ") };
+            let lines = wrap_command(&command, 72);
+            prop_assert!(lines.iter().all(|line| line.len() <= 72), "{lines:#?}");
+            prop_assert_eq!(shell(&lines), words);
+        }
+    }
+}
