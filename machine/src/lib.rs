@@ -3,6 +3,7 @@
 //! checked (`Checked`). The machine owns everything that touches shared state:
 //! atomics, plain memory, locks, RCU, clock and CPUs.
 
+pub mod checked;
 pub mod fault;
 pub mod lock;
 pub mod native;
@@ -175,6 +176,9 @@ pub trait Machine: Sized + Send + Sync + 'static {
     fn register(_region: &region::Extent) {}
     /// The region at `base` is gone.
     fn unregister(_base: usize) {}
+
+    /// The CPU that runs is in this kernel function: for the checker's histories.
+    fn enter(_function: &'static str) {}
 
     /// The first index in `from..to` whose byte is `wanted`, or `to`: a bulk
     /// scan as one call, so that a simulator can charge it by the line.

@@ -145,6 +145,7 @@ impl<M: Machine> SpinLock<M> {
     /// spin_lock(). `site` names the lock's class and the kernel function that takes it.
     #[inline]
     pub fn lock(&self, cpu: &M::Cpu, site: &'static Site) -> Guard<M> {
+        M::enter(site.caller);
         order::before_lock(cpu.local(), site, self.address());
         let mut began = 0;
         let token = self.0.lock(cpu, || {
@@ -160,6 +161,7 @@ impl<M: Machine> SpinLock<M> {
     /// spin_trylock().
     #[inline]
     pub fn try_lock(&self, cpu: &M::Cpu, site: &'static Site) -> Option<Guard<M>> {
+        M::enter(site.caller);
         let Some(token) = self.0.try_lock(cpu) else {
             if M::SITES {
                 cpu.local().missed(site);

@@ -1,0 +1,282 @@
+//! What happened in the execution that is running: every access with its CPU, its
+//! kernel function and its cell by name. Kept outside the model, so that watching
+//! adds no ordering to what is watched.
+
+use crate::region::Extent;
+use std::cell::{Cell, RefCell};
+use std::collections::HashMap;
+
+/// What a step did to its cell.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Op {
+    /// An atomic read; `value` is what it read.
+    Load,
+    Store,
+    /// An atomic read-modify-write; `value` is what it left behind.
+    Rmw {
+        before: u64,
+    },
+    /// Plain accesses.
+    Get,
+    Set,
+    Lock,
+    /// A trylock on a held lock.
+    Missed,
+    Unlock,
+    /// The value of a [`crate::Cpu::note`]; the cell is its name.
+    Note,
+}
+
+/// An older value that a read may still see.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Seen {
+    /// What the step of this index wrote.
+    Step(usize),
+    /// What the cell was made with.
+    Initial,
+}
+
+/// One line of a history.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Step {
+    pub cpu: usize,
+    /// The kernel function that took the last lock or was last noted on this CPU.
+    pub function: &'static str,
+    pub op: Op,
+    /// "region[index].field", or "region.field" where there is one element.
+    pub cell: String,
+    pub value: u64,
+    /// A read that did not see the last write, and what it saw instead.
+    pub stale: Option<Seen>,
+}
+
+/// The failing execution: steps in the order they took effect.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Trace {
+    /// Workers; one more CPU ran setup and finish.
+    pub workers: usize,
+    /// Before this step there was only the set-up CPU.
+    pub start: usize,
+    pub steps: Vec<Step>,
+    /// What was broken.
+    pub violation: String,
+}
+
+/// A step as it is recorded: names are worked out at the end.
+struct Raw {
+    cpu: usize,
+    function: &'static str,
+    op: Op,
+    place: Place,
+    value: u64,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+enum Place {
+    /// Which region, and the offset in it.
+    In(usize, usize),
+    /// No region holds it: the n-th such cell.
+    Loose(usize),
+    Named(&'static str),
+}
+
+struct Home {
+    /// 0 once the region is gone.
+    base: usize,
+    bytes: usize,
+    stride: usize,
+    name: &'static str,
+    fields: Vec<(&'static str, usize)>,
+}
+
+#[derive(Default)]
+struct History {
+    raw: Vec<Raw>,
+    homes: Vec<Home>,
+    loose: HashMap<usize, usize>,
+    functions: Vec<&'static str>,
+    /// Steps a CPU.
+    taken: Vec<usize>,
+    start: usize,
+}
+
+thread_local! {
+    static NOW: RefCell<History> = RefCell::default();
+    static ME: Cell<usize> = const { Cell::new(0) };
+    static LAST: RefCell<Option<Trace>> = const { RefCell::new(None) };
+}
+
+/// The history of the last execution that failed on this thread.
+pub fn last_trace() -> Option<Trace> {
+    LAST.take()
+}
+
+pub(super) fn me() -> usize {
+    ME.get()
+}
+
+pub(super) fn set_me(cpu: usize) {
+    ME.set(cpu);
+}
+
+/// Runs what may switch to another CPU, and is this one again afterwards.
+pub(super) fn as_me<T>(switching: impl FnOnce() -> T) -> T {
+    let me = ME.get();
+    let result = switching();
+    ME.set(me);
+    result
+}
+
+/// A new execution begins on the set-up CPU.
+pub(super) fn clear(workers: usize) {
+    NOW.with_borrow_mut(|now| {
+        let (functions, taken) = (vec![""; workers + 1], vec![0; workers + 1]);
+        *now = History { functions, taken, ..History::default() };
+    });
+    set_me(workers);
+}
+
+/// The workers start now.
+pub(super) fn started() {
+    NOW.with_borrow_mut(|now| now.start = now.raw.len());
+}
+
+pub(super) fn steps() -> usize {
+    NOW.with_borrow(|now| now.raw.len())
+}
+
+/// Steps that other CPUs than `me` have taken.
+pub(super) fn steps_of_others(me: usize) -> usize {
+    NOW.with_borrow(|now| now.raw.len() - now.taken.get(me).copied().unwrap_or(0))
+}
+
+/// What this CPU looks at again and again.
+pub(super) fn waiting_for() -> String {
+    NOW.with_borrow(|now| {
+        let last = now.raw.iter().rev().find(|s| s.cpu == ME.get() && s.op == Op::Load);
+        last.map_or("a CPU waits".into(), |s| {
+            let (cpu, function, value) = (s.cpu, s.function, s.value);
+            format!("CPU {cpu} in {function} still reads {} = {value}", now.name(s.place))
+        })
+    })
+}
+
+pub(super) fn enter(function: &'static str) {
+    NOW.with_borrow_mut(|now| {
+        if let Some(current) = now.functions.get_mut(ME.get()) {
+            *current = function;
+        }
+    });
+}
+
+impl History {
+    fn place(&mut self, address: usize) -> Place {
+        let inside = |home: &Home| home.base != 0 && address.wrapping_sub(home.base) < home.bytes;
+        if let Some(n) = self.homes.iter().position(inside) {
+            return Place::In(n, address - self.homes[n].base);
+        }
+        let next = self.loose.len();
+        Place::Loose(*self.loose.entry(address).or_insert(next))
+    }
+
+    fn push(&mut self, op: Op, place: Place, value: u64) {
+        let cpu = ME.get();
+        self.taken[cpu] += 1;
+        let function = self.functions.get(cpu).copied().unwrap_or_default();
+        self.raw.push(Raw { cpu, function, op, place, value });
+    }
+
+    fn name(&self, place: Place) -> String {
+        let (n, offset) = match place {
+            Place::In(n, offset) => (n, offset),
+            Place::Loose(n) => return format!("cell {n}"),
+            Place::Named(name) => return name.into(),
+        };
+        let home = &self.homes[n];
+        let (index, within) = (offset / home.stride, offset % home.stride);
+        let field = home.fields.iter().filter(|f| f.1 <= within).max_by_key(|f| f.1);
+        let element = match home.bytes / home.stride {
+            1 => home.name.to_string(),
+            _ => format!("{}[{index}]", home.name),
+        };
+        match field {
+            Some((field, _)) if !field.is_empty() => format!("{element}.{field}"),
+            _ => element,
+        }
+    }
+
+    /// For a read of `step`: which write it saw, if not the last one.
+    fn stale(&self, step: usize) -> Option<Seen> {
+        let read = &self.raw[step];
+        if read.op != Op::Load {
+            return None;
+        }
+        let wrote = |s: &Raw| s.place == read.place && matches!(s.op, Op::Store | Op::Rmw { .. });
+        let mut writes = (0..step).rev().filter(|&n| wrote(&self.raw[n])).peekable();
+        let last = *writes.peek()?;
+        match writes.find(|&n| self.raw[n].value == read.value) {
+            Some(seen) if seen == last => None,
+            Some(seen) => Some(Seen::Step(seen)),
+            None => Some(Seen::Initial),
+        }
+    }
+
+    fn trace(&self, violation: String) -> Trace {
+        let steps = self.raw.iter().enumerate().map(|(n, raw)| Step {
+            cpu: raw.cpu,
+            function: raw.function,
+            op: raw.op,
+            cell: self.name(raw.place),
+            value: raw.value,
+            stale: self.stale(n),
+        });
+        let workers = self.functions.len().saturating_sub(1);
+        Trace { workers, start: self.start, steps: steps.collect(), violation }
+    }
+}
+
+pub(super) fn record(address: usize, op: Op, value: u64) {
+    NOW.with_borrow_mut(|now| {
+        let place = now.place(address);
+        now.push(op, place, value);
+    });
+}
+
+pub(super) fn note(what: &'static str, value: u64) {
+    NOW.with_borrow_mut(|now| now.push(Op::Note, Place::Named(what), value));
+}
+
+pub(super) fn register(region: &Extent) {
+    let Extent { base, bytes, stride, name, .. } = *region;
+    let fields = region.fields.clone();
+    NOW.with_borrow_mut(|now| now.homes.push(Home { base, bytes, stride, name, fields }));
+}
+
+pub(super) fn unregister(base: usize) {
+    let gone = |now: &mut History| {
+        now.homes.iter_mut().filter(|home| home.base == base).for_each(|home| home.base = 0);
+    };
+    NOW.with_borrow_mut(gone);
+}
+
+/// Who last touched the cell of the last step, besides the CPU of that step.
+pub(super) fn racing() -> String {
+    NOW.with_borrow(|now| {
+        let Some(last) = now.raw.last() else {
+            return "a data race".into();
+        };
+        let other = |s: &&Raw| s.place == last.place && s.cpu != last.cpu;
+        let with =
+            now.raw.iter().rev().find(other).map_or(String::new(), |s| {
+                format!(", unordered with CPU {} in {}", s.cpu, s.function)
+            });
+        let does = if last.op == Op::Set { "writes" } else { "reads" };
+        let (cpu, function, cell) = (last.cpu, last.function, now.name(last.place));
+        format!("data race: CPU {cpu} in {function} {does} {cell}{with}")
+    })
+}
+
+/// Keeps the failed execution for [`last_trace`].
+pub(super) fn keep(violation: String) {
+    NOW.with_borrow(|now| LAST.set(Some(now.trace(violation))));
+}

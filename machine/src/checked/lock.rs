@@ -1,0 +1,89 @@
+//! Locks under the checker: a blocking one for variants (a waiter sleeps until the
+//! holder leaves, so that waiting has no executions of its own), and the spinlocks
+//! themselves for their own scenarios.
+
+use super::engine::RawWord;
+use super::{Checked, CheckedCpu, Engine, Op, history};
+use crate::RawLock;
+use crate::lock::LockKind;
+use std::marker::PhantomData;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+/// Which lock a checked machine has.
+pub trait CheckedLock: Send + Sync + Sized + 'static {
+    type Lock<E: Engine>: RawLock<Checked<E, Self>>;
+}
+
+pub struct Blocking;
+
+impl CheckedLock for Blocking {
+    type Lock<E: Engine> = BlockingLock<E>;
+}
+
+/// The spinlock `K`, modelled access by access.
+pub struct Spin<K>(PhantomData<fn() -> K>);
+
+impl<K: LockKind> CheckedLock for Spin<K> {
+    type Lock<E: Engine> = K::Lock<Checked<E, Self>>;
+}
+
+/// A word that carries the ordering (acquire, release), and a list of sleepers.
+/// Between two accesses to the word a model thread is never interrupted, so
+/// `held` and `sleepers` need no protocol.
+pub struct BlockingLock<E: Engine> {
+    word: E::Word,
+    held: AtomicBool,
+    sleepers: Mutex<Vec<E::Thread>>,
+}
+
+impl<E: Engine> BlockingLock<E> {
+    fn try_take(&self) -> bool {
+        let taken = history::as_me(|| self.word.cmpxchg(0, 1)).is_ok();
+        if taken {
+            self.held.store(true, Ordering::Relaxed);
+        }
+        taken
+    }
+
+    fn record(&self, op: Op) {
+        history::record(std::ptr::from_ref(self) as usize, op, 0);
+    }
+}
+
+impl<E: Engine> RawLock<Checked<E, Blocking>> for BlockingLock<E> {
+    type Token = ();
+
+    fn new() -> Self {
+        let sleepers = Mutex::default();
+        Self { word: E::Word::new(4, 0), held: AtomicBool::new(false), sleepers }
+    }
+
+    fn lock(&self, _cpu: &CheckedCpu<E, Blocking>, contended: impl FnOnce()) {
+        let mut contended = Some(contended);
+        while self.peek_locked() || !self.try_take() {
+            contended.take().into_iter().for_each(|first| first());
+            self.sleepers.lock().expect("no panic while held").push(E::current());
+            history::as_me(E::park);
+        }
+        self.record(Op::Lock);
+    }
+
+    fn try_lock(&self, _cpu: &CheckedCpu<E, Blocking>) -> Option<()> {
+        let taken = self.try_take();
+        self.record(if taken { Op::Lock } else { Op::Missed });
+        taken.then_some(())
+    }
+
+    fn unlock(&self, _cpu: &CheckedCpu<E, Blocking>, (): ()) {
+        history::as_me(|| self.word.store(0, Ordering::Release));
+        self.held.store(false, Ordering::Relaxed);
+        self.record(Op::Unlock);
+        let sleepers = std::mem::take(&mut *self.sleepers.lock().expect("no panic while held"));
+        sleepers.iter().for_each(|sleeper| history::as_me(|| E::unpark(sleeper)));
+    }
+
+    fn peek_locked(&self) -> bool {
+        self.held.load(Ordering::Relaxed)
+    }
+}

@@ -1,0 +1,359 @@
+//! The checked machine: the same variant under loom (every execution within a
+//! preemption bound, C11 as loom models it, races on plain memory) or shuttle
+//! (random and PCT schedules, sequentially consistent, long histories). Every
+//! access is recorded outside the model, so that a failure ends in a history.
+//!
+//! What the contract's operations become: relaxed, acquire and release accesses
+//! are those of C11; read-modify-writes that return a value are AcqRel between two
+//! SeqCst fences, as the kernel's fully ordered ones (a failed cmpxchg keeps the
+//! first fence, a little stronger than the kernel's); smp_wmb is a release fence
+//! and smp_rmb an acquire fence, both a little stronger than the kernel's; RCU's
+//! asymmetric pair is a full fence on either side.
+
+mod engine;
+mod history;
+mod lock;
+mod model;
+
+pub use engine::{Engine, LoomEngine, ShuttleEngine};
+pub use history::{Op, Seen, Step, Trace, last_trace};
+pub use lock::{Blocking, CheckedLock, Spin};
+
+use crate::lock::{Local, might_sleep};
+use crate::{Atomic, Cpu, Failure, Machine, Outcome, Phase, Plain, System, Word, region};
+use engine::{RawCell, RawWord};
+use std::marker::PhantomData;
+use std::sync::Arc;
+use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release, SeqCst};
+use std::time::Duration;
+
+/// A machine whose runs are explored by `E`, with the locks of `L`.
+pub struct Checked<E: Engine, L: CheckedLock>(PhantomData<fn() -> (E, L)>);
+
+/// At most 3 workers: loom has room for 5 threads, and time for fewer.
+pub type Loom<L = Blocking> = Checked<LoomEngine, L>;
+pub type Shuttle<L = Blocking> = Checked<ShuttleEngine, L>;
+
+/// What to explore, and when to give up: a limit reached is
+/// [`Failure::Inconclusive`], never a pass and never a catch.
+#[derive(Clone, Debug)]
+pub struct Config {
+    pub workers: usize,
+    /// Loom: at most this many preemptions in one execution; None: any number.
+    pub bound: Option<usize>,
+    /// Shuttle: PCT of this depth; None: uniformly random.
+    pub depth: Option<usize>,
+    /// Shuttle: what to replay an exploration by.
+    pub seed: u64,
+    /// Steps of one execution (loom: branches).
+    pub steps: usize,
+    /// Loom: a limit; shuttle: how many to run.
+    pub executions: u64,
+    pub time: Duration,
+}
+
+impl Config {
+    /// Everything within `bound` preemptions, or nothing said.
+    pub fn bounded(workers: usize, bound: usize) -> Self {
+        Self {
+            workers,
+            bound: Some(bound),
+            depth: None,
+            seed: 0,
+            steps: 4_000,
+            executions: u64::MAX,
+            time: Duration::from_secs(60),
+        }
+    }
+
+    /// `executions` random ones.
+    pub fn random(workers: usize, seed: u64, executions: u64) -> Self {
+        Self { seed, executions, steps: 100_000, ..Self::bounded(workers, 0) }
+    }
+}
+
+/// A shared word; its last value is kept outside the model for `peek`.
+pub struct Shared<E: Engine, T: Word> {
+    word: E::Word,
+    last: std::sync::atomic::AtomicU64,
+    value: PhantomData<T>,
+}
+
+impl<E: Engine, T: Word> Shared<E, T> {
+    fn record(&self, op: Op, value: u64) {
+        history::record(std::ptr::from_ref(self) as usize, op, value);
+    }
+
+    fn read(&self, order: std::sync::atomic::Ordering) -> T {
+        let value = history::as_me(|| self.word.load(order));
+        self.record(Op::Load, value);
+        T::from_bits(value)
+    }
+
+    fn write(&self, value: T, order: std::sync::atomic::Ordering) {
+        history::as_me(|| self.word.store(value.to_bits(), order));
+        self.last.store(value.to_bits(), Relaxed);
+        self.record(Op::Store, value.to_bits());
+    }
+
+    /// A read-modify-write that left `new(before)` behind.
+    fn modify(&self, rmw: impl FnOnce(&E::Word) -> u64, new: impl FnOnce(T) -> T) -> T {
+        let before = T::from_bits(history::as_me(|| rmw(&self.word)));
+        let after = new(before).to_bits();
+        self.last.store(after, Relaxed);
+        self.record(Op::Rmw { before: before.to_bits() }, after);
+        before
+    }
+
+    fn ordered(&self, rmw: impl FnOnce(&E::Word) -> u64, new: impl FnOnce(T) -> T) -> T {
+        E::fence(SeqCst);
+        let before = self.modify(rmw, new);
+        E::fence(SeqCst);
+        before
+    }
+}
+
+fn add<T: Word>(a: T, b: T) -> T {
+    T::from_bits(a.to_bits().wrapping_add(b.to_bits()))
+}
+
+fn sub<T: Word>(a: T, b: T) -> T {
+    T::from_bits(a.to_bits().wrapping_sub(b.to_bits()))
+}
+
+impl<E: Engine, T: Word> Atomic<T> for Shared<E, T> {
+    fn new(value: T) -> Self {
+        let bits = value.to_bits();
+        Self { word: E::Word::new(T::BYTES, bits), last: bits.into(), value: PhantomData }
+    }
+
+    fn load(&self) -> T {
+        self.read(Relaxed)
+    }
+
+    fn store(&self, value: T) {
+        self.write(value, Relaxed);
+    }
+
+    fn load_acquire(&self) -> T {
+        self.read(Acquire)
+    }
+
+    fn store_release(&self, value: T) {
+        self.write(value, Release);
+    }
+
+    fn swap(&self, value: T) -> T {
+        self.ordered(|word| word.swap(value.to_bits(), AcqRel), |_| value)
+    }
+
+    fn cmpxchg(&self, old: T, new: T) -> Result<T, T> {
+        E::fence(SeqCst);
+        let result = history::as_me(|| self.word.cmpxchg(old.to_bits(), new.to_bits()));
+        match result {
+            Ok(_) => {
+                self.last.store(new.to_bits(), Relaxed);
+                self.record(Op::Rmw { before: old.to_bits() }, new.to_bits());
+                E::fence(SeqCst);
+                Ok(old)
+            }
+            Err(found) => {
+                self.record(Op::Load, found);
+                Err(T::from_bits(found))
+            }
+        }
+    }
+
+    fn fetch_add(&self, value: T) -> T {
+        self.ordered(|word| word.add(value.to_bits(), AcqRel), |before| add(before, value))
+    }
+
+    fn fetch_sub(&self, value: T) -> T {
+        self.ordered(|word| word.sub(value.to_bits(), AcqRel), |before| sub(before, value))
+    }
+
+    fn fetch_or(&self, value: T) -> T {
+        let bits = value.to_bits();
+        self.ordered(|word| word.or(bits), |before| T::from_bits(before.to_bits() | bits))
+    }
+
+    fn fetch_and(&self, value: T) -> T {
+        let bits = value.to_bits();
+        self.ordered(|word| word.and(bits), |before| T::from_bits(before.to_bits() & bits))
+    }
+
+    fn fetch_add_relaxed(&self, value: T) -> T {
+        self.modify(|word| word.add(value.to_bits(), Relaxed), |before| add(before, value))
+    }
+
+    fn spin_until(&self, done: impl Fn(T) -> bool) -> T {
+        loop {
+            let value = self.load_acquire();
+            if done(value) {
+                return value;
+            }
+            model::wait::<E>();
+        }
+    }
+
+    fn peek(&self) -> T {
+        T::from_bits(self.last.load(Relaxed))
+    }
+}
+
+/// Plain memory; loom reports two accesses that no lock orders.
+pub struct Cell<E: Engine, T: Word> {
+    cell: E::Cell,
+    last: std::sync::atomic::AtomicU64,
+    value: PhantomData<T>,
+}
+
+impl<E: Engine, T: Word> Plain<T> for Cell<E, T> {
+    fn new(value: T) -> Self {
+        let bits = value.to_bits();
+        Self { cell: E::Cell::new(bits), last: bits.into(), value: PhantomData }
+    }
+
+    /// Recorded first: where it is a race, it is the last step of the history.
+    fn get(&self) -> T {
+        history::as_me(|| self.cell.interrupt());
+        let value = self.last.load(Relaxed);
+        history::record(std::ptr::from_ref(self) as usize, Op::Get, value);
+        T::from_bits(self.cell.get())
+    }
+
+    fn set(&self, value: T) {
+        history::as_me(|| self.cell.interrupt());
+        history::record(std::ptr::from_ref(self) as usize, Op::Set, value.to_bits());
+        self.cell.set(value.to_bits());
+        self.last.store(value.to_bits(), Relaxed);
+    }
+
+    fn peek(&self) -> T {
+        T::from_bits(self.last.load(Relaxed))
+    }
+}
+
+/// One modelled CPU: a thread of the model.
+pub struct CheckedCpu<E: Engine, L: CheckedLock> {
+    id: usize,
+    local: Local,
+    system: Arc<System<Checked<E, L>>>,
+}
+
+impl<E: Engine, L: CheckedLock> Cpu<Checked<E, L>> for CheckedCpu<E, L> {
+    fn id(&self) -> usize {
+        self.id
+    }
+
+    /// Steps so far: there is no time in a model.
+    fn now(&self) -> u64 {
+        history::steps() as u64
+    }
+
+    fn work(&self, _ns: u64) {}
+
+    fn sleep_jiffy(&self) {
+        might_sleep(&self.local, "schedule_timeout");
+        model::wait::<E>();
+    }
+
+    fn relax(&self) {
+        model::wait::<E>();
+    }
+
+    fn phase(&self) -> Phase {
+        Phase::Measure
+    }
+
+    fn window_closed(&self) {}
+
+    fn note(&self, what: &'static str, value: u64) {
+        history::note(what, value);
+    }
+
+    fn local(&self) -> &Local {
+        &self.local
+    }
+
+    fn system(&self) -> &System<Checked<E, L>> {
+        &self.system
+    }
+}
+
+impl<E: Engine, L: CheckedLock> Machine for Checked<E, L> {
+    const FAULTS: bool = true;
+    type Config = Config;
+    type Atomic<T: Word> = Shared<E, T>;
+    type Plain<T: Word> = Cell<E, T>;
+    type Lock = L::Lock<E>;
+    type Cpu = CheckedCpu<E, L>;
+
+    fn run<S, R>(
+        config: &Config,
+        setup: impl Fn(&Self::Cpu) -> S + Send + Sync + 'static,
+        worker: impl Fn(&S, &Self::Cpu) -> R + Send + Sync + 'static,
+        finish: impl Fn(&S, &Self::Cpu) + Send + Sync + 'static,
+    ) -> Result<Outcome<R>, Failure>
+    where
+        S: Send + Sync + 'static,
+        R: Send + 'static,
+    {
+        let results = Arc::new(std::sync::Mutex::new(Vec::new()));
+        let (workers, worker, last) = (config.workers, Arc::new(worker), results.clone());
+        let executions = model::explore::<E>(config, move || {
+            let system = Arc::new(System::new(workers));
+            let cpu = |id| CheckedCpu { id, local: Local::default(), system: system.clone() };
+            let boot = cpu(workers);
+            let state = Arc::new(setup(&boot));
+            let ended = Arc::new(std::sync::Mutex::new((0..workers).map(|_| None).collect()));
+            model::fork_join::<E, _>(workers, |id| {
+                let (state, worker, ended) = (state.clone(), worker.clone(), ended.clone());
+                let system = system.clone();
+                move || {
+                    let me = CheckedCpu { id, local: Local::default(), system };
+                    let result = worker(&state, &me);
+                    let ended: &std::sync::Mutex<Vec<Option<R>>> = &ended;
+                    ended.lock().expect("no panic while held")[id] = Some(result);
+                }
+            });
+            finish(&state, &boot);
+            let ended = std::mem::take(&mut *ended.lock().expect("no panic while held"));
+            *last.lock().expect("no panic while held") = ended;
+        })?;
+        let workers = std::mem::take(&mut *results.lock().expect("no panic while held"));
+        Ok(Outcome { workers: workers.into_iter().flatten().collect(), executions })
+    }
+
+    fn mb() {
+        E::fence(SeqCst);
+    }
+
+    fn wmb() {
+        E::fence(Release);
+    }
+
+    fn rmb() {
+        E::fence(Acquire);
+    }
+
+    fn light_mb() {
+        E::fence(SeqCst);
+    }
+
+    fn heavy_mb(_cpu: &Self::Cpu) {
+        E::fence(SeqCst);
+    }
+
+    fn register(region: &region::Extent) {
+        history::register(region);
+    }
+
+    fn unregister(base: usize) {
+        history::unregister(base);
+    }
+
+    fn enter(function: &'static str) {
+        history::enter(function);
+    }
+}

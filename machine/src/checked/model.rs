@@ -1,0 +1,138 @@
+//! One exploration: limits, the threads of an execution, waiting that may never
+//! end, and what a panic in a model means. A limit is a panic of its own kind.
+
+use super::{Config, Engine, LoomEngine, ShuttleEngine, history};
+use crate::Failure;
+use std::any::Any;
+use std::cell::{Cell, RefCell};
+use std::panic::{AssertUnwindSafe, catch_unwind, panic_any};
+use std::sync::{Arc, Mutex, Once};
+use std::time::Instant;
+
+thread_local! {
+    /// Panics are the checker's to report, not the hook's to print.
+    static QUIET: Cell<bool> = const { Cell::new(false) };
+    static FIRST: RefCell<Option<String>> = const { RefCell::new(None) };
+    /// (CPU, its waits in a row, steps of others seen when it last waited).
+    static WAITS: Cell<(usize, u32, usize)> = const { Cell::new((0, 0, 0)) };
+}
+
+/// The payload of a panic that only says: no further.
+struct Limit(String);
+
+/// The message, unless the panic has another purpose, as a coroutine's end.
+fn text(payload: &(dyn Any + Send)) -> Option<String> {
+    let text = payload.downcast_ref::<String>().map(String::as_str);
+    text.or(payload.downcast_ref::<&str>().copied()).map(Into::into)
+}
+
+/// Both explorers install panic hooks on first use; ours goes on top of theirs.
+fn hook() {
+    static ONCE: Once = Once::new();
+    ONCE.call_once(|| {
+        let trivial = Config { executions: 1, ..Config::bounded(0, 0) };
+        LoomEngine::explore(&trivial, || ());
+        ShuttleEngine::explore(&trivial, || ());
+        let previous = std::panic::take_hook();
+        std::panic::set_hook(Box::new(move |info| {
+            if !QUIET.get() {
+                return previous(info);
+            }
+            if let Some(message) = text(info.payload()) {
+                FIRST.with_borrow_mut(|first| {
+                    first.get_or_insert(message);
+                });
+            }
+        }));
+    });
+}
+
+/// Explores `model`; returns how many executions there were.
+pub(super) fn explore<E: Engine>(
+    config: &Config,
+    model: impl Fn() + Send + Sync + 'static,
+) -> Result<u64, Failure> {
+    hook();
+    FIRST.set(None);
+    let executions = Arc::new(Mutex::new(0u64));
+    let (counted, limits, began) = (executions.clone(), config.clone(), Instant::now());
+    let body = move || {
+        let so_far = {
+            let mut executions = counted.lock().expect("no panic while held");
+            *executions += 1;
+            *executions - 1
+        };
+        if so_far >= limits.executions {
+            panic_any(Limit(format!("more than {so_far} executions")));
+        }
+        if began.elapsed() > limits.time {
+            let seconds = limits.time.as_secs();
+            panic_any(Limit(format!("{so_far} executions in {seconds} s, and more to come")));
+        }
+        history::clear(limits.workers);
+        WAITS.set((usize::MAX, 0, 0));
+        model();
+    };
+    QUIET.set(true);
+    let ended = catch_unwind(AssertUnwindSafe(|| E::explore(config, body)));
+    QUIET.set(false);
+    let executions = *executions.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+    ended.map(|()| executions).map_err(|payload| meaning(payload.as_ref(), config))
+}
+
+/// What a panic that ended an exploration says about the model.
+fn meaning(payload: &(dyn Any + Send), config: &Config) -> Failure {
+    if let Some(Limit(why)) = payload.downcast_ref() {
+        return Failure::Inconclusive(why.clone());
+    }
+    let message = FIRST.take().unwrap_or_else(|| "a panic without a message".into());
+    let too_long = ["Model exceeded maximum number of branches", "exceeded max_steps"];
+    if too_long.iter().any(|limit| message.starts_with(limit)) {
+        let steps = config.steps;
+        return Failure::Inconclusive(format!("an execution of more than {steps} steps"));
+    }
+    let message = match message.split_once([';', '!']) {
+        Some(("deadlock", _)) => "deadlock: every CPU waits for a lock".into(),
+        _ if message.starts_with("Causality violation") => history::racing(),
+        _ => message,
+    };
+    history::keep(message.clone());
+    Failure::Panicked(message)
+}
+
+/// Runs `workers` threads made by `body(id)` and waits for all.
+pub(super) fn fork_join<E: Engine, F: FnOnce() + Send + 'static>(
+    workers: usize,
+    body: impl Fn(usize) -> F,
+) {
+    history::started();
+    let ended = Arc::new(Mutex::new(0));
+    for id in 0..workers {
+        let (body, ended) = (body(id), ended.clone());
+        let parent = E::current();
+        E::spawn(move || {
+            history::set_me(id);
+            body();
+            *ended.lock().expect("no panic while held") += 1;
+            history::as_me(|| E::unpark(&parent));
+        });
+    }
+    while *ended.lock().expect("no panic while held") < workers {
+        history::as_me(E::park);
+    }
+}
+
+/// Lets the others run. A CPU that waits again and again while no other takes a
+/// step waits for something that nobody is left to do.
+pub(super) fn wait<E: Engine>() {
+    let me = history::me();
+    history::as_me(E::yield_now);
+    let others = history::steps_of_others(me);
+    let (cpu, waits, seen) = WAITS.get();
+    let waits = if (cpu, seen) == (me, others) { waits + 1 } else { 0 };
+    WAITS.set((me, waits, others));
+    if waits > E::PATIENCE {
+        let stuck = history::waiting_for();
+        panic!("no progress: {stuck}, and no other CPU is left to change it");
+    }
+}
