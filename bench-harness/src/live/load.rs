@@ -1,0 +1,227 @@
+//! The workloads in the kernel's own terms: what the synthetic ones do with slots, done with
+//! pages. Swap-out is MADV_PAGEOUT, swap-in is a write, freeing is MADV_DONTNEED, munmap or
+//! exit, and a second reference to a slot comes from fork.
+
+use std::collections::VecDeque;
+use std::io;
+
+use serde::{Deserialize, Serialize};
+
+use super::sys::{self, Region, Run};
+use super::worker::Recorder;
+
+/// Pages in one call when a region is filled: one cluster's worth.
+const FILL: usize = 512;
+
+/// The workloads, by the names they have on every machine.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Workload {
+    /// W2: bring a random batch back, swap it out again
+    Churn,
+    /// W1: swap everything out in order, then free everything in order
+    Seq,
+    /// W3: short-lived regions of 50..5000 pages, three in ten shared with a child that frees them
+    Build,
+    /// W4: blocks of 64 KiB as one folio, swapped and freed whole or in part
+    Mthp,
+    /// W6: churn, while another process switches the swap off and on
+    Swapoff,
+}
+
+impl Workload {
+    /// All of them.
+    pub const ALL: [Workload; 5] =
+        [Workload::Churn, Workload::Seq, Workload::Build, Workload::Mthp, Workload::Swapoff];
+
+    /// The name on the command line and in results.
+    pub fn id(self) -> &'static str {
+        match self {
+            Workload::Churn => "churn",
+            Workload::Seq => "seq",
+            Workload::Build => "build",
+            Workload::Mthp => "mthp",
+            Workload::Swapoff => "swapoff",
+        }
+    }
+
+    /// True where the pages in one call are an axis; elsewhere the workload decides.
+    pub fn has_batches(self) -> bool {
+        self == Workload::Churn
+    }
+}
+
+/// A workload in progress in one process.
+pub struct Load {
+    workload: Workload,
+    region: Region,
+    batch: usize,
+    random: fastrand::Rng,
+    peer_cpu: usize,
+    /// of `build`: the regions that live, oldest first
+    alive: VecDeque<Region>,
+}
+
+impl Load {
+    /// Maps the memory, and for the workloads that start full, swaps all of it out.
+    pub fn new(
+        workload: Workload,
+        pages: usize,
+        batch: usize,
+        seed: u64,
+        peer_cpu: usize,
+    ) -> io::Result<Load> {
+        let region = Region::map(pages)?;
+        region.huge(workload == Workload::Mthp)?;
+        let random = fastrand::Rng::with_seed(seed);
+        let load = Load { workload, region, batch, random, peer_cpu, alive: VecDeque::new() };
+        if workload != Workload::Build {
+            for run in runs(pages, FILL) {
+                fill(&load.region, run.clone(), seed);
+                load.region.pageout(run)?;
+            }
+        }
+        Ok(load)
+    }
+
+    /// One round of the workload.
+    pub fn step(&mut self, recorder: &mut Recorder) -> io::Result<()> {
+        match self.workload {
+            Workload::Churn | Workload::Swapoff => self.churn(recorder),
+            Workload::Seq => self.seq(recorder),
+            Workload::Build => self.build(recorder),
+            Workload::Mthp => self.mthp(recorder),
+        }
+    }
+
+    fn churn(&mut self, recorder: &mut Recorder) -> io::Result<()> {
+        let run = self.random_run(self.batch);
+        touch_back(&self.region, run.clone(), self.random.u64(1..), recorder);
+        recorder.time("pageout", self.batch as u64, || self.region.pageout(run))
+    }
+
+    fn seq(&mut self, recorder: &mut Recorder) -> io::Result<()> {
+        for run in runs(self.region.pages(), FILL) {
+            recorder.time("free", 0, || self.region.discard(run))?;
+        }
+        for run in runs(self.region.pages(), FILL) {
+            fill(&self.region, run.clone(), self.random.u64(1..));
+            recorder.time("pageout", run.len() as u64, || self.region.pageout(run))?;
+        }
+        Ok(())
+    }
+
+    /// A short-lived process's memory. The child, on another CPU, holds the second reference
+    /// to every slot; the parent unmaps first, so that the child's exit frees them there.
+    fn build(&mut self, recorder: &mut Recorder) -> io::Result<()> {
+        const CHILDREN: usize = 4;
+        let pages = self.lifetime_pages();
+        let region = Region::map(pages)?;
+        region.huge(false)?;
+        fill(&region, 0..pages, self.random.u64(1..));
+        for run in runs(pages, FILL) {
+            recorder.time("pageout", run.len() as u64, || region.pageout(run))?;
+        }
+        if self.random.u32(0..10) < 3 {
+            let (peer, touched) = (self.peer_cpu, pages / 10);
+            let child = || {
+                let _ = sys::pin(peer);
+                fill(&region, 0..touched, 1);
+            };
+            recorder.time("fork", 0, || sys::fork(child))?;
+            recorder.watch("munmap", || drop(region));
+            sys::reap();
+        } else {
+            self.alive.push_back(region);
+        }
+        let mut total: usize = self.alive.iter().map(Region::pages).sum();
+        while total > self.region.pages() || self.alive.len() > 16 * CHILDREN {
+            let oldest = self.alive.pop_front().expect("total counts what is there");
+            total -= oldest.pages();
+            recorder.watch("munmap", || drop(oldest));
+        }
+        Ok(())
+    }
+
+    /// 50..5000 pages, log-normal: a median of 500 and a heavy tail.
+    fn lifetime_pages(&mut self) -> usize {
+        let normal = (0..12).map(|_| self.random.f64()).sum::<f64>() - 6.0;
+        ((500.0 * normal.exp()) as usize).clamp(50, 5000).min(self.region.pages())
+    }
+
+    /// A block of 16 pages: seven times in ten only one page of it comes back and goes out
+    /// again by itself, else the block is freed and written anew, which makes a fresh folio.
+    fn mthp(&mut self, recorder: &mut Recorder) -> io::Result<()> {
+        const BLOCK: usize = 16;
+        let run = self.random_run(BLOCK);
+        let word = self.random.u64(1..);
+        if self.random.u32(0..10) < 7 {
+            let page = run.start + self.random.usize(0..BLOCK);
+            touch_back(&self.region, page..page + 1, word, recorder);
+            recorder.time("pageout-1", 1, || self.region.pageout(page..page + 1))
+        } else {
+            recorder.time("free", 0, || self.region.discard(run.clone()))?;
+            fill(&self.region, run.clone(), word);
+            recorder.time("pageout-16", BLOCK as u64, || self.region.pageout(run))
+        }
+    }
+
+    fn random_run(&mut self, batch: usize) -> Run {
+        let start = self.random.usize(0..self.region.pages() / batch) * batch;
+        start..start + batch
+    }
+}
+
+/// Children end by themselves in milliseconds; the last ones are waited for, not for ever.
+impl Drop for Load {
+    fn drop(&mut self) {
+        for _ in 0..100 {
+            if !sys::reap() {
+                return;
+            }
+            std::thread::sleep(std::time::Duration::from_millis(10));
+        }
+    }
+}
+
+/// `0..pages` in pieces of `length`, the last one shorter.
+fn runs(pages: usize, length: usize) -> impl Iterator<Item = Run> {
+    (0..pages).step_by(length).map(move |start| start..(start + length).min(pages))
+}
+
+/// Writes a word that differs from page to page: no page of zeros, none like another.
+fn fill(region: &Region, run: Run, word: u64) {
+    run.for_each(|page| region.touch(page, word ^ page as u64 | 1 << 63));
+}
+
+/// Brings pages back, each fault timed.
+fn touch_back(region: &Region, run: Run, word: u64, recorder: &mut Recorder) {
+    for page in run {
+        recorder.watch("swapin", || fill(region, page..page + 1, word));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn runs_cover_every_page_once() {
+        let pages: Vec<usize> = runs(1100, 512).flatten().collect();
+        assert_eq!(pages, (0..1100).collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn lifetimes_keep_their_bounds_and_have_a_tail() {
+        let mut load = Load::new(Workload::Build, 1 << 14, 1, 1, 0).unwrap();
+        let sizes: Vec<usize> = (0..2000).map(|_| load.lifetime_pages()).collect();
+        assert!(sizes.iter().all(|&pages| (50..=5000).contains(&pages)));
+        let median = {
+            let mut sorted = sizes.clone();
+            sorted.sort_unstable();
+            sorted[1000]
+        };
+        assert!((350..700).contains(&median), "{median}");
+        assert!(sizes.iter().filter(|&&pages| pages > 2000).count() > 50);
+    }
+}
