@@ -1,8 +1,22 @@
-# The project's commands; `make help` lists them.
-.PHONY: help test lint
+# The project's commands; `make help` lists them. Every recipe is what CI and the
+# README run: nothing more to install than a Rust toolchain.
+.PHONY: help bench plots gallery test lint check check-deep
+
+SWAPSCALE = target/release/swapscale
+LOCAL = results/local
 
 help: ## this list
-	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 24
+	@sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 24
+
+plots: $(SWAPSCALE) ## measure on this machine unless it has a run, then draw charts and page
+	@ls -d $(LOCAL)/*/cells.jsonl >/dev/null 2>&1 || $(SWAPSCALE) run --budget 4m --label plots
+	$(SWAPSCALE) plot $(LOCAL)/*/ --out $(LOCAL)/plots
+
+gallery: $(SWAPSCALE) ## redraw the README's pictures from the committed reference run
+	$(SWAPSCALE) plot results/reference/*/ --out plots/gallery
+
+bench: ## single operations (criterion) and the scaling plan
+	cargo bench
 
 test: lint ## format, clippy and every test
 	cargo test --workspace
@@ -10,3 +24,11 @@ test: lint ## format, clippy and every test
 lint: ## format and clippy, warnings denied
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets -- -D warnings
+
+check: $(SWAPSCALE) ## model-check every variant, and every historical bug put back
+	$(SWAPSCALE) check
+	$(SWAPSCALE) check --all-faults
+
+.PHONY: $(SWAPSCALE)
+$(SWAPSCALE):
+	cargo build --release --bin swapscale
