@@ -2,63 +2,20 @@
 //! within their bounds, each broken one is caught, limits are inconclusive, and a
 //! failure leaves the same history every time.
 
-use machine::checked::{CheckedLock, Config, Loom, Op, Shuttle, Spin, last_trace};
+use machine::checked::scenarios::{self, Guarded, guarded};
+use machine::checked::{Blocking, CheckedLock, Config, Loom, Op, Shuttle, Spin, last_trace};
 use machine::lock::{LockKind, Mcs, Qspin, RawLock, Tas, Ticket};
-use machine::{Atomic, Cpu, Failure, Fields, Machine, PercpuRef, Plain, Region, Site, SpinLock};
-
-static COUNT: Site = Site::new("counter->lock", "increments");
-
-struct Counter<M: Machine> {
-    lock: SpinLock<M>,
-    value: M::Plain<u64>,
-    flag: M::Atomic<u32>,
-}
-
-impl<M: Machine> Fields for Counter<M> {
-    fn fields() -> Vec<(&'static str, usize)> {
-        vec![
-            ("lock", std::mem::offset_of!(Self, lock)),
-            ("value", std::mem::offset_of!(Self, value)),
-            ("flag", std::mem::offset_of!(Self, flag)),
-        ]
-    }
-}
-
-type Counters<M> = Region<M, Counter<M>>;
-
-fn counters<M: Machine>() -> Counters<M> {
-    Region::new("counter", 1, |_| Counter {
-        lock: SpinLock::new(),
-        value: M::Plain::new(0),
-        flag: M::Atomic::new(0),
-    })
-}
-
-fn increments<M: Machine<Config = Config>>(config: Config) -> Result<u64, Failure> {
-    let workers = config.workers as u64;
-    let run = M::run(
-        &config,
-        |_| counters::<M>(),
-        |counters, cpu| {
-            let Counter { lock, value, .. } = &counters[0];
-            let guard = lock.lock(cpu, &COUNT);
-            value.set(value.get() + 1);
-            lock.unlock(cpu, guard);
-        },
-        move |counters, _| assert_eq!(counters[0].value.peek(), workers),
-    );
-    run.map(|outcome| outcome.executions)
-}
+use machine::{Atomic, Cpu, Failure, Machine, Plain, Region, Site};
 
 fn excludes<L: CheckedLock>(bound: usize) {
-    let executions = increments::<Loom<L>>(Config::bounded(2, bound)).unwrap();
+    let executions = scenarios::lock_excludes::<Loom<L>>(&Config::bounded(2, bound)).unwrap();
     assert!(executions > 1, "nothing was explored");
 }
 
 #[test]
 fn blocking_excludes() {
-    excludes::<machine::checked::Blocking>(3);
-    increments::<Loom>(Config::bounded(3, 2)).unwrap();
+    excludes::<Blocking>(3);
+    scenarios::lock_excludes::<Loom>(&Config::bounded(3, 2)).unwrap();
 }
 
 #[test]
@@ -83,7 +40,7 @@ fn qspin_excludes() {
 
 #[test]
 fn qspin_queues_under_shuttle() {
-    increments::<Shuttle<Spin<Qspin>>>(Config::random(4, 1, 2_000)).unwrap();
+    scenarios::lock_excludes::<Shuttle<Spin<Qspin>>>(&Config::random(4, 1, 2_000)).unwrap();
 }
 
 /// Tests the word, then sets it: two CPUs may both find it free.
@@ -125,19 +82,22 @@ fn caught<T: std::fmt::Debug>(run: Result<T, Failure>) -> String {
 
 #[test]
 fn a_lock_that_does_not_exclude_is_caught() {
-    let message = caught(increments::<Loom<Spin<TestThenSet>>>(Config::bounded(2, 2)));
+    let message =
+        caught(scenarios::lock_excludes::<Loom<Spin<TestThenSet>>>(&Config::bounded(2, 2)));
     assert!(message.contains("data race") && message.contains("counter.value"), "{message}");
     let trace = last_trace().expect("a failure leaves a history");
     assert!(trace.steps.iter().any(|s| s.cell == "counter.value" && s.op == Op::Set));
     // Shuttle knows no races; it sees the lost update.
-    let message = caught(increments::<Shuttle<Spin<TestThenSet>>>(Config::random(2, 1, 5_000)));
-    assert!(message.contains("left: 1"), "{message}");
+    let message = caught(scenarios::lock_excludes::<Shuttle<Spin<TestThenSet>>>(&Config::random(
+        2, 1, 5_000,
+    )));
+    assert!(message.contains("lost"), "{message}");
 }
 
 #[test]
 fn the_same_failure_leaves_the_same_history() {
     let history = || {
-        caught(increments::<Loom<Spin<TestThenSet>>>(Config::bounded(2, 2)));
+        caught(scenarios::lock_excludes::<Loom<Spin<TestThenSet>>>(&Config::bounded(2, 2)));
         last_trace().expect("a failure leaves a history")
     };
     assert_eq!(history(), history());
@@ -150,21 +110,21 @@ fn a_limit_is_inconclusive() {
     for limit in limits {
         let mut config = Config::bounded(3, 2);
         limit(&mut config);
-        let run = increments::<Loom<Spin<Ticket>>>(config);
+        let run = scenarios::lock_excludes::<Loom<Spin<Ticket>>>(&config);
         assert!(matches!(run, Err(Failure::Inconclusive(_))), "{run:?}");
     }
 }
 
 #[test]
 fn a_wait_without_end_is_caught() {
-    let run = Loom::<machine::checked::Blocking>::run(
+    let run = Loom::<Blocking>::run(
         &Config::bounded(2, 2),
-        |_| counters(),
-        |counters: &Counters<Loom>, cpu| {
+        |_| guarded("counter"),
+        |counter: &Region<Loom, Guarded<Loom>>, cpu| {
             if cpu.id() == 0 {
-                counters[0].flag.spin_until(|flag| flag == 2);
+                counter[0].flag.spin_until(|flag| flag == 2);
             } else {
-                counters[0].flag.store(1);
+                counter[0].flag.store(1);
             }
         },
         |_, _| (),
@@ -176,15 +136,15 @@ fn a_wait_without_end_is_caught() {
 #[test]
 fn a_deadlock_is_caught() {
     static A: Site = Site::new("a", "takes");
-    let run = Loom::<machine::checked::Blocking>::run(
+    let run = Loom::<Blocking>::run(
         &Config::bounded(2, 2),
-        |_| counters(),
-        |counters: &Counters<Loom>, cpu| {
+        |_| guarded("counter"),
+        |counter: &Region<Loom, Guarded<Loom>>, cpu| {
             if cpu.id() == 0 {
-                let _never_unlocked = counters[0].lock.lock(cpu, &A);
+                let _never_unlocked = counter[0].lock.lock(cpu, &A);
             } else {
-                let guard = counters[0].lock.lock(cpu, &A);
-                counters[0].lock.unlock(cpu, guard);
+                let guard = counter[0].lock.lock(cpu, &A);
+                counter[0].lock.unlock(cpu, guard);
             }
         },
         |_, _| (),
@@ -195,24 +155,20 @@ fn a_deadlock_is_caught() {
 #[test]
 fn store_buffering_needs_its_fences() {
     let run = |fence: bool| {
-        Loom::<machine::checked::Blocking>::run(
+        Loom::<Blocking>::run(
             &Config::bounded(2, 2),
-            |_| {
-                Region::<Loom, Counter<Loom>>::named("w", 2, vec![], |_| Counter {
-                    lock: SpinLock::new(),
-                    value: Plain::new(0),
-                    flag: Atomic::new(0),
-                })
-            },
+            |_| [guarded::<Loom>("one"), guarded::<Loom>("two")],
             move |words, cpu| {
-                words[cpu.id()].flag.store(1);
+                words[cpu.id()][0].flag.store(1);
                 if fence {
-                    Loom::<machine::checked::Blocking>::mb();
+                    Loom::<Blocking>::mb();
                 }
-                let seen = words[1 - cpu.id()].flag.load();
-                words[cpu.id()].value.set(u64::from(seen));
+                let seen = words[1 - cpu.id()][0].flag.load();
+                words[cpu.id()][0].value.set(u64::from(seen));
             },
-            |words, _| assert!(words[0].value.peek() + words[1].value.peek() > 0, "both read 0"),
+            |words, _| {
+                assert!(words[0][0].value.peek() + words[1][0].value.peek() > 0, "both read 0")
+            },
         )
     };
     run(true).unwrap();
@@ -221,40 +177,10 @@ fn store_buffering_needs_its_fences() {
     assert!(trace.steps.iter().any(|s| s.op == Op::Load && s.stale.is_some()), "no stale read");
 }
 
-struct World<M: Machine> {
-    users: PercpuRef<M>,
-    arrays: Counters<M>,
-}
-
-/// CPU 0 frees what the others use under a reference.
-fn references<M: Machine<Config = Config>>(config: Config) -> Result<(), Failure> {
-    let run = M::run(
-        &config,
-        |cpu| {
-            let users = PercpuRef::new(cpu.system().cpus());
-            users.resurrect();
-            World { users, arrays: counters::<M>() }
-        },
-        |world, cpu| {
-            let arrays = &world.arrays[0].value;
-            if cpu.id() == 0 {
-                world.users.drain(cpu);
-                arrays.set(1);
-                assert!(!world.users.tryget_live(cpu), "a reference after the drain");
-            } else if world.users.tryget_live(cpu) {
-                assert_eq!(arrays.get(), 0, "the arrays are gone with a reference held");
-                world.users.put(cpu);
-            }
-        },
-        |world, _| assert_eq!(world.users.peek(), 0),
-    );
-    run.map(|_| ())
-}
-
 #[test]
 fn references_keep_the_arrays() {
-    references::<Loom>(Config::bounded(2, 3)).unwrap();
-    references::<Shuttle>(Config::random(3, 1, 2_000)).unwrap();
+    scenarios::reference_guards::<Loom>(&Config::bounded(2, 3)).unwrap();
+    scenarios::reference_guards::<Shuttle>(&Config::random(3, 1, 2_000)).unwrap();
 }
 
 #[test]
@@ -263,39 +189,18 @@ fn reference_faults_are_caught() {
         ["ref-checked-before-bump", "ref-sum-without-gp", "ref-no-bias", "ref-shard-by-shard"];
     for fault in faults {
         let _on = machine::fault::with(Some(fault));
-        let message = caught(references::<Loom>(Config::bounded(2, 2)));
-        let shown = ["counter.value", "arrays", "no progress"].iter().any(|s| message.contains(s));
+        let message = caught(scenarios::reference_guards::<Loom>(&Config::bounded(2, 2)));
+        let shown = ["arrays", "no progress"].iter().any(|s| message.contains(s));
         assert!(shown, "{fault}: {message}");
     }
 }
 
-fn grace_period(wait: bool) -> Result<(), Failure> {
-    let run = Loom::<machine::checked::Blocking>::run(
-        &Config::bounded(2, 3),
-        |_| counters(),
-        move |counters: &Counters<Loom>, cpu| {
-            let Counter { value, flag, .. } = &counters[0];
-            if cpu.id() == 0 {
-                flag.store(1);
-                if wait {
-                    cpu.system().rcu.synchronize(cpu);
-                }
-                value.set(1);
-            } else {
-                cpu.system().rcu.read(cpu, || {
-                    if flag.load() == 0 {
-                        value.get();
-                    }
-                });
-            }
-        },
-        |_, _| (),
-    );
-    run.map(|_| ())
-}
-
 #[test]
 fn a_grace_period_ends_all_sections() {
-    grace_period(true).unwrap();
-    assert!(caught(grace_period(false)).contains("data race"));
+    let run = |wait| {
+        let config = Config::bounded(2, 3);
+        scenarios::grace_period_ends_sections::<Loom>(&config, wait)
+    };
+    run(true).unwrap();
+    assert!(caught(run(false)).contains("data race"));
 }

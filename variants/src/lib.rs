@@ -1,1 +1,3 @@
 //! The swap allocators, one file per locking scheme.
+
+pub mod check;

@@ -14,6 +14,7 @@ mod engine;
 mod history;
 mod lock;
 mod model;
+pub mod scenarios;
 
 pub use engine::{Engine, LoomEngine, ShuttleEngine};
 pub use history::{Op, Seen, Step, Trace, last_trace};

@@ -1,0 +1,115 @@
+//! What the machine itself must keep: a lock excludes, a grace period ends every
+//! section, and who holds a reference keeps what it guards. Variants build on these.
+
+use super::Config;
+use crate::{Atomic, Cpu, Failure, Fields, Machine, PercpuRef, Plain, Region, Site, SpinLock};
+
+static COUNT: Site = Site::new("counter->lock", "increment");
+
+/// Something guarded, by a lock, a grace period or a reference.
+pub struct Guarded<M: Machine> {
+    pub lock: SpinLock<M>,
+    pub value: M::Plain<u64>,
+    pub flag: M::Atomic<u32>,
+}
+
+impl<M: Machine> Fields for Guarded<M> {
+    fn fields() -> Vec<(&'static str, usize)> {
+        vec![
+            ("lock", std::mem::offset_of!(Self, lock)),
+            ("value", std::mem::offset_of!(Self, value)),
+            ("flag", std::mem::offset_of!(Self, flag)),
+        ]
+    }
+}
+
+/// One of them, under a `name` for histories.
+pub fn guarded<M: Machine>(name: &'static str) -> Region<M, Guarded<M>> {
+    Region::new(name, 1, |_| Guarded {
+        lock: SpinLock::new(),
+        value: M::Plain::new(0),
+        flag: M::Atomic::new(0),
+    })
+}
+
+/// Every CPU increments once under the lock. Returns the executions explored.
+pub fn lock_excludes<M: Machine<Config = Config>>(config: &Config) -> Result<u64, Failure> {
+    let workers = config.workers as u64;
+    let run = M::run(
+        config,
+        |_| guarded::<M>("counter"),
+        |counter, cpu| {
+            let Guarded { lock, value, .. } = &counter[0];
+            let guard = lock.lock(cpu, &COUNT);
+            value.set(value.get() + 1);
+            lock.unlock(cpu, guard);
+        },
+        move |counter, _| assert_eq!(counter[0].value.peek(), workers, "an increment is lost"),
+    );
+    run.map(|outcome| outcome.executions)
+}
+
+struct Device<M: Machine> {
+    users: PercpuRef<M>,
+    arrays: Region<M, Guarded<M>>,
+}
+
+/// CPU 0 drains `users` and frees the arrays that the others read with a reference.
+pub fn reference_guards<M: Machine<Config = Config>>(config: &Config) -> Result<u64, Failure> {
+    let run = M::run(
+        config,
+        |cpu| {
+            let users = PercpuRef::new(cpu.system().cpus());
+            users.resurrect();
+            Device { users, arrays: guarded::<M>("arrays") }
+        },
+        |device, cpu| {
+            let arrays = &device.arrays[0].value;
+            if cpu.id() == 0 {
+                M::enter("swapoff");
+                device.users.drain(cpu);
+                arrays.set(1);
+                assert!(!device.users.tryget_live(cpu), "a reference after the drain");
+                return;
+            }
+            M::enter("get_swap_device");
+            if device.users.tryget_live(cpu) {
+                assert_eq!(arrays.get(), 0, "the arrays are gone with a reference held");
+                device.users.put(cpu);
+            }
+        },
+        |device, _| assert_eq!(device.users.peek(), 0, "references are left"),
+    );
+    run.map(|outcome| outcome.executions)
+}
+
+/// CPU 0 publishes a flag, waits for a grace period (or not, to see that it is
+/// needed) and writes what sections that saw no flag may read.
+pub fn grace_period_ends_sections<M: Machine<Config = Config>>(
+    config: &Config,
+    wait: bool,
+) -> Result<u64, Failure> {
+    let run = M::run(
+        config,
+        |_| guarded::<M>("payload"),
+        move |payload, cpu| {
+            let Guarded { value, flag, .. } = &payload[0];
+            if cpu.id() != 0 {
+                M::enter("rcu_read_lock");
+                return cpu.system().rcu.read(cpu, || {
+                    if flag.load() == 0 {
+                        assert_eq!(value.get(), 0, "freed under a reader");
+                    }
+                });
+            }
+            M::enter("synchronize_rcu");
+            flag.store(1);
+            if wait {
+                cpu.system().rcu.synchronize(cpu);
+            }
+            value.set(1);
+        },
+        |_, _| (),
+    );
+    run.map(|outcome| outcome.executions)
+}

@@ -1,0 +1,3 @@
+//! Checking variants: scenarios, what must hold in them, and race diagrams.
+
+pub mod diagram;
