@@ -1,3 +1,29 @@
-//! The `swapscale` command.
+//! The `swapscale` command: one module for each subcommand, thin over the libraries.
 
-fn main() {}
+use std::process::ExitCode;
+
+use clap::Parser;
+
+mod doctor;
+mod kernel;
+
+/// Measure, predict and check the locking schemes of the Linux swap allocator
+#[derive(Parser)]
+#[command(version)]
+enum Command {
+    /// What about this machine spoils measurements
+    Doctor(doctor::Args),
+    /// Run workloads and record a run
+    Run(kernel::Run),
+    /// What a run on the live kernel has made, and how to undo it
+    #[command(subcommand)]
+    Kernel(kernel::Command),
+}
+
+fn main() -> ExitCode {
+    match Command::parse() {
+        Command::Doctor(args) => doctor::run(&args),
+        Command::Run(args) => kernel::run(&args),
+        Command::Kernel(command) => kernel::main(&command),
+    }
+}

@@ -8,12 +8,14 @@ use std::time::{Duration, Instant};
 
 use results::hlog;
 use results::schema::Cell;
+use serde::{Deserialize, Serialize};
 
 mod cgroup;
 mod crew;
 mod device;
 mod load;
 mod lockstat;
+mod record;
 mod release;
 mod safety;
 mod state;
@@ -23,6 +25,7 @@ mod vmstat;
 mod worker;
 
 pub use load::Workload;
+pub use record::record;
 pub use release::{Release, running, scheme};
 pub use state::{Entry, directory, status};
 pub use worker::{ARGV as WORKER_ARGV, main as worker_main};
@@ -30,7 +33,7 @@ pub use worker::{ARGV as WORKER_ARGV, main as worker_main};
 use trial::{Outcome, Point, Setting};
 
 /// What to run.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Args {
     pub workloads: Vec<Workload>,
     /// numbers of worker processes
@@ -62,6 +65,8 @@ pub enum Error {
     Refused(String),
     #[error("{what}: {source}")]
     System { what: String, source: io::Error },
+    #[error(transparent)]
+    Store(#[from] results::Error),
     #[error("interrupted; what was made has been undone")]
     Interrupted,
 }
@@ -84,10 +89,11 @@ pub struct Summary {
     pub refused: Vec<String>,
 }
 
-/// Runs everything, trials interleaved, and hands each cell over as it is measured.
+/// Runs everything, trials interleaved, and hands each cell over as it is measured, with what
+/// there is to say so far.
 pub fn run(
     args: &Args,
-    mut each: impl FnMut(Cell, Vec<hlog::Interval>) -> Result<(), Error>,
+    mut each: impl FnMut(&Summary, Cell, Vec<hlog::Interval>) -> Result<(), Error>,
 ) -> Result<Summary, Error> {
     check(args)?;
     sys::catch_signals();
@@ -115,7 +121,7 @@ pub fn run(
     let setting = Setting { args, device: &device, cgroup: &cgroup, release: &release, no_trace };
     for (order, (point, block)) in plan(args, setting.no_trace.is_none()).into_iter().enumerate() {
         match trial::run(&setting, &point, block, order as u64)? {
-            Outcome::Measured(cell, histograms) => each(*cell, histograms)?,
+            Outcome::Measured(cell, histograms) => each(&summary, *cell, histograms)?,
             Outcome::Refused(why) => summary.refused.push(why),
         }
     }

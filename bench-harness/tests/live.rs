@@ -54,7 +54,7 @@ mod linux {
 
     /// Prints one line for each cell: what the tests look at.
     fn control(workloads: &str, millis: u64) {
-        let summary = live::run(&args(workloads, millis), |cell, _| {
+        let summary = live::run(&args(workloads, millis), |_, cell, _| {
             let out: u64 = cell.per_thread.iter().sum();
             let offs = cell.swapoff.len();
             println!("cell {} {} out={out} offs={offs}", cell.key.workload, cell.key.threads);
