@@ -14,7 +14,7 @@ enum Command {
     /// What about this machine spoils measurements
     Doctor(doctor::Args),
     /// Run workloads and record a run
-    Run(kernel::Run),
+    Run(Box<kernel::Run>),
     /// What a run on the live kernel has made, and how to undo it
     #[command(subcommand)]
     Kernel(kernel::Command),
