@@ -1,3 +1,4 @@
 //! The swap allocators, one file per locking scheme.
 
 pub mod check;
+pub mod faults;

@@ -1,3 +1,222 @@
-//! Checking variants: scenarios, what must hold in them, and race diagrams.
+//! Checking variants: scenarios, what must hold in them, and race diagrams. A case
+//! is explored at growing preemption bounds, so that a failure is found at the
+//! lowest; a verdict never says more than what was explored.
 
 pub mod diagram;
+mod machinery;
+
+use diagram::Diagram;
+use machine::checked::{Config, last_trace};
+use machine::{Failure, fault};
+use std::cell::Cell;
+use std::fmt::Display;
+use std::time::{Duration, Instant};
+
+/// What must hold: I1..I12 and L as in the documentation of swapoff's invariants.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Invariant {
+    /// No slot is handed to two owners.
+    I1,
+    /// No slot becomes allocated after the scheme's swapoff barrier.
+    I2,
+    /// Nothing touches the arrays after they are freed.
+    I3,
+    /// At rest inuse is the number of slots in use, between 0 and pages.
+    I4,
+    /// ci.count is the number of the cluster's slots in use.
+    I5,
+    /// Every cluster is on exactly the list its flag names.
+    I6,
+    /// The flag fits the count.
+    I7,
+    /// Allocations of different orders share no cluster, order 0 excepted.
+    I8,
+    /// On the avail list if and only if not full and not swapped off.
+    I9,
+    /// nr_swap_pages is what is free on enabled devices.
+    I10,
+    /// No slot sits in a slot cache while swapoff looks for users.
+    I11,
+    /// Who holds a reference has valid arrays; nobody holds one after the drain.
+    I12,
+    /// Everything ends: swapoff, allocation, every wait.
+    L,
+    /// No two unordered accesses to plain memory.
+    Race,
+    /// The kernel's own assertions.
+    Bug,
+}
+
+impl Display for Invariant {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        std::fmt::Debug::fmt(self, f)
+    }
+}
+
+thread_local! {
+    /// Bit n: the invariant of that number is not looked at.
+    static IGNORED: Cell<u32> = const { Cell::new(0) };
+}
+
+/// For tests of the checks themselves: `invariants` are ignored from now on.
+pub fn ignore(invariants: &[Invariant]) {
+    IGNORED.set(invariants.iter().fold(0, |set, &i| set | 1 << i as u32));
+}
+
+/// Ends the execution if `holds` is false, unless `invariant` is ignored.
+pub fn hold(invariant: Invariant, holds: bool, broken: impl FnOnce() -> String) {
+    if !holds && IGNORED.get() & 1 << invariant as u32 == 0 {
+        panic!("{invariant}: {}", broken());
+    }
+}
+
+/// A scenario of one subject: a variant, or a part of the machine.
+pub struct Case {
+    pub subject: &'static str,
+    pub scenario: &'static str,
+    /// What each CPU does.
+    pub roles: &'static [&'static str],
+    /// Preemption bound that a pass needs; None: not for exhaustive search.
+    pub bound: Option<usize>,
+    pub loom: fn(&Config) -> Result<u64, Failure>,
+    /// Random long histories; None: nothing that loom has not seen.
+    pub shuttle: Option<fn(&Config) -> Result<u64, Failure>>,
+}
+
+/// How hard to look.
+#[derive(Clone, Copy, Debug)]
+pub struct Effort {
+    /// Bounds beyond what a pass needs.
+    pub more: usize,
+    /// For one bound of one case.
+    pub time: Duration,
+    /// Random executions.
+    pub random: u64,
+    pub seed: u64,
+}
+
+impl Effort {
+    pub fn quick(seed: u64) -> Self {
+        Self { more: 0, time: Duration::from_secs(60), random: 2_000, seed }
+    }
+
+    pub fn deep(seed: u64) -> Self {
+        Self { more: 1, time: Duration::from_secs(600), random: 200_000, seed }
+    }
+}
+
+/// What an exploration found.
+#[derive(Clone, Debug)]
+pub enum Finding {
+    Holds,
+    Broken { invariant: Invariant, diagram: Diagram },
+    Inconclusive(String),
+}
+
+/// A finding, and what it rests on.
+#[derive(Clone, Debug)]
+pub struct Verdict {
+    pub finding: Finding,
+    /// The highest preemption bound that was explored completely.
+    pub bound: Option<usize>,
+    pub executions: u64,
+    pub random: u64,
+    pub took: Duration,
+    /// Why higher bounds were left, though asked for.
+    pub beyond: Option<String>,
+}
+
+/// Every case there is.
+pub fn cases() -> Vec<Case> {
+    machinery::cases()
+}
+
+impl Case {
+    /// `subject/scenario`.
+    pub fn id(&self) -> String {
+        format!("{}/{}", self.subject, self.scenario)
+    }
+
+    /// Explores with `fault` on.
+    pub fn check(&self, fault: Option<&'static str>, effort: &Effort) -> Verdict {
+        let _on = fault::with(fault);
+        let began = Instant::now();
+        let mut verdict = Verdict {
+            finding: Finding::Holds,
+            bound: None,
+            executions: 0,
+            random: 0,
+            took: Duration::ZERO,
+            beyond: None,
+        };
+        self.exhaust(effort, &mut verdict);
+        if matches!(verdict.finding, Finding::Holds) {
+            self.sample(effort, &mut verdict);
+        }
+        verdict.took = began.elapsed();
+        verdict
+    }
+
+    fn exhaust(&self, effort: &Effort, verdict: &mut Verdict) {
+        let Some(needed) = self.bound else { return };
+        for bound in 0..=needed + effort.more {
+            let mut config = Config::bounded(self.roles.len(), bound);
+            config.time = effort.time;
+            match (self.loom)(&config) {
+                Ok(executions) => {
+                    verdict.bound = Some(bound);
+                    verdict.executions += executions;
+                }
+                Err(Failure::Inconclusive(why)) if bound > needed => {
+                    verdict.beyond = Some(format!("bound {bound}: {why}"));
+                    return;
+                }
+                Err(failure) => {
+                    verdict.finding = self.broken(failure);
+                    return;
+                }
+            }
+        }
+    }
+
+    fn sample(&self, effort: &Effort, verdict: &mut Verdict) {
+        let Some(shuttle) = self.shuttle else { return };
+        for depth in [None, Some(3)] {
+            let mut config = Config::random(self.roles.len(), effort.seed, effort.random / 2);
+            config.depth = depth;
+            match shuttle(&config) {
+                Ok(executions) => verdict.random += executions,
+                Err(failure) => {
+                    verdict.finding = self.broken(failure);
+                    return;
+                }
+            }
+        }
+    }
+
+    fn broken(&self, failure: Failure) -> Finding {
+        let Failure::Panicked(message) = failure else {
+            return Finding::Inconclusive(failure.to_string());
+        };
+        let invariant = named(&message);
+        if IGNORED.get() & 1 << invariant as u32 != 0 {
+            return Finding::Inconclusive(format!("ignored: {message}"));
+        }
+        let trace = last_trace().expect("a panic leaves a history");
+        Finding::Broken { invariant, diagram: Diagram::new(&trace, self.roles) }
+    }
+}
+
+/// Which invariant a failure's message is about.
+fn named(message: &str) -> Invariant {
+    use Invariant::*;
+    let all = [I1, I2, I3, I4, I5, I6, I7, I8, I9, I10, I11, I12];
+    let begins = |i: &Invariant| message.starts_with(&format!("{i}: "));
+    match all.into_iter().find(begins) {
+        Some(invariant) => invariant,
+        None if message.starts_with("L: ") => L,
+        None if message.starts_with("no progress") || message.starts_with("deadlock") => L,
+        None if message.starts_with("data race") => Race,
+        None => Bug,
+    }
+}

@@ -1,0 +1,314 @@
+//! `swapscale check`: explores every case in a child process of its own, with a
+//! time limit, and says what was explored and what was found. Exit 0 when what
+//! should hold holds and every fault asked for is caught, 1 when not, 2 on bad input.
+
+use rayon::prelude::*;
+use serde_json::{Value, json};
+use std::io::Write;
+use std::process::{Command, ExitCode, Stdio};
+use std::time::{Duration, Instant};
+use variants::check::{self, Case, Effort, Finding, Verdict};
+use variants::faults::{self, FAULTS, Fault};
+
+#[derive(clap::Args)]
+pub struct Args {
+    /// Variants, or parts of the machine (lock, rcu, percpu_ref); none means all
+    #[arg(value_name = "VARIANT")]
+    subjects: Vec<String>,
+    /// Put a historical bug back: it must be caught
+    #[arg(long, value_name = "NAME", conflicts_with = "all_faults")]
+    fault: Option<String>,
+    /// Every fault in turn
+    #[arg(long)]
+    all_faults: bool,
+    /// Higher bounds and longer random runs
+    #[arg(long)]
+    deep: bool,
+    /// Of the random schedules
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+    /// Results as a JSON array
+    #[arg(long)]
+    json: bool,
+    /// Write each race diagram as SVG into this directory
+    #[arg(long, value_name = "DIR")]
+    svg: Option<std::path::PathBuf>,
+    /// One case in this process, its result as JSON
+    #[arg(long, hide = true, value_name = "SUBJECT/SCENARIO")]
+    child: Option<String>,
+}
+
+/// What one line of the answer is about.
+struct Job {
+    subject: String,
+    fault: Option<&'static Fault>,
+    /// Tried in turn; a fault is caught by the first that breaks.
+    cases: Vec<String>,
+}
+
+pub fn run(args: &Args) -> ExitCode {
+    match answer(args) {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::from(1),
+        Err(message) => {
+            eprintln!("swapscale check: {message}");
+            ExitCode::from(2)
+        }
+    }
+}
+
+fn answer(args: &Args) -> Result<bool, String> {
+    if let Some(id) = &args.child {
+        return child(id, args);
+    }
+    let jobs = jobs(args)?;
+    if let Some(dir) = &args.svg {
+        std::fs::create_dir_all(dir).map_err(|e| format!("{}: {e}", dir.display()))?;
+    }
+    // Explorations are single-threaded and independent: one a core.
+    let results: Vec<Value> = jobs
+        .par_iter()
+        .map(|job| {
+            let result = explore(job, args);
+            if !args.json {
+                say(&text(&result));
+            }
+            result
+        })
+        .collect();
+    if let Some(dir) = &args.svg {
+        write_svgs(dir, &results)?;
+    }
+    let well = |r: &&Value| r["well"] == true;
+    let good = results.iter().filter(well).count();
+    if args.json {
+        say(&(serde_json::to_string_pretty(&results).expect("plain data") + "\n"));
+    } else {
+        say(&format!("{good} of {} as they should be\n", results.len()));
+    }
+    Ok(good == results.len())
+}
+
+/// A reader that has seen enough (`| head`) is no error.
+fn say(text: &str) {
+    let _ = std::io::stdout().lock().write_all(text.as_bytes());
+}
+
+fn jobs(args: &Args) -> Result<Vec<Job>, String> {
+    let cases = check::cases();
+    let known = |s: &str| cases.iter().any(|case| case.subject == s);
+    if let Some(unknown) = args.subjects.iter().find(|s| !known(s)) {
+        let mut subjects: Vec<_> = cases.iter().map(|case| case.subject).collect();
+        subjects.dedup();
+        return Err(format!("VARIANT: '{unknown}' is none of {}", subjects.join(", ")));
+    }
+    let wanted = |s: &str| args.subjects.is_empty() || args.subjects.iter().any(|w| w == s);
+    let faults: Vec<&Fault> = match &args.fault {
+        _ if args.all_faults => FAULTS.iter().collect(),
+        Some(name) => vec![faults::named(name).ok_or_else(|| unknown_fault(name))?],
+        None => vec![],
+    };
+    if args.fault.is_none() && !args.all_faults {
+        let one = |case: &Case| Job {
+            subject: case.subject.into(),
+            fault: None,
+            cases: vec![case.id()],
+        };
+        return Ok(cases.iter().filter(|case| wanted(case.subject)).map(one).collect());
+    }
+    let mut jobs = Vec::new();
+    for fault in faults {
+        for subject in fault.subjects().into_iter().filter(|s| wanted(s)) {
+            let own = |case: &&&str| case.split('/').next() == Some(subject);
+            let cases = fault.cases.iter().filter(own).map(ToString::to_string).collect();
+            jobs.push(Job { subject: subject.into(), fault: Some(fault), cases });
+        }
+    }
+    match (jobs.is_empty(), &args.fault) {
+        (true, Some(name)) => Err(format!("--fault {name}: not in {}", args.subjects.join(", "))),
+        _ => Ok(jobs),
+    }
+}
+
+fn unknown_fault(name: &str) -> String {
+    let names: Vec<_> = FAULTS.iter().map(|fault| fault.name).collect();
+    format!("--fault: '{name}' is none of {}", names.join(", "))
+}
+
+/// Runs the job's cases in children until one breaks.
+fn explore(job: &Job, args: &Args) -> Value {
+    let mut last = Value::Null;
+    for case in &job.cases {
+        last = in_child(case, job.fault, args);
+        if last["verdict"] == "broken" {
+            break;
+        }
+    }
+    let broken = last["verdict"] == "broken";
+    match job.fault {
+        Some(fault) => {
+            last["fault"] = json!(fault.name);
+            last["origin"] = json!(fault.origin);
+            last["shows"] = json!(fault.shows);
+            last["caught"] = json!(broken);
+            last["well"] = json!(broken);
+        }
+        None => last["well"] = json!(last["verdict"] == "holds"),
+    }
+    last["subject"] = json!(job.subject);
+    last
+}
+
+/// A child's time, beyond what its own limits leave it.
+fn patience(args: &Args) -> Duration {
+    Duration::from_secs(if args.deep { 3600 } else { 240 })
+}
+
+fn in_child(case: &str, fault: Option<&Fault>, args: &Args) -> Value {
+    let scenario = case.split('/').nth(1).unwrap_or_default();
+    let lost = |why: String| {
+        json!({"scenario": scenario, "verdict": "inconclusive", "why": why, "executions": 0,
+               "random": 0, "seconds": 0.0})
+    };
+    match spawn(case, fault, args).and_then(|child| wait(child, patience(args))) {
+        Ok(output) => serde_json::from_slice(&output)
+            .unwrap_or_else(|_| lost("the child ended without a result".into())),
+        Err(why) => lost(why),
+    }
+}
+
+fn spawn(
+    case: &str,
+    fault: Option<&Fault>,
+    args: &Args,
+) -> Result<std::process::Child, String> {
+    let program = std::env::current_exe().map_err(|e| format!("own program: {e}"))?;
+    let mut command = Command::new(program);
+    command.args(["check", "--child", case, "--seed", &args.seed.to_string()]);
+    command.args(args.deep.then_some("--deep"));
+    if let Some(fault) = fault {
+        command.args(["--fault", fault.name]);
+    }
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null());
+    command.spawn().map_err(|e| format!("a child process: {e}"))
+}
+
+/// The child's output, or why there is none. What it writes fits a pipe's buffer,
+/// or is read as it comes.
+fn wait(mut child: std::process::Child, limit: Duration) -> Result<Vec<u8>, String> {
+    let mut stdout = child.stdout.take().expect("piped");
+    let reader = std::thread::spawn(move || {
+        let mut output = Vec::new();
+        std::io::Read::read_to_end(&mut stdout, &mut output).map(|_| output)
+    });
+    let began = Instant::now();
+    while child.try_wait().map_err(|e| e.to_string())?.is_none() {
+        if began.elapsed() > limit {
+            let _ = child.kill();
+            let _ = child.wait();
+            return Err(format!("no result in {} s", limit.as_secs()));
+        }
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    let output = reader.join().expect("the reader does not panic");
+    output.map_err(|e| e.to_string())
+}
+
+/// The child's side: one case, its verdict on standard output.
+fn child(id: &str, args: &Args) -> Result<bool, String> {
+    let cases = check::cases();
+    let case = cases.iter().find(|case| case.id() == id);
+    let case = case.ok_or_else(|| format!("--child: no case '{id}'"))?;
+    let fault = match &args.fault {
+        Some(name) => Some(faults::named(name).ok_or_else(|| unknown_fault(name))?.name),
+        None => None,
+    };
+    let effort = if args.deep { Effort::deep(args.seed) } else { Effort::quick(args.seed) };
+    let verdict = case.check(fault, &effort);
+    say(&as_json(case, &verdict).to_string());
+    Ok(true)
+}
+
+fn as_json(case: &Case, verdict: &Verdict) -> Value {
+    let mut value = json!({
+        "subject": case.subject,
+        "scenario": case.scenario,
+        "cpus": case.roles,
+        "bound": verdict.bound,
+        "beyond": verdict.beyond,
+        "executions": verdict.executions,
+        "random": verdict.random,
+        "seconds": verdict.took.as_secs_f64(),
+    });
+    match &verdict.finding {
+        Finding::Holds => value["verdict"] = json!("holds"),
+        Finding::Inconclusive(why) => {
+            value["verdict"] = json!("inconclusive");
+            value["why"] = json!(why);
+        }
+        Finding::Broken { invariant, diagram } => {
+            value["verdict"] = json!("broken");
+            value["invariant"] = json!(invariant.to_string());
+            value["violation"] = json!(diagram.violation);
+            value["diagram"] = json!(diagram.ascii());
+            value["svg"] = json!(diagram.svg());
+        }
+    }
+    value
+}
+
+fn string<'a>(value: &'a Value, key: &str) -> &'a str {
+    value[key].as_str().unwrap_or_default()
+}
+
+/// The lines a person reads about one result.
+fn text(result: &Value) -> String {
+    let what = format!("{}/{}", string(result, "subject"), string(result, "scenario"));
+    let looked = explored(result);
+    let diagram = || format!("\n{}\n", string(result, "diagram"));
+    let verdict = string(result, "verdict");
+    let why = string(result, "why");
+    match result["fault"].as_str() {
+        Some(fault) if verdict == "broken" => {
+            let (origin, invariant) = (string(result, "origin"), string(result, "invariant"));
+            format!("{fault} ({origin}): caught by {invariant} in {what}, {looked}\n{}", diagram())
+        }
+        Some(fault) if verdict == "inconclusive" => {
+            format!("{fault}: ESCAPED {what}: inconclusive, {why}; {looked}\n")
+        }
+        Some(fault) => format!("{fault}: ESCAPED {what}: no violation, {looked}\n"),
+        None if verdict == "broken" => format!("{what}: BROKEN, {looked}\n{}", diagram()),
+        None if verdict == "inconclusive" => format!("{what}: inconclusive, {why}; {looked}\n"),
+        None => format!("{what}: no violation {looked}\n"),
+    }
+}
+
+/// "within bound 2: 1234 executions, 2000 random, 0.5 s".
+fn explored(result: &Value) -> String {
+    let bound = match (result["bound"].as_u64(), string(result, "verdict")) {
+        (Some(bound), "holds") => format!("within bound {bound}: "),
+        (Some(bound), _) => format!("nothing within bound {bound} before: "),
+        (None, _) => String::new(),
+    };
+    let (executions, random) = (result["executions"].as_u64(), result["random"].as_u64());
+    let random = match random {
+        Some(n) if n > 0 => format!(", {n} random"),
+        _ => String::new(),
+    };
+    let seconds = result["seconds"].as_f64().unwrap_or_default();
+    let beyond = match result["beyond"].as_str() {
+        Some(why) => format!(" ({why})"),
+        None => String::new(),
+    };
+    format!("{bound}{} executions{random}, {seconds:.1} s{beyond}", executions.unwrap_or(0))
+}
+
+fn write_svgs(dir: &std::path::Path, results: &[Value]) -> Result<(), String> {
+    for result in results {
+        let Some(svg) = result["svg"].as_str() else { continue };
+        let name = result["fault"].as_str().unwrap_or_else(|| string(result, "scenario"));
+        let path = dir.join(format!("{}-{name}.svg", string(result, "subject")));
+        std::fs::write(&path, svg).map_err(|e| format!("{}: {e}", path.display()))?;
+    }
+    Ok(())
+}
