@@ -109,11 +109,8 @@ fn jobs(args: &Args) -> Result<Vec<Job>, String> {
         None => vec![],
     };
     if args.fault.is_none() && !args.all_faults {
-        let one = |case: &Case| Job {
-            subject: case.subject.into(),
-            fault: None,
-            cases: vec![case.id()],
-        };
+        let one =
+            |case: &Case| Job { subject: case.subject.into(), fault: None, cases: vec![case.id()] };
         return Ok(cases.iter().filter(|case| wanted(case.subject)).map(one).collect());
     }
     let mut jobs = Vec::new();
@@ -177,11 +174,7 @@ fn in_child(case: &str, fault: Option<&Fault>, args: &Args) -> Value {
     }
 }
 
-fn spawn(
-    case: &str,
-    fault: Option<&Fault>,
-    args: &Args,
-) -> Result<std::process::Child, String> {
+fn spawn(case: &str, fault: Option<&Fault>, args: &Args) -> Result<std::process::Child, String> {
     let program = std::env::current_exe().map_err(|e| format!("own program: {e}"))?;
     let mut command = Command::new(program);
     command.args(["check", "--child", case, "--seed", &args.seed.to_string()]);

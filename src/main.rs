@@ -4,6 +4,7 @@ use std::process::ExitCode;
 
 use clap::Parser;
 
+mod check;
 mod doctor;
 mod kernel;
 
@@ -11,6 +12,8 @@ mod kernel;
 #[derive(Parser)]
 #[command(version)]
 enum Command {
+    /// Explore the schemes under a model checker: can they go wrong, and how
+    Check(check::Args),
     /// What about this machine spoils measurements
     Doctor(doctor::Args),
     /// Run workloads and record a run
@@ -22,6 +25,7 @@ enum Command {
 
 fn main() -> ExitCode {
     match Command::parse() {
+        Command::Check(args) => check::run(&args),
         Command::Doctor(args) => doctor::run(&args),
         Command::Run(args) => kernel::run(&args),
         Command::Kernel(command) => kernel::main(&command),

@@ -19,6 +19,7 @@ pub mod scenarios;
 pub use engine::{Engine, LoomEngine, ShuttleEngine};
 pub use history::{Op, Seen, Step, Trace, last_trace};
 pub use lock::{Blocking, CheckedLock, Spin};
+pub use model::last_executions;
 
 use crate::lock::{Local, might_sleep};
 use crate::{Atomic, Cpu, Failure, Machine, Outcome, Phase, Plain, System, Word, region};

@@ -12,6 +12,8 @@ use std::time::Instant;
 thread_local! {
     /// Panics are the checker's to report, not the hook's to print.
     static QUIET: Cell<bool> = const { Cell::new(false) };
+    /// Of the last exploration.
+    static EXECUTIONS: Cell<u64> = const { Cell::new(0) };
     static FIRST: RefCell<Option<String>> = const { RefCell::new(None) };
     /// (CPU, its waits in a row, steps of others seen when it last waited).
     static WAITS: Cell<(usize, u32, usize)> = const { Cell::new((0, 0, 0)) };
@@ -47,6 +49,11 @@ fn hook() {
     });
 }
 
+/// Executions of this thread's last exploration, however it ended.
+pub fn last_executions() -> u64 {
+    EXECUTIONS.get()
+}
+
 /// Explores `model`; returns how many executions there were.
 pub(super) fn explore<E: Engine>(
     config: &Config,
@@ -54,14 +61,10 @@ pub(super) fn explore<E: Engine>(
 ) -> Result<u64, Failure> {
     hook();
     FIRST.set(None);
-    let executions = Arc::new(Mutex::new(0u64));
-    let (counted, limits, began) = (executions.clone(), config.clone(), Instant::now());
+    EXECUTIONS.set(0);
+    let (limits, began) = (config.clone(), Instant::now());
     let body = move || {
-        let so_far = {
-            let mut executions = counted.lock().expect("no panic while held");
-            *executions += 1;
-            *executions - 1
-        };
+        let so_far = EXECUTIONS.get();
         if so_far >= limits.executions {
             panic_any(Limit(format!("more than {so_far} executions")));
         }
@@ -69,6 +72,7 @@ pub(super) fn explore<E: Engine>(
             let seconds = limits.time.as_secs();
             panic_any(Limit(format!("{so_far} executions in {seconds} s, and more to come")));
         }
+        EXECUTIONS.set(so_far + 1);
         history::clear(limits.workers);
         WAITS.set((usize::MAX, 0, 0));
         model();
@@ -76,8 +80,7 @@ pub(super) fn explore<E: Engine>(
     QUIET.set(true);
     let ended = catch_unwind(AssertUnwindSafe(|| E::explore(config, body)));
     QUIET.set(false);
-    let executions = *executions.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
-    ended.map(|()| executions).map_err(|payload| meaning(payload.as_ref(), config))
+    ended.map(|()| EXECUTIONS.get()).map_err(|payload| meaning(payload.as_ref(), config))
 }
 
 /// What a panic that ended an exploration says about the model.

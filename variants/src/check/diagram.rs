@@ -29,7 +29,7 @@ pub struct Diagram {
 impl Diagram {
     /// Of `trace`, with the CPUs' `roles` as column titles.
     pub fn new(trace: &Trace, roles: &[&str]) -> Self {
-        let kept = matter(trace);
+        let kept = without_repeats(trace, matter(trace));
         let number = |step: usize| kept.iter().position(|&k| k == step).map(|n| n + 1);
         let mut current = vec![""; trace.workers + 1];
         let rows = kept.iter().map(|&n| {
@@ -38,7 +38,7 @@ impl Diagram {
             Row {
                 cpu: step.cpu,
                 function: (entered != step.function).then(|| format!("{}()", step.function)),
-                text: says(step, number),
+                text: says(step, trace.start, number),
             }
         });
         let rows = rows.collect();
@@ -158,11 +158,12 @@ fn number(value: u64) -> String {
     if value < 1 << 16 { value.to_string() } else { format!("{value:#x}") }
 }
 
-fn says(step: &Step, numbered: impl Fn(usize) -> Option<usize>) -> String {
+fn says(step: &Step, start: usize, numbered: impl Fn(usize) -> Option<usize>) -> String {
     let (cell, value) = (&step.cell, number(step.value));
     let seen = match step.stale {
         None => String::new(),
         Some(Seen::Initial) => " (initial value)".into(),
+        Some(Seen::Step(n)) if n < start => " (initial value)".into(),
         Some(Seen::Step(n)) => match numbered(n) {
             Some(n) => format!(", the value of step {n}"),
             None => ", an older value".into(),
@@ -241,6 +242,20 @@ fn matter(trace: &Trace) -> Vec<usize> {
         }
     }
     without_empty_sections(trace, kept.into_iter().collect())
+}
+
+/// A CPU that waits reads the same again and again: once is enough.
+fn without_repeats(trace: &Trace, kept: Vec<usize>) -> Vec<usize> {
+    let steps = &trace.steps;
+    let repeats = |&n: &usize| {
+        let before = kept.iter().rev().find(|&&m| m < n && steps[m].cpu == steps[n].cpu);
+        before.is_some_and(|&m| {
+            let same = (steps[m].op, &steps[m].cell, steps[m].value, steps[m].function);
+            steps[n].op == Op::Load
+                && same == (steps[n].op, &steps[n].cell, steps[n].value, steps[n].function)
+        })
+    };
+    kept.iter().copied().filter(|n| !repeats(n)).collect()
 }
 
 /// Drops lock/unlock pairs of a CPU with nothing left between them but other locks.

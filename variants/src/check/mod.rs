@@ -6,7 +6,7 @@ pub mod diagram;
 mod machinery;
 
 use diagram::Diagram;
-use machine::checked::{Config, last_trace};
+use machine::checked::{Config, last_executions, last_trace};
 use machine::{Failure, fault};
 use std::cell::Cell;
 use std::fmt::Display;
@@ -162,11 +162,10 @@ impl Case {
         for bound in 0..=needed + effort.more {
             let mut config = Config::bounded(self.roles.len(), bound);
             config.time = effort.time;
-            match (self.loom)(&config) {
-                Ok(executions) => {
-                    verdict.bound = Some(bound);
-                    verdict.executions += executions;
-                }
+            let ended = (self.loom)(&config);
+            verdict.executions += last_executions();
+            match ended {
+                Ok(_) => verdict.bound = Some(bound),
                 Err(Failure::Inconclusive(why)) if bound > needed => {
                     verdict.beyond = Some(format!("bound {bound}: {why}"));
                     return;
@@ -184,12 +183,11 @@ impl Case {
         for depth in [None, Some(3)] {
             let mut config = Config::random(self.roles.len(), effort.seed, effort.random / 2);
             config.depth = depth;
-            match shuttle(&config) {
-                Ok(executions) => verdict.random += executions,
-                Err(failure) => {
-                    verdict.finding = self.broken(failure);
-                    return;
-                }
+            let ended = shuttle(&config);
+            verdict.random += last_executions();
+            if let Err(failure) = ended {
+                verdict.finding = self.broken(failure);
+                return;
             }
         }
     }
