@@ -1,13 +1,12 @@
 //! Cases of the machine's own parts: the spinlocks, RCU and percpu_ref.
 
-use super::Case;
-use machine::Failure;
-use machine::checked::{Blocking, Config, Loom, Shuttle, Spin, scenarios};
+use super::{Case, Explore};
+use machine::checked::{Blocking, Loom, Shuttle, Spin, scenarios};
 use machine::lock::{Mcs, Qspin, Tas, Ticket};
 
 const LOCKERS: &[&str] = &["locker", "locker"];
 
-fn lock(scenario: &'static str, loom: fn(&Config) -> Result<u64, Failure>) -> Case {
+fn lock(scenario: &'static str, loom: Explore) -> Case {
     Case { subject: "lock", scenario, roles: LOCKERS, bound: Some(3), loom, shuttle: None }
 }
 

@@ -70,6 +70,9 @@ pub fn hold(invariant: Invariant, holds: bool, broken: impl FnOnce() -> String) 
     }
 }
 
+/// Explores a scenario: how many executions there were, or what went wrong.
+pub type Explore = fn(&Config) -> Result<u64, Failure>;
+
 /// A scenario of one subject: a variant, or a part of the machine.
 pub struct Case {
     pub subject: &'static str,
@@ -78,9 +81,9 @@ pub struct Case {
     pub roles: &'static [&'static str],
     /// Preemption bound that a pass needs; None: not for exhaustive search.
     pub bound: Option<usize>,
-    pub loom: fn(&Config) -> Result<u64, Failure>,
+    pub loom: Explore,
     /// Random long histories; None: nothing that loom has not seen.
-    pub shuttle: Option<fn(&Config) -> Result<u64, Failure>>,
+    pub shuttle: Option<Explore>,
 }
 
 /// How hard to look.
