@@ -1,33 +1,72 @@
-//! The `swapscale` command: one module for each subcommand, thin over the libraries.
+//! The `swapscale` command: a file a subcommand, thin over the crates. It ends with 0 when all is
+//! well, 1 when the answer is no (a regression, a broken invariant, a fault that escaped), and 2
+//! on bad input or an environment that cannot do it, after one line that says what was expected.
 
+use std::error::Error;
+use std::io::{ErrorKind, Write};
 use std::process::ExitCode;
 
-use clap::Parser;
+use clap::{Parser, Subcommand};
 
 mod check;
+mod compare;
 mod doctor;
 mod kernel;
+mod list;
+mod report;
 
-/// Measure, predict and check the locking schemes of the Linux swap allocator
+/// What a subcommand ends with: its exit code, or why it could not do its work.
+type Answer = Result<ExitCode, Box<dyn Error>>;
+
+/// Lock-scaling benchmark and visualization suite for the Linux swap allocator
 #[derive(Parser)]
-#[command(version)]
+#[command(version, arg_required_else_help = true)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
 enum Command {
+    /// Variants, locks and workloads
+    List(list::Args),
+    /// Run workloads and record a run
+    Run(Box<kernel::Run>),
+    /// The figures of runs as a table
+    Report(report::Args),
+    /// Two runs, point by point; 1 if the new one is worse
+    Compare(compare::Args),
     /// Explore the schemes under a model checker: can they go wrong, and how
     Check(check::Args),
     /// What about this machine spoils measurements
     Doctor(doctor::Args),
-    /// Run workloads and record a run
-    Run(Box<kernel::Run>),
     /// What a run on the live kernel has made, and how to undo it
     #[command(subcommand)]
     Kernel(kernel::Command),
 }
 
 fn main() -> ExitCode {
-    match Command::parse() {
-        Command::Check(args) => check::run(&args),
+    let answer = match Cli::parse().command {
+        Command::List(args) => list::run(&args),
+        Command::Report(args) => report::run(&args),
+        Command::Compare(args) => compare::run(&args),
+        Command::Check(args) => Ok(check::run(&args)),
         Command::Doctor(args) => doctor::run(&args),
-        Command::Run(args) => kernel::run(&args),
-        Command::Kernel(command) => kernel::main(&command),
+        Command::Run(args) => Ok(kernel::run(&args)),
+        Command::Kernel(command) => Ok(kernel::main(&command)),
+    };
+    answer.unwrap_or_else(|error| {
+        eprintln!("swapscale: {error}");
+        ExitCode::from(2)
+    })
+}
+
+/// Writes to standard output. A reader that has seen enough (`| head`) is no error.
+fn print(text: &str) -> Result<(), Box<dyn Error>> {
+    match std::io::stdout().write_all(text.as_bytes()) {
+        Err(error) if error.kind() != ErrorKind::BrokenPipe => {
+            Err(format!("standard output: {error}").into())
+        }
+        _ => Ok(()),
     }
 }

@@ -128,7 +128,7 @@ fn sides_of_runs(runs: &[Loaded]) -> Vec<Side<'_>> {
 fn variants_in_order(run: &Loaded) -> Vec<String> {
     let mut present: BTreeSet<&str> =
         run.cells.iter().map(|cell| cell.key.variant.as_str()).collect();
-    let planned = run.run.plan.get("variants").and_then(|list| list.as_array());
+    let planned = run.run.plan.get("variant").and_then(|list| list.as_array());
     let planned = planned.into_iter().flatten().filter_map(|name| name.as_str());
     let mut order: Vec<String> =
         planned.filter(|name| present.remove(name)).map(str::to_owned).collect();

@@ -22,7 +22,7 @@ pub fn run(trials: u32) -> Loaded {
         }
     }
     let mut run = example::run();
-    run.plan = serde_json::json!({ "variants": ["scanning", "percluster"], "trials": trials });
+    run.plan = serde_json::json!({ "variant": ["scanning", "percluster"], "trials": trials });
     Loaded { dir: PathBuf::from("run"), run, cells, notes: Vec::new() }
 }
 

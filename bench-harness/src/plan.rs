@@ -1,0 +1,414 @@
+//! What to run: options from flags or a TOML file, checked and spread into points before anything
+//! is made or measured. Guards that a run never starts with something that cannot end well.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use machine::topology::{Pin, Topology, TopologyError};
+use serde::{Deserialize, Serialize};
+
+use crate::probe::counters::Set;
+use crate::workload::{self, Params};
+
+mod text;
+mod units;
+
+pub use units::{Budget, CLUSTER, ORDERS, Orders, PAGE, Size, Threads};
+
+/// A run's options as a user gives them; what is not given has a default. The same names serve as
+/// flags, as keys of a plan file and in `run.json`.
+#[derive(Clone, Debug, Default, PartialEq, clap::Args, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Options {
+    /// Variants, or kernel releases as 6.14 [default: global,scanning,percluster]
+    #[arg(long, value_delimiter = ',', value_name = "NAME,..")]
+    #[serde(deserialize_with = "text::many", skip_serializing_if = "Vec::is_empty")]
+    pub variant: Vec<String>,
+    /// Locks [default: tas in a guest, qspin on bare metal]
+    #[arg(long, value_delimiter = ',', value_name = "NAME,..")]
+    #[serde(deserialize_with = "text::many", skip_serializing_if = "Vec::is_empty")]
+    pub lock: Vec<String>,
+    /// Workloads [default: churn,seq,swapoff]
+    #[arg(long, value_delimiter = ',', value_name = "NAME,..")]
+    #[serde(deserialize_with = "text::many", skip_serializing_if = "Vec::is_empty")]
+    pub workload: Vec<String>,
+    /// native, the name of a model, or kernel [default: native]
+    #[arg(long, value_name = "NAME")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub machine: Option<String>,
+    /// Numbers of threads; auto is 1,2,4 .. all CPUs [default: auto]
+    #[arg(long, value_delimiter = ',', value_name = "N,..")]
+    #[serde(
+        deserialize_with = "text::many",
+        serialize_with = "text::show_many",
+        skip_serializing_if = "Vec::is_empty"
+    )]
+    pub threads: Vec<Threads>,
+    /// Trials of every point, interleaved [default: 6]
+    #[arg(long, value_name = "N")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub trials: Option<u32>,
+    /// Measured time of a trial [default: 1, or what the budget leaves]
+    #[arg(long, value_name = "S")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub seconds: Option<f64>,
+    /// Time for the whole run, as 90s or 4m; decides the seconds of a trial
+    #[arg(long, value_name = "TIME", conflicts_with = "seconds")]
+    #[serde(
+        deserialize_with = "text::one",
+        serialize_with = "text::show_one",
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub budget: Option<Budget>,
+    /// Seed of the order of trials and of the workloads' random numbers [default: 1]
+    #[arg(long, value_name = "N")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub seed: Option<u64>,
+    /// compact, spread, smt-last, or a CPU list as 0,2,4-7 [default: smt-last]
+    #[arg(long, value_name = "POLICY")]
+    #[serde(
+        deserialize_with = "text::one",
+        serialize_with = "text::show_one",
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub pin: Option<Pin>,
+    /// More threads than CPUs: they share them
+    #[arg(long)]
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub oversubscribe: bool,
+    /// Sizes of a swap device, as 64MiB or 10GiB [default: the workload's]
+    #[arg(long, value_delimiter = ',', value_name = "SIZE,..")]
+    #[serde(
+        deserialize_with = "text::many",
+        serialize_with = "text::show_many",
+        skip_serializing_if = "Vec::is_empty"
+    )]
+    pub size: Vec<Size>,
+    /// Percent of the device in use [default: the workload's]
+    #[arg(long, value_delimiter = ',', value_name = "PCT,..")]
+    #[serde(deserialize_with = "text::many", skip_serializing_if = "Vec::is_empty")]
+    pub fill: Vec<u32>,
+    /// Allocation orders with their shares, as 0 or 0:.7,2:.1,4:.2 [default: the workload's]
+    #[arg(long, value_name = "MIX")]
+    #[serde(
+        deserialize_with = "text::one",
+        serialize_with = "text::show_one",
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub orders: Option<Orders>,
+    /// Entries in one call, where the workload leaves it open [default: the workload's]
+    #[arg(long, value_name = "N")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub batch: Option<u32>,
+    /// Think time between operations, ns [default: 0]
+    #[arg(long, value_name = "NS")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub think_ns: Option<u64>,
+    /// One operation in so many is timed; 1 times all (a latency run) [default: 64]
+    #[arg(long, value_name = "N")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sample: Option<u32>,
+    /// Hardware counters: core or cache [default: core]
+    #[arg(long, value_name = "SET")]
+    #[serde(
+        deserialize_with = "text::one",
+        serialize_with = "text::show_one",
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub counters: Option<Set>,
+    /// Name of the run [default: run]
+    #[arg(long, value_name = "TEXT")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub label: Option<String>,
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum PlanError {
+    #[error("{}: {source}", path.display())]
+    Read { path: PathBuf, source: std::io::Error },
+    #[error("{}:{line}:{column}: {message}", path.display())]
+    Parse { path: PathBuf, line: usize, column: usize, message: String },
+    #[error("{key} '{value}': expected {expected}")]
+    Value { key: &'static str, value: String, expected: String },
+    #[error(transparent)]
+    Pin(#[from] TopologyError),
+}
+
+fn refuse<T>(
+    key: &'static str,
+    value: impl ToString,
+    expected: impl Into<String>,
+) -> Result<T, PlanError> {
+    Err(PlanError::Value { key, value: value.to_string(), expected: expected.into() })
+}
+
+impl Options {
+    /// Reads a plan file.
+    pub fn read(path: &Path) -> Result<Self, PlanError> {
+        let text = std::fs::read_to_string(path)
+            .map_err(|source| PlanError::Read { path: path.to_owned(), source })?;
+        toml::from_str(&text).map_err(|error| {
+            let at = error.span().map_or(0, |span| span.start);
+            let before = &text[..at.min(text.len())];
+            let line_start = before.rfind('\n').map_or(0, |newline| newline + 1);
+            PlanError::Parse {
+                path: path.to_owned(),
+                line: before.matches('\n').count() + 1,
+                column: before[line_start..].chars().count() + 1,
+                message: error.message().replace('\n', "; "),
+            }
+        })
+    }
+
+    /// These options over those of a plan file: what is given here wins.
+    pub fn over(self, file: Options) -> Options {
+        fn list<T>(mine: Vec<T>, theirs: Vec<T>) -> Vec<T> {
+            if mine.is_empty() { theirs } else { mine }
+        }
+        // Of seconds and budget the later word counts, whichever it is.
+        let timed = self.seconds.is_some() || self.budget.is_some();
+        Options {
+            variant: list(self.variant, file.variant),
+            lock: list(self.lock, file.lock),
+            workload: list(self.workload, file.workload),
+            machine: self.machine.or(file.machine),
+            threads: list(self.threads, file.threads),
+            trials: self.trials.or(file.trials),
+            seconds: if timed { self.seconds } else { file.seconds },
+            budget: if timed { self.budget } else { file.budget },
+            seed: self.seed.or(file.seed),
+            pin: self.pin.or(file.pin),
+            oversubscribe: self.oversubscribe || file.oversubscribe,
+            size: list(self.size, file.size),
+            fill: list(self.fill, file.fill),
+            orders: self.orders.or(file.orders),
+            batch: self.batch.or(file.batch),
+            think_ns: self.think_ns.or(file.think_ns),
+            sample: self.sample.or(file.sample),
+            counters: self.counters.or(file.counters),
+            label: self.label.or(file.label),
+        }
+    }
+
+    /// The command line that gives these options.
+    pub fn command(&self) -> String {
+        let map = serde_json::to_value(self).expect("options are plain data");
+        let flags = map.as_object().into_iter().flatten().map(|(key, value)| {
+            let words = match value {
+                serde_json::Value::Bool(_) => return format!(" --{key}"),
+                serde_json::Value::Array(list) => list.iter().map(word).collect(),
+                one => vec![word(one)],
+            };
+            format!(" --{key} {}", quoted(&words.join(",")))
+        });
+        format!("swapscale run{}", flags.collect::<String>())
+    }
+}
+
+fn word(value: &serde_json::Value) -> String {
+    value.as_str().map_or_else(|| value.to_string(), str::to_owned)
+}
+
+/// As a shell takes it.
+fn quoted(word: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "_-.,:/=+".contains(c);
+    if !word.is_empty() && word.chars().all(plain) {
+        word.to_owned()
+    } else {
+        format!("'{}'", word.replace('\'', r"'\''"))
+    }
+}
+
+/// One thing to be measured, `trials` times.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Point {
+    pub variant: String,
+    pub lock: String,
+    pub workload: &'static str,
+    pub threads: usize,
+    pub params: Params,
+}
+
+/// Options that have been checked, and what follows from them.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Plan {
+    /// As given, with the defaults that do not depend on the workload written out.
+    pub options: Options,
+    pub points: Vec<Point>,
+    pub trials: u32,
+    pub seed: u64,
+    /// Before each trial's window, and the window itself.
+    pub warm: Duration,
+    pub measure: Duration,
+    /// CPUs in the order workers take them; with more workers than CPUs it starts again.
+    pub cpus: Vec<usize>,
+    /// The policy that gave this order.
+    pub pin: String,
+    /// One operation in so many is timed.
+    pub sample: u32,
+    pub counters: Set,
+}
+
+/// What the defaults and the limits depend on.
+pub struct Host<'a> {
+    pub topology: &'a Topology,
+    /// In a guest a waiter's CPU may be taken away: the lock's default differs.
+    pub guest: bool,
+    /// Every variant's id, and the kernel releases that stand for one: (name, id).
+    pub variants: &'a [(String, String)],
+}
+
+/// Beside its window a trial has a set-up, a warm-up and an end.
+const BESIDE_WINDOW: Duration = Duration::from_millis(150);
+const SHORTEST_WINDOW: Duration = Duration::from_millis(50);
+const LONGEST_WINDOW_OF_BUDGET: Duration = Duration::from_secs(2);
+const MOST_CELLS: usize = 1_000_000;
+
+impl Plan {
+    /// Checks `options` and fills in what they leave open.
+    pub fn new(mut options: Options, host: &Host) -> Result<Plan, PlanError> {
+        let default = |list: &mut Vec<String>, names: &[&str]| {
+            if list.is_empty() {
+                *list = names.iter().map(|name| name.to_string()).collect();
+            }
+        };
+        default(&mut options.variant, &["global", "scanning", "percluster"]);
+        default(&mut options.lock, if host.guest { &["tas"] } else { &["qspin"] });
+        default(&mut options.workload, &["churn", "seq", "swapoff"]);
+        if options.threads.is_empty() {
+            options.threads = vec![Threads::Auto];
+        }
+        let pin = options.pin.get_or_insert(Pin::SmtLast).clone();
+        let cpus = pin.order(host.topology)?;
+        let trials = *options.trials.get_or_insert(6);
+        let sample = *options.sample.get_or_insert(64);
+        if trials == 0 || sample == 0 {
+            let key = if trials == 0 { "trials" } else { "sample" };
+            return refuse(key, 0, "a number from 1");
+        }
+        let points = points(&options, host, &cpus)?;
+        let cells = points.len().saturating_mul(trials as usize);
+        if cells > MOST_CELLS {
+            return refuse("trials", trials, format!("at most {MOST_CELLS} cells, not {cells}"));
+        }
+        let measure = window(&options, cells)?;
+        Ok(Plan {
+            points,
+            trials,
+            seed: *options.seed.get_or_insert(1),
+            warm: (measure / 5).min(Duration::from_millis(100)),
+            measure,
+            cpus,
+            pin: pin.to_string(),
+            sample,
+            counters: *options.counters.get_or_insert(Set::Core),
+            options,
+        })
+    }
+}
+
+/// The length of a trial's window.
+fn window(options: &Options, cells: usize) -> Result<Duration, PlanError> {
+    let Some(Budget(budget)) = options.budget else {
+        let seconds = options.seconds.unwrap_or(1.0);
+        return match seconds {
+            0.001..=86_400.0 => Ok(Duration::from_secs_f64(seconds)),
+            _ => refuse("seconds", seconds, "0.001 to 86400"),
+        };
+    };
+    let share = budget / cells as u32;
+    let least = BESIDE_WINDOW + SHORTEST_WINDOW;
+    if share < least {
+        let need = (least * cells as u32).as_secs_f64().ceil();
+        return refuse("budget", Budget(budget), format!("at least {need}s for {cells} cells"));
+    }
+    Ok((share - BESIDE_WINDOW).min(LONGEST_WINDOW_OF_BUDGET))
+}
+
+/// The product of all axes, each value once.
+fn points(options: &Options, host: &Host, cpus: &[usize]) -> Result<Vec<Point>, PlanError> {
+    let variants = named("variant", &options.variant, host.variants)?;
+    let locks = machine::lock::KINDS.map(|(name, _)| (name.to_owned(), name.to_owned()));
+    let locks = named("lock", &options.lock, &locks)?;
+    let workloads: Vec<_> =
+        workload::LIST.iter().map(|w| (w.id.to_owned(), w.id.to_owned())).collect();
+    let workloads = named("workload", &options.workload, &workloads)?;
+    let threads = threads(options, cpus.len())?;
+    let mut points = Vec::new();
+    for id in &workloads {
+        let entry = workload::find(id).expect("just looked up");
+        let params = params(options, entry)?;
+        for (variant, lock) in variants.iter().flat_map(|v| locks.iter().map(move |l| (v, l))) {
+            let all = threads.iter().flat_map(|t| params.iter().map(move |p| (*t, p.clone())));
+            points.extend(all.map(|(threads, params)| Point {
+                variant: variant.clone(),
+                lock: lock.clone(),
+                workload: entry.id,
+                threads,
+                params,
+            }));
+        }
+    }
+    Ok(points)
+}
+
+/// The ids that `names` stand for, each once, in the order given.
+fn named(
+    key: &'static str,
+    names: &[String],
+    known: &[(String, String)],
+) -> Result<Vec<String>, PlanError> {
+    let ids: BTreeMap<&str, &str> = known.iter().map(|(n, id)| (n.as_str(), id.as_str())).collect();
+    let mut found: Vec<String> = Vec::new();
+    for name in names {
+        let Some(id) = ids.get(name.as_str()) else {
+            let all: Vec<&str> = known.iter().map(|(name, _)| name.as_str()).collect();
+            return refuse(key, name, format!("one of {}", all.join(", ")));
+        };
+        if !found.iter().any(|f| f == id) {
+            found.push(id.to_string());
+        }
+    }
+    Ok(found)
+}
+
+fn threads(options: &Options, cpus: usize) -> Result<Vec<usize>, PlanError> {
+    let mut all: Vec<usize> = options.threads.iter().flat_map(|t| t.expand(cpus)).collect();
+    all.sort_unstable();
+    all.dedup();
+    match all.last() {
+        Some(&most) if most > cpus && !options.oversubscribe => {
+            refuse("threads", most, format!("at most {cpus}, the CPUs here, or --oversubscribe"))
+        }
+        Some(&most) if most > 4096 => refuse("threads", most, "at most 4096"),
+        _ => Ok(all),
+    }
+}
+
+fn params(options: &Options, workload: &workload::Entry) -> Result<Vec<Params>, PlanError> {
+    let default = (workload.defaults)();
+    let or = |list: &[u32], one: u32| if list.is_empty() { vec![one] } else { list.to_vec() };
+    let fills = or(&options.fill, default.fill);
+    if let Some(fill) = fills.iter().find(|fill| !(1..=100).contains(*fill)) {
+        return refuse("fill", fill, "1 to 100 percent");
+    }
+    let batch = options.batch.unwrap_or(default.batch);
+    if !(1..=CLUSTER as u32).contains(&batch) {
+        return refuse("batch", batch, format!("1 to {CLUSTER} entries"));
+    }
+    let sizes = if options.size.is_empty() { vec![default.size] } else { options.size.clone() };
+    let mut all: Vec<Params> = Vec::new();
+    for (&size, &fill) in sizes.iter().flat_map(|s| fills.iter().map(move |f| (s, f))) {
+        let orders = options.orders.clone().unwrap_or_else(|| default.orders.clone());
+        let think_ns = options.think_ns.unwrap_or(default.think_ns);
+        let params = Params { size, fill, orders, batch, think_ns };
+        if !all.contains(&params) {
+            all.push(params);
+        }
+    }
+    Ok(all)
+}
+
+#[cfg(test)]
+mod tests;

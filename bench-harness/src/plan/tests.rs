@@ -1,0 +1,120 @@
+//! A plan is what its options say, or one message that names the key.
+
+use super::*;
+use std::fs;
+
+fn host(topology: &Topology) -> Host<'_> {
+    static VARIANTS: std::sync::OnceLock<Vec<(String, String)>> = std::sync::OnceLock::new();
+    let pairs = [("global", "global"), ("scanning", "scanning"), ("percluster", "percluster")];
+    let pairs = pairs.into_iter().chain([("6.14", "percluster")]);
+    let known = || pairs.map(|(name, id)| (name.to_owned(), id.to_owned())).collect();
+    Host { topology, guest: true, variants: VARIANTS.get_or_init(known) }
+}
+
+fn plan(options: Options) -> Result<Plan, String> {
+    let topology = Topology::here().unwrap();
+    Plan::new(options, &host(&topology)).map_err(|e| e.to_string())
+}
+
+fn from_file(text: &str) -> Result<Options, String> {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("plan.toml");
+    fs::write(&path, text).unwrap();
+    let dir = format!("{}/", dir.path().display());
+    Options::read(&path).map_err(|e| e.to_string().replace(&dir, ""))
+}
+
+#[test]
+fn a_file_and_flags_say_the_same() {
+    let text = "variant = \"global,6.14\"\nthreads = [1, \"auto\"]\nfill = 60\n\
+                size = \"64MiB\"\nseconds = 0.5\npin = [0]\norders = \"0:.7,4:.3\"\n";
+    let file = from_file(text).unwrap();
+    let json = serde_json::to_string(&file).unwrap();
+    assert_eq!(serde_json::from_str::<Options>(&json).unwrap(), file, "as in run.json");
+    let command = "swapscale run --variant global,6.14 --threads 1,auto --seconds 0.5 --pin 0 \
+                   --size 64MiB --fill 60 --orders 0:0.7,4:0.3";
+    let mut words: Vec<String> = command.split(" --").map(str::to_owned).collect();
+    let repeated = file.command();
+    let mut told: Vec<String> = repeated.split(" --").map(str::to_owned).collect();
+    words.sort();
+    told.sort();
+    assert_eq!(told, words);
+}
+
+#[test]
+fn flags_win_over_the_file() {
+    let file = from_file("trials = 9\nseconds = 2.0\nfill = [60, 90]\n").unwrap();
+    let flags =
+        Options { trials: Some(2), budget: Some("90s".parse().unwrap()), ..Options::default() };
+    let both = flags.over(file);
+    assert_eq!((both.trials, both.seconds), (Some(2), None), "a budget replaces the seconds");
+    assert_eq!(both.fill, [60, 90]);
+}
+
+#[test]
+fn a_malformed_file_is_one_line_with_file_line_and_key() {
+    let message = |text| from_file(text).unwrap_err();
+    let unknown = message("trials = 3\n\npim = \"compact\"\n");
+    assert!(unknown.starts_with("plan.toml:3:1: unknown field `pim`, expected"), "{unknown}");
+    let value = message("threads = \"1,0\"\n");
+    assert!(value.starts_with("plan.toml:1:11: '0': expected numbers of threads"), "{value}");
+    for text in ["trials = -1", "seconds = \"soon\"", "fill = {}", "x", "[", "size = \"3MiB\""] {
+        let message = message(text);
+        assert!(message.starts_with("plan.toml:1:") && !message.contains('\n'), "{message}");
+    }
+}
+
+#[test]
+fn every_bad_value_names_its_key() {
+    let bad = |change: fn(&mut Options)| {
+        let mut options = Options::default();
+        change(&mut options);
+        plan(options).unwrap_err()
+    };
+    let message = bad(|o| o.variant = vec!["globl".into()]);
+    assert!(message.starts_with("variant 'globl': expected one of global, scanning"), "{message}");
+    assert!(bad(|o| o.lock = vec!["spin".into()]).starts_with("lock 'spin': expected one of tas"));
+    assert!(bad(|o| o.workload = vec!["x".into()]).starts_with("workload 'x': expected one of"));
+    let message = bad(|o| o.threads = vec![Threads::Count(5000)]);
+    assert!(message.contains("threads '5000'") && message.contains("--oversubscribe"), "{message}");
+    assert!(bad(|o| o.trials = Some(0)).starts_with("trials '0'"));
+    assert!(bad(|o| o.sample = Some(0)).starts_with("sample '0'"));
+    assert!(bad(|o| o.seconds = Some(f64::NAN)).starts_with("seconds 'NaN'"));
+    assert!(bad(|o| o.seconds = Some(0.0)).starts_with("seconds '0'"));
+    assert!(bad(|o| o.fill = vec![60, 101]).starts_with("fill '101'"));
+    assert!(bad(|o| o.batch = Some(513)).starts_with("batch '513'"));
+    assert!(bad(|o| o.budget = "1s".parse().ok()).starts_with("budget '1s': expected at least"));
+    assert!(bad(|o| o.pin = Some(Pin::List(vec![60_000]))).contains("60000"));
+}
+
+#[test]
+fn points_are_the_product_and_no_value_counts_twice() {
+    let words = |text: &str| text.split(',').map(str::to_owned).collect();
+    let options = Options {
+        variant: words("percluster,global,6.14"),
+        lock: words("tas,mcs"),
+        workload: words("churn"),
+        threads: vec![Threads::Count(1), Threads::Count(1)],
+        fill: vec![60, 90, 60],
+        ..Options::default()
+    };
+    let plan = plan(options).unwrap();
+    assert_eq!(plan.points.len(), 2 * 2 * 2);
+    assert_eq!(plan.trials, 6);
+}
+
+#[test]
+fn a_budget_is_kept() {
+    let options = Options { budget: "4m".parse().ok(), ..Options::default() };
+    let plan = plan(options).unwrap();
+    let cells = (plan.points.len() as u32) * plan.trials;
+    assert!((plan.measure + BESIDE_WINDOW) * cells <= Duration::from_secs(240));
+    assert!(plan.measure >= SHORTEST_WINDOW && plan.warm < plan.measure);
+}
+
+#[test]
+fn more_threads_than_cpus_when_asked() {
+    let options =
+        Options { threads: vec![Threads::Count(100)], oversubscribe: true, ..Options::default() };
+    assert!(plan(options).unwrap().points.iter().all(|p| p.threads == 100));
+}

@@ -1,0 +1,215 @@
+//! The values options have: thread counts, sizes, time budgets, mixes of orders. Each is parsed
+//! from what a user writes and shown so that it parses back to itself.
+
+use std::fmt;
+use std::str::FromStr;
+use std::time::Duration;
+
+/// Bytes of a page, and of the slot that holds it.
+pub const PAGE: u64 = 4096;
+/// Slots of a cluster (SWAPFILE_CLUSTER with transparent huge pages).
+pub const CLUSTER: u64 = 512;
+/// Orders of an allocation: up to PMD_ORDER.
+pub const ORDERS: usize = 10;
+
+/// A number of workers, or the powers of two up to all CPUs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Threads {
+    Auto,
+    Count(usize),
+}
+
+impl FromStr for Threads {
+    type Err = String;
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text.parse() {
+            Ok(count @ 1..) => Ok(Threads::Count(count)),
+            _ if text == "auto" => Ok(Threads::Auto),
+            _ => Err("expected numbers of threads from 1, or auto".into()),
+        }
+    }
+}
+
+impl fmt::Display for Threads {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        match self {
+            Threads::Auto => f.write_str("auto"),
+            Threads::Count(count) => count.fmt(f),
+        }
+    }
+}
+
+impl Threads {
+    /// 1, 2, 4 .. and `cpus` itself.
+    pub fn expand(self, cpus: usize) -> Vec<usize> {
+        match self {
+            Threads::Count(count) => vec![count],
+            Threads::Auto => {
+                let powers = (0..).map(|n| 1 << n).take_while(|n| *n < cpus);
+                powers.chain([cpus]).collect()
+            }
+        }
+    }
+}
+
+/// The size of a swap device: whole clusters.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Size {
+    bytes: u64,
+}
+
+const UNITS: [(&str, u64); 3] = [("GiB", 1 << 30), ("MiB", 1 << 20), ("KiB", 1 << 10)];
+
+impl Size {
+    pub fn slots(self) -> usize {
+        (self.bytes / PAGE) as usize
+    }
+
+    pub const fn mib(mib: u64) -> Self {
+        Self { bytes: mib << 20 }
+    }
+}
+
+impl FromStr for Size {
+    type Err = String;
+    fn from_str(text: &str) -> Result<Self, String> {
+        let expected = || "expected a multiple of 2MiB up to 16384GiB, such as 64MiB or 10GiB";
+        let split = text.find(|c: char| !c.is_ascii_digit()).ok_or_else(expected)?;
+        let (number, unit) = text.split_at(split);
+        // `G`, `GB` and `GiB` are the same to the tools that make swap files.
+        let unit = UNITS.iter().find(|(name, _)| {
+            [&name[..1], &name.replace('i', ""), name].iter().any(|n| unit.eq_ignore_ascii_case(n))
+        });
+        let bytes = unit.and_then(|(_, unit)| number.parse::<u64>().ok()?.checked_mul(*unit));
+        match bytes {
+            Some(bytes) if bytes > 0 && bytes % (CLUSTER * PAGE) == 0 && bytes <= 1 << 44 => {
+                Ok(Self { bytes })
+            }
+            _ => Err(expected().into()),
+        }
+    }
+}
+
+impl fmt::Display for Size {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        let (name, unit) = UNITS.iter().find(|(_, unit)| self.bytes % unit == 0).unwrap();
+        write!(f, "{}{name}", self.bytes / unit)
+    }
+}
+
+/// How long a whole run may take.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Budget(pub Duration);
+
+impl FromStr for Budget {
+    type Err = String;
+    fn from_str(text: &str) -> Result<Self, String> {
+        let expected = || "expected a time such as 90s, 4m or 1h";
+        let (number, seconds) = match text.as_bytes().last() {
+            Some(b's') => (&text[..text.len() - 1], 1.0),
+            Some(b'm') => (&text[..text.len() - 1], 60.0),
+            Some(b'h') => (&text[..text.len() - 1], 3600.0),
+            _ => return Err(expected().into()),
+        };
+        let time: f64 = number.parse().map_err(|_| expected())?;
+        match time * seconds {
+            seconds if seconds > 0.0 && seconds <= 1e6 => {
+                Ok(Self(Duration::from_secs_f64(seconds)))
+            }
+            _ => Err(expected().into()),
+        }
+    }
+}
+
+impl fmt::Display for Budget {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        write!(f, "{}s", self.0.as_secs_f64())
+    }
+}
+
+/// A mix of allocation orders with their shares: `0` or `0:.7,2:.1,4:.2`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Orders(Vec<(u8, f64)>);
+
+impl Orders {
+    /// Order 0 alone.
+    pub fn base_pages() -> Self {
+        Self(vec![(0, 1.0)])
+    }
+
+    /// (order, share); the shares add up to 1.
+    pub fn shares(&self) -> impl Iterator<Item = (u8, f64)> {
+        let total: f64 = self.0.iter().map(|(_, share)| share).sum();
+        self.0.iter().map(move |(order, share)| (*order, share / total))
+    }
+}
+
+impl FromStr for Orders {
+    type Err = String;
+    fn from_str(text: &str) -> Result<Self, String> {
+        let expected = || format!("expected orders 0..{} with shares, as 0:.7,4:.3", ORDERS - 1);
+        let mut mix: Vec<(u8, f64)> = Vec::new();
+        for part in text.split(',') {
+            let (order, share) = part.split_once(':').unwrap_or((part, "1"));
+            let order: u8 = order.parse().map_err(|_| expected())?;
+            let share: f64 = share.parse().map_err(|_| expected())?;
+            let twice = mix.iter().any(|(o, _)| *o == order);
+            if twice || usize::from(order) >= ORDERS || !(share > 0.0 && share.is_finite()) {
+                return Err(expected());
+            }
+            mix.push((order, share));
+        }
+        Ok(Self(mix))
+    }
+}
+
+impl fmt::Display for Orders {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        let part = |(order, share): &(u8, f64)| match self.0.len() {
+            1 => order.to_string(),
+            _ => format!("{order}:{share}"),
+        };
+        f.write_str(&self.0.iter().map(part).collect::<Vec<_>>().join(","))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn round_trip<T: FromStr<Err = String> + fmt::Display + PartialEq + fmt::Debug>(text: &str) {
+        let value: T = text.parse().unwrap();
+        assert_eq!(value.to_string().parse::<T>().unwrap(), value, "{text}");
+    }
+
+    #[test]
+    fn values_are_shown_as_they_are_parsed() {
+        ["1", "384", "auto"].iter().for_each(|text| round_trip::<Threads>(text));
+        ["2MiB", "10GiB", "10g", "6MB", "4096K"].iter().for_each(|text| round_trip::<Size>(text));
+        ["90s", "4m", "0.5h"].iter().for_each(|text| round_trip::<Budget>(text));
+        ["0", "9", "0:.7,2:.1,4:.2", "0,4"].iter().for_each(|text| round_trip::<Orders>(text));
+        assert_eq!("1GiB".parse::<Size>().unwrap().slots(), 262_144);
+    }
+
+    #[test]
+    fn nonsense_is_refused_with_what_was_expected() {
+        let refused = |text: &str, all: [bool; 4]| assert_eq!(all, [true; 4], "{text}");
+        let words = ["", "-1", "0", "1e9999", "NaN", "x", "3MiB", "99999999999999999999GiB", "m"];
+        for text in words.into_iter().filter(|t| *t != "0") {
+            let threads = text.parse::<Threads>().is_err();
+            let size = text.parse::<Size>().is_err();
+            let budget = text.parse::<Budget>().is_err();
+            refused(text, [threads, size, budget, text.parse::<Orders>().is_err()]);
+        }
+        assert!("0".parse::<Threads>().is_err() && "0GiB".parse::<Size>().is_err());
+        assert!("0,0".parse::<Orders>().is_err() && "10".parse::<Orders>().is_err());
+        assert!("0:0".parse::<Orders>().is_err() && "0s".parse::<Budget>().is_err());
+    }
+
+    #[test]
+    fn auto_ends_with_all_cpus() {
+        assert_eq!(Threads::Auto.expand(1), [1]);
+        assert_eq!(Threads::Auto.expand(6), [1, 2, 4, 6]);
+        assert_eq!(Threads::Auto.expand(8), [1, 2, 4, 8]);
+    }
+}

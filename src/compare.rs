@@ -1,0 +1,51 @@
+//! `swapscale compare BASE NEW`: is the new run worse? For a person, and for CI.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use results::metric::Metric;
+use results::report::{Report, sides};
+use results::store;
+
+use crate::report::FormatArgs;
+use crate::{Answer, print};
+
+#[derive(clap::Args)]
+pub struct Args {
+    /// Directory of the run to compare with
+    base: PathBuf,
+    /// Directory of the run in question
+    new: PathBuf,
+    /// What is compared, as throughput or alloc.p99
+    #[arg(long, default_value = "throughput")]
+    metric: Metric,
+    /// Exit with 1 where a point is significantly worse by more than this
+    #[arg(long, value_name = "PCT", value_parser = percent)]
+    fail_on: Option<f64>,
+    #[command(flatten)]
+    format: FormatArgs,
+}
+
+/// `5%` as 0.05.
+fn percent(text: &str) -> Result<f64, String> {
+    match text.strip_suffix('%').unwrap_or(text).parse::<f64>() {
+        Ok(percent) if (0.0..=100.0).contains(&percent) => Ok(percent / 100.0),
+        _ => Err("expected a percentage such as 5%".into()),
+    }
+}
+
+pub fn run(args: &Args) -> Answer {
+    let runs = [store::load(&args.base)?, store::load(&args.new)?];
+    for note in runs.iter().flat_map(|run| &run.notes) {
+        eprintln!("swapscale: {note}");
+    }
+    let report = Report::new(&sides(&runs, None)?, &args.metric)?;
+    print(&args.format.chosen().render(&report))?;
+    let Some(threshold) = args.fail_on else { return Ok(ExitCode::SUCCESS) };
+    let worse: Vec<_> = report.comparisons.iter().flat_map(|c| c.regressions(threshold)).collect();
+    for row in &worse {
+        let point = results::aggregate::label(&row.key, |_| true);
+        eprintln!("swapscale: worse by {:.1}%: {point}", 100.0 * row.change().abs());
+    }
+    Ok(ExitCode::from(u8::from(!worse.is_empty())))
+}

@@ -1,0 +1,53 @@
+//! `swapscale list`: what can be named in a plan.
+
+use std::process::ExitCode;
+
+use bench_harness::workload;
+use machine::lock;
+use serde_json::json;
+
+use crate::{Answer, print};
+
+#[derive(clap::Args)]
+pub struct Args {
+    /// As a JSON object of lists
+    #[arg(long)]
+    json: bool,
+}
+
+/// (what, [(id, about)])
+type Section = (&'static str, Vec<(&'static str, String)>);
+
+fn sections() -> Vec<Section> {
+    let locks = lock::KINDS.iter().map(|(id, about)| (*id, about.to_string()));
+    let workloads = workload::LIST.iter().map(|entry| (entry.id, entry.about.to_owned()));
+    vec![("locks", locks.collect()), ("workloads", workloads.collect())]
+}
+
+pub fn run(args: &Args) -> Answer {
+    let sections = sections();
+    print(&if args.json { as_json(&sections)? } else { as_text(&sections) })?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn as_json(sections: &[Section]) -> Result<String, serde_json::Error> {
+    let entry = |(id, about): &(&str, String)| json!({ "id": id, "about": about });
+    let list = |(what, entries): &Section| {
+        (what.to_string(), entries.iter().map(entry).collect::<serde_json::Value>())
+    };
+    let all: serde_json::Map<_, _> = sections.iter().map(list).collect();
+    Ok(serde_json::to_string_pretty(&all)? + "\n")
+}
+
+fn as_text(sections: &[Section]) -> String {
+    let width = sections.iter().flat_map(|(_, entries)| entries).map(|(id, _)| id.len()).max();
+    let width = width.unwrap_or(0);
+    let mut text = String::new();
+    for (what, entries) in sections {
+        text += &format!("{what}\n");
+        for (id, about) in entries {
+            text += &format!("  {id:width$}  {about}\n");
+        }
+    }
+    text
+}

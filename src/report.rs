@@ -1,0 +1,68 @@
+//! `swapscale report`: the figures of runs as a table, in one of several formats.
+
+use std::io::IsTerminal;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use results::metric::Metric;
+use results::report::{Report, sides};
+use results::store;
+use results::tables::{Csv, Format, Json, Mail, Markdown, Terminal};
+
+use crate::{Answer, print};
+
+#[derive(clap::Args)]
+pub struct Args {
+    /// Directories of runs; of several, the first is the base
+    #[arg(required = true)]
+    runs: Vec<PathBuf>,
+    /// What is reported, as throughput or alloc.p99
+    #[arg(long, default_value = "throughput")]
+    metric: Metric,
+    /// Of a single run: the variant that the others are compared with
+    #[arg(long)]
+    base: Option<String>,
+    #[command(flatten)]
+    format: FormatArgs,
+}
+
+#[derive(clap::Args)]
+#[group(multiple = false)]
+pub struct FormatArgs {
+    /// 72 columns of ASCII, for a patch discussion
+    #[arg(long)]
+    mail: bool,
+    #[arg(long)]
+    markdown: bool,
+    #[arg(long)]
+    json: bool,
+    #[arg(long)]
+    csv: bool,
+}
+
+impl FormatArgs {
+    pub fn chosen(&self) -> Box<dyn Format> {
+        match self {
+            Self { mail: true, .. } => Box::new(Mail),
+            Self { markdown: true, .. } => Box::new(Markdown),
+            Self { json: true, .. } => Box::new(Json),
+            Self { csv: true, .. } => Box::new(Csv),
+            _ => {
+                let colour = std::io::stdout().is_terminal();
+                Box::new(Terminal { colour: colour && std::env::var_os("NO_COLOR").is_none() })
+            }
+        }
+    }
+}
+
+pub fn run(args: &Args) -> Answer {
+    let runs = store::load_all(&args.runs)?;
+    for note in runs.iter().flat_map(|run| &run.notes) {
+        eprintln!("swapscale: {note}");
+    }
+    let sides = sides(&runs, args.base.as_deref())?;
+    let mut report = Report::new(&sides, &args.metric)?;
+    report.add_shapes(&sides)?;
+    print(&args.format.chosen().render(&report))?;
+    Ok(ExitCode::SUCCESS)
+}
