@@ -82,7 +82,9 @@ impl FromStr for Size {
         });
         let bytes = unit.and_then(|(_, unit)| number.parse::<u64>().ok()?.checked_mul(*unit));
         match bytes {
-            Some(bytes) if bytes > 0 && bytes % (CLUSTER * PAGE) == 0 && bytes <= 1 << 44 => {
+            Some(bytes)
+                if bytes > 0 && bytes.is_multiple_of(CLUSTER * PAGE) && bytes <= 1 << 44 =>
+            {
                 Ok(Self { bytes })
             }
             _ => Err(expected().into()),
@@ -92,7 +94,7 @@ impl FromStr for Size {
 
 impl fmt::Display for Size {
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
-        let (name, unit) = UNITS.iter().find(|(_, unit)| self.bytes % unit == 0).unwrap();
+        let (name, unit) = UNITS.iter().find(|(_, unit)| self.bytes.is_multiple_of(*unit)).unwrap();
         write!(f, "{}{name}", self.bytes / unit)
     }
 }
