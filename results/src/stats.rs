@@ -87,19 +87,48 @@ fn sorted(samples: &[f64]) -> Vec<f64> {
 /// Percentile bootstrap of the median.
 pub fn bootstrap_median(samples: &[f64]) -> Interval {
     let mut random = fastrand::Rng::with_seed(SEED);
-    interval_of((0..RESAMPLES).map(|_| resampled_median(samples, &mut random)).collect())
+    let mut resampler = Resampler::new(samples);
+    interval_of((0..RESAMPLES).map(|_| resampler.median(&mut random)).collect())
 }
 
 /// Percentile bootstrap of median(new) / median(base). Samples must be positive.
 pub fn bootstrap_ratio(base: &[f64], new: &[f64]) -> Interval {
     let mut random = fastrand::Rng::with_seed(SEED);
-    let ratio = |_| resampled_median(new, &mut random) / resampled_median(base, &mut random);
+    let (mut base, mut new) = (Resampler::new(base), Resampler::new(new));
+    let ratio = |_| new.median(&mut random) / base.median(&mut random);
     interval_of((0..RESAMPLES).map(ratio).collect())
 }
 
-fn resampled_median(samples: &[f64], random: &mut fastrand::Rng) -> f64 {
-    let draw: Vec<f64> = samples.iter().map(|_| samples[random.usize(..samples.len())]).collect();
-    median(&draw)
+/// Draws samples with replacement and finds the draw's median without sorting it:
+/// how often each of the sorted samples was drawn is enough.
+struct Resampler {
+    sorted: Vec<f64>,
+    drawn: Vec<u32>,
+}
+
+impl Resampler {
+    fn new(samples: &[f64]) -> Resampler {
+        Resampler { sorted: sorted(samples), drawn: vec![0; samples.len()] }
+    }
+
+    fn median(&mut self, random: &mut fastrand::Rng) -> f64 {
+        let n = self.sorted.len();
+        self.drawn.fill(0);
+        for _ in 0..n {
+            self.drawn[random.usize(..n)] += 1;
+        }
+        (self.of_rank((n - 1) / 2) + self.of_rank(n / 2)) / 2.0
+    }
+
+    /// The value at `rank`, from 0, among the drawn.
+    fn of_rank(&self, rank: usize) -> f64 {
+        let mut below = 0;
+        let at = self.drawn.iter().position(|&count| {
+            below += count as usize;
+            below > rank
+        });
+        self.sorted[at.unwrap_or(self.sorted.len() - 1)]
+    }
 }
 
 /// The middle 95 % of bootstrapped values.
@@ -231,6 +260,19 @@ mod tests {
         assert_eq!(jain(&[5, 5, 5, 5]), 1.0);
         assert_eq!(jain(&[9, 0, 0]), 1.0 / 3.0);
         assert_eq!(jain(&[0, 0]), 1.0);
+    }
+
+    /// The resampler meets the medians that sorting its draws would give.
+    #[test]
+    fn a_draw_has_the_median_of_its_samples() {
+        let samples = [5.0, 1.0, 4.0, 2.0];
+        let mut resampler = Resampler::new(&samples);
+        let mut random = fastrand::Rng::with_seed(1);
+        let mut same = fastrand::Rng::with_seed(1);
+        for _ in 0..50 {
+            let draw: Vec<f64> = (0..4).map(|_| resampler.sorted[same.usize(..4)]).collect();
+            assert_eq!(resampler.median(&mut random), median(&draw));
+        }
     }
 
     proptest! {

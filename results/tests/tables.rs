@@ -123,12 +123,11 @@ fn percentages_are_computed_from_the_cells() {
         assert_eq!(words[3], format!("{:.3}", middle(&new) / 1e6), "{row}");
         assert_eq!(words[5], format!("{:+.1}%", (middle(&new) / middle(&base) - 1.0) * 100.0));
         for (printed, samples) in [(words[2], &base), (words[4], &new)] {
-            let interval = stats::bootstrap_median(&as_stored(&run, samples));
+            let interval = stats::bootstrap_median(samples);
             let half = (interval.hi - interval.lo) / 2.0 / middle(samples) * 100.0;
             assert_eq!(printed, format!("{half:.0}%"), "{row}");
         }
-        let in_order = |samples| as_stored(&run, samples);
-        let interval = stats::bootstrap_ratio(&in_order(&base), &in_order(&new));
+        let interval = stats::bootstrap_ratio(&base, &new);
         let ends = [interval.lo, interval.hi].map(|x| format!("{:+.1}%", (x - 1.0) * 100.0));
         assert!(words.contains(&ends.join("..").as_str()), "{row}: {ends:?}");
     }
@@ -138,11 +137,6 @@ fn percentages_are_computed_from_the_cells() {
     let worst = steal[steal.len() - 1] * 100.0;
     let noise = format!("steal {:.2}% (worst cell {worst:.2}%)", middle(&steal) * 100.0);
     assert!(mail.contains(&noise), "{noise} is not in\n{mail}");
-}
-
-/// The samples in the order of the file, which the seeded bootstrap depends on.
-fn as_stored(run: &Loaded, samples: &[f64]) -> Vec<f64> {
-    run.cells.iter().map(|cell| cell.ops_per_s).filter(|x| samples.contains(x)).collect()
 }
 
 fn stored(root: &Path, run: &Loaded) -> Loaded {
