@@ -40,6 +40,8 @@ pub struct Set<'a> {
 pub struct Track<'a> {
     pub name: String,
     pub look: Look,
+    /// Of `look`, for the page.
+    pub look_index: usize,
     /// By rising thread count.
     pub groups: Vec<Group<'a>>,
 }
@@ -126,14 +128,19 @@ impl Set<'_> {
 }
 
 impl Place {
+    /// The workload with its parameters.
+    pub fn work(&self) -> String {
+        let params: Vec<String> = self.params.iter().map(|(k, v)| format!("{k} {v}")).collect();
+        if params.is_empty() {
+            return self.workload.clone();
+        }
+        format!("{} ({})", self.workload, params.join(", "))
+    }
+
     /// Workload, machine, and whether the figures were measured.
     pub fn conditions(&self) -> String {
-        let params: Vec<String> = self.params.iter().map(|(k, v)| format!("{k} {v}")).collect();
-        let params =
-            if params.is_empty() { String::new() } else { format!(" ({})", params.join(", ")) };
         let kind = if self.predicted { "predicted for" } else { "measured on" };
-        let Place { workload, machine, pin, .. } = self;
-        format!("{workload}{params}, {kind} {machine}, pinned {pin}")
+        format!("{}, {kind} {}, pinned {}", self.work(), self.machine, self.pin)
     }
 }
 
@@ -238,12 +245,11 @@ struct Looks {
 }
 
 impl Looks {
-    fn of(&mut self, name: &str) -> Look {
-        let index = self.seen.iter().position(|s| s == name).unwrap_or_else(|| {
+    fn index(&mut self, name: &str) -> usize {
+        self.seen.iter().position(|s| s == name).unwrap_or_else(|| {
             self.seen.push(name.to_string());
             self.seen.len() - 1
-        });
-        style::look(index)
+        })
     }
 }
 
@@ -268,8 +274,9 @@ fn gather<'a>(place: Place, members: Vec<(&'a Loaded, &'a Cell)>, looks: &mut Lo
             name += &format!(" [{}]", run.run.label);
         }
         let at = set.tracks.iter().position(|t| t.name == name).unwrap_or_else(|| {
-            let look = looks.of(&name);
-            set.tracks.push(Track { name, look, groups: Vec::new() });
+            let look_index = looks.index(&name);
+            let look = style::look(look_index);
+            set.tracks.push(Track { name, look, look_index, groups: Vec::new() });
             set.tracks.len() - 1
         });
         let groups = &mut set.tracks[at].groups;

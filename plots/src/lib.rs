@@ -5,6 +5,7 @@ mod axis;
 mod chart;
 mod data;
 mod frame;
+mod page;
 mod scene;
 mod style;
 
@@ -14,6 +15,7 @@ use rayon::prelude::*;
 use results::store::Loaded;
 
 use data::Set;
+pub use page::{Race, page};
 
 /// Why a picture could not be made.
 #[derive(Debug, thiserror::Error)]

@@ -5,6 +5,13 @@
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Rgb(pub u8, pub u8, pub u8);
 
+impl Rgb {
+    /// The `#rrggbb` form that CSS takes.
+    pub fn hex(self) -> String {
+        format!("#{:02x}{:02x}{:02x}", self.0, self.1, self.2)
+    }
+}
+
 pub const PAPER: Rgb = Rgb(255, 255, 255);
 pub const INK: Rgb = Rgb(0x1c, 0x1c, 0x1c);
 /// Axis names, footers: readable (contrast above 5:1), but behind the data.
@@ -21,6 +28,17 @@ pub const COLOURS: [Rgb; 7] = [
     Rgb(0xe6, 0x9f, 0x00), // orange
     Rgb(0x56, 0xb4, 0xe9), // sky blue
     Rgb(0x40, 0x40, 0x40), // black, softened
+];
+
+/// The same hues for the page's dark mode.
+pub const COLOURS_ON_DARK: [Rgb; 7] = [
+    Rgb(0x4a, 0x9f, 0xe0),
+    Rgb(0xff, 0x8a, 0x3d),
+    Rgb(0x2c, 0xc8, 0x9a),
+    Rgb(0xe8, 0x9a, 0xc6),
+    Rgb(0xf0, 0xb4, 0x29),
+    Rgb(0x9f, 0xdc, 0xff),
+    Rgb(0xc8, 0xc8, 0xc8),
 ];
 
 /// The shape drawn at a data point.

@@ -1,0 +1,334 @@
+//! What the page knows: runs, sets, points with their spread, and the cells
+//! themselves, as compact JSON. Names of fields are short where there are thousands.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use rayon::prelude::*;
+use results::schema::{Cell, Counter, Latency, Swapoff};
+use results::store::Loaded;
+use results::{stats, usl};
+use serde_json::{Value, json};
+
+use super::{Race, verdict};
+use crate::data::{Group, Set, Spread, Track, ops};
+
+/// Lock sites and cache lines kept for a point.
+const TOP: usize = 6;
+/// Kinds of operation with a column of their own in the raw table.
+const KIND_COLUMNS: usize = 4;
+/// Points kept of a series over time.
+const SERIES_POINTS: usize = 120;
+
+/// Everything, for the element `#data`.
+pub fn json(runs: &[Loaded], sets: &[Set], races: &[Race]) -> Value {
+    let mut tracks: Vec<(String, usize)> = Vec::new();
+    for track in sets.iter().flat_map(|s| &s.tracks) {
+        if !tracks.iter().any(|(name, _)| *name == track.name) {
+            tracks.push((track.name.clone(), track.look_index));
+        }
+    }
+    json!({
+        "tracks": tracks.iter().map(|(name, look)| json!({"name": name, "look": look})).collect::<Vec<_>>(),
+        "runs": runs.iter().map(run).collect::<Vec<_>>(),
+        "sets": sets.par_iter().map(|s| set(s, &tracks)).collect::<Vec<_>>(),
+        "cells": cells(sets),
+        "races": races.iter().map(|r| json!({"title": r.title, "text": r.text})).collect::<Vec<_>>(),
+    })
+}
+
+/// A run's head, with its environment as rows of a table.
+fn run(loaded: &Loaded) -> Value {
+    let run = &loaded.run;
+    let environment = serde_json::to_value(&run.environment).unwrap_or(Value::Null);
+    let mut rows: Vec<(String, String)> = vec![
+        ("created".into(), run.created_utc.clone()),
+        ("command".into(), run.command.clone()),
+        ("clock read, ns".into(), run.probe.clock_read_ns.to_string()),
+        ("recording a latency, ns".into(), run.probe.record_ns.to_string()),
+    ];
+    rows.extend(environment.as_object().into_iter().flatten().map(|(k, v)| (k.clone(), plain(v))));
+    rows.extend(loaded.notes.iter().map(|n| ("note".to_string(), n.clone())));
+    json!({
+        "id": run.id, "label": run.label, "machine": run.machine.name,
+        "predicted": run.machine.predicted, "command": run.command, "rows": rows,
+    })
+}
+
+/// A value as a reader would say it; `{"unknown": why}` is "unknown (why)".
+fn plain(value: &Value) -> String {
+    match value {
+        Value::String(s) => s.clone(),
+        Value::Array(list) => list.iter().map(plain).collect::<Vec<_>>().join("; "),
+        Value::Object(o) => match o.get("unknown") {
+            Some(why) => format!("unknown ({})", plain(why)),
+            None => value.to_string(),
+        },
+        other => other.to_string(),
+    }
+}
+
+fn set(set: &Set, tracks: &[(String, usize)]) -> Value {
+    let place = &set.place;
+    let index = |t: &Track| tracks.iter().position(|(name, _)| *name == t.name);
+    json!({
+        "machine": place.machine,
+        "workload": place.work(),
+        "predicted": place.predicted,
+        "conditions": place.conditions(),
+        "refused": set.refused,
+        "runs": set.runs.iter().map(|r| &r.run.id).collect::<Vec<_>>(),
+        "verdict": verdict::words(set),
+        "tracks": set.tracks.iter().map(|t| track(t, index(t))).collect::<Vec<_>>(),
+    })
+}
+
+fn track(track: &Track, index: Option<usize>) -> Value {
+    let one = track.groups.first().filter(|g| g.threads == 1).map(|g| g.throughput());
+    let first = track.widest().cells[0];
+    json!({
+        "t": index,
+        "g": track.groups.par_iter().map(|g| group(g, one.as_deref())).collect::<Vec<_>>(),
+        "usl": law(track),
+        "series": first.series.iter().map(series).collect::<Vec<_>>(),
+    })
+}
+
+/// One point: everything that charts show of it, each with the range it has.
+fn group(group: &Group, one: Option<&[f64]>) -> Value {
+    let now = group.throughput();
+    let speedup = one.and_then(|one| match group.threads {
+        1 => Some(Spread { n: now.len(), lo: 1.0, median: 1.0, hi: 1.0 }),
+        _ => Spread::of_ratio(one, &now),
+    });
+    let mut point = json!({
+        "n": group.threads,
+        "k": group.cells.len(),
+        "x": Spread::of(&now).map(triple),
+        "s": speedup.map(triple),
+        "j": range(group, |c| Some(c.jain)),
+        "lat": latencies(group, |c, kind| c.kinds.get(kind)?.latency.as_ref()),
+        "resp": latencies(group, |c, kind| c.kinds.get(kind)?.response.as_ref()),
+        "sites": sites(group),
+        "ctr": counters(group),
+        "share": shares(group.cells[0]),
+    });
+    let optional = [("off", swapoff(group)), ("lines", lines(group))];
+    for (name, value) in optional.into_iter().filter(|(_, v)| !v.is_null()) {
+        point[name] = value;
+    }
+    point
+}
+
+/// Median, and the ends of the 95 % interval.
+fn triple(s: Spread) -> [f64; 3] {
+    [sig(s.median), sig(s.lo), sig(s.hi)]
+}
+
+/// Median, least and largest of the trials: for what gets no interval.
+fn range(group: &Group, value: impl Fn(&Cell) -> Option<f64>) -> Option<[f64; 3]> {
+    let values: Vec<f64> = group.cells.iter().filter_map(|c| value(c)).collect();
+    let least = values.iter().copied().reduce(f64::min)?;
+    let largest = values.iter().copied().reduce(f64::max)?;
+    Some([sig(stats::median(&values)), sig(least), sig(largest)])
+}
+
+/// Four significant digits: more are noise, and thousands of them are megabytes.
+fn sig(v: f64) -> f64 {
+    format!("{v:.3e}").parse().unwrap_or(v)
+}
+
+/// By kind of operation: p50, p90, p99, p99.9 and p99.99, each a range in ns.
+fn latencies(group: &Group, of: for<'a> fn(&'a Cell, &str) -> Option<&'a Latency>) -> Value {
+    let kinds: BTreeSet<&String> = group.cells.iter().flat_map(|c| c.kinds.keys()).collect();
+    let mut by_kind = serde_json::Map::new();
+    for kind in kinds {
+        let at = |value: fn(&Latency) -> u64, beyond: f64| {
+            range(group, |c| {
+                let latency = of(c, kind)?;
+                (latency.n as f64 * beyond >= 10.0).then(|| value(latency) as f64)
+            })
+        };
+        let list = [
+            at(|l| l.p50, 0.5),
+            at(|l| l.p90, 0.1),
+            at(|l| l.p99, 0.01),
+            at(|l| l.p999, 0.001),
+            at(|l| l.p9999, 0.0001),
+        ];
+        if list.iter().any(Option::is_some) {
+            by_kind.insert(kind.clone(), json!(list));
+        }
+    }
+    Value::Object(by_kind)
+}
+
+/// Lock, caller, ns waited per operation, share contended, longest wait.
+fn sites(group: &Group) -> Value {
+    let done: f64 = group.cells.iter().map(|c| ops(c)).sum();
+    type Sums = (u64, u64, Option<u64>, u64);
+    let mut by_name: BTreeMap<(&str, &str), Sums> = BTreeMap::new();
+    for site in group.cells.iter().flat_map(|c| &c.sites) {
+        let sum = by_name.entry((&site.lock, &site.caller)).or_insert((0, 0, Some(0), 0));
+        sum.0 += site.wait_total_ns;
+        sum.1 += site.contended;
+        sum.2 = sum.2.zip(site.acquisitions).map(|(a, b)| a + b);
+        sum.3 = sum.3.max(site.wait_max_ns);
+    }
+    let mut list: Vec<_> = by_name.into_iter().collect();
+    list.sort_by_key(|(_, sum)| std::cmp::Reverse(sum.0));
+    let rows = list.iter().take(TOP).map(|((lock, caller), (wait, contended, taken, longest))| {
+        let share = taken.filter(|t| *t > 0).map(|t| sig(*contended as f64 / t as f64));
+        let per_op = (done > 0.0).then(|| sig(*wait as f64 / done));
+        json!([lock, caller, per_op, share, contended, longest])
+    });
+    rows.collect()
+}
+
+/// Per operation, or the reason as text.
+fn counters(group: &Group) -> Value {
+    let mut by_name = serde_json::Map::new();
+    for (name, counter) in group.cells.iter().flat_map(|c| &c.counters) {
+        if by_name.contains_key(name) {
+            continue;
+        }
+        let value = range(group, |c| match c.counters.get(name)? {
+            Counter::Value { value, .. } if ops(c) > 0.0 => Some(*value as f64 / ops(c)),
+            _ => None,
+        });
+        let reason = match counter {
+            Counter::Unsupported { unsupported } => unsupported.as_str(),
+            Counter::Value { .. } => "no operation finished",
+        };
+        by_name.insert(name.clone(), value.map_or(json!(reason), |v| json!(v)));
+    }
+    Value::Object(by_name)
+}
+
+/// Each thread's operations against the mean, in the first trial.
+fn shares(cell: &Cell) -> Vec<f64> {
+    let mean = ops(cell) / cell.per_thread.len().max(1) as f64;
+    let share = |n: &u64| (*n as f64 / mean * 1000.0).round() / 1000.0;
+    if mean > 0.0 { cell.per_thread.iter().map(share).collect() } else { Vec::new() }
+}
+
+/// Clusters, number of swapoffs, total and each step, in ns.
+fn swapoff(group: &Group) -> Value {
+    let good = |c: &&Cell| c.swapoff.iter().filter(|s| s.result == "ok").cloned().collect();
+    let all: Vec<Swapoff> = group.cells.iter().flat_map(|c| -> Vec<Swapoff> { good(c) }).collect();
+    let Some(first) = all.first() else { return Value::Null };
+    let total = |s: &Swapoff| s.steps.iter().map(|p| p.ns as f64).sum::<f64>();
+    let totals: Vec<f64> = all.iter().map(total).collect();
+    let steps: Vec<Value> = first
+        .steps
+        .iter()
+        .map(|step| {
+            let same = all.iter().flat_map(|s| &s.steps).filter(|s| s.name == step.name);
+            let times: Vec<f64> = same.map(|s| s.ns as f64).collect();
+            json!([step.name, sig(stats::median(&times))])
+        })
+        .collect();
+    json!({
+        "clusters": first.clusters, "k": all.len(),
+        "total": Spread::of(&totals).map(triple), "steps": steps,
+    })
+}
+
+/// Line, transfers per operation by distance, ns waited per operation.
+fn lines(group: &Group) -> Value {
+    let done: f64 = group.cells.iter().map(|c| ops(c)).sum();
+    let mut by_name: BTreeMap<String, (BTreeMap<&str, u64>, u64)> = BTreeMap::new();
+    for line in group.cells.iter().flat_map(|c| c.lines.iter().flatten()) {
+        let entry = by_name.entry(format!("{} {}", line.region, line.field)).or_default();
+        for (distance, n) in &line.transfers {
+            *entry.0.entry(distance).or_default() += n;
+        }
+        entry.1 += line.wait_ns;
+    }
+    if by_name.is_empty() || done == 0.0 {
+        return Value::Null;
+    }
+    let mut list: Vec<_> = by_name.into_iter().collect();
+    list.sort_by_key(|(_, (moved, _))| std::cmp::Reverse(moved.values().sum::<u64>()));
+    let rows = list.into_iter().take(TOP).map(|(name, (moved, wait))| {
+        let moved: BTreeMap<&str, f64> =
+            moved.into_iter().map(|(d, n)| (d, sig(n as f64 / done))).collect();
+        json!([name, moved, sig(wait as f64 / done)])
+    });
+    rows.collect()
+}
+
+/// The fitted law with its band up to twice the threads measured, or null.
+fn law(track: &Track) -> Value {
+    let points: Vec<usl::Point> =
+        track.groups.iter().map(|g| (g.threads, g.throughput())).collect();
+    let Some(fit) = usl::fit(&points) else { return Value::Null };
+    let most = f64::from(track.widest().threads) * 2.0;
+    let at: Vec<f64> = (0..=24).map(|i| most.powf(f64::from(i) / 24.0)).collect();
+    let band = usl::band(&points, &at);
+    let ends = |i: stats::Interval| [sig(i.lo), sig(i.hi)];
+    let curve: Vec<[f64; 4]> = match &band {
+        Some(band) => {
+            let point = |(n, i): &(f64, stats::Interval)| {
+                [sig(*n), sig(fit.at(*n)), sig(i.lo.min(fit.at(*n))), sig(i.hi.max(fit.at(*n)))]
+            };
+            band.throughput.iter().map(point).collect()
+        }
+        None => at
+            .iter()
+            .map(|n| [sig(*n), sig(fit.at(*n)), sig(fit.at(*n)), sig(fit.at(*n))])
+            .collect(),
+    };
+    json!({
+        "lambda": sig(fit.lambda), "sigma": sig(fit.sigma), "kappa": sig(fit.kappa),
+        "sigma95": band.as_ref().map(|b| ends(b.sigma)),
+        "kappa95": band.as_ref().map(|b| ends(b.kappa)),
+        "peak": fit.peak().map(sig), "error": sig(fit.error), "fits": fit.fits(), "curve": curve,
+    })
+}
+
+/// At most [`SERIES_POINTS`] points, evenly picked.
+fn series(series: &results::schema::Series) -> Value {
+    let step = series.points.len().div_ceil(SERIES_POINTS).max(1);
+    let points: Vec<(f64, f64)> = series
+        .points
+        .iter()
+        .step_by(step)
+        .map(|(at, v)| (sig(*at as f64 / 1e9), sig(*v)))
+        .collect();
+    json!({ "name": series.name, "unit": series.unit, "points": points })
+}
+
+/// The cells by column, in the order of sets, tracks and groups.
+fn cells(sets: &[Set]) -> Value {
+    let all: Vec<(usize, usize, usize, &Cell)> = sets
+        .iter()
+        .enumerate()
+        .flat_map(|(s, set)| {
+            set.tracks.iter().enumerate().flat_map(move |(t, track)| {
+                track
+                    .groups
+                    .iter()
+                    .enumerate()
+                    .flat_map(move |(g, group)| group.cells.iter().map(move |c| (s, t, g, *c)))
+            })
+        })
+        .collect();
+    let column = |name: &str, value: &dyn Fn(&Cell) -> Option<f64>| json!({ "name": name, "v": all.iter().map(|(.., c)| value(c).map(sig)).collect::<Vec<_>>() });
+    let mut columns = vec![
+        column("ops/s", &|c| Some(c.ops_per_s)),
+        column("Jain", &|c| Some(c.jain)),
+        column("overlap", &|c| Some(c.overlap)),
+        column("steal, ns", &|c| c.noise.steal_ns.known().map(|v| *v as f64)),
+        column("clock gaps", &|c| c.noise.gaps.known().map(|v| *v as f64)),
+    ];
+    let kinds: BTreeSet<&String> = all.iter().flat_map(|(.., c)| c.kinds.keys()).collect();
+    for kind in kinds.into_iter().take(KIND_COLUMNS) {
+        let p99 = |c: &Cell| Some(c.kinds.get(kind)?.latency.as_ref()?.p99 as f64);
+        columns.push(column(&format!("p99 {kind}, ns"), &p99));
+    }
+    json!({
+        "at": all.iter().map(|(s, t, g, _)| [s, t, g]).collect::<Vec<_>>(),
+        "trial": all.iter().map(|(.., c)| c.key.block).collect::<Vec<_>>(),
+        "columns": columns,
+    })
+}

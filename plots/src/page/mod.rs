@@ -1,0 +1,83 @@
+//! The report page: one HTML file with everything in it. The data goes in as JSON,
+//! the page's own script draws it; names from a run are only ever set as text.
+
+mod content;
+mod verdict;
+
+use std::path::Path;
+
+use results::store::Loaded;
+
+use crate::{PlotError, data, style};
+
+const CSS: &str = include_str!("page.css");
+const SCRIPTS: [&str; 4] = [
+    include_str!("scale.js"),
+    include_str!("chart.js"),
+    include_str!("table.js"),
+    include_str!("page.js"),
+];
+
+/// A race diagram from the checker: plain text in columns.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Race {
+    pub title: String,
+    pub text: String,
+}
+
+/// Writes the page for `runs` to the file `out`.
+pub fn page(runs: &[Loaded], races: &[Race], out: &Path) -> Result<(), PlotError> {
+    let sets = data::sets(runs);
+    if sets.is_empty() {
+        return Err(PlotError::Empty);
+    }
+    let json = content::json(runs, &sets, races).to_string();
+    std::fs::write(out, html(&json)).map_err(|e| PlotError::write(out, e))
+}
+
+/// Nothing may be loaded from anywhere: the policy makes the browser refuse it.
+const POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'";
+
+fn html(json: &str) -> String {
+    let scripts: String = SCRIPTS.iter().map(|s| format!("<script>\n{s}</script>\n")).collect();
+    format!(
+        "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
+         <meta http-equiv=\"Content-Security-Policy\" content=\"{POLICY}\">\n\
+         <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n\
+         <title>swapscale report</title>\n<style>\n{}{CSS}</style>\n</head>\n<body>\n\
+         <noscript>This page draws its charts with JavaScript.</noscript>\n\
+         <script type=\"application/json\" id=\"data\">{}</script>\n{scripts}</body>\n</html>\n",
+        colours(),
+        embedded(json),
+    )
+}
+
+/// JSON that cannot end the element it stands in.
+fn embedded(json: &str) -> String {
+    json.replace('<', "\\u003c")
+}
+
+/// The series colours, from where the pictures have theirs.
+fn colours() -> String {
+    let list = |set: &[style::Rgb]| -> String {
+        let variable = |(i, c): (usize, &style::Rgb)| format!("--s{i}:{};", c.hex());
+        set.iter().enumerate().map(variable).collect()
+    };
+    format!(":root{{{}}}\n:root.dark{{{}}}\n", list(&style::COLOURS), list(&style::COLOURS_ON_DARK))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn data_cannot_end_its_element() {
+        let json = serde_json::json!({ "name": "</script><!--" }).to_string();
+        let safe = embedded(&json);
+        assert!(!safe.contains('<'));
+        assert_eq!(
+            serde_json::from_str::<serde_json::Value>(&safe).unwrap()["name"],
+            "</script><!--"
+        );
+    }
+}

@@ -1,0 +1,455 @@
+"use strict";
+// The page: what is picked (kept in the address), and a section for each question.
+
+const DATA = JSON.parse(document.getElementById("data").textContent);
+const QUANTILES = [0.5, 0.9, 0.99, 0.999, 0.9999];
+const THEMES = ["auto", "light", "dark"];
+/** More pairs of workload and machine than this at once help nobody. */
+const MOST_SETS = 12;
+
+const unique = list => [...new Set(list)];
+const MACHINES = unique(DATA.sets.map(s => s.machine));
+const WORKLOADS = unique(DATA.sets.map(s => s.workload));
+const VARIANTS = DATA.tracks.map(t => t.name);
+const THREADS = unique(DATA.sets.flatMap(s => s.tracks.flatMap(t => t.g.map(g => g.n)))).sort((a, b) => a - b);
+const KINDS = unique(DATA.sets.flatMap(s => s.tracks.flatMap(t => t.g.flatMap(g => Object.keys(g.lat))))).sort();
+
+// ---- state, in the address ----
+
+const DEFAULTS = {
+  m: [], w: WORKLOADS.slice(0, 1), v: [], y: "auto", x: "log", t: "max", kind: KINDS[0] || "",
+  theme: "auto", q: "", sort: "", page: 0,
+};
+let state = read();
+
+function read() {
+  const from = new URLSearchParams(location.hash.slice(1)), got = { ...DEFAULTS };
+  const known = (list, all) => list.filter(x => all.includes(x));
+  if (from.has("m")) got.m = known(from.getAll("m"), MACHINES);
+  if (from.has("w")) got.w = known(from.getAll("w"), WORKLOADS);
+  if (from.has("v")) got.v = known(from.getAll("v"), VARIANTS);
+  const choice = (name, all) => { if (all.includes(from.get(name))) got[name] = from.get(name); };
+  choice("y", ["auto", "log", "lin"]);
+  choice("x", ["log", "lin"]);
+  choice("t", THREADS.map(String));
+  choice("kind", KINDS);
+  choice("theme", THEMES);
+  got.q = from.get("q") || "";
+  got.sort = from.get("sort") || "";
+  got.page = Math.max(0, parseInt(from.get("page"), 10) || 0);
+  return got;
+}
+
+function written() {
+  const to = new URLSearchParams();
+  for (const [name, value] of Object.entries(state)) {
+    if (JSON.stringify(value) === JSON.stringify(DEFAULTS[name])) continue;
+    if (!Array.isArray(value)) to.set(name, value);
+    else if (value.length) value.forEach(v => to.append(name, v));
+    else to.set(name, "*");
+  }
+  return to.toString();
+}
+
+/** Changes the state; what depends on it is drawn anew. */
+function update(change) {
+  state = { ...state, ...change };
+  location.hash = written();
+  render(Object.keys(change).every(k => ["q", "sort", "page"].includes(k)));
+}
+
+addEventListener("hashchange", () => {
+  if (location.hash.slice(1) === written()) return;
+  state = read();
+  render(false);
+});
+
+/** An empty list picks everything. */
+const picked = (list, name) => list.length === 0 || list.includes(name);
+
+function toggled(list, all, name) {
+  const now = list.length ? list : all;
+  const next = now.includes(name) ? now.filter(n => n !== name) : all.filter(n => now.includes(n) || n === name);
+  return next.length === all.length ? [] : next;
+}
+
+// ---- what is visible ----
+
+const nameOf = track => DATA.tracks[track.t].name;
+const lookOf = track => DATA.tracks[track.t].look;
+
+function visible() {
+  const sets = DATA.sets
+    .filter(s => picked(state.m, s.machine) && picked(state.w, s.workload))
+    .map(s => ({ ...s, tracks: s.tracks.filter(t => picked(state.v, nameOf(t))) }))
+    .filter(s => s.tracks.length);
+  return sets;
+}
+
+/** The point of a track at the picked thread count. */
+const pointOf = track => (state.t === "max" ? track.g[track.g.length - 1]
+  : track.g.find(g => String(g.n) === state.t));
+const threadsText = set => {
+  const all = unique(set.tracks.map(pointOf).filter(Boolean).map(g => g.n));
+  return all.length === 1 ? `${all[0]} thread${all[0] === 1 ? "" : "s"}` : "each variant's most threads";
+};
+
+const yKind = values => {
+  if (state.y !== "auto") return state.y;
+  const [lo, hi] = extent(values);
+  return lo > 0 && hi / lo > 8 ? "log" : "lin";
+};
+const xAxis = () => ({ kind: state.x === "log" ? "log2" : "lin", name: "threads" });
+const ends = (v, format) => `${format(v[0])}  (95 %: ${format(v[1])} to ${format(v[2])})`;
+const spread = (v, format) => `${format(v[0])}  (trials: ${format(v[1])} to ${format(v[2])})`;
+const trials = g => `n = ${g.k} trial${g.k === 1 ? "" : "s"}`;
+
+/** Curves against threads of one field of the points. */
+function curves(set, field, format, words) {
+  return set.tracks.map(track => ({
+    name: nameOf(track), look: lookOf(track), hollow: set.predicted,
+    points: track.g.map(g => [g, field(g)]).filter(([, v]) => v).map(([g, v]) => ({
+      x: g.n, y: v[0], lo: v[1], hi: v[2],
+      tip: `${g.n} threads: ${words(v, format)}\n${trials(g)}`,
+    })),
+  })).filter(c => c.points.length);
+}
+
+function againstThreads(set, title, name, format, field, words, extra = {}) {
+  const list = curves(set, field, format, words);
+  if (!list.length) return absent(title, `${set.conditions}: not in this run`);
+  const kind = extra.kind || yKind(list.flatMap(c => c.points.flatMap(p => [p.lo, p.y, p.hi])));
+  return lineChart({ title, sub: set.conditions, x: xAxis(), y: { kind, name, format }, curves: list, guides: extra.guides });
+}
+
+// ---- the sections ----
+
+function overview(sets) {
+  return el("div", { class: "charts" }, sets.map(set => el("div", { class: "verdict" },
+    el("b", {}, set.conditions),
+    set.verdict.map((words, i) => (i === 0 ? el("p", { class: "first" }, words) : null)),
+    el("ul", {}, set.verdict.slice(1).map(words => el("li", {}, words))),
+    set.refused ? el("p", { class: "muted" },
+      `${set.refused} cells are left out: their workers overlapped for less than 95 % of the time.`) : null)));
+}
+
+function scaling(sets) {
+  return sets.flatMap(set => {
+    const speed = curves(set, g => g.s, short, ends).flatMap(c => c.points);
+    const most = Math.max(1, ...speed.map(p => p.x)), top = Math.min(most, 1.6 * Math.max(1, ...speed.map(p => p.hi)));
+    const steps = Array.from({ length: 41 }, (_, i) => top ** (i / 40));
+    return grid([
+      againstThreads(set, "Throughput", "operations per second", si, g => g.x, ends),
+      againstThreads(set, "Speedup over one thread", "times the median at 1 thread", v => short(v) + "×", g => g.s, ends,
+        { guides: [{ name: "ideal", points: steps.map(v => [v, v]) }] }),
+      againstThreads(set, "Scaling efficiency", "speedup / threads", v => percent(+v.toPrecision(3)),
+        g => g.s && g.s.map(v => v / g.n), ends, { guides: [{ name: "", points: [[1, 1], [most, 1]] }] }),
+    ]);
+  });
+}
+
+function law(sets) {
+  return sets.map(set => {
+    const fitted = set.tracks.filter(t => t.usl);
+    if (!fitted.length) return absent("Fit", `${set.conditions}: three parameters need four thread counts`);
+    const fits = fitted.map(track => ({ name: nameOf(track), look: lookOf(track), dash: track.usl.fits ? "" : "2 5", marks: false,
+      points: track.usl.curve.map(([n, x, lo, hi]) => ({ x: n, y: x, lo, hi,
+        tip: `fit at ${short(n)} threads: ${ends([x, lo, hi], si)}` })) }));
+    const measured = curves({ ...set, tracks: fitted }, g => g.x, si, ends).map(c => ({ ...c, stroke: false }));
+    const list = fits.concat(measured);
+    const chart = lineChart({ title: "Universal Scalability Law", sub: `${set.conditions}; lines: fit with its 95 % band, dotted where it does not fit; marks: medians`,
+      x: xAxis(), y: { kind: yKind(list.flatMap(c => c.points.map(p => p.y))), name: "operations per second", format: si },
+      curves: list });
+    const head = ["variant", "λ: ops/s at 1", "σ: contention (95 %)", "κ: coherence (95 %)", "peak, threads", "error", "verdict"];
+    const between = (v, i) => `${small(v)} (${i ? `${small(i[0])} to ${small(i[1])}` : "single trials"})`;
+    const rows = fitted.map(track => {
+      const u = track.usl;
+      return [nameOf(track), si(u.lambda), between(u.sigma, u.sigma95), between(u.kappa, u.kappa95),
+        u.peak === null ? "none" : short(u.peak), percent(+u.error.toPrecision(2)), u.fits ? "fits" : "does not fit"];
+    });
+    return el("div", { class: "fit" }, chart, simpleTable(head, rows));
+  });
+}
+
+const small = v => (v !== 0 && Math.abs(v) < 1e-4 ? v.toExponential(2) : short(v));
+
+function simpleTable(head, rows) {
+  return el("div", { class: "scroll" }, el("table", {}, el("thead", {}, el("tr", {}, head.map(h => el("th", { scope: "col" }, h)))),
+    el("tbody", {}, rows.map(row => el("tr", {}, row.map((v, i) => el("td", { class: i ? "number" : null }, v)))))));
+}
+
+function percentiles(set, field, name, extra = {}) {
+  return set.tracks.map(track => {
+    const g = pointOf(track), list = g && g[field][state.kind];
+    return { name: nameOf(track) + name, look: lookOf(track), hollow: extra.hollow ?? set.predicted, dash: extra.dash,
+      points: (list || []).map((v, i) => v && { x: QUANTILES[i], y: v[0], lo: v[1], hi: v[2],
+        tip: `${percent(QUANTILES[i])}: ${spread(v, time)}\n${trials(g)}` }).filter(Boolean) };
+  }).filter(c => c.points.length);
+}
+
+function latency(sets) {
+  if (!KINDS.length) return [absent("Latency", "no operation was timed")];
+  return sets.map(set => {
+    const x = { kind: "nines", name: "percentile" }, y = { kind: state.y === "lin" ? "lin" : "log", name: "time", format: time };
+    const at = `at ${threadsText(set)}`, list = percentiles(set, "lat", "");
+    const response = percentiles(set, "resp", " response", { hollow: false, dash: "" });
+    const p99 = index => g => (g.lat[state.kind] || [])[index];
+    const title = `Latency of ${state.kind} ${at}`;
+    return grid([
+      list.length ? lineChart({ title, sub: set.conditions, x, y, curves: list }) : absent(title, `${set.conditions}: not timed`),
+      response.length ? lineChart({ title: `Response and service time of ${state.kind} ${at}`, sub: set.conditions, x, y,
+        curves: response.concat(percentiles(set, "lat", " service", { hollow: true, dash: "4 4" })) }) : null,
+      againstThreads(set, `99th percentile of ${state.kind}`, "time", time, p99(2), spread, { kind: y.kind }),
+    ]);
+  });
+}
+
+function contention(sets) {
+  return grid(sets.map(set => {
+    const title = `Waiting by lock site at ${threadsText(set)}`;
+    const blocks = blocksOf(set, (track, g) => g.sites.filter(s => s[2] !== null).map(([lock, caller, wait, share, n, longest]) => {
+      const often = share === null ? `${si(n)} times contended` : `${percent(+share.toPrecision(3))} contended`;
+      return { label: `${lock}  ${caller}`, parts: [[wait, colour(lookOf(track))]],
+        note: n ? `${time(wait)}, ${often}, max ${time(longest)}` : "never contended" };
+    }), true);
+    return blocks.length ? barChart({ title, sub: `${set.conditions}; time per operation`, blocks })
+      : absent(title, `${set.conditions}: no lock site was recorded`);
+  }), true);
+}
+
+function counters(sets) {
+  return grid(sets.map(set => {
+    const title = `Counters per operation at ${threadsText(set)}`;
+    const points = set.tracks.map(t => [t, pointOf(t)]).filter(([, g]) => g);
+    const names = unique(points.flatMap(([, g]) => Object.keys(g.ctr)));
+    if (!names.length) return absent(title, `${set.conditions}: no counter was recorded`);
+    const blocks = names.map(name => {
+      const most = Math.max(1e-300, ...points.map(([, g]) => (Array.isArray(g.ctr[name]) ? g.ctr[name][2] : 0)));
+      return { name, rows: points.map(([track, g]) => {
+        const v = g.ctr[name];
+        if (!Array.isArray(v)) return { label: nameOf(track), words: v === undefined ? "not asked for" : `unsupported: ${v}` };
+        return { label: nameOf(track), parts: [[v[0] / most, colour(lookOf(track))]], lo: v[1] / most, hi: v[2] / most,
+          note: `${short(v[0])} (${short(v[1])} to ${short(v[2])})` };
+      }) };
+    });
+    for (const block of blocks) {
+      const reasons = unique(block.rows.map(r => r.words));
+      if (reasons.length === 1 && reasons[0] !== undefined) block.rows = [{ label: "all variants", words: reasons[0] }];
+    }
+    return barChart({ title, sub: `${set.conditions}; each against its largest; black: range of the trials`, blocks });
+  }), true);
+}
+
+/** A block of bars for each track that has rows. */
+function blocksOf(set, rows) {
+  return set.tracks.map(track => {
+    const g = pointOf(track);
+    return { name: nameOf(track), look: lookOf(track), rows: g ? rows(track, g) : [] };
+  }).filter(b => b.rows.length);
+}
+
+function transfers(sets) {
+  return grid(sets.map(set => {
+    const title = `Cache line transfers at ${threadsText(set)}`;
+    const names = unique(set.tracks.map(pointOf).flatMap(g => (g && g.lines || []).flatMap(l => Object.keys(l[1])))).sort();
+    if (!names.length) return absent(title, `${set.conditions}: this machine cannot tell which lines moved`);
+    const shade = name => `var(--s${names.indexOf(name) % COLOURS})`;
+    const blocks = blocksOf(set, (track, g) => (g.lines || []).map(([label, moved, wait]) => ({
+      label, parts: Object.entries(moved).map(([d, n]) => [n, shade(d)]),
+      note: `${short(Object.values(moved).reduce((a, b) => a + b, 0))}, wait ${time(wait)}` })));
+    return barChart({ title, sub: `${set.conditions}; per operation`, blocks, legend: names.map(n => [n, shade(n)]) });
+  }), true);
+}
+
+function swapoff(sets) {
+  const bars = sets.map(set => {
+    const title = `swapoff by step at ${threadsText(set)}`;
+    const names = unique(set.tracks.map(pointOf).flatMap(g => (g && g.off ? g.off.steps.map(s => s[0]) : [])));
+    if (!names.length) return absent(title, `${set.conditions}: no swapoff was recorded`);
+    const shade = name => `var(--s${names.indexOf(name) % COLOURS})`;
+    const blocks = blocksOf(set, (track, g) => (g.off ? [
+      { label: `${g.off.clusters} clusters`, parts: g.off.steps.map(([n, ns]) => [ns, shade(n)]), lo: g.off.total[1], hi: g.off.total[2],
+        note: `${time(g.off.total[0])} (n = ${g.off.k})` },
+      { label: "", words: g.off.steps.map(([n, ns]) => `${n} ${time(ns)}`).join(", ") }] : []));
+    return barChart({ title, sub: `${set.conditions}; black: 95 % interval of the total`, blocks, legend: names.map(n => [n, shade(n)]) });
+  });
+  return grid(bars.concat(swapoffBySize()), true);
+}
+
+/** Over all parameters of a workload: the device's size is one of them. */
+function swapoffBySize() {
+  const groups = new Map();
+  for (const set of DATA.sets.filter(s => picked(state.m, s.machine))) {
+    for (const track of set.tracks.filter(t => picked(state.v, nameOf(t)))) {
+      const g = pointOf(track);
+      if (!g || !g.off || !g.off.clusters) continue;
+      const key = JSON.stringify([set.machine, set.workload.split(" (")[0]]);
+      const here = groups.get(key) || groups.set(key, new Map()).get(key);
+      const curve = here.get(nameOf(track)) || here.set(nameOf(track), { name: nameOf(track), look: lookOf(track), points: [] }).get(nameOf(track));
+      const [y, lo, hi] = g.off.total;
+      curve.points.push({ x: g.off.clusters, y, lo, hi, tip: `${g.off.clusters} clusters: ${ends(g.off.total, time)}\nn = ${g.off.k} swapoffs` });
+    }
+  }
+  return [...groups].map(([key, here]) => {
+    const list = [...here.values()].map(c => ({ ...c, points: c.points.sort((a, b) => a.x - b.x) })).filter(c => unique(c.points.map(p => p.x)).length > 1);
+    const [machine, workload] = JSON.parse(key);
+    return list.length ? lineChart({ title: "swapoff against device size", sub: `${workload}, ${machine}`,
+      x: { kind: "log2", name: "clusters of the device" }, y: { kind: "log", name: "time", format: time }, curves: list }) : null;
+  });
+}
+
+function fairness(sets) {
+  return sets.map(set => {
+    const many = { ...set, tracks: set.tracks.map(t => ({ ...t, g: t.g.filter(g => g.n > 1) })).filter(t => t.g.length) };
+    if (!many.tracks.length) return [absent("Fairness", `${set.conditions}: needs more than one thread`)];
+    const title = `Share of each thread at ${threadsText(many)}`;
+    const list = many.tracks.map(track => {
+      const g = pointOf(track);
+      const shares = g ? g.share.slice().sort((a, b) => a - b) : [];
+      return { name: nameOf(track), look: lookOf(track), dash: DASHES[0], points: shares.map((y, i) => ({
+        x: (i + 0.5) / shares.length, y, tip: `${short(y)} of the fair share\nthread ${i + 1} of ${shares.length} by rank, first trial` })) };
+    }).filter(c => c.points.length);
+    return grid([
+      againstThreads(many, "Jain's index", "1 is fair", short, g => g.j, spread, { kind: "near" }),
+      list.length ? lineChart({ title, sub: `${set.conditions}; threads by rank, first trial`, x: { kind: "lin", name: "threads, least served first", format: percent },
+        y: { kind: "near", name: "of the fair share", format: short }, curves: list.map(c => ({ ...c, marks: c.points.length < 24 })) }) : null,
+    ]);
+  });
+}
+
+function series(sets) {
+  const charts = sets.flatMap(set => {
+    const names = unique(set.tracks.flatMap(t => t.series.map(s => JSON.stringify([s.name, s.unit]))));
+    return names.map(key => {
+      const [name, unit] = JSON.parse(key);
+      const list = set.tracks.map(t => [t, t.series.find(s => s.name === name && s.unit === unit)]).filter(([, s]) => s && s.points.length > 1)
+        .map(([t, s]) => ({ name: nameOf(t), look: lookOf(t),
+          points: s.points.map(([x, y]) => ({ x, y, tip: `${short(x)} s: ${si(y)} ${unit}\none trial` })) }));
+      return list.length ? lineChart({ title: `${name} over time`, sub: `${set.conditions}; first trial, most threads`,
+        x: { kind: "lin", name: "seconds" }, y: { kind: "lin", name: unit, format: si }, curves: list.map(c => ({ ...c, marks: false })) }) : null;
+    });
+  });
+  return charts.some(Boolean) ? grid(charts) : [absent("Values over time", "none were recorded")];
+}
+
+function predicted(sets) {
+  const charts = unique(sets.map(s => s.workload)).map(workload => {
+    const here = sets.filter(s => s.workload === workload);
+    if (!here.some(s => s.predicted) || here.every(s => s.predicted)) return null;
+    const list = here.flatMap(set => curves(set, g => g.x, si, ends).map(c => ({ ...c, name: `${c.name} · ${set.machine}`, dash: set.predicted ? "5 5" : "" })));
+    return lineChart({ title: "Predicted and measured throughput", sub: `${workload}; solid: measured, dashed: predicted`,
+      x: xAxis(), y: { kind: yKind(list.flatMap(c => c.points.map(p => p.y))), name: "operations per second", format: si }, curves: list });
+  });
+  return charts.some(Boolean) ? grid(charts)
+    : [absent("Prediction against measurement", "needs a measured and a predicted run of one workload, both picked")];
+}
+
+function races() {
+  if (!DATA.races.length) return [absent("Race diagrams", "the checker's findings were not given to this page")];
+  return DATA.races.map(race => el("div", {}, el("h3", {}, race.title), el("pre", {}, race.text)));
+}
+
+function environment() {
+  return DATA.runs.map(run => el("details", DATA.runs.length < 3 ? { open: "" } : {},
+    el("summary", {}, `${run.id}, ${run.predicted ? "predicted by the model" : "measured on"} ${run.machine}`),
+    el("table", {}, el("tbody", {}, run.rows.map(([name, value]) => el("tr", {}, el("th", { scope: "row" }, name), el("td", { class: "wide" }, value)))))));
+}
+
+/** Charts side by side; what is absent is said below them. */
+function grid(charts, wide = false) {
+  const all = charts.flat(Infinity).filter(Boolean), missing = all.filter(c => c.className === "absent");
+  return [el("div", { class: wide ? "charts wide" : "charts" }, all.filter(c => !missing.includes(c))), missing];
+}
+
+const SECTIONS = [
+  ["overview", "Overview", overview], ["scaling", "Throughput and scaling", scaling], ["usl", "Scalability law", law],
+  ["latency", "Latency", latency], ["contention", "Lock contention", contention], ["counters", "Counters", counters],
+  ["transfers", "Line transfers", transfers], ["swapoff", "swapoff", swapoff], ["fairness", "Fairness", fairness],
+  ["series", "Over time", series], ["predicted", "Predicted and measured", predicted], ["races", "Races", races],
+  ["environment", "Environment", environment], ["raw", "Raw cells", () => table(DATA, state, update)],
+];
+
+// ---- the page itself ----
+
+function picker(name, key, all, show = x => x) {
+  if (all.length < 2 && key !== "v") return null;
+  const chips = all.map((value, i) => el("button", { "aria-pressed": String(picked(state[key], value)), "data-pick": `${key}:${value}`,
+    onclick: () => update({ [key]: toggled(state[key], all, value), page: 0 }) }, key === "v" ? swatch(DATA.tracks[i].look) : null, show(value)));
+  return el("div", { class: "picker", role: "group", "aria-label": name }, el("span", {}, name), chips,
+    all.length > 2 ? el("button", { onclick: () => update({ [key]: [], page: 0 }), "data-pick": `${key}:all` }, "all") : null);
+}
+
+function select(name, key, options) {
+  if (options.length < 2) return null;
+  return el("label", { class: "picker" }, el("span", {}, name),
+    el("select", { id: `pick-${key}`, onchange: event => update({ [key]: event.target.value }) },
+      options.map(([value, text]) => el("option", { value, selected: String(state[key]) === value ? "" : null }, text))));
+}
+
+function pickers() {
+  return el("div", {},
+    picker("machine", "m", MACHINES), picker("workload", "w", WORKLOADS), picker("variant", "v", VARIANTS),
+    select("threads", "t", [["max", "most"]].concat(THREADS.map(n => [String(n), String(n)]))),
+    select("operation", "kind", KINDS.map(k => [k, k])),
+    select("y", "y", [["auto", "auto"], ["log", "log"], ["lin", "linear"]]),
+    select("x", "x", [["log", "log"], ["lin", "linear"]]),
+    el("button", { id: "theme", title: "key d", onclick: nextTheme }, `theme: ${state.theme}`));
+}
+
+const nextTheme = () => update({ theme: THEMES[(THEMES.indexOf(state.theme) + 1) % THEMES.length] });
+
+function applyTheme() {
+  const dark = state.theme === "dark" || (state.theme === "auto" && matchMedia("(prefers-color-scheme: dark)").matches);
+  document.documentElement.classList.toggle("dark", dark && !printing);
+}
+
+let printing = false;
+addEventListener("beforeprint", () => { printing = true; applyTheme(); });
+addEventListener("afterprint", () => { printing = false; applyTheme(); });
+matchMedia("(prefers-color-scheme: dark)").addEventListener("change", applyTheme);
+
+function build() {
+  const runs = DATA.runs.map(r => r.id).join(", ");
+  document.body.append(
+    el("header", {}, el("h1", {}, "swapscale report"),
+      el("div", { class: "muted" }, `${runs}; ${DATA.cells.at.length} cells`),
+      el("nav", { "aria-label": "sections" }, SECTIONS.map(([id, name]) => el("a", { href: "#", "data-to": id,
+        onclick: event => { event.preventDefault(); document.getElementById(id).scrollIntoView(); } }, name)))),
+    el("div", { class: "pickers" }),
+    el("main", {}, SECTIONS.map(([id, name]) => el("section", { id, tabindex: -1 },
+      el("h2", {}, name),
+      id === "raw" ? el("input", { id: "filter", type: "search", placeholder: "filter: words, e.g. percluster 64", size: 36, value: state.q,
+        "aria-label": "filter cells", oninput: event => update({ q: event.target.value, page: 0 }) }) : null,
+      el("div", { class: "body" })))),
+    el("footer", {}, "Points are medians over trials; bands and bars are 95 % bootstrap intervals unless a chart says otherwise. "
+      + "Keys: / filter, l linear or log, d theme, arrows in a chart read its points."),
+    el("div", { id: "tip", role: "status", hidden: "" }));
+}
+
+/** Draws all sections, or the table alone. */
+function render(tableOnly) {
+  applyTheme();
+  const sets = visible(), shown = sets.slice(0, MOST_SETS);
+  for (const [id, , draw] of SECTIONS) {
+    if (tableOnly && id !== "raw") continue;
+    const body = document.querySelector(`#${id} .body`);
+    const nothing = !sets.length && !["races", "environment", "raw"].includes(id);
+    const parts = nothing ? [absent("Nothing", "no variant, workload and machine picked together")] : draw(shown);
+    const more = id === "overview" && sets.length > shown.length
+      ? [el("p", { class: "muted" }, `The first ${MOST_SETS} of ${sets.length} are shown; pick fewer machines or workloads.`)] : [];
+    body.replaceChildren(...[parts, more].flat(Infinity).filter(Boolean));
+  }
+  if (!tableOnly) document.querySelector(".pickers").replaceChildren(pickers());
+  const filter = document.getElementById("filter");
+  if (filter.value !== state.q) filter.value = state.q;
+}
+
+addEventListener("keydown", event => {
+  if (event.target.closest?.("input, select, textarea") || event.ctrlKey || event.metaKey || event.altKey) return;
+  if (event.key === "/") { event.preventDefault(); document.getElementById("filter").focus(); }
+  if (event.key === "l") update({ y: state.y === "log" ? "lin" : "log" });
+  if (event.key === "d") nextTheme();
+});
+
+build();
+render(false);

@@ -1,0 +1,112 @@
+//! What a set says, in words a reader can check against the charts. Nothing is
+//! claimed that the intervals do not bear.
+
+use crate::axis::{short, si};
+use crate::data::{Group, Set, Spread, Track};
+
+/// One sentence each; the first is the answer.
+pub fn words(set: &Set) -> Vec<String> {
+    let mut words = fastest(set);
+    words.extend(set.tracks.iter().filter_map(scaling));
+    words
+}
+
+/// Which variant wins at the most threads that all have, and over which by how much.
+fn fastest(set: &Set) -> Vec<String> {
+    let Some(threads) = common_threads(set) else {
+        return vec!["The variants share no thread count, so none is compared.".into()];
+    };
+    let at = |t: &'_ Track| t.groups.iter().find(|g| g.threads == threads).map(Group::throughput);
+    let mut ranked: Vec<(&str, Vec<f64>, Spread)> = set
+        .tracks
+        .iter()
+        .filter_map(|t| Some((t.name.as_str(), at(t)?, Spread::of(&at(t)?)?)))
+        .collect();
+    ranked.sort_by(|a, b| b.2.median.total_cmp(&a.2.median));
+    let Some((best, best_samples, s)) = ranked.first() else { return Vec::new() };
+    let unit = if threads == 1 { "thread" } else { "threads" };
+    let done = if set.place.predicted { "is predicted to do" } else { "does" };
+    let mut words =
+        vec![format!("At {threads} {unit} {best} {done} {} operations per second.", si(s.median))];
+    for (i, (name, samples, _)) in ranked.iter().enumerate().skip(1) {
+        if i != 1 && i != ranked.len() - 1 {
+            continue;
+        }
+        let Some(r) = Spread::of_ratio(samples, best_samples) else { continue };
+        words.push(if r.n < 2 {
+            format!("That is {} times {name}, from a single trial: no interval.", short(r.median))
+        } else if r.lo > 1.0 {
+            let (x, lo, hi) = (short(r.median), short(r.lo), short(r.hi));
+            format!("That is {x} times {name} (95 % interval {lo} to {hi}).")
+        } else {
+            let hi = short(r.hi);
+            format!("It cannot be told from {name}: the ratio lies in {} to {hi}.", short(r.lo))
+        });
+    }
+    words
+}
+
+fn common_threads(set: &Set) -> Option<u32> {
+    let has = |t: &Track, n: u32| t.groups.iter().any(|g| g.threads == n);
+    let counts = set.tracks.first()?.groups.iter().rev().map(|g| g.threads);
+    counts.into_iter().find(|n| set.tracks.iter().all(|t| has(t, *n)))
+}
+
+/// Where a variant stops gaining, if its intervals show that it does.
+fn scaling(track: &Track) -> Option<String> {
+    let name = &track.name;
+    let points: Vec<(u32, Spread)> = track
+        .groups
+        .iter()
+        .filter_map(|g| Some((g.threads, Spread::of(&g.throughput())?)))
+        .collect();
+    let (last_threads, last) = points.last().filter(|_| points.len() > 1)?;
+    let (peak_threads, peak) =
+        points.iter().max_by(|a, b| a.1.median.total_cmp(&b.1.median)).expect("not empty");
+    if last.hi < peak.lo && last.n > 1 {
+        let lost = (1.0 - last.median / peak.median) * 100.0;
+        let at =
+            if *peak_threads == 1 { "1 thread".into() } else { format!("{peak_threads} threads") };
+        return Some(format!(
+            "{name} does most at {at} and loses {lost:.0} % of it by {last_threads}."
+        ));
+    }
+    let before = &points[points.len() - 2];
+    let gains = last.lo > before.1.hi && last.n > 1;
+    Some(if gains {
+        format!("{name} still gains from {} to {last_threads} threads.", before.0)
+    } else {
+        format!(
+            "{name} gains nothing that can be told from {} to {last_threads} threads.",
+            before.0
+        )
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::common::{self, Plan};
+    use crate::data;
+
+    #[test]
+    fn the_answer_comes_first_and_with_its_interval() {
+        let runs = [common::native(&Plan { trials: 6, ..Plan::default() })];
+        let words = super::words(&data::sets(&runs)[0]);
+        assert!(words[0].starts_with("At 64 threads percpu-cluster does 5"), "{words:?}");
+        assert!(words[1].contains("times percluster (95 % interval 1."), "{words:?}");
+        assert!(words[2].contains("times global"), "{words:?}");
+        assert!(words.iter().any(|w| w.starts_with("global does most at")), "{words:?}");
+        assert!(words.iter().any(|w| w == "percluster still gains from 32 to 64 threads."));
+    }
+
+    #[test]
+    fn equals_are_not_ranked() {
+        let mut run = common::native(&Plan { variants: vec!["a", "b"], ..Plan::default() });
+        for (i, cell) in run.cells.iter_mut().enumerate() {
+            cell.ops_per_s = 1e6 + (i * 7919 % 100) as f64 * 1e3;
+        }
+        let runs = [run];
+        let words = super::words(&data::sets(&runs)[0]);
+        assert!(words[1].starts_with("It cannot be told from"), "{words:?}");
+    }
+}

@@ -1,0 +1,274 @@
+//! The page in a real browser: charts are drawn, the address is the state, a
+//! hostile name is text, nothing is loaded, nothing complains.
+//!
+//! Where Chromium is not installed these tests say so and pass.
+
+mod common;
+
+use std::net::TcpListener;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use common::Plan;
+use plots::Race;
+use results::store::Loaded;
+
+const PATIENCE: Duration = Duration::from_secs(60);
+
+fn browser() -> Option<PathBuf> {
+    let path = std::env::var_os("PATH")?;
+    let found = std::env::split_paths(&path)
+        .flat_map(|dir| ["chromium", "chromium-browser", "google-chrome"].map(|n| dir.join(n)))
+        .find(|file| file.is_file());
+    if found.is_none() {
+        eprintln!("SKIPPED: no chromium on the PATH, so the page was not opened");
+    }
+    found
+}
+
+/// What the browser made of a page.
+struct Opened {
+    dom: String,
+    /// Messages that the page put on its console.
+    console: Vec<String>,
+}
+
+impl Opened {
+    /// Names of the series of the first chart in a section.
+    fn series(&self, section: &str) -> Vec<&str> {
+        let from = self.dom.find(&format!("<section id=\"{section}\"")).expect(section);
+        let until = from + self.dom[from..].find("</section>").unwrap();
+        let section = &self.dom[from..until];
+        let end = section.find("</figure>").expect("a chart in the section");
+        let names = section[..end].match_indices("data-series=\"");
+        names.map(|(at, key)| section[at + key.len()..].split('"').next().unwrap()).collect()
+    }
+
+    fn title(&self) -> &str {
+        self.dom.split("<title>").nth(1).unwrap().split('<').next().unwrap()
+    }
+}
+
+struct Page {
+    dir: tempfile::TempDir,
+}
+
+impl Page {
+    fn of(runs: &[Loaded], races: &[Race]) -> Page {
+        let dir = tempfile::tempdir().unwrap();
+        plots::page(runs, races, &dir.path().join("report.html")).unwrap();
+        Page { dir }
+    }
+
+    fn html(&self) -> String {
+        std::fs::read_to_string(self.dir.path().join("report.html")).unwrap()
+    }
+
+    /// Opens the page at `hash`, after `then` ran in it as a reader would act.
+    fn open(&self, browser: &Path, hash: &str, then: &str) -> Opened {
+        let acted = self.dir.path().join("acted.html");
+        let script = format!("<script>{then}</script></body>");
+        std::fs::write(&acted, self.html().replace("</body>", &script)).unwrap();
+        let url = format!("file://{}#{hash}", acted.display());
+        // A browser that does not come up says nothing of the page: once more.
+        run(browser, self.dir.path(), &url)
+            .or_else(|_| run(browser, self.dir.path(), &url))
+            .unwrap_or_else(|log| panic!("no page came back: {log}"))
+    }
+}
+
+/// The page as the browser leaves it, or the browser's own words.
+fn run(browser: &Path, dir: &Path, url: &str) -> Result<Opened, String> {
+    let profile = tempfile::tempdir_in(dir).unwrap();
+    let (dom, log) = (dir.join("dom"), dir.join("log"));
+    let mut child = Command::new(browser)
+        .args("--headless --no-sandbox --disable-gpu --disable-quic --no-first-run".split(' '))
+        .args(
+            "--disable-background-networking --disable-component-update --disable-sync".split(' '),
+        )
+        .args(["--disable-dev-shm-usage", "--enable-logging=stderr", "--dump-dom"])
+        .arg(format!("--user-data-dir={}", profile.path().display()))
+        .arg(url)
+        .stdin(Stdio::null())
+        .stdout(std::fs::File::create(&dom).unwrap())
+        .stderr(std::fs::File::create(&log).unwrap())
+        .spawn()
+        .unwrap();
+    let start = Instant::now();
+    while child.try_wait().unwrap().is_none() {
+        if start.elapsed() > PATIENCE {
+            child.kill().unwrap();
+            child.wait().unwrap();
+            return Err(format!("not done after {PATIENCE:?}: {}", read(&log)));
+        }
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    let console = read(&log).lines().filter(|l| l.contains("CONSOLE")).map(String::from).collect();
+    let dom = read(&dom);
+    if dom.contains("</html>") { Ok(Opened { dom, console }) } else { Err(read(&log)) }
+}
+
+fn read(path: &Path) -> String {
+    String::from_utf8_lossy(&std::fs::read(path).unwrap()).into_owned()
+}
+
+fn plan() -> Plan<'static> {
+    let mut plan = Plan { threads: vec![1, 2, 8, 64], trials: 3, ..Plan::default() };
+    plan.workloads.truncate(3);
+    plan
+}
+
+fn usual() -> Page {
+    let race = Race { title: "no-barrier".into(), text: "alloc   | swapoff\n<lost>".into() };
+    Page::of(&[common::native(&plan()), common::simulated(&plan())], &[race])
+}
+
+#[test]
+fn charts_are_drawn_without_complaint() {
+    let Some(browser) = browser() else { return };
+    let opened = usual().open(&browser, "w=*", "");
+    assert_eq!(opened.console, Vec::<String>::new());
+    for section in ["scaling", "usl", "latency", "contention", "swapoff", "fairness", "predicted"] {
+        assert!(!opened.series(section).is_empty(), "{section} shows nothing");
+    }
+    assert_eq!(opened.series("scaling"), common::VARIANTS);
+    for words in [
+        "At 64 threads percpu-cluster does",
+        "Cache line transfers at 64 threads",
+        "unsupported: ENOENT: this machine has no PMU event for it",
+        "Response and service time",
+        "swapoff against device size",
+        "fallbacks over time",
+        "free clusters over time",
+        "&lt;lost&gt;",
+        "kvm",
+    ] {
+        assert!(opened.dom.contains(words), "the page lacks {words:?}");
+    }
+}
+
+#[test]
+fn a_complaint_would_be_seen() {
+    let Some(browser) = browser() else { return };
+    let opened = usual().open(&browser, "", "throw new Error('deliberate')");
+    assert!(opened.console.iter().any(|l| l.contains("deliberate")), "{:?}", opened.console);
+}
+
+#[test]
+fn the_address_picks_and_is_restored() {
+    let Some(browser) = browser() else { return };
+    let page = usual();
+    let hash = "v=global&v=percluster&m=native&theme=dark&y=lin&q=percluster+64&sort=-ops%2Fs";
+    let opened = page.open(&browser, hash, "");
+    assert_eq!(opened.console, Vec::<String>::new());
+    assert_eq!(opened.series("scaling"), ["global", "percluster"]);
+    assert!(opened.dom.contains("<html lang=\"en\" class=\"dark\">"), "theme is not restored");
+    assert!(opened.dom.contains("aria-pressed=\"true\" data-pick=\"v:global\""));
+    assert!(opened.dom.contains("aria-pressed=\"false\" data-pick=\"v:scanning\""));
+    assert!(opened.dom.contains(">3 of 360 cells<"), "the filter leaves three trials");
+    assert!(opened.dom.contains("aria-sort=\"descending\""));
+    assert!(!opened.dom.contains("(log scale)</text><text x=\"0\""));
+}
+
+#[test]
+fn what_a_reader_does_reaches_the_address() {
+    let Some(browser) = browser() else { return };
+    let opened = usual().open(
+        &browser,
+        "",
+        "document.querySelector('[data-pick=\"v:scanning\"]').click();\
+         const f = document.getElementById('filter'); f.value = 'global';\
+         f.dispatchEvent(new Event('input'));\
+         document.dispatchEvent(new KeyboardEvent('keydown', {key: 'l', bubbles: true}));\
+         document.title = location.hash;",
+    );
+    assert_eq!(opened.series("scaling").len(), 4, "a variant was taken out");
+    let title = opened.title();
+    for part in ["v=global", "v=percluster", "q=global", "y=log"] {
+        assert!(title.contains(part), "{title} lacks {part}");
+    }
+    assert!(!title.contains("v=scanning&amp;"), "{title}");
+}
+
+#[test]
+fn points_say_their_n_and_interval() {
+    let Some(browser) = browser() else { return };
+    let opened = usual().open(
+        &browser,
+        "",
+        "const c = document.querySelector('#scaling svg'); c.focus();\
+         c.dispatchEvent(new KeyboardEvent('keydown', {key: 'ArrowRight', bubbles: true}));\
+         document.title = document.getElementById('tip').textContent;",
+    );
+    let title = opened.title();
+    assert!(title.contains("global") && title.contains("95 %:") && title.contains("n = 3 trials"));
+}
+
+#[test]
+fn the_mail_keeps_to_72_plain_columns() {
+    let Some(browser) = browser() else { return };
+    let opened = usual().open(&browser, "w=*", "document.getElementById('copy').click()");
+    let mail = opened.dom.split("<textarea id=\"mail\"").nth(1).unwrap();
+    let mail = mail.split_once('>').unwrap().1.split("</textarea>").next().unwrap();
+    assert!(mail.lines().count() > 50, "{mail}");
+    for line in mail.lines() {
+        assert!(line.is_ascii() && line.len() <= 72 && !line.contains('\t'), "{line:?}");
+        assert!(!line.starts_with("---") && !line.starts_with('#'), "{line:?}");
+    }
+    assert!(mail.contains(" percluster                  64"), "{mail}");
+}
+
+#[test]
+fn a_hostile_name_is_text_and_loads_nothing() {
+    let Some(browser) = browser() else { return };
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    listener.set_nonblocking(true).unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let hostile = format!("</script><img src=http://127.0.0.1:{port}/x onerror=alert(1)>");
+    let plan = Plan { variants: vec![&hostile, "global"], ..plan() };
+    let race = Race { title: hostile.clone(), text: hostile.clone() };
+    let page = Page::of(&[common::native(&plan)], &[race]);
+    let opened = page.open(&browser, "", "document.title = `images: ${document.images.length}`");
+    assert_eq!(opened.console, Vec::<String>::new());
+    assert_eq!(opened.title(), "images: 0");
+    assert!(opened.dom.contains("&lt;/script&gt;&lt;img src=http://127.0.0.1"));
+    assert_eq!(opened.series("scaling").len(), 2);
+    // Even markup that got in could load nothing: the page's own policy forbids it.
+    let put = format!("document.body.innerHTML += '<img src=\"http://127.0.0.1:{port}/y\">'");
+    let opened = page.open(&browser, "", &put);
+    assert!(opened.console.iter().any(|l| l.contains("Content Security Policy")));
+    assert!(listener.accept().is_err(), "the page asked the network");
+}
+
+#[test]
+fn nothing_outside_is_named() {
+    let html = usual().html();
+    let own = html.replace("http://www.w3.org/2000/svg", "");
+    for word in
+        ["http:", "https:", "//cdn", "src=", "url(", "@import", "fetch(", "XMLHttp", "href=\"h"]
+    {
+        assert!(!own.contains(word), "the page holds {word:?}");
+    }
+}
+
+#[test]
+fn ten_thousand_cells_stay_small_and_usable() {
+    let mut plan = Plan { threads: vec![1, 2, 4, 8, 16, 24, 32, 48, 64, 96], ..Plan::default() };
+    plan.trials = 10;
+    let fill = |n: usize| ("churn", [("fill".to_string(), n.to_string())].into());
+    plan.workloads = (0..20).map(fill).collect();
+    let mut run = common::native(&plan);
+    assert_eq!(run.cells.len(), 10_000);
+    for cell in &mut run.cells {
+        cell.series.clear();
+    }
+    let page = Page::of(&[run], &[]);
+    let size = page.html().len();
+    assert!(size < 2_000_000, "the page has {size} bytes");
+    let Some(browser) = browser() else { return };
+    let opened = page.open(&browser, "w=*&q=global+96", "");
+    assert_eq!(opened.console, Vec::<String>::new());
+    assert!(opened.dom.contains("200 of 10000 cells"));
+    assert!(opened.dom.contains("The first 12 of 20 are shown"));
+}
