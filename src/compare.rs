@@ -16,7 +16,7 @@ pub struct Args {
     base: PathBuf,
     /// Directory of the run in question
     new: PathBuf,
-    /// What is compared, as throughput or alloc.p99
+    /// What is compared, as throughput or p99:alloc
     #[arg(long, default_value = "throughput")]
     metric: Metric,
     /// Exit with 1 where a point is significantly worse by more than this

@@ -16,7 +16,7 @@ pub struct Args {
     /// Directories of runs; of several, the first is the base
     #[arg(required = true)]
     runs: Vec<PathBuf>,
-    /// What is reported, as throughput or alloc.p99
+    /// What is reported, as throughput or p99:alloc
     #[arg(long, default_value = "throughput")]
     metric: Metric,
     /// Of a single run: the variant that the others are compared with

@@ -44,6 +44,10 @@ fn the_fixed_order_of_fields_is_on_disk() {
     ));
 }
 
+fn cut(path: &Path, end: usize) {
+    fs::OpenOptions::new().write(true).open(path).unwrap().set_len(end as u64).unwrap();
+}
+
 /// A run cut at any byte reads as its whole lines, and resumes to the same cells.
 #[test]
 fn cells_cut_at_every_byte_read_cleanly() {
@@ -51,8 +55,8 @@ fn cells_cut_at_every_byte_read_cleanly() {
     let writer = three_cells(root.path());
     let path = writer.dir().join("cells.jsonl");
     let whole = fs::read(&path).unwrap();
-    for end in 0..whole.len() {
-        fs::write(&path, &whole[..end]).unwrap();
+    for end in (0..whole.len()).rev() {
+        cut(&path, end);
         let loaded = store::load(writer.dir()).unwrap();
         let lines = whole[..end].iter().filter(|&&b| b == b'\n').count();
         let torn = end > 0 && whole[end - 1] != b'\n';
@@ -81,8 +85,8 @@ fn run_json_cut_at_every_byte_is_a_clear_error() {
     let writer = three_cells(root.path());
     let path = writer.dir().join("run.json");
     let whole = fs::read(&path).unwrap();
-    for end in 0..whole.len() - 2 {
-        fs::write(&path, &whole[..end]).unwrap();
+    for end in (0..whole.len() - 2).rev() {
+        cut(&path, end);
         let error = store::load(writer.dir()).unwrap_err();
         assert!(error.to_string().starts_with(path.to_str().unwrap()), "{error}");
         assert!(error.to_string().contains("expected"), "{error}");
@@ -189,4 +193,33 @@ fn histograms_are_attached_to_their_cell() {
     fs::remove_file(writer.dir().join("00007.hlog")).unwrap();
     let error = loaded.histograms(&loaded.cells[0]).unwrap_err().to_string();
     assert!(error.contains("00007.hlog"), "{error}");
+}
+
+const FULL: &str = "RESULTS_TEST_FULL_DISK";
+
+/// A disk that is full in the middle of a line: this test runs itself again under
+/// a limit on file size, which a write meets as it meets a full disk, half done.
+#[test]
+fn a_full_disk_leaves_whole_lines() {
+    if let Some(dir) = std::env::var_os(FULL) {
+        let (mut writer, _) = Writer::resume(Path::new(&dir)).unwrap();
+        let error = (0..9).find_map(|block| writer.append(&cell(block)).err()).unwrap();
+        assert!(error.to_string().contains("cannot append a cell to"), "{error}");
+        return;
+    }
+    let root = tempfile::tempdir().unwrap();
+    let writer = Writer::create(root.path(), example::run()).unwrap();
+    let child = std::process::Command::new("sh")
+        .args([
+            "-c",
+            r#"trap "" XFSZ; ulimit -f 8; exec "$0" --exact a_full_disk_leaves_whole_lines"#,
+        ])
+        .arg(std::env::current_exe().unwrap())
+        .env(FULL, writer.dir())
+        .output()
+        .unwrap();
+    assert!(child.status.success(), "{}", String::from_utf8_lossy(&child.stdout));
+    let loaded = store::load(writer.dir()).unwrap();
+    assert!((1..9).contains(&loaded.cells.len()), "{} cells", loaded.cells.len());
+    assert!(loaded.notes.is_empty(), "a torn line was left: {:?}", loaded.notes);
 }

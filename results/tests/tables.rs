@@ -170,6 +170,7 @@ proptest! {
         faster in 1e-3f64..1e6,
     ) {
         let mut run = common::run(2);
+        run.run.machine.predicted = true;
         run.run.command = words.join(" ");
         run.run.environment.cpu_model = results::schema::Reading::Known(name.clone());
         for cell in &mut run.cells {
