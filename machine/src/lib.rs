@@ -81,6 +81,10 @@ pub trait Cpu<M: Machine> {
     fn sleep_jiffy(&self);
     /// cpu_relax() in a loop that is no [`Atomic::spin_until`].
     fn relax(&self);
+    /// cond_resched() in a loop that waits for another CPU's progress.
+    fn cond_resched(&self) {
+        self.relax();
+    }
     fn phase(&self) -> Phase;
     /// This worker has stopped counting; when all have, the phase becomes Stop.
     fn window_closed(&self);

@@ -217,6 +217,10 @@ impl<K: LockKind, const SITES: bool> Cpu<Native<K, SITES>> for NativeCpu<K, SITE
         std::hint::spin_loop();
     }
 
+    fn cond_resched(&self) {
+        wait_long();
+    }
+
     #[inline]
     fn phase(&self) -> Phase {
         match self.shared.phase.load(Relaxed) {

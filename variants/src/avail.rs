@@ -1,0 +1,202 @@
+//! Which devices have free slots: swap_avail_head (a plist by priority), the
+//! counters nr_swap_pages and total_swap_pages, and the walk of get_swap_pages().
+//! The kernel has one list a NUMA node; here there is one, as in 7.x.
+
+use crate::Spec;
+use machine::{Atomic, Fields, Guard, Machine, Plain, Region, Site, SpinLock, fault};
+
+/// Each on a line of its own, as the kernel's globals.
+#[repr(align(64))]
+struct Line<T>(T);
+
+struct Globals<M: Machine> {
+    swap_lock: Line<SpinLock<M>>,
+    swap_avail_lock: Line<SpinLock<M>>,
+    /// atomic_long_t: a signed number.
+    nr_swap_pages: Line<M::Atomic<u64>>,
+    total_swap_pages: Line<M::Atomic<u64>>,
+}
+
+impl<M: Machine> Fields for Globals<M> {
+    fn fields() -> Vec<(&'static str, usize)> {
+        vec![
+            ("swap_lock", std::mem::offset_of!(Self, swap_lock)),
+            ("swap_avail_lock", std::mem::offset_of!(Self, swap_avail_lock)),
+            ("nr_swap_pages", std::mem::offset_of!(Self, nr_swap_pages)),
+            ("total_swap_pages", std::mem::offset_of!(Self, total_swap_pages)),
+        ]
+    }
+}
+
+/// A plist node; linked to itself when it is on no list.
+struct Node<M: Machine> {
+    next: M::Plain<u32>,
+    prev: M::Plain<u32>,
+}
+
+impl<M: Machine> Fields for Node<M> {
+    fn fields() -> Vec<(&'static str, usize)> {
+        vec![("avail.next", 0), ("avail.prev", std::mem::offset_of!(Self, prev))]
+    }
+}
+
+pub struct Avail<M: Machine> {
+    globals: Region<M, Globals<M>>,
+    /// One a device and, last, the head. swap_avail_lock protects them.
+    nodes: Region<M, Node<M>>,
+    priorities: Vec<i16>,
+}
+
+impl<M: Machine> Avail<M> {
+    pub fn new(spec: &Spec) -> Self {
+        let globals = Region::new("swap", 1, |_| Globals {
+            swap_lock: Line(SpinLock::new()),
+            swap_avail_lock: Line(SpinLock::new()),
+            nr_swap_pages: Line(M::Atomic::new(0)),
+            total_swap_pages: Line(M::Atomic::new(0)),
+        });
+        let itself = |i: usize| M::Plain::new(i as u32);
+        let nodes = Region::new("swap_avail_head", spec.devices.len() + 1, |i| Node {
+            next: itself(i),
+            prev: itself(i),
+        });
+        let priorities = spec.devices.iter().map(|device| device.priority).collect();
+        Self { globals, nodes, priorities }
+    }
+
+    /// swap_lock: which devices there are.
+    pub fn swap_lock(&self) -> &SpinLock<M> {
+        &self.globals[0].swap_lock.0
+    }
+
+    pub fn lock(&self, cpu: &M::Cpu, site: &'static Site) -> Guard<M> {
+        self.globals[0].swap_avail_lock.0.lock(cpu, site)
+    }
+
+    pub fn unlock(&self, cpu: &M::Cpu, guard: Guard<M>) {
+        self.globals[0].swap_avail_lock.0.unlock(cpu, guard);
+    }
+
+    /// get_nr_swap_pages(): can be negative while allocations are under way.
+    pub fn nr_swap_pages(&self) -> i64 {
+        self.globals[0].nr_swap_pages.0.load() as i64
+    }
+
+    pub fn add_pages(&self, pages: i64) {
+        self.globals[0].nr_swap_pages.0.fetch_add_relaxed(pages as u64);
+    }
+
+    /// A device comes or goes; swap_lock is held.
+    pub fn add_total(&self, pages: i64) {
+        self.add_pages(pages);
+        let total = &self.globals[0].total_swap_pages.0;
+        total.store(total.load().wrapping_add(pages as u64));
+    }
+
+    /// vm_swap_full(): more than half is in use, so caches give slots back.
+    pub fn full(&self) -> bool {
+        let total = self.globals[0].total_swap_pages.0.load() as i64;
+        self.nr_swap_pages() * 2 < total
+    }
+
+    /// nr_swap_pages at rest.
+    pub fn peek_pages(&self) -> i64 {
+        self.globals[0].nr_swap_pages.0.peek() as i64
+    }
+
+    /// The first half of get_swap_pages(): takes room for up to `goal` entries of `size`
+    /// slots off nr_swap_pages. Test and subtraction are one under swap_avail_lock,
+    /// which the caller is given; before 5.12 the test was outside.
+    pub fn reserve(
+        &self,
+        cpu: &M::Cpu,
+        site: &'static Site,
+        goal: usize,
+        size: i64,
+    ) -> Option<(Guard<M>, usize)> {
+        let before = fault!(M, "nr-tested-outside-avail-lock").then(|| self.nr_swap_pages());
+        let guard = self.lock(cpu, site);
+        let pages = before.unwrap_or_else(|| self.nr_swap_pages());
+        let wanted = goal.min(usize::try_from(pages / size).unwrap_or(0));
+        if wanted == 0 {
+            self.unlock(cpu, guard);
+            return None;
+        }
+        self.add_pages(-(wanted as i64 * size));
+        Some((guard, wanted))
+    }
+
+    fn head(&self) -> usize {
+        self.nodes.len() - 1
+    }
+
+    fn after(&self, node: usize) -> Option<usize> {
+        let next = self.nodes[node].next.get() as usize;
+        (next != self.head()).then_some(next)
+    }
+
+    fn linked(&self, dev: usize) -> bool {
+        self.nodes[dev].next.get() as usize != dev
+    }
+
+    /// plist_add(), behind devices of equal priority.
+    pub fn add(&self, dev: usize) {
+        assert!(!self.linked(dev), "I9: plist_add of a device that is on the avail list");
+        let goes_first = |other: usize| self.priorities[other] < self.priorities[dev];
+        let mut place = self.after(self.head());
+        while let Some(other) = place.filter(|&other| !goes_first(other)) {
+            place = self.after(other);
+        }
+        let next = place.unwrap_or(self.head());
+        let prev = self.nodes[next].prev.get() as usize;
+        self.link(prev, dev);
+        self.link(dev, next);
+    }
+
+    fn link(&self, left: usize, right: usize) {
+        self.nodes[left].next.set(right as u32);
+        self.nodes[right].prev.set(left as u32);
+    }
+
+    /// plist_del(), which leaves the node linked to itself. Returns whether it was on.
+    pub fn del(&self, dev: usize) -> bool {
+        let on = self.linked(dev);
+        let node = &self.nodes[dev];
+        self.link(node.prev.get() as usize, node.next.get() as usize);
+        self.link(dev, dev);
+        on
+    }
+
+    /// The walk of get_swap_pages(): calls `visit` for one device after another with
+    /// the avail lock (given by `guard`) dropped, until it says that it is done.
+    /// Every visited device goes behind its peers of equal priority.
+    pub fn walk(
+        &self,
+        cpu: &M::Cpu,
+        site: &'static Site,
+        mut guard: Guard<M>,
+        mut visit: impl FnMut(usize) -> bool,
+    ) {
+        let mut place = self.after(self.head());
+        while let Some(dev) = place {
+            let next = self.after(dev);
+            assert!(self.linked(dev), "I9: plist_requeue of a device that is on no list");
+            self.del(dev);
+            self.add(dev);
+            self.unlock(cpu, guard);
+            if visit(dev) {
+                return;
+            }
+            guard = self.lock(cpu, site);
+            let gone = next.is_some_and(|next| !self.linked(next));
+            let restart = gone && !fault!(M, "next-unlinked");
+            place = if restart { self.after(self.head()) } else { next };
+        }
+        self.unlock(cpu, guard);
+    }
+
+    /// Whether the device is on the list, at rest.
+    pub fn peek(&self, dev: usize) -> bool {
+        self.nodes[dev].next.peek() as usize != dev
+    }
+}

@@ -1,0 +1,96 @@
+//! The swap cache's stand-in: which slots have a folio, of which order, and the
+//! folio's lock. A folio is a trylock; its data is of no interest here.
+
+use machine::{Atomic, Cpu, Machine, Region};
+
+/// A slot's word: 0 is no folio; the order in the low bits; the lock is in the
+/// word of the folio's first slot.
+const PRESENT: u8 = 0x80;
+const LOCKED: u8 = 0x40;
+const ORDER: u8 = 0x0f;
+
+/// The folios of one device by slot.
+pub struct SwapCache<M: Machine> {
+    words: Region<M, M::Atomic<u8>>,
+}
+
+/// A locked folio: its first slot and its order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[must_use = "a locked folio must be unlocked or removed"]
+pub struct Folio {
+    pub offset: u32,
+    pub order: usize,
+}
+
+/// Why there is no locked folio.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NoFolio {
+    Absent,
+    /// Another CPU has it locked; it covers this many slots.
+    Busy(u32),
+}
+
+impl Folio {
+    pub fn slots(self) -> u32 {
+        1 << self.order
+    }
+}
+
+impl<M: Machine> SwapCache<M> {
+    pub fn new(slots: usize) -> Self {
+        let words = Region::named("swap_cache", slots, Vec::new(), |_| M::Atomic::new(0));
+        Self { words }
+    }
+
+    /// add_to_swap_cache() of a fresh folio, which is locked.
+    pub fn add(&self, offset: u32, order: usize) -> Folio {
+        let folio = Folio { offset, order };
+        let word = PRESENT | order as u8;
+        let (from, to) = (offset as usize, (offset + folio.slots()) as usize);
+        M::fill(&self.words, from + 1, to, word);
+        self.words[from].store_release(word | LOCKED);
+        folio
+    }
+
+    /// Looks the slot's folio up and locks it if nobody has it locked.
+    pub fn trylock(&self, offset: u32) -> Result<Folio, NoFolio> {
+        let word = self.words[offset as usize].load_acquire();
+        if word & PRESENT == 0 {
+            return Err(NoFolio::Absent);
+        }
+        let order = usize::from(word & ORDER);
+        let folio = Folio { offset: offset & !((1 << order) - 1), order };
+        let free = PRESENT | order as u8;
+        match self.words[folio.offset as usize].cmpxchg(free, free | LOCKED) {
+            Ok(_) => Ok(folio),
+            Err(_) => Err(NoFolio::Busy(folio.slots())),
+        }
+    }
+
+    /// folio_lock(): waits; None if there is no folio (any more).
+    pub fn lock(&self, offset: u32, cpu: &M::Cpu) -> Option<Folio> {
+        loop {
+            match self.trylock(offset) {
+                Ok(folio) => return Some(folio),
+                Err(NoFolio::Absent) => return None,
+                Err(NoFolio::Busy(_)) => cpu.cond_resched(),
+            }
+        }
+    }
+
+    pub fn unlock(&self, folio: Folio) {
+        self.words[folio.offset as usize].store_release(PRESENT | folio.order as u8);
+    }
+
+    /// __delete_from_swap_cache(): the locked folio is gone.
+    pub fn remove(&self, folio: Folio) {
+        let from = folio.offset as usize;
+        M::fill(&self.words, from + 1, from + folio.slots() as usize, 0);
+        self.words[from].store_release(0);
+    }
+
+    /// Whether the slot has a folio, at rest.
+    pub fn peek(&self, offset: u32) -> bool {
+        self.words[offset as usize].peek() != 0
+    }
+}

@@ -1,0 +1,804 @@
+//! The allocator whose outermost lock is ci->lock (6.14 on): what `percluster` and
+//! `percpu-cluster` share. A cluster's flag and its list change together, under
+//! its ci->lock; si->lock is inside and only for the list pointers. Kernel:
+//! mm/swapfile.c of 6.14, functions as named.
+
+use crate::cache::{NoFolio, SwapCache};
+use crate::device::*;
+use crate::swapoff::{self, Swapoff};
+use crate::validate::{self, Rules};
+use crate::{Owners, Spec, Stats, Steps, SwapAllocator, SwapoffError, SwpEntry, count::DupError};
+use machine::{Atomic, Cpu, Guard, Machine, Plain, Site, fault};
+
+/// si->inuse_pages: set while the device is off the avail list. Bit 62, as since
+/// 7.2; 6.14 has bit 30, which a count can reach (the fault uses a small one).
+fn offlist<M: Machine>() -> u64 {
+    if fault!(M, "offlist-bit-in-count") { 1 << 2 } else { 1 << 62 }
+}
+
+/// What differs between the releases.
+pub trait Policy<M: Machine>: Sized + Send + Sync + 'static {
+    /// nr_swap_pages is reduced before the walk over devices, not per slot (<= 6.14).
+    const RESERVES: bool;
+    fn new(spec: &Spec, cpu: &M::Cpu) -> Self;
+    /// folio_alloc_swap().
+    fn alloc(core: &CiFirst<M, Self>, cpu: &M::Cpu, order: usize) -> Option<SwpEntry>;
+    /// Where this CPU's next allocation of `order` starts; 0 for nowhere.
+    fn set_next(&self, cpu: &M::Cpu, dev: &Device<M>, order: usize, next: u32);
+    /// {SWP_WRITEOK test, map write, inuse add} under ci->lock: what a barrier other
+    /// than the ci->locks has to know of.
+    fn section(&self, cpu: &M::Cpu, dev: &Device<M>, allocate: impl FnOnce() -> bool) -> bool;
+    /// See [`Swapoff`].
+    fn barrier(core: &CiFirst<M, Self>, cpu: &M::Cpu, dev: &Device<M>);
+    fn drain(core: &CiFirst<M, Self>, cpu: &M::Cpu);
+    fn undrain(&self);
+    fn forget(&self, cpu: &M::Cpu, dev: &Device<M>);
+    fn reset(&self, dev: &Device<M>);
+    /// The device is about to be allocated from, or is again.
+    fn reopen(&self, _dev: &Device<M>) {}
+    /// Slots that caches hide, at rest.
+    fn cached(&self) -> Vec<SwpEntry>;
+}
+
+/// The allocator over a policy.
+pub struct CiFirst<M: Machine, P: Policy<M>> {
+    pub base: Base<M>,
+    pub policy: P,
+}
+
+mod site {
+    use machine::Site;
+    pub static ALLOC: Site = Site::new("ci->lock", "cluster_alloc_swap_entry");
+    pub static FAST: Site = Site::new("ci->lock", "swap_alloc_fast");
+    pub static ISOLATE: Site = Site::new("ci->lock", "isolate_lock_cluster");
+    pub static ISOLATE_SI: Site = Site::new("si->lock", "isolate_lock_cluster");
+    pub static MOVE_SI: Site = Site::new("si->lock", "move_cluster");
+    pub static RECLAIM: Site = Site::new("ci->lock", "cluster_reclaim_range");
+    pub static FULL: Site = Site::new("ci->lock", "swap_reclaim_full_clusters");
+    pub static DISCARD: Site = Site::new("ci->lock", "swap_do_scheduled_discard");
+    pub static DISCARD_SI: Site = Site::new("si->lock", "swap_do_scheduled_discard");
+    pub static TRY_RECLAIM: Site = Site::new("ci->lock", "__try_to_reclaim_swap");
+    pub static PUT: Site = Site::new("ci->lock", "swap_free_nr");
+    pub static PUT_MANY: Site = Site::new("ci->lock", "free_swap_and_cache_nr");
+    pub static PUT_FOLIO: Site = Site::new("ci->lock", "put_swap_folio");
+    pub static DUP: Site = Site::new("ci->lock", "__swap_duplicate");
+    pub static CONT: Site = Site::new("ci->lock", "add_swap_count_continuation");
+    pub static COUNT: Site = Site::new("ci->lock", "swap_swapcount");
+    pub static BARRIER: Site = Site::new("ci->lock", "wait_for_allocation");
+    pub static DRAIN: Site = Site::new("ci->lock", "swapcache_free_entries");
+    pub static ADD_AVAIL: Site = Site::new("swap_avail_lock", "add_to_avail_list");
+    pub static DEL_AVAIL: Site = Site::new("swap_avail_lock", "del_from_avail_list");
+    pub static SWAPOFF: Site = Site::new("swap_lock", "swapoff");
+    pub static SWAPOFF_SI: Site = Site::new("si->lock", "swapoff");
+    pub static ENABLE: Site = Site::new("swap_lock", "enable_swap_info");
+    pub static ENABLE_SI: Site = Site::new("si->lock", "enable_swap_info");
+}
+
+// ---- lists ----
+
+impl<M: Machine, P: Policy<M>> CiFirst<M, P> {
+    /// move_cluster(): ci->lock is held; si->lock is taken for the pointers alone.
+    fn move_cluster(&self, cpu: &M::Cpu, dev: &Device<M>, index: usize, flag: u8) {
+        let (si, clusters) = (dev.si(), dev.clusters());
+        let cluster = &clusters[index];
+        let (was, order) = (cluster.flags.get(), usize::from(cluster.order.get()));
+        let guard = si.lock.lock(cpu, &site::MOVE_SI);
+        if was != NONE {
+            si.list(was, order).remove(clusters, index);
+        }
+        si.list(flag, order).push(clusters, index);
+        si.lock.unlock(cpu, guard);
+        if was == FRAG {
+            si.frag_cluster_nr[order].fetch_add_relaxed(u32::MAX);
+        } else if flag == FRAG {
+            si.frag_cluster_nr[order].fetch_add_relaxed(1);
+        }
+        cluster.flags.set(flag);
+    }
+
+    /// isolate_lock_cluster(): the first cluster of a list that nobody has locked,
+    /// off its list and locked. None does not mean that the list is empty.
+    pub fn isolate(
+        &self,
+        cpu: &M::Cpu,
+        dev: &Device<M>,
+        list: u8,
+        order: usize,
+    ) -> Option<(usize, Guard<M>)> {
+        let si = dev.si();
+        let held = si.lock.lock(cpu, &site::ISOLATE_SI);
+        let mut isolated = None;
+        if dev.writeok() || fault!(M, "v1-series") || fault!(M, "no-writeok-test") {
+            let (clusters, list) = (dev.clusters(), si.list(list, order));
+            let mut place = list.first();
+            while let Some(index) = place {
+                if let Some(guard) = clusters[index].lock.try_lock(cpu, &site::ISOLATE) {
+                    list.remove(clusters, index);
+                    clusters[index].flags.set(NONE);
+                    isolated = Some((index, guard));
+                    break;
+                }
+                place = list.after(clusters, index);
+            }
+        }
+        si.lock.unlock(cpu, held);
+        isolated
+    }
+
+    /// As `isolate` for a frag list, whose length is counted.
+    pub fn isolate_frag(
+        &self,
+        cpu: &M::Cpu,
+        dev: &Device<M>,
+        order: usize,
+    ) -> Option<(usize, Guard<M>)> {
+        let isolated = self.isolate(cpu, dev, FRAG, order);
+        if isolated.is_some() {
+            dev.si().frag_cluster_nr[order].fetch_add_relaxed(u32::MAX);
+        }
+        isolated
+    }
+
+    /// free_cluster(): an empty cluster goes to be discarded, or to the free list.
+    fn free_cluster(&self, cpu: &M::Cpu, dev: &Device<M>, index: usize) {
+        if dev.spec.discard {
+            dev.fill(dev.start_of(index), dev.cluster_slots, BAD);
+            self.move_cluster(cpu, dev, index, DISCARD);
+            dev.queue_work(DISCARD_WORK);
+        } else {
+            self.move_cluster(cpu, dev, index, FREE);
+            dev.cluster(index).order.set(0);
+        }
+    }
+
+    /// relocate_cluster(): to the list that its count asks for, after an allocation
+    /// from it. A cluster that is free already stays (fix of 6.14-rc).
+    fn relocate(&self, cpu: &M::Cpu, dev: &Device<M>, index: usize) {
+        let cluster = dev.cluster(index);
+        let (flag, count) = (cluster.flags.get(), u32::from(cluster.count.get()));
+        if flag == DISCARD {
+            return;
+        }
+        if count == 0 {
+            if flag != FREE {
+                self.free_cluster(cpu, dev, index);
+            } else if fault!(M, "relocate-free-cluster") {
+                panic!("I7: free_cluster() of a cluster that is free already");
+            }
+            return;
+        }
+        let wanted = if count == dev.cluster_slots { FULL } else { FRAG };
+        if flag != wanted {
+            self.move_cluster(cpu, dev, index, wanted);
+        }
+    }
+}
+
+// ---- allocation ----
+
+impl<M: Machine, P: Policy<M>> CiFirst<M, P> {
+    /// cluster_is_usable(): the cluster is not full and its order fits.
+    fn usable(&self, cluster: &ClusterInfo<M>, order: usize) -> bool {
+        let fits =
+            order == 0 || cluster.count.get() == 0 || usize::from(cluster.order.get()) == order;
+        cluster.flags.get() <= USABLE && fits
+    }
+
+    /// The fast path: this CPU's current cluster, if it is still good for `order`.
+    pub fn alloc_from(&self, cpu: &M::Cpu, dev: &Device<M>, offset: u32, order: usize) -> u32 {
+        let index = dev.cluster_of(offset);
+        let site = if P::RESERVES { &site::ALLOC } else { &site::FAST };
+        let guard = dev.lock_cluster(cpu, index, site);
+        let cluster = dev.cluster(index);
+        if !self.usable(cluster, order) {
+            dev.unlock_cluster(cpu, index, guard);
+            return 0;
+        }
+        let from = if cluster.count.get() == 0 { dev.start_of(index) } else { offset };
+        self.scan(cpu, dev, index, guard, from, order)
+    }
+
+    /// As `alloc_from` for a whole cluster that was isolated.
+    pub fn alloc_isolated(
+        &self,
+        cpu: &M::Cpu,
+        dev: &Device<M>,
+        isolated: (usize, Guard<M>),
+        order: usize,
+    ) -> u32 {
+        let (index, guard) = isolated;
+        self.scan(cpu, dev, index, guard, dev.start_of(index), order)
+    }
+
+    /// alloc_swap_scan_cluster(): the first slots of the locked cluster that are free or
+    /// can be reclaimed; 0 if none. Leaves the cluster on the right list, unlocked,
+    /// and this CPU's next allocation behind what was found.
+    fn scan(
+        &self,
+        cpu: &M::Cpu,
+        dev: &Device<M>,
+        index: usize,
+        mut guard: Guard<M>,
+        from: u32,
+        order: usize,
+    ) -> u32 {
+        let (nr, end, cluster) = (1 << order, dev.end_of(index), dev.cluster(index));
+        let room = u32::from(cluster.count.get()) + nr <= dev.cluster_slots;
+        let (mut found, mut next) = (0, 0);
+        let mut offset = if room { from } else { end };
+        while let Some(window) = dev.window(offset, end, order, || self.base.avail.full()) {
+            offset = window.offset;
+            if window.needs_reclaim {
+                dev.unlock_cluster(cpu, index, guard);
+                self.reclaim_range(cpu, dev, offset, nr);
+                guard = dev.lock_cluster(cpu, index, &site::RECLAIM);
+                // Anything may have happened to the cluster meanwhile.
+                if !self.usable(cluster, order) {
+                    break;
+                }
+                if cluster.count.get() == 0 {
+                    offset = dev.start_of(index);
+                }
+                if !dev.all(offset, nr, 0) {
+                    offset += nr;
+                    continue;
+                }
+            }
+            if fault!(M, "writeok-outside-ci-lock") {
+                if !dev.writeok() {
+                    break;
+                }
+                dev.unlock_cluster(cpu, index, guard);
+                guard = dev.lock_cluster(cpu, index, &site::ALLOC);
+                if !self.usable(cluster, order) || !dev.all(offset, nr, 0) {
+                    break;
+                }
+            }
+            if self.alloc_range(cpu, dev, index, offset, order) {
+                found = offset;
+                let more = u32::from(cluster.count.get()) < dev.cluster_slots;
+                next = if more && offset + 2 * nr <= end { offset + nr } else { 0 };
+            }
+            break;
+        }
+        self.relocate(cpu, dev, index);
+        dev.unlock_cluster(cpu, index, guard);
+        self.policy.set_next(cpu, dev, order, next);
+        found
+    }
+
+    /// cluster_alloc_range(): the only place where a slot becomes allocated. All of it
+    /// is under ci->lock, so that swapoff can wait for it by taking that lock.
+    fn alloc_range(
+        &self,
+        cpu: &M::Cpu,
+        dev: &Device<M>,
+        index: usize,
+        offset: u32,
+        order: usize,
+    ) -> bool {
+        let untested = fault!(M, "no-writeok-test")
+            || fault!(M, "v1-series")
+            || fault!(M, "writeok-outside-ci-lock");
+        self.policy.section(cpu, dev, || {
+            if !untested && !dev.writeok() {
+                return false;
+            }
+            let (cluster, nr) = (dev.cluster(index), 1 << order);
+            if cluster.count.get() == 0 {
+                debug_assert!(matches!(cluster.flags.get(), NONE | FREE));
+                cluster.order.set(order as u8);
+            }
+            dev.fill(offset, nr, HAS_CACHE);
+            cpu.note("slot allocated", u64::from(offset));
+            self.range_alloc(cpu, dev, nr);
+            cluster.count.set(cluster.count.get() + nr as u16);
+            true
+        })
+    }
+
+    /// swap_range_alloc(): the counters; a device that becomes full leaves the avail list.
+    fn range_alloc(&self, cpu: &M::Cpu, dev: &Device<M>, nr: u32) {
+        if !P::RESERVES {
+            self.base.avail.add_pages(-i64::from(nr));
+        }
+        let nr = u64::from(nr);
+        if dev.si().inuse_pages.fetch_add_relaxed(nr) + nr == dev.pages() {
+            self.del_full(cpu, dev);
+            if self.base.avail.full() {
+                dev.queue_work(RECLAIM_WORK);
+            }
+        }
+    }
+
+    /// Some slot of a range is held by the swap cache alone: frees what can be freed.
+    fn reclaim_range(&self, cpu: &M::Cpu, dev: &Device<M>, offset: u32, nr: u32) {
+        let (mut at, end) = (offset, offset + nr);
+        while at < end {
+            match dev.map()[at as usize].load() {
+                0 => at += 1,
+                HAS_CACHE => match self.try_to_reclaim(cpu, dev, at) {
+                    Reclaimed::Freed(next) => at = next,
+                    _ => return,
+                },
+                _ => return,
+            }
+        }
+    }
+
+    /// swap_reclaim_full_clusters(): up to `clusters` of them.
+    pub fn reclaim_full(&self, cpu: &M::Cpu, dev: &Device<M>, clusters: u64) {
+        for _ in 0..clusters {
+            let Some((index, mut guard)) = self.isolate(cpu, dev, FULL, 0) else { return };
+            let (mut offset, end) = (dev.start_of(index), dev.end_of(index));
+            loop {
+                let rest = offset as usize..end as usize;
+                let cached = M::scan(dev.map(), rest.start, rest.end, |b| b == HAS_CACHE);
+                if cached == rest.end {
+                    break;
+                }
+                offset = cached as u32;
+                dev.unlock_cluster(cpu, index, guard);
+                let outcome = self.try_to_reclaim(cpu, dev, offset);
+                guard = dev.lock_cluster(cpu, index, &site::FULL);
+                offset = outcome.next(offset);
+            }
+            // Nothing was freed, so nobody has put it on a list.
+            let lost = fault!(M, "reclaim-loses-cluster");
+            if dev.cluster(index).flags.get() == NONE && !lost {
+                self.relocate(cpu, dev, index);
+            }
+            dev.unlock_cluster(cpu, index, guard);
+        }
+    }
+
+    /// __try_to_reclaim_swap(): drops the slot's folio if it has no user.
+    fn try_to_reclaim(&self, cpu: &M::Cpu, dev: &Device<M>, offset: u32) -> Reclaimed {
+        let folio = match dev.folios.trylock(offset) {
+            Ok(folio) => folio,
+            Err(NoFolio::Absent) => return Reclaimed::Nothing,
+            Err(NoFolio::Busy(slots)) => return Reclaimed::Kept((offset | (slots - 1)) + 1),
+        };
+        let next = folio.offset + folio.slots();
+        let index = dev.cluster_of(offset);
+        let guard = dev.lock_cluster(cpu, index, &site::TRY_RECLAIM);
+        let unused = dev.all(folio.offset, folio.slots(), HAS_CACHE);
+        dev.unlock_cluster(cpu, index, guard);
+        if !unused {
+            dev.folios.unlock(folio);
+            return Reclaimed::Kept(next);
+        }
+        dev.folios.remove(folio);
+        let guard = dev.lock_cluster(cpu, index, &site::TRY_RECLAIM);
+        self.free_range(cpu, dev, index, folio.offset, folio.slots());
+        dev.unlock_cluster(cpu, index, guard);
+        Reclaimed::Freed(next)
+    }
+
+    /// swap_do_scheduled_discard(): true if a cluster came back to the free list.
+    pub fn do_discards(&self, cpu: &M::Cpu, dev: &Device<M>) -> bool {
+        let (si, mut freed) = (dev.si(), false);
+        loop {
+            let guard = si.lock.lock(cpu, &site::DISCARD_SI);
+            let first = si.discard.first();
+            if let Some(index) = first {
+                // The flag stays: a CPU whose current cluster it was must keep off.
+                si.discard.remove(dev.clusters(), index);
+            }
+            si.lock.unlock(cpu, guard);
+            let Some(index) = first else { return freed };
+            dev.issue_discard(cpu);
+            let guard = dev.lock_cluster(cpu, index, &site::DISCARD);
+            dev.cluster(index).flags.set(NONE);
+            dev.fill(dev.start_of(index), dev.cluster_slots, 0);
+            self.move_cluster(cpu, dev, index, FREE);
+            dev.cluster(index).order.set(0);
+            dev.unlock_cluster(cpu, index, guard);
+            freed = true;
+        }
+    }
+}
+
+/// What came of an attempt to reclaim a slot.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Reclaimed {
+    /// There is no folio.
+    Nothing,
+    /// The folio is in use; its slots end here.
+    Kept(u32),
+    /// Its slots, which end here, are free.
+    Freed(u32),
+}
+
+impl Reclaimed {
+    /// Where a scan goes on that was at `offset`.
+    pub fn next(self, offset: u32) -> u32 {
+        match self {
+            Self::Nothing => offset + 1,
+            Self::Kept(next) | Self::Freed(next) => next,
+        }
+    }
+}
+
+// ---- freeing ----
+
+impl<M: Machine, P: Policy<M>> CiFirst<M, P> {
+    /// swap_entry_range_free(): slots of one cluster, which is locked, become free.
+    fn free_range(&self, cpu: &M::Cpu, dev: &Device<M>, index: usize, offset: u32, nr: u32) {
+        let cluster = dev.cluster(index);
+        debug_assert!(dev.all(offset, nr, HAS_CACHE), "only unused slots are freed");
+        cluster.count.set(cluster.count.get() - nr as u16);
+        dev.fill(offset, nr, 0);
+        self.range_free(cpu, dev, offset, nr);
+        if cluster.count.get() == 0 {
+            self.free_cluster(cpu, dev, index);
+        } else if cluster.flags.get() != NONFULL {
+            self.move_cluster(cpu, dev, index, NONFULL);
+        }
+    }
+
+    /// swap_range_free(): clean up first, then count the slots as free.
+    fn range_free(&self, cpu: &M::Cpu, dev: &Device<M>, offset: u32, nr: u32) {
+        let early = fault!(M, "inuse-before-cleanup");
+        if early {
+            self.usage_sub(cpu, dev, nr);
+        }
+        dev.clear_shadow(offset, nr);
+        // Pairs with smp_mb() at the end of try_to_unuse().
+        M::wmb();
+        self.base.avail.add_pages(i64::from(nr));
+        if !early {
+            self.usage_sub(cpu, dev, nr);
+        }
+    }
+
+    /// swap_usage_sub(): a device that was full comes back to the avail list.
+    fn usage_sub(&self, cpu: &M::Cpu, dev: &Device<M>, nr: u32) {
+        let nr = u64::from(nr);
+        let left = dev.si().inuse_pages.fetch_add_relaxed(nr.wrapping_neg()).wrapping_sub(nr);
+        if left & offlist::<M>() != 0 {
+            self.add_avail(cpu, dev);
+        }
+    }
+
+    /// free_swap_and_cache_nr()'s __swap_entries_free(): true if a slot is left to the
+    /// swap cache alone.
+    fn put_many(&self, cpu: &M::Cpu, dev: &Device<M>, offset: u32, nr: u32) -> bool {
+        let index = dev.cluster_of(offset);
+        let one_cluster = dev.cluster_of(offset + nr - 1) == index;
+        if nr > 1 && one_cluster {
+            let guard = dev.lock_cluster(cpu, index, &site::PUT_MANY);
+            if let Some(cached) = self.put_last(cpu, dev, index, offset, nr) {
+                dev.unlock_cluster(cpu, index, guard);
+                return cached;
+            }
+            dev.unlock_cluster(cpu, index, guard);
+        }
+        let mut cached = false;
+        for slot in offset..offset + nr {
+            let index = dev.cluster_of(slot);
+            let guard = dev.lock_cluster(cpu, index, &site::PUT_MANY);
+            let left = dev.put_locked(cpu, slot);
+            if left == 0 {
+                self.free_range(cpu, dev, index, slot, 1);
+            }
+            cached |= left == HAS_CACHE;
+            dev.unlock_cluster(cpu, index, guard);
+        }
+        cached
+    }
+
+    /// swap_is_last_map() and what follows: frees all slots at once if each has just
+    /// one user and all or none are cached. None if that is not so.
+    fn put_last(
+        &self,
+        cpu: &M::Cpu,
+        dev: &Device<M>,
+        index: usize,
+        offset: u32,
+        nr: u32,
+    ) -> Option<bool> {
+        let first = dev.map()[offset as usize].load();
+        if first & !HAS_CACHE != 1 || !dev.all(offset, nr, first) {
+            return None;
+        }
+        dev.fill(offset, nr, HAS_CACHE);
+        if first & HAS_CACHE == 0 {
+            self.free_range(cpu, dev, index, offset, nr);
+        }
+        Some(first & HAS_CACHE != 0)
+    }
+
+    /// swapcache_free_entries(): what the slot caches give back, slot by slot.
+    pub fn free_entries(&self, cpu: &M::Cpu, entries: &[SwpEntry]) {
+        for entry in entries {
+            let dev = &self.base.devices[entry.dev()];
+            let index = dev.cluster_of(entry.offset());
+            let guard = dev.lock_cluster(cpu, index, &site::DRAIN);
+            self.free_range(cpu, dev, index, entry.offset(), 1);
+            dev.unlock_cluster(cpu, index, guard);
+        }
+    }
+}
+
+// ---- the avail list ----
+
+impl<M: Machine, P: Policy<M>> CiFirst<M, P> {
+    /// del_from_avail_list() by the allocation that filled the device.
+    fn del_full(&self, cpu: &M::Cpu, dev: &Device<M>) {
+        let avail = &self.base.avail;
+        let guard = avail.lock(cpu, &site::DEL_AVAIL);
+        let pages = dev.pages();
+        if dev.si().inuse_pages.cmpxchg(pages, pages | offlist::<M>()).is_ok() {
+            avail.del(dev.index);
+        }
+        avail.unlock(cpu, guard);
+    }
+
+    /// add_to_avail_list() by a free, unless swapoff has taken the device off.
+    fn add_avail(&self, cpu: &M::Cpu, dev: &Device<M>) {
+        let guard = self.base.avail.lock(cpu, &site::ADD_AVAIL);
+        if dev.writeok() {
+            self.add_avail_locked(dev);
+        }
+        self.base.avail.unlock(cpu, guard);
+    }
+
+    fn add_avail_locked(&self, dev: &Device<M>) {
+        let (inuse, bit, pages) = (&dev.si().inuse_pages, offlist::<M>(), dev.pages());
+        if inuse.load() & bit == 0 {
+            return;
+        }
+        // Whoever sees the device full while it is on the list takes it off: if that is
+        // this CPU, it stays off.
+        let full = inuse.fetch_and(!bit) & !bit == pages;
+        if !full || inuse.cmpxchg(pages, pages | bit).is_err() {
+            self.base.avail.add(dev.index);
+        }
+    }
+
+    /// wait_for_allocation(): swapoff's barrier since 6.14. Whoever allocates in a
+    /// cluster holds its lock, so after this none is left that saw SWP_WRITEOK.
+    pub fn take_every_cluster_lock(&self, cpu: &M::Cpu, dev: &Device<M>) {
+        let step = if fault!(M, "barrier-skips-clusters") { 2 } else { 1 };
+        for index in (0..dev.nr_clusters()).step_by(step) {
+            let guard = dev.lock_cluster(cpu, index, &site::BARRIER);
+            dev.unlock_cluster(cpu, index, guard);
+        }
+    }
+}
+
+impl<M: Machine, P: Policy<M>> Swapoff<M> for CiFirst<M, P> {
+    fn base(&self) -> &Base<M> {
+        &self.base
+    }
+
+    fn block(&self, cpu: &M::Cpu, dev: &Device<M>) -> bool {
+        let avail = &self.base.avail;
+        let all = avail.swap_lock().lock(cpu, &site::SWAPOFF);
+        let on = dev.writeok();
+        if on {
+            let si = dev.si().lock.lock(cpu, &site::SWAPOFF_SI);
+            let guard = avail.lock(cpu, &site::DEL_AVAIL);
+            dev.clear_flag(SWP_WRITEOK);
+            dev.si().inuse_pages.fetch_or(offlist::<M>());
+            avail.del(dev.index);
+            avail.unlock(cpu, guard);
+            avail.add_total(-(dev.pages() as i64));
+            dev.si().lock.unlock(cpu, si);
+        }
+        avail.swap_lock().unlock(cpu, all);
+        on
+    }
+
+    fn barrier(&self, cpu: &M::Cpu, dev: &Device<M>) {
+        P::barrier(self, cpu, dev);
+    }
+
+    fn drain(&self, cpu: &M::Cpu) {
+        P::drain(self, cpu);
+    }
+
+    fn undrain(&self) {
+        self.policy.undrain();
+    }
+
+    fn reinsert(&self, cpu: &M::Cpu, dev: &Device<M>) {
+        self.enable(cpu, dev);
+    }
+
+    fn forget(&self, cpu: &M::Cpu, dev: &Device<M>) {
+        self.policy.forget(cpu, dev);
+    }
+
+    /// Scanners hold `users`.
+    fn wait_for_scanners(&self, _cpu: &M::Cpu, _dev: &Device<M>) {}
+
+    fn enable(&self, cpu: &M::Cpu, dev: &Device<M>) {
+        self.policy.reopen(dev);
+        let avail = &self.base.avail;
+        let all = avail.swap_lock().lock(cpu, &site::ENABLE);
+        let si = dev.si().lock.lock(cpu, &site::ENABLE_SI);
+        avail.add_total(dev.pages() as i64);
+        let guard = avail.lock(cpu, &site::ADD_AVAIL);
+        dev.set_flag(SWP_WRITEOK);
+        self.add_avail_locked(dev);
+        avail.unlock(cpu, guard);
+        dev.si().lock.unlock(cpu, si);
+        avail.swap_lock().unlock(cpu, all);
+    }
+
+    fn reset(&self, dev: &Device<M>) {
+        dev.si().inuse_pages.store(offlist::<M>());
+        self.policy.reset(dev);
+    }
+}
+
+impl<M: Machine, P: Policy<M>> CiFirst<M, P> {
+    fn dev(&self, entry: SwpEntry) -> &Device<M> {
+        &self.base.devices[entry.dev()]
+    }
+
+    /// Under the lock of the entry's cluster.
+    fn locked<T>(
+        &self,
+        cpu: &M::Cpu,
+        entry: SwpEntry,
+        site: &'static Site,
+        action: impl FnOnce(&Device<M>, usize) -> T,
+    ) -> T {
+        let dev = self.dev(entry);
+        let index = dev.cluster_of(entry.offset());
+        let guard = dev.lock_cluster(cpu, index, site);
+        let result = action(dev, index);
+        dev.unlock_cluster(cpu, index, guard);
+        result
+    }
+}
+
+impl<M: Machine, P: Policy<M>> SwapAllocator<M> for CiFirst<M, P> {
+    fn new(spec: &Spec, cpu: &M::Cpu) -> Self {
+        Self { base: Base::new(spec, cpu), policy: P::new(spec, cpu) }
+    }
+
+    fn swapon(&self, cpu: &M::Cpu, dev: usize) -> bool {
+        swapoff::swapon(self, cpu, dev)
+    }
+
+    fn swapoff(&self, cpu: &M::Cpu, dev: usize, owners: &Owners<M>) -> Result<Steps, SwapoffError> {
+        swapoff::swapoff(self, cpu, dev, owners)
+    }
+
+    fn alloc(&self, cpu: &M::Cpu, order: usize) -> Option<SwpEntry> {
+        P::alloc(self, cpu, order)
+    }
+
+    fn dup(&self, cpu: &M::Cpu, entry: SwpEntry, nr: u32) -> bool {
+        loop {
+            let offset = entry.offset();
+            let result = self.locked(cpu, entry, &site::DUP, |d, _| d.dup_locked(cpu, offset, nr));
+            match result {
+                Err(DupError::NeedsPage) => {
+                    for i in 0..nr {
+                        let add = |d: &Device<M>, _| d.add_continuation(cpu, offset + i);
+                        self.locked(cpu, entry, &site::CONT, add);
+                    }
+                }
+                result => return result.is_ok(),
+            }
+        }
+    }
+
+    fn prepare_cache(&self, cpu: &M::Cpu, entry: SwpEntry) -> bool {
+        self.locked(cpu, entry, &site::DUP, |dev, _| dev.cache_locked(entry.offset()).is_ok())
+    }
+
+    fn put(&self, cpu: &M::Cpu, entry: SwpEntry, nr: u32) {
+        let (mut offset, end) = (entry.offset(), entry.offset() + nr);
+        let dev = self.dev(entry);
+        while offset < end {
+            let index = dev.cluster_of(offset);
+            let guard = dev.lock_cluster(cpu, index, &site::PUT);
+            for slot in offset..end.min(dev.end_of(index)) {
+                if dev.put_locked(cpu, slot) == 0 {
+                    self.free_range(cpu, dev, index, slot, 1);
+                }
+            }
+            dev.unlock_cluster(cpu, index, guard);
+            offset = dev.end_of(index);
+        }
+    }
+
+    fn put_and_reclaim(&self, cpu: &M::Cpu, entry: SwpEntry, nr: u32) -> bool {
+        let (dev, mut offset, end) = (self.dev(entry), entry.offset(), entry.offset() + nr);
+        if !dev.users.tryget_live(cpu) {
+            return false;
+        }
+        if self.put_many(cpu, dev, offset, nr) {
+            while offset < end {
+                let cached = dev.map()[offset as usize].load() == HAS_CACHE;
+                let outcome =
+                    if cached { self.try_to_reclaim(cpu, dev, offset) } else { Reclaimed::Nothing };
+                offset = outcome.next(offset);
+            }
+        }
+        dev.users.put(cpu);
+        true
+    }
+
+    /// Nobody pins the device here but the folio. Once inuse has dropped, what keeps
+    /// swapoff from freeing the arrays is that a spinlock section is an RCU section.
+    fn put_folio(&self, cpu: &M::Cpu, entry: SwpEntry, order: usize) {
+        let (offset, nr) = (entry.offset(), 1 << order);
+        cpu.system().rcu.read(cpu, || {
+            self.dev(entry).leave_shadow(offset, nr);
+            self.locked(cpu, entry, &site::PUT_FOLIO, |dev, index| {
+                if dev.all(offset, nr, HAS_CACHE) {
+                    return self.free_range(cpu, dev, index, offset, nr);
+                }
+                for slot in offset..offset + nr {
+                    if dev.uncache_locked(slot) == 0 {
+                        self.free_range(cpu, dev, index, slot, 1);
+                    }
+                }
+            });
+        });
+    }
+
+    fn tryget_device(&self, cpu: &M::Cpu, dev: usize) -> bool {
+        self.base.devices[dev].users.tryget_live(cpu)
+    }
+
+    fn put_device(&self, cpu: &M::Cpu, dev: usize) {
+        self.base.devices[dev].users.put(cpu);
+    }
+
+    fn swapped(&self, cpu: &M::Cpu, entry: SwpEntry, nr: u32) -> bool {
+        self.locked(cpu, entry, &site::COUNT, |dev, _| !dev.all(entry.offset(), nr, HAS_CACHE))
+    }
+
+    fn run_work(&self, cpu: &M::Cpu) {
+        for dev in &self.base.devices {
+            dev.run_work(|work| {
+                if work & DISCARD_WORK != 0 {
+                    self.do_discards(cpu, dev);
+                }
+                if work & RECLAIM_WORK != 0 {
+                    let clusters = self.inuse(dev.index) / u64::from(dev.cluster_slots);
+                    self.reclaim_full(cpu, dev, clusters);
+                }
+            });
+        }
+    }
+
+    fn folios(&self, dev: usize) -> &SwapCache<M> {
+        &self.base.devices[dev].folios
+    }
+
+    fn usage(&self, entry: SwpEntry) -> (u32, bool) {
+        self.dev(entry).usage(entry.offset())
+    }
+
+    fn inuse(&self, dev: usize) -> u64 {
+        self.base.devices[dev].si().inuse_pages.load() & !offlist::<M>()
+    }
+
+    fn next_used(&self, dev: usize, from: u32) -> Option<u32> {
+        self.base.devices[dev].next_used(from)
+    }
+
+    fn stats(&self, dev: usize) -> Stats {
+        let dev = &self.base.devices[dev];
+        dev.stats(dev.si().inuse_pages.peek() & !offlist::<M>())
+    }
+
+    fn nr_swap_pages(&self) -> i64 {
+        self.base.avail.peek_pages()
+    }
+
+    fn validate(&self) -> Result<(), String> {
+        let bit = offlist::<M>();
+        let cached = self.policy.cached();
+        validate::at_rest(&self.base, &Rules { offlist: Some(bit), cached: &cached })
+    }
+}

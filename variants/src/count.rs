@@ -1,0 +1,228 @@
+//! A slot's users: the count in its swap_map byte and, beyond 62, a second digit in
+//! a continuation page. All under the lock that guards the byte; continuation
+//! pages, which clusters share, under the device's cont_lock as well.
+
+use crate::device::{
+    BAD, COUNT_CONTINUED, COUNT_MAX, Device, HAS_CACHE, SWP_CONTINUED, SWP_USED, SWP_WRITEOK,
+};
+use machine::{Atomic, Machine, Plain, Region, Site, fault};
+use std::sync::OnceLock;
+
+static CONT_INC: Site = Site::new("cont_lock", "swap_count_continued");
+static CONT_ADD: Site = Site::new("cont_lock", "add_swap_count_continuation");
+
+/// Slots whose digits share a page.
+const PAGE: usize = 4096;
+/// SWAP_CONT_MAX: the second digit's largest value.
+const DIGIT_MAX: u8 = 0x7f;
+/// What one unit of the second digit is worth.
+const BASE: u32 = COUNT_MAX as u32 + 1;
+
+/// The continuation pages of one device: one digit a slot, allocated on demand.
+pub(crate) struct Continuations<M: Machine> {
+    pages: Vec<Page<M>>,
+}
+
+struct Page<M: Machine> {
+    /// Whether the page is there; guarded by cont_lock.
+    there: Region<M, M::Plain<u8>>,
+    /// Its memory, kept for the next time once it has been there.
+    digits: OnceLock<Region<M, M::Atomic<u8>>>,
+}
+
+impl<M: Machine> Continuations<M> {
+    pub fn new(slots: usize) -> Self {
+        let page = |_| Page {
+            there: Region::named("cont_page", 1, Vec::new(), |_| M::Plain::new(0)),
+            digits: OnceLock::new(),
+        };
+        Self { pages: (0..slots.div_ceil(PAGE)).map(page).collect() }
+    }
+
+    fn page(&self, offset: u32) -> &Page<M> {
+        &self.pages[offset as usize / PAGE]
+    }
+
+    fn digit(&self, offset: u32) -> Option<&M::Atomic<u8>> {
+        let page = self.page(offset);
+        let there = page.there[0].get() != 0;
+        page.digits.get().filter(|_| there).map(|digits| &digits[offset as usize % PAGE])
+    }
+
+    fn add(&self, offset: u32) {
+        let page = self.page(offset);
+        page.digits
+            .get_or_init(|| Region::named("cont_digits", PAGE, Vec::new(), |_| M::Atomic::new(0)));
+        page.there[0].set(1);
+    }
+
+    /// free_swap_count_continuations().
+    pub fn free(&self) {
+        self.pages.iter().for_each(|page| page.there[0].set(0));
+    }
+
+    /// Whether pages are still there, at rest.
+    pub fn any(&self) -> bool {
+        self.pages.iter().any(|page| page.there[0].peek() != 0)
+    }
+
+    /// What the second digit adds to a slot's users, at rest.
+    pub fn peek(&self, offset: u32) -> u32 {
+        let digits = self.page(offset).digits.get();
+        digits.map_or(0, |d| u32::from(d[offset as usize % PAGE].peek()) * BASE)
+    }
+}
+
+/// Why a count could not be raised.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum DupError {
+    /// ENOENT: the slot is free, or has no user to have a cache for.
+    Unused,
+    /// EEXIST: SWAP_HAS_CACHE is set already.
+    Cached,
+    /// ENOMEM: a continuation page is needed first.
+    NeedsPage,
+    /// No digit left.
+    Overflow,
+}
+
+impl<M: Machine> Device<M> {
+    /// __swap_duplicate() for users: all `nr` or none. The bytes' lock is held.
+    pub(crate) fn dup_locked(&self, cpu: &M::Cpu, offset: u32, nr: u32) -> Result<(), DupError> {
+        let map = self.map();
+        for byte in &map[offset as usize..(offset + nr) as usize] {
+            let byte = byte.load();
+            if byte == 0 || byte & !HAS_CACHE == BAD {
+                return Err(DupError::Unused);
+            }
+        }
+        for slot in offset..offset + nr {
+            let byte = &map[slot as usize];
+            let was = byte.load();
+            if was & COUNT_MAX != COUNT_MAX {
+                byte.store(was + 1);
+                continue;
+            }
+            if let Err(error) = self.carry(cpu, slot, was) {
+                (offset..slot).for_each(|done| {
+                    self.put_locked(cpu, done);
+                });
+                return Err(error);
+            }
+        }
+        Ok(())
+    }
+
+    /// swap_count_continued(), adding: 62 users and one more.
+    fn carry(&self, cpu: &M::Cpu, slot: u32, was: u8) -> Result<(), DupError> {
+        let guard = self.si().cont_lock.lock(cpu, &CONT_INC);
+        let result = match self.conts.digit(slot) {
+            None => Err(DupError::NeedsPage),
+            Some(digit) if digit.load() == DIGIT_MAX => Err(DupError::Overflow),
+            Some(digit) => {
+                digit.store(digit.load() + 1);
+                self.map()[slot as usize].store(was & HAS_CACHE | COUNT_CONTINUED);
+                Ok(())
+            }
+        };
+        self.si().cont_lock.unlock(cpu, guard);
+        result
+    }
+
+    /// swap_count_continued(), subtracting: borrows from the second digit.
+    fn borrow(&self, cpu: &M::Cpu, slot: u32) -> u8 {
+        let guard = self.si().cont_lock.lock(cpu, &CONT_INC);
+        let digit = self.conts.digit(slot).expect("a continued count has a page");
+        let left = digit.load() - 1;
+        digit.store(left);
+        self.si().cont_lock.unlock(cpu, guard);
+        COUNT_MAX | if left > 0 { COUNT_CONTINUED } else { 0 }
+    }
+
+    /// add_swap_count_continuation(): a page for the slot's second digit. 6.14 sets
+    /// SWP_CONTINUED by a plain read-modify-write under this cluster's lock while
+    /// swapoff clears SWP_WRITEOK under others; here it is atomic unless the fault
+    /// `flags-plain-rmw` puts that back.
+    pub(crate) fn add_continuation(&self, cpu: &M::Cpu, offset: u32) {
+        let guard = self.si().cont_lock.lock(cpu, &CONT_ADD);
+        if self.conts.digit(offset).is_none() {
+            self.conts.add(offset);
+            self.set_flag(SWP_CONTINUED);
+        }
+        self.si().cont_lock.unlock(cpu, guard);
+    }
+
+    pub(crate) fn set_flag(&self, flag: u64) {
+        let flags = &self.si().flags;
+        if fault!(M, "flags-plain-rmw") {
+            flags.store(flags.load() | flag);
+        } else if flags.load() & flag == 0 {
+            flags.fetch_or(flag);
+        }
+    }
+
+    pub(crate) fn clear_flag(&self, flag: u64) {
+        let flags = &self.si().flags;
+        if fault!(M, "flags-plain-rmw") {
+            flags.store(flags.load() & !flag);
+        } else {
+            flags.fetch_and(!flag);
+        }
+    }
+
+    /// S8 and T9: continuation pages go if SWP_CONTINUED says that there are some.
+    pub(crate) fn free_continuations(&self) {
+        if self.si().flags.load() & SWP_CONTINUED != 0 {
+            self.conts.free();
+        }
+        debug_assert!(self.si().flags.load() & SWP_WRITEOK == 0);
+    }
+
+    /// alloc_swap_info(): takes the device's struct if it is not in use.
+    pub(crate) fn claim(&self) -> bool {
+        let free = self.si().flags.load() == 0;
+        if free {
+            self.si().flags.store(SWP_USED);
+        }
+        free
+    }
+
+    /// __swap_duplicate() for the swap cache. The byte's lock is held.
+    pub(crate) fn cache_locked(&self, offset: u32) -> Result<(), DupError> {
+        let byte = &self.map()[offset as usize];
+        let was = byte.load();
+        if was & !HAS_CACHE == BAD || was & !HAS_CACHE == 0 {
+            return Err(DupError::Unused);
+        }
+        if was & HAS_CACHE != 0 {
+            return Err(DupError::Cached);
+        }
+        byte.store(was | HAS_CACHE);
+        Ok(())
+    }
+
+    /// __swap_entry_free_locked() of a user: the byte that is left. When that is 0
+    /// the byte is parked at SWAP_HAS_CACHE until the slot is freed.
+    pub(crate) fn put_locked(&self, cpu: &M::Cpu, offset: u32) -> u8 {
+        let byte = &self.map()[offset as usize];
+        let was = byte.load();
+        assert!(was & !HAS_CACHE != 0 && was & !HAS_CACHE != BAD, "swap_free of an unused slot");
+        let count = match was & !HAS_CACHE {
+            COUNT_CONTINUED => self.borrow(cpu, offset),
+            count => count - 1,
+        };
+        self.park(offset, count | was & HAS_CACHE)
+    }
+
+    /// __swap_entry_free_locked() of the swap cache: the byte that is left.
+    pub(crate) fn uncache_locked(&self, offset: u32) -> u8 {
+        let was = self.map()[offset as usize].load();
+        assert!(was & HAS_CACHE != 0, "put_swap_folio of a slot without a folio");
+        self.park(offset, was & !HAS_CACHE)
+    }
+
+    fn park(&self, offset: u32, usage: u8) -> u8 {
+        self.map()[offset as usize].store(if usage == 0 { HAS_CACHE } else { usage });
+        usage
+    }
+}

@@ -1,0 +1,468 @@
+//! A swap device: swap_info_struct, swap_map and cluster_info, laid out as the
+//! kernel's (6.14), and what swapon does to them. Who may touch what is the
+//! schemes' business.
+
+use crate::avail::Avail;
+use crate::cache::SwapCache;
+use crate::count::Continuations;
+use crate::lists::List;
+use crate::{DeviceSpec, Spec, Stats};
+use machine::{
+    Atomic, Cpu, Fields, Guard, Machine, PercpuRef, Plain, Region, Site, SpinLock, fault,
+};
+use std::cell::Cell;
+use std::mem::offset_of;
+
+/// Most orders a cluster list array has room for.
+pub const MAX_ORDERS: usize = 10;
+
+/// swap_map bytes. 0 is free, 1..=COUNT_MAX users.
+pub const COUNT_MAX: u8 = 0x3e;
+/// SWAP_MAP_BAD: the header, the tail of the last cluster, a cluster under discard.
+pub const BAD: u8 = 0x3f;
+pub const HAS_CACHE: u8 = 0x40;
+pub const COUNT_CONTINUED: u8 = 0x80;
+
+/// si->flags.
+pub const SWP_USED: u64 = 1 << 0;
+pub const SWP_WRITEOK: u64 = 1 << 1;
+pub const SWP_CONTINUED: u64 = 1 << 5;
+/// A counter in the upper bits, until 6.13.
+pub const SWP_SCANNING: u64 = 1 << 14;
+
+/// ci->flags, in the order of 6.14's enum: the list the cluster is on.
+pub const NONE: u8 = 0;
+pub const FREE: u8 = 1;
+pub const NONFULL: u8 = 2;
+pub const FRAG: u8 = 3;
+/// Clusters up to here may be allocated from.
+pub const USABLE: u8 = FRAG;
+pub const FULL: u8 = 4;
+pub const DISCARD: u8 = 5;
+
+/// si->work: what is queued to kernel workers.
+pub const DISCARD_WORK: u8 = 1;
+pub const RECLAIM_WORK: u8 = 2;
+
+/// swap_cluster_info: 24 bytes, so that clusters share cache lines as in 6.12 .. 6.14.
+#[repr(C)]
+pub struct ClusterInfo<M: Machine> {
+    pub lock: SpinLock<M>,
+    pub count: M::Plain<u16>,
+    pub flags: M::Plain<u8>,
+    pub order: M::Plain<u8>,
+    pub(crate) next: M::Plain<u64>,
+    pub(crate) prev: M::Plain<u64>,
+}
+
+impl<M: Machine> Fields for ClusterInfo<M> {
+    fn fields() -> Vec<(&'static str, usize)> {
+        vec![
+            ("lock", offset_of!(Self, lock)),
+            ("count", offset_of!(Self, count)),
+            ("flags", offset_of!(Self, flags)),
+            ("order", offset_of!(Self, order)),
+            ("list.next", offset_of!(Self, next)),
+            ("list.prev", offset_of!(Self, prev)),
+        ]
+    }
+}
+
+/// swap_info_struct: flags on a line that allocations only read (and, until 6.13,
+/// count SCANNING in), then lists, then what allocations write, then the locks.
+#[repr(C)]
+pub struct Si<M: Machine> {
+    pub flags: M::Atomic<u64>,
+    _line0: [u64; 7],
+    /// Whether swap_map and cluster_info are there: the kernel's pointers.
+    arrays: M::Plain<u32>,
+    /// 0 while the device is full (6.12 and before).
+    pub highest_bit: M::Plain<u32>,
+    pub free: List<M>,
+    pub full: List<M>,
+    pub nonfull: [List<M>; MAX_ORDERS],
+    pub frag: [List<M>; MAX_ORDERS],
+    pub frag_cluster_nr: [M::Atomic<u32>; MAX_ORDERS],
+    pub inuse_pages: M::Atomic<u64>,
+    pub lock: SpinLock<M>,
+    pub cont_lock: SpinLock<M>,
+    pub discard: List<M>,
+    /// Queued works, and how many workers are busy.
+    work: M::Atomic<u8>,
+    working: M::Atomic<u32>,
+}
+
+impl<M: Machine> Fields for Si<M> {
+    fn fields() -> Vec<(&'static str, usize)> {
+        vec![
+            ("flags", offset_of!(Self, flags)),
+            ("swap_map", offset_of!(Self, arrays)),
+            ("highest_bit", offset_of!(Self, highest_bit)),
+            ("free_clusters", offset_of!(Self, free)),
+            ("full_clusters", offset_of!(Self, full)),
+            ("nonfull_clusters", offset_of!(Self, nonfull)),
+            ("frag_clusters", offset_of!(Self, frag)),
+            ("frag_cluster_nr", offset_of!(Self, frag_cluster_nr)),
+            ("inuse_pages", offset_of!(Self, inuse_pages)),
+            ("lock", offset_of!(Self, lock)),
+            ("cont_lock", offset_of!(Self, cont_lock)),
+            ("discard_clusters", offset_of!(Self, discard)),
+            ("work", offset_of!(Self, work)),
+            ("working", offset_of!(Self, working)),
+        ]
+    }
+}
+
+impl<M: Machine> Si<M> {
+    fn new() -> Self {
+        Self {
+            flags: M::Atomic::new(0),
+            _line0: [0; 7],
+            arrays: M::Plain::new(0),
+            highest_bit: M::Plain::new(0),
+            free: List::new(),
+            full: List::new(),
+            nonfull: std::array::from_fn(|_| List::new()),
+            frag: std::array::from_fn(|_| List::new()),
+            frag_cluster_nr: std::array::from_fn(|_| M::Atomic::new(0)),
+            inuse_pages: M::Atomic::new(0),
+            lock: SpinLock::new(),
+            cont_lock: SpinLock::new(),
+            discard: List::new(),
+            work: M::Atomic::new(0),
+            working: M::Atomic::new(0),
+        }
+    }
+
+    /// The list that `flag` names, for clusters of `order`.
+    pub fn list(&self, flag: u8, order: usize) -> &List<M> {
+        match flag {
+            FREE => &self.free,
+            NONFULL => &self.nonfull[order],
+            FRAG => &self.frag[order],
+            FULL => &self.full,
+            DISCARD => &self.discard,
+            _ => panic!("no list for cluster flag {flag}"),
+        }
+    }
+}
+
+/// A run of slots that an allocation could take.
+pub struct Window {
+    pub offset: u32,
+    /// Some slots are held by the swap cache alone.
+    pub needs_reclaim: bool,
+}
+
+/// A device with its arrays.
+pub struct Device<M: Machine> {
+    pub index: usize,
+    pub spec: DeviceSpec,
+    pub cluster_slots: u32,
+    /// Bit length of `cluster_slots` - 1: clusters are found by a shift.
+    shift: u32,
+    orders: usize,
+    cols: usize,
+    discard_ns: u64,
+    si: Region<M, Si<M>>,
+    map: Region<M, M::Atomic<u8>>,
+    clusters: Region<M, ClusterInfo<M>>,
+    /// What must be cleaned up before a slot counts as free (zeromap, shadows, zswap).
+    shadows: Region<M, M::Atomic<u8>>,
+    pub folios: SwapCache<M>,
+    pub(crate) conts: Continuations<M>,
+    pub users: PercpuRef<M>,
+}
+
+impl<M: Machine> Device<M> {
+    pub fn new(index: usize, spec: &Spec, cpu: &M::Cpu) -> Self {
+        let device = spec.devices[index].clone();
+        assert!(spec.cluster_slots.is_power_of_two() && spec.orders <= MAX_ORDERS);
+        assert!(1 << (spec.orders - 1) <= spec.cluster_slots, "an order fits a cluster");
+        // One cluster more for a fault that believes in slots beyond the device's end.
+        let clusters = device.slots.div_ceil(spec.cluster_slots) as usize + usize::from(M::FAULTS);
+        let slots = clusters * spec.cluster_slots as usize;
+        let byte = |_| M::Atomic::new(0);
+        Self {
+            index,
+            cluster_slots: spec.cluster_slots,
+            shift: spec.cluster_slots.trailing_zeros(),
+            orders: spec.orders,
+            cols: spec.cluster_cols.max(1) as usize,
+            discard_ns: spec.discard_ns,
+            si: Region::new("si", 1, |_| Si::new()),
+            map: Region::named("swap_map", slots, Vec::new(), byte),
+            clusters: Region::new("ci", clusters, |_| {
+                let cluster = ClusterInfo {
+                    lock: SpinLock::new(),
+                    count: M::Plain::new(0),
+                    flags: M::Plain::new(NONE),
+                    order: M::Plain::new(0),
+                    next: M::Plain::new(0),
+                    prev: M::Plain::new(0),
+                };
+                List::unlink(&cluster);
+                cluster
+            }),
+            shadows: Region::named("zeromap", slots, Vec::new(), byte),
+            folios: SwapCache::new(slots),
+            conts: Continuations::new(slots),
+            users: PercpuRef::new(cpu.system().cpus()),
+            spec: device,
+        }
+    }
+
+    #[inline]
+    pub fn si(&self) -> &Si<M> {
+        &self.si[0]
+    }
+
+    /// si->pages: usable slots.
+    pub fn pages(&self) -> u64 {
+        u64::from(self.spec.slots) - 1
+    }
+
+    /// Whether the device may be allocated from: READ_ONCE(si->flags) & SWP_WRITEOK.
+    #[inline]
+    pub fn writeok(&self) -> bool {
+        self.si().flags.load() & SWP_WRITEOK != 0
+    }
+
+    /// si->swap_map. Panics if swapoff has freed it (invariant I3).
+    #[inline]
+    pub fn map(&self) -> &[M::Atomic<u8>] {
+        assert!(self.si().arrays.get() != 0, "I3: swap_map is used after swapoff freed it");
+        &self.map
+    }
+
+    /// si->cluster_info, of which there is one a cluster. As [`Device::map`].
+    #[inline]
+    pub fn clusters(&self) -> &[ClusterInfo<M>] {
+        assert!(self.si().arrays.get() != 0, "I3: cluster_info is used after swapoff freed it");
+        &self.clusters
+    }
+
+    #[inline]
+    pub fn cluster(&self, index: usize) -> &ClusterInfo<M> {
+        &self.clusters()[index]
+    }
+
+    #[inline]
+    pub fn cluster_of(&self, offset: u32) -> usize {
+        (offset >> self.shift) as usize
+    }
+
+    /// The cluster's first slot.
+    #[inline]
+    pub fn start_of(&self, cluster: usize) -> u32 {
+        (cluster as u32) << self.shift
+    }
+
+    /// The end of the cluster's real slots.
+    #[inline]
+    pub fn end_of(&self, cluster: usize) -> u32 {
+        self.spec.slots.min(self.start_of(cluster + 1))
+    }
+
+    /// Clusters in use.
+    pub fn nr_clusters(&self) -> usize {
+        let real = self.spec.slots.div_ceil(self.cluster_slots) as usize;
+        real + usize::from(fault!(M, "phantom-slots"))
+    }
+
+    /// lock_cluster().
+    #[inline]
+    pub fn lock_cluster(&self, cpu: &M::Cpu, index: usize, site: &'static Site) -> Guard<M> {
+        self.cluster(index).lock.lock(cpu, site)
+    }
+
+    #[inline]
+    pub fn unlock_cluster(&self, cpu: &M::Cpu, index: usize, guard: Guard<M>) {
+        self.clusters[index].lock.unlock(cpu, guard);
+    }
+
+    /// The first run of 2^order slots from `from` on, in steps of its size, that is
+    /// free, or could be once the swap cache gives its slots up (if `full()`).
+    pub fn window(
+        &self,
+        from: u32,
+        end: u32,
+        order: usize,
+        full: impl Fn() -> bool,
+    ) -> Option<Window> {
+        let (map, nr) = (self.map(), 1 << order);
+        let reclaimable = Cell::new(false);
+        let takes = |byte| {
+            let cached = byte == HAS_CACHE && full();
+            reclaimable.set(reclaimable.get() || cached);
+            byte == 0 || cached
+        };
+        if order == 0 {
+            let found = M::scan(map, from as usize, end as usize, takes) as u32;
+            let needs_reclaim = reclaimable.get();
+            return (found < end).then_some(Window { offset: found, needs_reclaim });
+        }
+        let mut offset = from;
+        while offset + nr <= end {
+            reclaimable.set(false);
+            let to = (offset + nr) as usize;
+            if M::scan(map, offset as usize, to, |byte| !takes(byte)) == to {
+                return Some(Window { offset, needs_reclaim: reclaimable.get() });
+            }
+            offset += nr;
+        }
+        None
+    }
+
+    /// Whether all of `nr` slots have exactly this byte.
+    pub fn all(&self, offset: u32, nr: u32, byte: u8) -> bool {
+        let (from, to) = (offset as usize, (offset + nr) as usize);
+        M::scan(self.map(), from, to, |b| b != byte) == to
+    }
+
+    pub fn fill(&self, offset: u32, nr: u32, byte: u8) {
+        M::fill(self.map(), offset as usize, (offset + nr) as usize, byte);
+    }
+
+    /// The folio leaves the swap cache, its shadow stays.
+    pub fn leave_shadow(&self, offset: u32, nr: u32) {
+        M::fill(&self.shadows, offset as usize, (offset + nr) as usize, 1);
+    }
+
+    /// What swap_range_free() cleans up before the slots count as free.
+    pub fn clear_shadow(&self, offset: u32, nr: u32) {
+        M::fill(&self.shadows, offset as usize, (offset + nr) as usize, 0);
+    }
+
+    /// Whether every slot has been cleaned up, as it must be once unuse is done.
+    pub fn all_clean(&self) -> bool {
+        self.shadows.iter().all(|shadow| shadow.load() == 0)
+    }
+
+    /// discard_swap_cluster(): the device is busy for a while.
+    pub fn issue_discard(&self, cpu: &M::Cpu) {
+        cpu.work(self.discard_ns);
+    }
+
+    /// Fresh arrays, as swapon's setup_clusters() makes them: header and tail bad,
+    /// free clusters interleaved. Nobody else sees the device yet.
+    pub fn set_up(&self) {
+        let si = self.si();
+        si.arrays.set(1);
+        let all = self.nr_clusters();
+        let real_end = self.spec.slots as usize;
+        M::fill(&self.map, 0, all * self.cluster_slots as usize, 0);
+        M::fill(&self.map, 0, 1, BAD);
+        let first = [&si.free, &si.full, &si.discard];
+        first.into_iter().chain(&si.nonfull).chain(&si.frag).for_each(List::clear);
+        si.frag_cluster_nr.iter().for_each(|nr| nr.store(0));
+        self.clusters.iter().for_each(List::unlink);
+        let tail = all * self.cluster_slots as usize - real_end;
+        if !fault!(M, "phantom-slots") {
+            M::fill(&self.map, real_end, real_end + tail, BAD);
+        }
+        for column in 0..self.cols.min(all) {
+            for index in (column..all).step_by(self.cols) {
+                self.set_up_cluster(index, all, tail);
+            }
+        }
+        si.highest_bit.set(self.spec.slots - 1);
+        si.work.store(0);
+    }
+
+    fn set_up_cluster(&self, index: usize, all: usize, tail: usize) {
+        let cluster = &self.clusters[index];
+        let header = usize::from(index == 0);
+        let tail = if index + 1 == all && !fault!(M, "phantom-slots") { tail } else { 0 };
+        let flag = if header + tail > 0 { NONFULL } else { FREE };
+        cluster.count.set((header + tail) as u16);
+        cluster.order.set(0);
+        cluster.flags.set(flag);
+        self.si().list(flag, 0).push(&self.clusters, index);
+    }
+
+    /// swap_map and cluster_info are freed: any later use is a bug.
+    pub fn tear_down(&self) {
+        self.si().arrays.set(0);
+    }
+
+    /// schedule_work().
+    pub fn queue_work(&self, work: u8) {
+        if self.si().work.load() & work == 0 {
+            self.si().work.fetch_or(work);
+        }
+    }
+
+    /// Runs what is queued through `run`, as a worker that flush_work() waits for.
+    pub fn run_work(&self, run: impl FnOnce(u8)) {
+        if self.si().work.load() == 0 {
+            return;
+        }
+        self.si().working.fetch_add(1);
+        let work = self.si().work.swap(0);
+        if work != 0 {
+            run(work);
+        }
+        self.si().working.fetch_sub(1);
+    }
+
+    /// The second half of flush_work(): no worker is inside any more.
+    pub fn wait_for_workers(&self) {
+        self.si().working.spin_until(|working| working == 0);
+    }
+
+    /// Users and cache bit of a slot, at rest.
+    pub fn usage(&self, offset: u32) -> (u32, bool) {
+        let byte = self.map[offset as usize].peek();
+        let count = u32::from(byte & COUNT_MAX.next_power_of_two().wrapping_sub(1));
+        let more = if byte & COUNT_CONTINUED != 0 { self.conts.peek(offset) } else { 0 };
+        (count + more, byte & HAS_CACHE != 0)
+    }
+
+    /// find_next_to_unuse(): READ_ONCE of the map without a lock.
+    pub fn next_used(&self, from: u32) -> Option<u32> {
+        let end = self.spec.slots as usize;
+        let used = |byte: u8| byte != 0 && byte != BAD;
+        let found = M::scan(self.map(), from.max(1) as usize, end, used);
+        (found < end).then_some(found as u32)
+    }
+
+    pub fn stats(&self, inuse: u64) -> Stats {
+        let si = self.si();
+        let lengths = |lists: &[List<M>]| -> Vec<usize> {
+            lists[..self.orders].iter().map(|l| l.peek(&self.clusters).len()).collect()
+        };
+        Stats {
+            pages: self.pages(),
+            inuse,
+            free: si.free.peek(&self.clusters).len(),
+            full: si.full.peek(&self.clusters).len(),
+            discard: si.discard.peek(&self.clusters).len(),
+            nonfull: lengths(&si.nonfull),
+            frag: lengths(&si.frag),
+        }
+    }
+
+    pub fn orders(&self) -> usize {
+        self.orders
+    }
+
+    /// The raw arrays for validation at rest, on or off.
+    pub(crate) fn at_rest(&self) -> (&[M::Atomic<u8>], &[ClusterInfo<M>]) {
+        (&self.map, &self.clusters[..self.nr_clusters()])
+    }
+}
+
+/// What every scheme has: its devices and the list of those with free slots.
+pub struct Base<M: Machine> {
+    pub spec: Spec,
+    pub devices: Vec<Device<M>>,
+    pub avail: Avail<M>,
+}
+
+impl<M: Machine> Base<M> {
+    pub fn new(spec: &Spec, cpu: &M::Cpu) -> Self {
+        let devices = (0..spec.devices.len()).map(|i| Device::new(i, spec, cpu)).collect();
+        Self { spec: spec.clone(), devices, avail: Avail::new(spec) }
+    }
+}

@@ -1,0 +1,302 @@
+//! `percluster`: Linux 6.14. ci->lock first, si->lock only to move clusters between
+//! lists, `users` held while scanning, slot caches for allocation. Swapoff's
+//! barrier is a type: the kernel's takes every ci->lock; two others stand beside it.
+
+use crate::cluster::{CiFirst, Policy};
+use crate::device::{Device, FREE, MAX_ORDERS, NONFULL};
+use crate::slot_cache::SlotCaches;
+use crate::{Spec, SwpEntry};
+use machine::{Atomic, Cpu, Fields, Machine, PerCpu, PercpuRef, Plain, Site, fault};
+
+static GET: Site = Site::new("swap_avail_lock", "get_swap_pages");
+
+pub type PerCluster<M> = CiFirst<M, Release6_14<M, ClusterLocks>>;
+/// synchronize_rcu() instead of the ci->locks; an allocation is a read section.
+pub type PerClusterRcu<M> = CiFirst<M, Release6_14<M, GracePeriod>>;
+/// A second percpu_ref, held by allocations alone, that swapoff drains first.
+pub type PerClusterSecondRef<M> = CiFirst<M, Release6_14<M, SecondRef<M>>>;
+
+/// How swapoff waits for allocations that saw SWP_WRITEOK.
+pub trait Barrier<M: Machine>: Sized + Send + Sync + 'static {
+    fn new(spec: &Spec, cpu: &M::Cpu) -> Self;
+    /// What an allocation does around testing SWP_WRITEOK and taking the slots.
+    fn section(&self, cpu: &M::Cpu, dev: &Device<M>, allocate: impl FnOnce() -> bool) -> bool;
+    fn wait<P: Policy<M>>(&self, core: &CiFirst<M, P>, cpu: &M::Cpu, dev: &Device<M>);
+    /// The device is, or is again, allocated from.
+    fn reopen(&self, _dev: &Device<M>) {}
+}
+
+/// wait_for_allocation().
+pub struct ClusterLocks;
+
+impl<M: Machine> Barrier<M> for ClusterLocks {
+    fn new(_spec: &Spec, _cpu: &M::Cpu) -> Self {
+        Self
+    }
+
+    #[inline]
+    fn section(&self, _cpu: &M::Cpu, _dev: &Device<M>, allocate: impl FnOnce() -> bool) -> bool {
+        allocate()
+    }
+
+    fn wait<P: Policy<M>>(&self, core: &CiFirst<M, P>, cpu: &M::Cpu, dev: &Device<M>) {
+        core.take_every_cluster_lock(cpu, dev);
+    }
+}
+
+pub struct GracePeriod;
+
+impl<M: Machine> Barrier<M> for GracePeriod {
+    fn new(_spec: &Spec, _cpu: &M::Cpu) -> Self {
+        Self
+    }
+
+    fn section(&self, cpu: &M::Cpu, _dev: &Device<M>, allocate: impl FnOnce() -> bool) -> bool {
+        cpu.system().rcu.read(cpu, allocate)
+    }
+
+    fn wait<P: Policy<M>>(&self, _core: &CiFirst<M, P>, cpu: &M::Cpu, _dev: &Device<M>) {
+        cpu.system().rcu.synchronize(cpu);
+    }
+}
+
+/// One reference a device.
+pub struct SecondRef<M: Machine>(Vec<PercpuRef<M>>);
+
+impl<M: Machine> Barrier<M> for SecondRef<M> {
+    fn new(spec: &Spec, cpu: &M::Cpu) -> Self {
+        let count = |_: &_| PercpuRef::new(cpu.system().cpus());
+        Self(spec.devices.iter().map(count).collect())
+    }
+
+    fn section(&self, cpu: &M::Cpu, dev: &Device<M>, allocate: impl FnOnce() -> bool) -> bool {
+        let allocations = &self.0[dev.index];
+        if !allocations.tryget_live(cpu) {
+            return false;
+        }
+        let done = allocate();
+        allocations.put(cpu);
+        done
+    }
+
+    fn wait<P: Policy<M>>(&self, _core: &CiFirst<M, P>, cpu: &M::Cpu, dev: &Device<M>) {
+        self.0[dev.index].drain(cpu);
+    }
+
+    fn reopen(&self, dev: &Device<M>) {
+        self.0[dev.index].resurrect();
+    }
+}
+
+/// si->percpu_cluster: where this CPU allocates next, by order; 0 is nowhere.
+struct PercpuCluster<M: Machine> {
+    next: [M::Plain<u32>; MAX_ORDERS],
+}
+
+impl<M: Machine> Fields for PercpuCluster<M> {
+    fn fields() -> Vec<(&'static str, usize)> {
+        vec![("next", 0)]
+    }
+}
+
+pub struct Release6_14<M: Machine, B: Barrier<M>> {
+    /// One set a device.
+    percpu: Vec<PerCpu<M, PercpuCluster<M>>>,
+    caches: SlotCaches<M>,
+    barrier: B,
+}
+
+type Core<M, B> = CiFirst<M, Release6_14<M, B>>;
+
+impl<M: Machine, B: Barrier<M>> Policy<M> for Release6_14<M, B> {
+    const RESERVES: bool = true;
+
+    fn new(spec: &Spec, cpu: &M::Cpu) -> Self {
+        let nowhere = || std::array::from_fn(|_| M::Plain::new(0));
+        let set = |_: &_| {
+            let cpus = cpu.system().cpus();
+            PerCpu::new("percpu_cluster", cpus, |_| PercpuCluster { next: nowhere() })
+        };
+        Self {
+            percpu: spec.devices.iter().map(set).collect(),
+            caches: SlotCaches::new(&spec.slot_cache, cpu),
+            barrier: B::new(spec, cpu),
+        }
+    }
+
+    fn alloc(core: &Core<M, B>, cpu: &M::Cpu, order: usize) -> Option<SwpEntry> {
+        if order == 0 {
+            let refill = |slots: &mut [Option<SwpEntry>]| get_swap_pages(core, cpu, 0, slots);
+            let free = |entries: &[SwpEntry]| core.free_entries(cpu, entries);
+            let cached = core.policy.caches.alloc(cpu, &core.base.avail, refill, free);
+            if cached.is_some() {
+                return cached;
+            }
+        }
+        let mut one = [None];
+        get_swap_pages(core, cpu, order, &mut one);
+        one[0]
+    }
+
+    fn set_next(&self, cpu: &M::Cpu, dev: &Device<M>, order: usize, next: u32) {
+        self.percpu[dev.index].of(cpu.id()).next[order].set(next);
+    }
+
+    #[inline]
+    fn section(&self, cpu: &M::Cpu, dev: &Device<M>, allocate: impl FnOnce() -> bool) -> bool {
+        self.barrier.section(cpu, dev, allocate)
+    }
+
+    fn barrier(core: &Core<M, B>, cpu: &M::Cpu, dev: &Device<M>) {
+        core.policy.barrier.wait(core, cpu, dev);
+    }
+
+    fn drain(core: &Core<M, B>, cpu: &M::Cpu) {
+        core.policy.caches.disable(cpu, |entries| core.free_entries(cpu, entries));
+    }
+
+    fn undrain(&self) {
+        self.caches.enable();
+    }
+
+    /// free_percpu(si->percpu_cluster).
+    fn forget(&self, _cpu: &M::Cpu, _dev: &Device<M>) {}
+
+    fn reset(&self, dev: &Device<M>) {
+        for cluster in self.percpu[dev.index].iter() {
+            cluster.next.iter().for_each(|next| next.set(0));
+        }
+    }
+
+    fn reopen(&self, dev: &Device<M>) {
+        self.barrier.reopen(dev);
+    }
+
+    fn cached(&self) -> Vec<SwpEntry> {
+        self.caches.peek()
+    }
+}
+
+/// get_swap_pages(): `slots.len()` entries of `order` from the devices in turn. What
+/// is asked for is taken off nr_swap_pages first, so that it can become negative.
+fn get_swap_pages<M: Machine, B: Barrier<M>>(
+    core: &Core<M, B>,
+    cpu: &M::Cpu,
+    order: usize,
+    slots: &mut [Option<SwpEntry>],
+) -> usize {
+    let (avail, size) = (&core.base.avail, 1i64 << order);
+    let Some((guard, wanted)) = avail.reserve(cpu, &GET, slots.len(), size) else { return 0 };
+    let mut got = 0;
+    avail.walk(cpu, &GET, guard, |index| {
+        let dev = &core.base.devices[index];
+        if !dev.users.tryget_live(cpu) {
+            return false;
+        }
+        if fault!(M, "ref-dropped-early") {
+            dev.users.put(cpu);
+        }
+        while got < wanted {
+            let offset = alloc_entry(core, cpu, dev, order);
+            if offset == 0 {
+                break;
+            }
+            slots[got] = Some(SwpEntry::new(index, offset));
+            got += 1;
+        }
+        if !fault!(M, "ref-dropped-early") {
+            dev.users.put(cpu);
+        }
+        got > 0 || order > 0
+    });
+    avail.add_pages((wanted - got) as i64 * size);
+    got
+}
+
+/// cluster_alloc_swap_entry(): this CPU's cluster, then a free one, then nonfull and
+/// fragmented ones, then what discards give back, then, for order 0, other orders'.
+fn alloc_entry<M: Machine, B: Barrier<M>>(
+    core: &Core<M, B>,
+    cpu: &M::Cpu,
+    dev: &Device<M>,
+    order: usize,
+) -> u32 {
+    let next = core.policy.percpu[dev.index].of(cpu.id()).next[order].get();
+    if next != 0 {
+        let found = core.alloc_from(cpu, dev, next, order);
+        if found != 0 {
+            return found;
+        }
+    }
+    loop {
+        if let Some(free) = core.isolate(cpu, dev, FREE, 0) {
+            let found = core.alloc_isolated(cpu, dev, free, order);
+            if found != 0 {
+                return found;
+            }
+        }
+        if core.base.avail.full() {
+            core.reclaim_full(cpu, dev, 1);
+        }
+        if 1 << order < dev.cluster_slots {
+            let found = alloc_fragmented(core, cpu, dev, order);
+            if found != 0 {
+                return found;
+            }
+        }
+        if !dev.spec.discard || !core.do_discards(cpu, dev) {
+            break;
+        }
+    }
+    if order == 0 { steal(core, cpu, dev) } else { 0 }
+}
+
+/// All nonfull clusters of the order, then its fragmented ones: as many in total as
+/// there are of the latter.
+fn alloc_fragmented<M: Machine, B: Barrier<M>>(
+    core: &Core<M, B>,
+    cpu: &M::Cpu,
+    dev: &Device<M>,
+    order: usize,
+) -> u32 {
+    let mut frags = 0;
+    while let Some(nonfull) = core.isolate(cpu, dev, NONFULL, order) {
+        let found = core.alloc_isolated(cpu, dev, nonfull, order);
+        if found != 0 {
+            return found;
+        }
+        frags += 1;
+    }
+    while frags < dev.si().frag_cluster_nr[order].load()
+        && let Some(frag) = core.isolate_frag(cpu, dev, order)
+    {
+        let found = core.alloc_isolated(cpu, dev, frag, order);
+        if found != 0 {
+            return found;
+        }
+        frags += 1;
+    }
+    0
+}
+
+/// Order 0 may take any free slot.
+fn steal<M: Machine, B: Barrier<M>>(core: &Core<M, B>, cpu: &M::Cpu, dev: &Device<M>) -> u32 {
+    let mut visits = 0;
+    for order in 1..dev.orders() {
+        while let Some(cluster) =
+            core.isolate_frag(cpu, dev, order).or_else(|| core.isolate(cpu, dev, NONFULL, order))
+        {
+            let found = core.alloc_isolated(cpu, dev, cluster, 0);
+            if found != 0 {
+                return found;
+            }
+            visits += 1;
+            // L2. A cluster on these lists has a free slot; only a race can hide it.
+            assert!(
+                visits < 64 + 8 * dev.nr_clusters(),
+                "L: order-0 allocation visits clusters without end"
+            );
+        }
+    }
+    0
+}

@@ -1,0 +1,58 @@
+//! Which variants there are, by name. A new one is one file and one line here.
+
+use crate::SwapAllocator;
+use machine::Machine;
+
+/// What users see of a variant.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Variant {
+    pub name: &'static str,
+    /// Kernel releases that are this scheme, as further names.
+    pub releases: &'static [&'static str],
+    /// Whether it is a part of another scheme, to attribute a gain by.
+    pub ablation: bool,
+    pub about: &'static str,
+}
+
+/// Something to be done with a variant, whichever it is.
+pub trait Visitor<M: Machine> {
+    type Output;
+    fn visit<A: SwapAllocator<M>>(self, variant: &'static Variant) -> Self::Output;
+}
+
+macro_rules! registry {
+    ($($name:literal, [$($release:literal),*], $ablation:literal, $type:ident::$Type:ident,
+       $about:literal;)*) => {
+        /// All variants, in the order of the lists users see.
+        pub const VARIANTS: &[Variant] = &[$(Variant {
+            name: $name,
+            releases: &[$($release),*],
+            ablation: $ablation,
+            about: $about,
+        }),*];
+
+        /// Calls the visitor with the variant called `name` (or released as `name`);
+        /// None if there is none.
+        pub fn visit<M: Machine, V: Visitor<M>>(name: &str, visitor: V) -> Option<V::Output> {
+            let variant = find(name)?;
+            match variant.name {
+                $($name => Some(visitor.visit::<crate::$type::$Type<M>>(variant)),)*
+                _ => None,
+            }
+        }
+    };
+}
+
+registry! {
+    "percluster", ["6.14"], false, percluster::PerCluster,
+        "ci->lock first, si->lock for list moves, percpu_ref, swapoff takes every ci->lock";
+    "percluster-rcu", [], true, percluster::PerClusterRcu,
+        "percluster; swapoff's barrier is a grace period";
+    "percluster-second-ref", [], true, percluster::PerClusterSecondRef,
+        "percluster; swapoff's barrier is the drain of a second percpu_ref";
+}
+
+/// The variant called `name`, or of the kernel release `name`.
+pub fn find(name: &str) -> Option<&'static Variant> {
+    VARIANTS.iter().find(|v| v.name == name || v.releases.contains(&name))
+}

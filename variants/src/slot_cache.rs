@@ -1,0 +1,203 @@
+//! Per-CPU slot caches (mm/swap_slots.c, 4.11 .. 6.14): 64 order-0 slots to
+//! allocate from and, until 6.13, as many freed ones to be returned in a batch.
+//! Cached slots count as in use and carry SWAP_HAS_CACHE, so swapoff empties them.
+
+use crate::avail::Avail;
+use crate::{SlotCacheSpec, SwpEntry};
+use machine::{Atomic, Cpu, Fields, Machine, PerCpu, Plain, Region, Site, SpinLock};
+
+static ALLOC: Site = Site::new("slot cache alloc_lock", "folio_alloc_swap");
+static DRAIN_ALLOC: Site = Site::new("slot cache alloc_lock", "drain_slots_cache_cpu");
+static FREE: Site = Site::new("slot cache free_lock", "free_swap_slot");
+static DRAIN_FREE: Site = Site::new("slot cache free_lock", "drain_slots_cache_cpu");
+
+/// Room for SWAP_SLOTS_CACHE_SIZE.
+pub(crate) const MOST: usize = 64;
+
+/// One CPU's slots.
+struct Cache<M: Machine> {
+    /// A mutex in the kernel.
+    alloc_lock: SpinLock<M>,
+    nr: M::Plain<u32>,
+    slots: [M::Plain<u64>; MOST],
+    free_lock: SpinLock<M>,
+    n_ret: M::Plain<u32>,
+    slots_ret: [M::Plain<u64>; MOST],
+}
+
+impl<M: Machine> Fields for Cache<M> {
+    fn fields() -> Vec<(&'static str, usize)> {
+        vec![
+            ("alloc_lock", std::mem::offset_of!(Self, alloc_lock)),
+            ("nr", std::mem::offset_of!(Self, nr)),
+            ("slots", std::mem::offset_of!(Self, slots)),
+            ("free_lock", std::mem::offset_of!(Self, free_lock)),
+            ("n_ret", std::mem::offset_of!(Self, n_ret)),
+            ("slots_ret", std::mem::offset_of!(Self, slots_ret)),
+        ]
+    }
+}
+
+/// swap_slot_cache_active, and how many swapoffs keep the caches disabled.
+struct Switch<M: Machine> {
+    active: M::Atomic<u32>,
+    disabled: M::Atomic<u32>,
+}
+
+impl<M: Machine> Fields for Switch<M> {
+    fn fields() -> Vec<(&'static str, usize)> {
+        let disabled = std::mem::offset_of!(Self, disabled);
+        vec![("swap_slot_cache_active", 0), ("swap_slot_cache_enabled", disabled)]
+    }
+}
+
+pub struct SlotCaches<M: Machine> {
+    caches: PerCpu<M, Cache<M>>,
+    switch: Region<M, Switch<M>>,
+    size: usize,
+    activate: i64,
+    deactivate: i64,
+}
+
+impl<M: Machine> SlotCaches<M> {
+    pub fn new(spec: &SlotCacheSpec, cpu: &M::Cpu) -> Self {
+        let cpus = cpu.system().cpus();
+        assert!(spec.size <= MOST, "a slot cache has room for {MOST} slots");
+        let slots = || std::array::from_fn(|_| M::Plain::new(0));
+        Self {
+            caches: PerCpu::new("swp_slots", cpus, |_| Cache {
+                alloc_lock: SpinLock::new(),
+                nr: M::Plain::new(0),
+                slots: slots(),
+                free_lock: SpinLock::new(),
+                n_ret: M::Plain::new(0),
+                slots_ret: slots(),
+            }),
+            switch: Region::new("swap_slots", 1, |_| Switch {
+                active: M::Atomic::new(0),
+                disabled: M::Atomic::new(0),
+            }),
+            size: spec.size,
+            activate: spec.activate as i64 * cpus as i64,
+            deactivate: spec.deactivate as i64 * cpus as i64,
+        }
+    }
+
+    /// use_swap_slot_cache.
+    fn in_use(&self) -> bool {
+        let switch = &self.switch[0];
+        switch.active.load() != 0 && switch.disabled.load() == 0
+    }
+
+    /// check_cache_active(): on when there is plenty of free swap, off (and drained
+    /// by `free`) when there is little.
+    fn check(&self, cpu: &M::Cpu, avail: &Avail<M>, free: impl Fn(&[SwpEntry])) -> bool {
+        let switch = &self.switch[0];
+        if switch.disabled.load() != 0 {
+            return false;
+        }
+        let (pages, active) = (avail.nr_swap_pages(), switch.active.load() != 0);
+        if !active && pages > self.activate {
+            switch.active.store(1);
+        } else if active && pages < self.deactivate {
+            switch.active.store(0);
+            self.empty(cpu, free);
+        }
+        switch.active.load() != 0
+    }
+
+    /// The cached half of folio_alloc_swap(): a slot of this CPU's cache, which is
+    /// filled by `refill` when empty. None if there is no cache or no slot.
+    pub fn alloc(
+        &self,
+        cpu: &M::Cpu,
+        avail: &Avail<M>,
+        refill: impl Fn(&mut [Option<SwpEntry>]) -> usize,
+        free: impl Fn(&[SwpEntry]),
+    ) -> Option<SwpEntry> {
+        if !self.check(cpu, avail, free) {
+            return None;
+        }
+        let cache = self.caches.of(cpu.id());
+        let guard = cache.alloc_lock.lock(cpu, &ALLOC);
+        if cache.nr.get() == 0 && self.in_use() {
+            let mut fresh = [None; MOST];
+            let got = refill(&mut fresh[..self.size]);
+            // Taken from the end: the first slot of the batch goes out first.
+            for (i, entry) in fresh[..got].iter().rev().enumerate() {
+                cache.slots[i].set(SwpEntry::to_pte(*entry));
+            }
+            cache.nr.set(got as u32);
+        }
+        let nr = cache.nr.get();
+        let entry = (nr > 0).then(|| {
+            cache.nr.set(nr - 1);
+            cache.slots[nr as usize - 1].get()
+        });
+        cache.alloc_lock.unlock(cpu, guard);
+        entry.and_then(SwpEntry::from_pte)
+    }
+
+    /// free_swap_slot(): keeps the slot for a batch; a full cache is freed first.
+    /// False if there is no cache: the caller frees the slot itself.
+    pub fn keep_freed(&self, cpu: &M::Cpu, entry: SwpEntry, free: impl Fn(&[SwpEntry])) -> bool {
+        if !self.in_use() {
+            return false;
+        }
+        let cache = self.caches.of(cpu.id());
+        let guard = cache.free_lock.lock(cpu, &FREE);
+        // Again under the lock: swapoff drains after it has cleared the switch.
+        let kept = self.in_use();
+        if kept {
+            if cache.n_ret.get() as usize >= self.size {
+                Self::give_back(&cache.n_ret, &cache.slots_ret, &free);
+            }
+            let n = cache.n_ret.get();
+            cache.slots_ret[n as usize].set(SwpEntry::to_pte(Some(entry)));
+            cache.n_ret.set(n + 1);
+        }
+        cache.free_lock.unlock(cpu, guard);
+        kept
+    }
+
+    /// disable_swap_slots_cache_lock(): no slot hides in a cache until `enable`.
+    pub fn disable(&self, cpu: &M::Cpu, free: impl Fn(&[SwpEntry])) {
+        self.switch[0].disabled.fetch_add(1);
+        self.empty(cpu, free);
+    }
+
+    pub fn enable(&self) {
+        self.switch[0].disabled.fetch_sub(1);
+    }
+
+    /// drain_slots_cache_cpu() of every CPU.
+    fn empty(&self, cpu: &M::Cpu, free: impl Fn(&[SwpEntry])) {
+        for cache in self.caches.iter() {
+            let guard = cache.alloc_lock.lock(cpu, &DRAIN_ALLOC);
+            Self::give_back(&cache.nr, &cache.slots, &free);
+            cache.alloc_lock.unlock(cpu, guard);
+            let guard = cache.free_lock.lock(cpu, &DRAIN_FREE);
+            Self::give_back(&cache.n_ret, &cache.slots_ret, &free);
+            cache.free_lock.unlock(cpu, guard);
+        }
+    }
+
+    fn give_back(nr: &M::Plain<u32>, slots: &[M::Plain<u64>], free: impl Fn(&[SwpEntry])) {
+        let held = &slots[..nr.get() as usize];
+        let entries: Vec<_> = held.iter().filter_map(|s| SwpEntry::from_pte(s.get())).collect();
+        if !entries.is_empty() {
+            free(&entries);
+            nr.set(0);
+        }
+    }
+
+    /// Slots in all caches, at rest.
+    pub fn peek(&self) -> Vec<SwpEntry> {
+        let of = |nr: &M::Plain<u32>, slots: &[M::Plain<u64>]| -> Vec<SwpEntry> {
+            let held = &slots[..nr.peek() as usize];
+            held.iter().filter_map(|s| SwpEntry::from_pte(s.peek())).collect()
+        };
+        let cache = |c: &Cache<M>| [of(&c.nr, &c.slots), of(&c.n_ret, &c.slots_ret)].concat();
+        self.caches.iter().flat_map(cache).collect()
+    }
+}

@@ -1,0 +1,200 @@
+//! What the workloads use: pages of owners that are swapped out and in, over any
+//! allocator. Follows add_to_swap(), try_to_unmap(), do_swap_page(),
+//! zap_pte_range() and copy_nonpresent_pte() of 6.14 in what they do to slots.
+
+use crate::cache::{Folio, NoFolio};
+use crate::{Owners, Spec, Steps, SwapAllocator, SwapoffError, SwpEntry};
+use machine::{Cpu, Machine, Site};
+
+static UNMAP: Site = Site::new("ptl", "try_to_unmap_one");
+static FAULT: Site = Site::new("ptl", "do_swap_page");
+static ZAP: Site = Site::new("ptl", "zap_pte_range");
+static FORK: Site = Site::new("ptl", "copy_pte_range");
+
+/// An allocator and the owners of its slots.
+pub struct Swap<M: Machine, A: SwapAllocator<M>> {
+    pub alloc: A,
+    pub owners: Owners<M>,
+}
+
+/// Why a page could not be swapped in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SwapInError {
+    /// get_swap_device() failed: swapoff is at work. A fault would be taken again.
+    NoDevice,
+    /// Another CPU has the folio locked, or is about to add or remove it.
+    Busy,
+}
+
+impl<M: Machine, A: SwapAllocator<M>> Swap<M, A> {
+    pub fn new(spec: &Spec, cpu: &M::Cpu) -> Self {
+        Self { alloc: A::new(spec, cpu), owners: Owners::new(spec) }
+    }
+
+    /// Swaps 2^order pages of `owner` from `page` on out as one folio, and leaves the
+    /// folio in the swap cache if `keep`. False if there is no swap space.
+    /// The pages must not be swapped out already.
+    pub fn swap_out(
+        &self,
+        cpu: &M::Cpu,
+        owner: usize,
+        page: usize,
+        order: usize,
+        keep: bool,
+    ) -> bool {
+        let Some(entry) = self.alloc.alloc(cpu, order) else { return false };
+        let folio = self.alloc.folios(entry.dev()).add(entry.offset(), order);
+        let ptl = self.owners.lock(cpu, owner, &UNMAP);
+        for i in 0..folio.slots() {
+            let each = entry.plus(i);
+            assert!(self.alloc.dup(cpu, each, 1), "a fresh slot takes a user");
+            self.owners.set(owner, page + i as usize, Some(each));
+        }
+        self.owners.unlock(cpu, owner, ptl);
+        if keep {
+            self.alloc.folios(entry.dev()).unlock(folio);
+        } else {
+            delete_from_swap_cache(&self.alloc, cpu, entry.dev(), folio);
+        }
+        true
+    }
+
+    /// Swaps one page in; the slot's folio stays in the swap cache if `keep`. False
+    /// if the page is not swapped out, or its device is going away.
+    pub fn swap_in(&self, cpu: &M::Cpu, owner: usize, page: usize, keep: bool) -> bool {
+        loop {
+            match swap_in(&self.alloc, &self.owners, cpu, owner, page, keep) {
+                Ok(done) => return done,
+                Err(SwapInError::NoDevice) => return false,
+                Err(SwapInError::Busy) => cpu.cond_resched(),
+            }
+        }
+    }
+
+    /// Unmaps `nr` pages from `page` on (munmap, exit): frees consecutive entries by
+    /// the run. Returns how many pages were swapped out.
+    pub fn zap(&self, cpu: &M::Cpu, owner: usize, page: usize, nr: usize) -> usize {
+        let ptl = self.owners.lock(cpu, owner, &ZAP);
+        let (mut zapped, mut run) = (0, None::<(SwpEntry, u32)>);
+        for page in page..page + nr {
+            let Some(entry) = self.owners.get(owner, page) else { continue };
+            self.owners.set(owner, page, None);
+            zapped += 1;
+            run = match run {
+                Some((first, n)) if first.plus(n) == entry => Some((first, n + 1)),
+                Some((first, n)) => {
+                    self.alloc.put_and_reclaim(cpu, first, n);
+                    Some((entry, 1))
+                }
+                None => Some((entry, 1)),
+            };
+        }
+        if let Some((first, n)) = run {
+            self.alloc.put_and_reclaim(cpu, first, n);
+        }
+        self.owners.unlock(cpu, owner, ptl);
+        zapped
+    }
+
+    /// Copies `nr` page-table entries to the same pages of `child`, where nothing may
+    /// be swapped out. The kernel nests both page-table locks; here they are taken one
+    /// after the other, and the new user keeps the slot in between. Returns how many
+    /// were copied: an entry whose count is exhausted is left out.
+    pub fn fork(&self, cpu: &M::Cpu, parent: usize, child: usize, page: usize, nr: usize) -> usize {
+        let mut copied = 0;
+        for page in page..page + nr {
+            let ptl = self.owners.lock(cpu, parent, &FORK);
+            let entry = self.owners.get(parent, page).filter(|&e| self.alloc.dup(cpu, e, 1));
+            self.owners.unlock(cpu, parent, ptl);
+            if entry.is_some() {
+                let ptl = self.owners.lock(cpu, child, &FORK);
+                self.owners.set(child, page, entry);
+                self.owners.unlock(cpu, child, ptl);
+                copied += 1;
+            }
+        }
+        copied
+    }
+
+    pub fn swapon(&self, cpu: &M::Cpu, dev: usize) -> bool {
+        self.alloc.swapon(cpu, dev)
+    }
+
+    pub fn swapoff(&self, cpu: &M::Cpu, dev: usize) -> Result<Steps, SwapoffError> {
+        self.alloc.swapoff(cpu, dev, &self.owners)
+    }
+}
+
+/// do_swap_page() for one page: into the swap cache, out of the page table. Ok(false)
+/// if the page is not swapped out (any more).
+pub(crate) fn swap_in<M: Machine, A: SwapAllocator<M>>(
+    swap: &A,
+    owners: &Owners<M>,
+    cpu: &M::Cpu,
+    owner: usize,
+    page: usize,
+    keep: bool,
+) -> Result<bool, SwapInError> {
+    let Some(entry) = owners.get(owner, page) else { return Ok(false) };
+    let dev = entry.dev();
+    if !swap.tryget_device(cpu, dev) {
+        return Err(SwapInError::NoDevice);
+    }
+    let result = lock_folio(swap, cpu, entry).map(|folio| {
+        let ptl = owners.lock(cpu, owner, &FAULT);
+        let mine = owners.get(owner, page) == Some(entry);
+        if mine {
+            owners.set(owner, page, None);
+            swap.put(cpu, entry, 1);
+        }
+        owners.unlock(cpu, owner, ptl);
+        if keep {
+            swap.folios(dev).unlock(folio);
+        } else {
+            free_swap_or_unlock(swap, cpu, dev, folio);
+        }
+        mine
+    });
+    swap.put_device(cpu, dev);
+    result
+}
+
+/// swap_cache_get_folio(), or a new folio after swapcache_prepare(); locked.
+fn lock_folio<M: Machine, A: SwapAllocator<M>>(
+    swap: &A,
+    cpu: &M::Cpu,
+    entry: SwpEntry,
+) -> Result<Folio, SwapInError> {
+    let folios = swap.folios(entry.dev());
+    match folios.trylock(entry.offset()) {
+        Ok(folio) => Ok(folio),
+        Err(NoFolio::Busy(_)) => Err(SwapInError::Busy),
+        Err(NoFolio::Absent) if swap.prepare_cache(cpu, entry) => Ok(folios.add(entry.offset(), 0)),
+        Err(NoFolio::Absent) => Err(SwapInError::Busy),
+    }
+}
+
+/// folio_free_swap(): out of the swap cache if no slot has a user; else unlocked.
+pub(crate) fn free_swap_or_unlock<M: Machine, A: SwapAllocator<M>>(
+    swap: &A,
+    cpu: &M::Cpu,
+    dev: usize,
+    folio: Folio,
+) {
+    if swap.swapped(cpu, SwpEntry::new(dev, folio.offset), folio.slots()) {
+        swap.folios(dev).unlock(folio);
+    } else {
+        delete_from_swap_cache(swap, cpu, dev, folio);
+    }
+}
+
+/// delete_from_swap_cache() of a locked folio.
+pub(crate) fn delete_from_swap_cache<M: Machine, A: SwapAllocator<M>>(
+    swap: &A,
+    cpu: &M::Cpu,
+    dev: usize,
+    folio: Folio,
+) {
+    swap.folios(dev).remove(folio);
+    swap.put_folio(cpu, SwpEntry::new(dev, folio.offset), folio.order);
+}

@@ -1,0 +1,217 @@
+//! swapoff(2) and swapon(2): the steps that all schemes share, in their order, each
+//! timed. A scheme fills in how it blocks allocations and whom it waits for.
+//! Kernel: SYSCALL_DEFINE1(swapoff) of 6.12 and 6.14.
+
+use crate::device::{Base, Device};
+use crate::owners::try_to_unuse;
+use crate::{Owners, SwapAllocator};
+use machine::{Cpu, Machine, Site, fault};
+
+static FREE_SWAP: Site = Site::new("swap_lock", "swapoff");
+static CLAIM: Site = Site::new("swap_lock", "alloc_swap_info");
+
+/// How long each step of one swapoff took, nanoseconds of the machine's clock.
+/// A step that the scheme does not have is 0.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Steps {
+    /// Off the avail list, SWP_WRITEOK cleared.
+    pub block: u64,
+    /// wait_for_allocation(): no allocation is under way any more (6.14 on).
+    pub barrier: u64,
+    /// The slot caches are emptied (until 6.14).
+    pub drain: u64,
+    /// try_to_unuse().
+    pub unuse: u64,
+    /// synchronize_rcu() after percpu_ref_kill(). Here it is membarrier(2) or its
+    /// model, not the kernel's grace period of milliseconds.
+    pub grace: u64,
+    /// Waiting for the last reference.
+    pub users: u64,
+    /// flush_work(), and the flush of per-CPU clusters (6.15 on).
+    pub flush: u64,
+    /// The one-jiffy poll until nobody is SCANNING (until 6.13).
+    pub scanning: u64,
+    /// The arrays are given up.
+    pub free: u64,
+}
+
+impl Steps {
+    /// (name, nanoseconds) in the order they happen.
+    pub fn rows(&self) -> [(&'static str, u64); 9] {
+        [
+            ("block", self.block),
+            ("barrier", self.barrier),
+            ("drain", self.drain),
+            ("unuse", self.unuse),
+            ("grace period", self.grace),
+            ("users", self.users),
+            ("flush", self.flush),
+            ("scanning", self.scanning),
+            ("free", self.free),
+        ]
+    }
+
+    pub fn total(&self) -> u64 {
+        self.rows().iter().map(|(_, ns)| ns).sum()
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum SwapoffError {
+    /// EINVAL.
+    #[error("the device is not on")]
+    NotOn,
+    /// ENOMEM: unuse met an entry that it could not swap in.
+    #[error("unuse could not swap an entry in")]
+    NoMemory,
+    /// EINTR.
+    #[error("unuse was interrupted")]
+    Interrupted,
+}
+
+/// What differs between schemes, in the order it is called. `dev` is on until
+/// `block`, and usable again after `reinsert`.
+pub trait Swapoff<M: Machine>: SwapAllocator<M> {
+    fn base(&self) -> &Base<M>;
+    /// Takes the device off the avail list and clears SWP_WRITEOK, under swap_lock;
+    /// false if it is not on.
+    fn block(&self, cpu: &M::Cpu, dev: &Device<M>) -> bool;
+    /// Returns when every allocation that saw SWP_WRITEOK has ended.
+    fn barrier(&self, cpu: &M::Cpu, dev: &Device<M>);
+    /// Empties the slot caches and keeps them empty until `undrain`.
+    fn drain(&self, cpu: &M::Cpu);
+    fn undrain(&self);
+    /// unuse failed: the device goes back.
+    fn reinsert(&self, cpu: &M::Cpu, dev: &Device<M>);
+    /// Per-CPU state that points to the device is forgotten. All users are gone.
+    fn forget(&self, cpu: &M::Cpu, dev: &Device<M>);
+    /// Waits for scanners that hold no reference.
+    fn wait_for_scanners(&self, cpu: &M::Cpu, dev: &Device<M>);
+    /// The device appears: SWP_WRITEOK and the avail list.
+    fn enable(&self, cpu: &M::Cpu, dev: &Device<M>);
+    /// The scheme's per-CPU state for a fresh device.
+    fn reset(&self, dev: &Device<M>);
+}
+
+struct Stopwatch {
+    at: u64,
+}
+
+impl Stopwatch {
+    /// Nanoseconds since the last lap.
+    fn lap<M: Machine>(&mut self, cpu: &M::Cpu) -> u64 {
+        let now = cpu.now();
+        now.saturating_sub(std::mem::replace(&mut self.at, now))
+    }
+}
+
+pub fn swapoff<M: Machine, A: Swapoff<M>>(
+    swap: &A,
+    cpu: &M::Cpu,
+    index: usize,
+    owners: &Owners<M>,
+) -> Result<Steps, SwapoffError> {
+    let dev = &swap.base().devices[index];
+    let (mut clock, mut steps) = (Stopwatch { at: cpu.now() }, Steps::default());
+    if !swap.block(cpu, dev) {
+        return Err(SwapoffError::NotOn);
+    }
+    cpu.note("swapoff: SWP_WRITEOK cleared", index as u64);
+    steps.block = clock.lap::<M>(cpu);
+    if fault!(M, "kill-before-unuse") {
+        end_users(cpu, dev, &mut clock, &mut steps);
+    }
+    if !fault!(M, "no-barrier") && !fault!(M, "v1-series") && !fault!(M, "barrier-after-unuse") {
+        swap.barrier(cpu, dev);
+    }
+    cpu.note("swapoff: no allocation under way", index as u64);
+    steps.barrier = clock.lap::<M>(cpu);
+    swap.drain(cpu);
+    steps.drain = clock.lap::<M>(cpu);
+    let unused = try_to_unuse(swap, owners, cpu, index);
+    cpu.note("swapoff: unuse done", index as u64);
+    if fault!(M, "barrier-after-unuse") {
+        swap.barrier(cpu, dev);
+    }
+    swap.undrain();
+    steps.unuse = clock.lap::<M>(cpu);
+    if let Err(error) = unused {
+        swap.reinsert(cpu, dev);
+        return Err(error);
+    }
+    check_clean(dev);
+    if !fault!(M, "kill-before-unuse") {
+        end_users(cpu, dev, &mut clock, &mut steps);
+    }
+    flush_work(swap, cpu, dev);
+    swap.forget(cpu, dev);
+    steps.flush = clock.lap::<M>(cpu);
+    dev.free_continuations();
+    swap.wait_for_scanners(cpu, dev);
+    steps.scanning = clock.lap::<M>(cpu);
+    free(swap, cpu, dev);
+    steps.free = clock.lap::<M>(cpu);
+    Ok(steps)
+}
+
+/// Invariant behind smp_wmb() in swap_range_free(): once unuse saw no page in use,
+/// every slot has been cleaned up. The kernel warns of leftovers when it frees the
+/// zswap tree and the address spaces; here it is looked at where looking is free.
+fn check_clean<M: Machine>(dev: &Device<M>) {
+    if M::FAULTS {
+        assert!(dev.all_clean(), "unuse ended before a freed slot was cleaned up");
+    }
+}
+
+/// S6 and T7: no reference is left and none can be had.
+fn end_users<M: Machine>(cpu: &M::Cpu, dev: &Device<M>, clock: &mut Stopwatch, steps: &mut Steps) {
+    clock.lap::<M>(cpu);
+    dev.users.kill();
+    if fault!(M, "no-drain") {
+        return;
+    }
+    cpu.system().rcu.synchronize(cpu);
+    steps.grace = clock.lap::<M>(cpu);
+    dev.users.switch_to_atomic();
+    dev.users.wait_released();
+    steps.users = clock.lap::<M>(cpu);
+}
+
+/// flush_work() of the discard and reclaim works.
+fn flush_work<M: Machine, A: Swapoff<M>>(swap: &A, cpu: &M::Cpu, dev: &Device<M>) {
+    swap.run_work(cpu);
+    dev.wait_for_workers();
+}
+
+/// S10 and T10: under swap_lock and si->lock the arrays go, then the struct.
+fn free<M: Machine, A: Swapoff<M>>(swap: &A, cpu: &M::Cpu, dev: &Device<M>) {
+    static FREE_SI: Site = Site::new("si->lock", "swapoff");
+    let swap_lock = swap.base().avail.swap_lock();
+    let (all, si) = (swap_lock.lock(cpu, &FREE_SWAP), dev.si().lock.lock(cpu, &FREE_SI));
+    let left = swap.inuse(dev.index);
+    assert!(left == 0, "I2: {left} slots were allocated after unuse found none in use");
+    dev.tear_down();
+    cpu.note("swapoff: arrays freed", dev.index as u64);
+    dev.si().lock.unlock(cpu, si);
+    swap_lock.unlock(cpu, all);
+    let all = swap_lock.lock(cpu, &FREE_SWAP);
+    machine::Atomic::store(&dev.si().flags, 0);
+    swap_lock.unlock(cpu, all);
+}
+
+/// swapon(2): arrays, then the reference comes to life, then the device appears.
+pub fn swapon<M: Machine, A: Swapoff<M>>(swap: &A, cpu: &M::Cpu, index: usize) -> bool {
+    let dev = &swap.base().devices[index];
+    let swap_lock = swap.base().avail.swap_lock();
+    let all = swap_lock.lock(cpu, &CLAIM);
+    let claimed = dev.claim();
+    swap_lock.unlock(cpu, all);
+    if claimed {
+        dev.set_up();
+        swap.reset(dev);
+        dev.users.resurrect();
+        swap.enable(cpu, dev);
+        cpu.note("swapon", index as u64);
+    }
+    claimed
+}

@@ -1,0 +1,138 @@
+//! The invariants that hold when no CPU is inside the allocator, read by peek:
+//! I4 inuse, I5 cluster counts, I6 list conservation, I7 flags against counts, I9
+//! avail membership, I10 nr_swap_pages, I11 slot caches.
+
+use crate::SwpEntry;
+use crate::device::*;
+use machine::{Atomic, Machine, Plain};
+
+/// What a scheme's at-rest state may look like.
+pub struct Rules<'a> {
+    /// The bit of inuse_pages that says "off the avail list", where there is one.
+    pub offlist: Option<u64>,
+    /// Slots hidden in slot caches.
+    pub cached: &'a [SwpEntry],
+}
+
+macro_rules! ensure {
+    ($condition:expr, $($message:tt)*) => {
+        if !$condition {
+            return Err(format!($($message)*));
+        }
+    };
+}
+
+/// The first broken invariant.
+pub fn at_rest<M: Machine>(base: &Base<M>, rules: &Rules) -> Result<(), String> {
+    let mut free = 0;
+    for dev in &base.devices {
+        let on = dev.si().flags.peek() & SWP_WRITEOK != 0;
+        ensure!(on || !base.avail.peek(dev.index), "I9: a device that is off is on the avail list");
+        if on {
+            let inuse = in_use(dev, rules.offlist.unwrap_or(0))?;
+            clusters(dev)?;
+            lists(dev)?;
+            avail(base, dev, rules.offlist, inuse)?;
+            free += dev.pages() as i64 - inuse as i64;
+        } else {
+            ensure!(!dev.conts.any(), "continuation pages leaked by swapoff");
+        }
+    }
+    let nr = base.avail.peek_pages();
+    ensure!(nr == free, "I10: nr_swap_pages is {nr}, but {free} slots are free");
+    cached(base, rules.cached)
+}
+
+/// I4: inuse_pages is the number of used bytes.
+fn in_use<M: Machine>(dev: &Device<M>, offlist: u64) -> Result<u64, String> {
+    let inuse = dev.si().inuse_pages.peek() & !offlist;
+    let (map, _) = dev.at_rest();
+    let real = &map[..dev.spec.slots as usize];
+    let used = real.iter().filter(|byte| !matches!(byte.peek(), 0 | BAD)).count() as u64;
+    ensure!(inuse == used, "I4: inuse_pages is {inuse}, but {used} slots are in use");
+    Ok(inuse)
+}
+
+/// I5 and I7: each cluster's count is that of its used bytes and fits its flag.
+fn clusters<M: Machine>(dev: &Device<M>) -> Result<(), String> {
+    let (map, all) = dev.at_rest();
+    for (i, cluster) in all.iter().enumerate() {
+        ensure!(!cluster.lock.peek_locked(), "ci->lock of cluster {i} is held at rest");
+        let (count, flag) = (u32::from(cluster.count.peek()), cluster.flags.peek());
+        let start = dev.start_of(i) as usize;
+        let bytes = &map[start..start + dev.cluster_slots as usize];
+        let nonzero = bytes.iter().filter(|byte| byte.peek() != 0).count() as u32;
+        if flag == DISCARD {
+            ensure!(count == 0, "I5: cluster {i} waits for its discard with count {count}");
+            continue;
+        }
+        ensure!(count == nonzero, "I5: cluster {i} counts {count}, {nonzero} slots are in use");
+        let fits = match flag {
+            FREE => count == 0,
+            FULL => count == dev.cluster_slots,
+            NONFULL | FRAG => count < dev.cluster_slots,
+            _ => false,
+        };
+        ensure!(fits, "I7: cluster {i} has flag {flag} and count {count}");
+    }
+    Ok(())
+}
+
+/// I6: every cluster is on exactly the list that its flag names.
+fn lists<M: Machine>(dev: &Device<M>) -> Result<(), String> {
+    let (_, all) = dev.at_rest();
+    let mut seen = vec![0; all.len()];
+    for flag in [FREE, NONFULL, FRAG, FULL, DISCARD] {
+        let orders = if matches!(flag, NONFULL | FRAG) { dev.orders() } else { 1 };
+        for order in 0..orders {
+            for i in dev.si().list(flag, order).peek(all) {
+                let (own, own_order) = (all[i].flags.peek(), usize::from(all[i].order.peek()));
+                let fits = own == flag && (orders == 1 || own_order == order);
+                ensure!(
+                    fits,
+                    "I6: cluster {i} (flag {own}, order {own_order}) is on list {flag} of order {order}"
+                );
+                seen[i] += 1;
+            }
+        }
+    }
+    let lost = seen.iter().position(|&lists| lists != 1);
+    match lost {
+        Some(i) => Err(format!("I6: cluster {i} is on {} lists", seen[i])),
+        None => Ok(()),
+    }
+}
+
+/// I9 for a device that is on.
+fn avail<M: Machine>(
+    base: &Base<M>,
+    dev: &Device<M>,
+    offlist: Option<u64>,
+    inuse: u64,
+) -> Result<(), String> {
+    let (listed, room) = (base.avail.peek(dev.index), inuse < dev.pages());
+    ensure!(
+        listed == room,
+        "I9: {inuse} of {} pages in use, on the avail list: {listed}",
+        dev.pages()
+    );
+    let marked = offlist.is_some_and(|bit| dev.si().inuse_pages.peek() & bit != 0);
+    ensure!(offlist.is_none() || listed != marked, "I9: OFFLIST is {marked}, listed {listed}");
+    Ok(())
+}
+
+/// I11: a slot in a cache is allocated, once, and has no user.
+fn cached<M: Machine>(base: &Base<M>, cached: &[SwpEntry]) -> Result<(), String> {
+    let mut sorted = cached.to_vec();
+    sorted.sort();
+    let twice = sorted.windows(2).find(|pair| pair[0] == pair[1]);
+    ensure!(twice.is_none(), "I11: {:?} is in the slot caches twice", twice.unwrap());
+    for entry in sorted {
+        let usage = base.devices[entry.dev()].usage(entry.offset());
+        ensure!(
+            usage == (0, true),
+            "I11: {entry:?} is in a slot cache with users, cached {usage:?}"
+        );
+    }
+    Ok(())
+}
