@@ -212,7 +212,7 @@ pub fn sets(runs: &[Loaded]) -> Vec<Set<'_>> {
 
 /// The cells of a run, variants in the order the plan names them.
 fn planned_order(loaded: &Loaded) -> Vec<&Cell> {
-    let planned: Vec<&str> = loaded.run.plan["variants"]
+    let planned: Vec<&str> = loaded.run.plan["variant"]
         .as_array()
         .map(|list| list.iter().filter_map(|v| v.as_str()).collect())
         .unwrap_or_default();
@@ -315,6 +315,13 @@ fn ids(sets: &[Set]) -> Vec<String> {
         ids.push(if taken == 0 { id } else { format!("{id}-{}", taken + 1) });
     }
     ids
+}
+
+/// Where a cache line came from, near to far; for names not listed, the last place.
+pub fn nearness(distance: &str) -> usize {
+    const ORDER: [&str; 6] =
+        ["same-cpu", "sibling", "same-l3", "same-package", "other-package", "memory"];
+    ORDER.iter().position(|d| *d == distance).unwrap_or(ORDER.len())
 }
 
 /// Only what every file system takes.

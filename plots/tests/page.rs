@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 
 use common::Plan;
 use plots::Race;
+use results::hlog::Interval;
 use results::store::Loaded;
 
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -189,6 +190,38 @@ fn what_a_reader_does_reaches_the_address() {
         assert!(title.contains(part), "{title} lacks {part}");
     }
     assert!(!title.contains("v=scanning&amp;"), "{title}");
+}
+
+/// A run whose cells have histograms beside them, eight intervals a trial.
+fn with_histograms(dir: &Path) -> Loaded {
+    let mut run = common::native(&plan());
+    run.dir = dir.into();
+    for cell in &mut run.cells {
+        let intervals: Vec<Interval> = (0..8u64)
+            .map(|i| {
+                let mut histogram = hdrhistogram::Histogram::new(2).unwrap();
+                (0..500u64).for_each(|n| histogram.record(100 + n * n * (i + 1)).unwrap());
+                let second = 1_000_000_000;
+                let (start_ns, duration_ns) = (i * second, second);
+                Interval { tag: "alloc".into(), start_ns, duration_ns, histogram }
+            })
+            .collect();
+        let name = format!("{}.hlog", cell.order_in_run);
+        std::fs::write(dir.join(&name), results::hlog::encode(&intervals).unwrap()).unwrap();
+        cell.hlog = Some(name);
+    }
+    run
+}
+
+#[test]
+fn histograms_give_the_whole_curve_and_its_course() {
+    let Some(browser) = browser() else { return };
+    let dir = tempfile::tempdir().unwrap();
+    let opened = Page::of(&[with_histograms(dir.path())], &[]).open(&browser, "", "");
+    assert_eq!(opened.console, Vec::<String>::new());
+    assert!(opened.dom.contains("Distribution of alloc at 64 threads"));
+    assert!(opened.dom.contains("alloc over time: percluster"));
+    assert!(opened.dom.matches("fill-opacity").count() >= 5 * 2, "maps are empty");
 }
 
 #[test]

@@ -8,7 +8,7 @@ use super::Outcome;
 use super::bars::{self, Row};
 use super::latency::most_threads;
 use crate::axis::{short, time};
-use crate::data::{Group, Set, ops};
+use crate::data::{Group, Set, nearness, ops};
 use crate::style::{COLOURS, Rgb, Size};
 
 /// The lines that moved most; a variant has dozens.
@@ -21,6 +21,8 @@ pub fn draw(set: &Set, size: Size) -> Outcome {
     if distances.is_empty() {
         return Err("this machine cannot tell which lines moved".into());
     }
+    let mut distances: Vec<&String> = distances.into_iter().collect();
+    distances.sort_by_key(|d| nearness(d));
     let legend: Vec<(String, Rgb)> = distances
         .iter()
         .enumerate()

@@ -91,6 +91,27 @@ function lineChart({ title, sub, x, y, curves, guides = [] }) {
   return figure(title, sub, root);
 }
 
+/** Latency over time: `heat` has a string a column, a base-36 digit a level. */
+function heatMap({ title, sub, look, heat }) {
+  const xs = axis({ kind: "near", name: "seconds" }, [0, heat.seconds]);
+  const ys = axis({ kind: "log", name: "time", format: time }, [heat.lo, heat.hi]);
+  const left = 100, right = SIZE.width - 20, levels = heat.columns[0].length;
+  const at = (x, y) => [left + xs.at(x) * (right - left), SIZE.height - SIZE.bottom - ys.at(y) * (SIZE.height - SIZE.bottom - SIZE.top)];
+  const root = svg("svg", { viewBox: `0 0 ${SIZE.width} ${SIZE.height}`, role: "img", "aria-label": `${title}. ${sub}.` });
+  frame(root, xs, ys, left, right, at);
+  const most = Math.max(1, ...heat.columns.flatMap(c => [...c].map(d => parseInt(d, 36)))), tiles = new Map();
+  const edge = (i, k) => at(heat.seconds * i / heat.columns.length, heat.lo * (heat.hi / heat.lo) ** (k / levels));
+  heat.columns.forEach((column, i) => [...column].forEach((digit, k) => {
+    if (digit === "0") return;
+    const [x0, y0] = edge(i, k), [x1, y1] = edge(i + 1, k + 1);
+    tiles.set(digit, (tiles.get(digit) || "") + `M${flat([x0, y0])}H${x1.toFixed(1)}V${y1.toFixed(1)}H${x0.toFixed(1)}Z`);
+  }));
+  for (const [digit, d] of tiles) {
+    root.append(svg("path", { d, fill: colour(look), "fill-opacity": (0.12 + 0.88 * parseInt(digit, 36) / most).toFixed(2) }));
+  }
+  return figure(title, sub, root);
+}
+
 const flat = p => `${p[0].toFixed(1)},${p[1].toFixed(1)}`;
 const clip = (text, n) => (text.length > n ? text.slice(0, n - 1) + "…" : text);
 

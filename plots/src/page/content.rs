@@ -9,8 +9,8 @@ use results::store::Loaded;
 use results::{stats, usl};
 use serde_json::{Value, json};
 
-use super::{Race, verdict};
-use crate::data::{Group, Set, Spread, Track, ops};
+use super::{Race, histograms, verdict};
+use crate::data::{self, Group, Set, Spread, Track, ops};
 
 /// Lock sites and cache lines kept for a point.
 const TOP: usize = 6;
@@ -78,17 +78,18 @@ fn set(set: &Set, tracks: &[(String, usize)]) -> Value {
         "refused": set.refused,
         "runs": set.runs.iter().map(|r| &r.run.id).collect::<Vec<_>>(),
         "verdict": verdict::words(set),
-        "tracks": set.tracks.iter().map(|t| track(t, index(t))).collect::<Vec<_>>(),
+        "tracks": set.tracks.iter().map(|t| track(set, t, index(t))).collect::<Vec<_>>(),
     })
 }
 
-fn track(track: &Track, index: Option<usize>) -> Value {
+fn track(set: &Set, track: &Track, index: Option<usize>) -> Value {
     let one = track.groups.first().filter(|g| g.threads == 1).map(|g| g.throughput());
     let first = track.widest().cells[0];
     json!({
         "t": index,
         "g": track.groups.par_iter().map(|g| group(g, one.as_deref())).collect::<Vec<_>>(),
         "usl": law(track),
+        "hdr": histograms::of(set, track.widest()),
         "series": first.series.iter().map(series).collect::<Vec<_>>(),
     })
 }
@@ -250,8 +251,9 @@ fn lines(group: &Group) -> Value {
     let mut list: Vec<_> = by_name.into_iter().collect();
     list.sort_by_key(|(_, (moved, _))| std::cmp::Reverse(moved.values().sum::<u64>()));
     let rows = list.into_iter().take(TOP).map(|(name, (moved, wait))| {
-        let moved: BTreeMap<&str, f64> =
+        let mut moved: Vec<(&str, f64)> =
             moved.into_iter().map(|(d, n)| (d, sig(n as f64 / done))).collect();
+        moved.sort_by_key(|(d, _)| data::nearness(d));
         json!([name, moved, sig(wait as f64 / done)])
     });
     rows.collect()

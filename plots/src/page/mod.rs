@@ -2,6 +2,7 @@
 //! the page's own script draws it; names from a run are only ever set as text.
 
 mod content;
+mod histograms;
 mod verdict;
 
 use std::path::Path;

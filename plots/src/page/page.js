@@ -125,7 +125,7 @@ function againstThreads(set, title, name, format, field, words, extra = {}) {
 // ---- the sections ----
 
 function overview(sets) {
-  return el("div", { class: "charts" }, sets.map(set => el("div", { class: "verdict" },
+  return el("div", { class: "verdicts" }, sets.map(set => el("div", { class: "verdict" },
     el("b", {}, set.conditions),
     set.verdict.map((words, i) => (i === 0 ? el("p", { class: "first" }, words) : null)),
     el("ul", {}, set.verdict.slice(1).map(words => el("li", {}, words))),
@@ -197,11 +197,25 @@ function latency(sets) {
     const title = `Latency of ${state.kind} ${at}`;
     return grid([
       list.length ? lineChart({ title, sub: set.conditions, x, y, curves: list }) : absent(title, `${set.conditions}: not timed`),
+      ...distribution(set, x, y),
       response.length ? lineChart({ title: `Response and service time of ${state.kind} ${at}`, sub: set.conditions, x, y,
         curves: response.concat(percentiles(set, "lat", " service", { hollow: true, dash: "4 4" })) }) : null,
       againstThreads(set, `99th percentile of ${state.kind}`, "time", time, p99(2), spread, { kind: y.kind }),
     ]);
   });
+}
+
+/** From the histograms of the most threads: the whole curve, and a map over time. */
+function distribution(set, x, y) {
+  const found = set.tracks.filter(t => t.hdr && t.hdr[state.kind]);
+  if (!found.length || state.t !== "max") return [];
+  const list = found.map(track => ({ name: nameOf(track), look: lookOf(track), marks: false,
+    points: track.hdr[state.kind].curve.filter(([, ns]) => ns > 0).map(([q, ns]) => ({ x: q, y: ns,
+      tip: `${percent(q)}: ${time(ns)}\nall trials in one histogram` })) }));
+  const maps = found.filter(t => t.hdr[state.kind].heat).map(track => heatMap({
+    title: `${state.kind} over time: ${nameOf(track)}`, sub: `${set.conditions}; first trial, darker: more operations`,
+    look: lookOf(track), heat: track.hdr[state.kind].heat }));
+  return [lineChart({ title: `Distribution of ${state.kind} at ${threadsText(set)}`, sub: `${set.conditions}; all trials merged`, x, y, curves: list }), ...maps];
 }
 
 function contention(sets) {
@@ -251,12 +265,12 @@ function blocksOf(set, rows) {
 function transfers(sets) {
   return grid(sets.map(set => {
     const title = `Cache line transfers at ${threadsText(set)}`;
-    const names = unique(set.tracks.map(pointOf).flatMap(g => (g && g.lines || []).flatMap(l => Object.keys(l[1])))).sort();
+    const names = unique(set.tracks.map(pointOf).flatMap(g => (g && g.lines || []).flatMap(l => l[1].map(([d]) => d))));
     if (!names.length) return absent(title, `${set.conditions}: this machine cannot tell which lines moved`);
     const shade = name => `var(--s${names.indexOf(name) % COLOURS})`;
     const blocks = blocksOf(set, (track, g) => (g.lines || []).map(([label, moved, wait]) => ({
-      label, parts: Object.entries(moved).map(([d, n]) => [n, shade(d)]),
-      note: `${short(Object.values(moved).reduce((a, b) => a + b, 0))}, wait ${time(wait)}` })));
+      label, parts: moved.map(([d, n]) => [n, shade(d)]),
+      note: `${short(moved.reduce((sum, [, n]) => sum + n, 0))}, wait ${time(wait)}` })));
     return barChart({ title, sub: `${set.conditions}; per operation`, blocks, legend: names.map(n => [n, shade(n)]) });
   }), true);
 }
@@ -273,7 +287,7 @@ function swapoff(sets) {
       { label: "", words: g.off.steps.map(([n, ns]) => `${n} ${time(ns)}`).join(", ") }] : []));
     return barChart({ title, sub: `${set.conditions}; black: 95 % interval of the total`, blocks, legend: names.map(n => [n, shade(n)]) });
   });
-  return grid(bars.concat(swapoffBySize()), true);
+  return [grid(bars, true), grid(swapoffBySize())];
 }
 
 /** Over all parameters of a workload: the device's size is one of them. */

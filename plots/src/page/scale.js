@@ -12,7 +12,7 @@ const MAPS = {
 
 /** An axis of `kind` over `values`, with ticks; `lin` starts at zero, `near` does not. */
 function axis({ kind, name, format = short }, values) {
-  const least = Math.min(...extent(values)), largest = Math.max(...extent(values));
+  const [least, largest] = extent(values);
   const make = { lin: linear, near, log: decimal, log2: binary, nines: nines }[kind];
   const { lo, hi, ticks } = make(least, largest, format);
   const from = MAPS[kind](lo), span = MAPS[kind](hi) - from;

@@ -58,7 +58,7 @@ impl Default for Plan<'_> {
 /// A measured run.
 pub fn native(plan: &Plan) -> Loaded {
     let mut run = example::run();
-    run.plan = serde_json::json!({ "variants": plan.variants });
+    run.plan = serde_json::json!({ "variant": plan.variants });
     let cells = cells(plan, "native", 1.0, false);
     Loaded { dir: PathBuf::from("native"), run, cells, notes: Vec::new() }
 }
@@ -69,7 +69,7 @@ pub fn simulated(plan: &Plan) -> Loaded {
     run.id = "20260102T030405Z-lab1-sim".into();
     run.machine =
         MachineId { kind: MachineKind::Simulated, name: "epyc-7742".into(), predicted: true };
-    run.plan = serde_json::json!({ "variants": plan.variants });
+    run.plan = serde_json::json!({ "variant": plan.variants });
     let cells = cells(plan, "epyc-7742", 0.7, true);
     Loaded { dir: PathBuf::from("simulated"), run, cells, notes: Vec::new() }
 }
@@ -237,9 +237,9 @@ fn lines(rate: f64, threads: f64, law: usize) -> Vec<Line> {
         region: region.into(),
         field: field.into(),
         transfers: BTreeMap::from([
-            ("same L3".into(), (rate * per_op * 0.5) as u64),
-            ("same package".into(), (rate * per_op * 0.3) as u64),
-            ("other package".into(), (rate * per_op * 0.2) as u64),
+            ("same-l3".into(), (rate * per_op * 0.5) as u64),
+            ("same-package".into(), (rate * per_op * 0.3) as u64),
+            ("other-package".into(), (rate * per_op * 0.2) as u64),
         ]),
         wait_ns: (rate * per_op * 90.0 * threads) as u64,
         invalidations: (rate * per_op * 0.8) as u64,
