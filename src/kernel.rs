@@ -170,6 +170,7 @@ mod linux {
             pin: request.pin.clone(),
             size: request.size_mib << 20,
             fill: request.fill,
+            trace: true,
             swap_device: request.swap_device.clone(),
         })
     }

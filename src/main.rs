@@ -12,6 +12,8 @@ mod check;
 mod compare;
 mod doctor;
 mod kernel;
+#[cfg(target_os = "linux")]
+mod lab;
 mod list;
 mod report;
 
@@ -40,12 +42,19 @@ enum Command {
     Check(check::Args),
     /// What about this machine spoils measurements
     Doctor(doctor::Args),
+    /// Boot kernels before and after a change in QEMU, and compare them
+    #[cfg(target_os = "linux")]
+    Lab(lab::Args),
     /// What a run on the live kernel has made, and how to undo it
     #[command(subcommand)]
     Kernel(kernel::Command),
 }
 
 fn main() -> ExitCode {
+    #[cfg(target_os = "linux")]
+    if lab::is_guest() {
+        lab::guest();
+    }
     let answer = match Cli::parse().command {
         Command::List(args) => list::run(&args),
         Command::Report(args) => report::run(&args),
@@ -53,6 +62,8 @@ fn main() -> ExitCode {
         Command::Check(args) => Ok(check::run(&args)),
         Command::Doctor(args) => doctor::run(&args),
         Command::Run(args) => Ok(kernel::run(&args)),
+        #[cfg(target_os = "linux")]
+        Command::Lab(args) => lab::run(&args),
         Command::Kernel(command) => Ok(kernel::main(&command)),
     };
     answer.unwrap_or_else(|error| {

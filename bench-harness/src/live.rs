@@ -25,9 +25,12 @@ mod vmstat;
 mod worker;
 
 pub use load::Workload;
+pub(crate) use lockstat::{is_lock_code, lock_of};
 pub use record::record;
 pub use release::{Release, running, scheme};
+pub(crate) use safety::has_zram;
 pub use state::{Entry, directory, status};
+pub(crate) use sys::{catch_signals, die_with_us, readable};
 pub use worker::{ARGV as WORKER_ARGV, main as worker_main};
 
 use trial::{Outcome, Point, Setting};
@@ -51,6 +54,8 @@ pub struct Args {
     pub size: u64,
     /// percent of the device that is in use
     pub fill: u32,
+    /// trace lock waits in trials of their own at the end
+    pub trace: bool,
     /// a device of the user's instead of a zram device
     pub swap_device: Option<PathBuf>,
 }
@@ -73,7 +78,7 @@ pub enum Error {
 
 impl Error {
     /// For `map_err`: puts what was tried before the reason.
-    fn system(what: impl Into<String>) -> impl Fn(io::Error) -> Error {
+    pub(crate) fn system(what: impl Into<String>) -> impl Fn(io::Error) -> Error {
         let what = what.into();
         move |source| Error::System { what: what.clone(), source }
     }
@@ -116,7 +121,10 @@ pub fn run(
     let release = running();
     let mut summary = Summary { notes: notes(&device), release, refused: Vec::new() };
     summary.notes.extend(left.iter().map(|entry| format!("undone from a killed run: {entry}")));
-    let no_trace = lockstat::Tracer::probe().err();
+    let no_trace = match args.trace {
+        true => lockstat::Tracer::probe().err(),
+        false => Some("not asked for".into()),
+    };
     let release = summary.release.clone();
     let setting = Setting { args, device: &device, cgroup: &cgroup, release: &release, no_trace };
     for (order, (point, block)) in plan(args, setting.no_trace.is_none()).into_iter().enumerate() {
@@ -146,7 +154,7 @@ pub fn dry_run(args: &Args) -> Result<Vec<String>, Error> {
     if args.workloads.contains(&Workload::Mthp) {
         would.push(format!("set {}/enabled to madvise if it is never", vmstat::MTHP));
     }
-    let trials = plan(args, true).into_iter().map(|(point, block)| {
+    let trials = plan(args, args.trace).into_iter().map(|(point, block)| {
         let trace = if point.traced { ", lock waits traced" } else { "" };
         let (workload, threads) = (point.workload.id(), point.threads);
         let batch = format!("{} pages a call", point.batch);
@@ -249,6 +257,14 @@ fn notes(device: &device::Device) -> Vec<String> {
     ]
 }
 
+/// For loops of the controller: an error once SIGINT or SIGTERM has come.
+pub(crate) fn check_stop() -> Result<(), Error> {
+    match sys::STOP.load(std::sync::atomic::Ordering::Relaxed) {
+        true => Err(Error::Interrupted),
+        false => Ok(()),
+    }
+}
+
 /// Tries until it works or `patience` is over, while the kernel says to try again.
 fn within<T>(patience: Duration, mut attempt: impl FnMut() -> io::Result<T>) -> io::Result<T> {
     let deadline = Instant::now() + patience;
@@ -284,6 +300,7 @@ mod tests {
             pin: "compact".into(),
             size: DEFAULT_SIZE,
             fill: 25,
+            trace: true,
             swap_device: None,
         }
     }

@@ -48,6 +48,7 @@ mod linux {
             pin: "compact".into(),
             size: 128 << 20,
             fill: 50,
+            trace: true,
             swap_device: None,
         }
     }

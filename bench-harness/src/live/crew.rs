@@ -4,7 +4,6 @@
 use std::io::{Read, Write};
 use std::os::fd::AsFd;
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
-use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use super::worker::{ARGV, Interval, Report, Say, Spec};
@@ -99,9 +98,7 @@ impl Member {
                 return serde_json::from_slice(&line)
                     .map_err(|error| Error::Refused(format!("{failed}: {error}")));
             }
-            if sys::STOP.load(Ordering::Relaxed) {
-                return Err(Error::Interrupted);
-            }
+            super::check_stop()?;
             if Instant::now() > deadline {
                 return Err(Error::Refused("a worker did not answer in time".into()));
             }

@@ -212,7 +212,7 @@ fn kind(flags: u32) -> &'static str {
 
 /// The lock a caller waits for, where the sources of 6.12 to 6.18 leave only one; a function
 /// into which others are inlined may take several.
-fn lock_of(caller: &str) -> &'static str {
+pub fn lock_of(caller: &str) -> &'static str {
     const CI: [&str; 9] = [
         "__swap_duplicate",
         "swap_duplicate",
@@ -269,7 +269,8 @@ impl Symbols {
     }
 }
 
-fn is_lock_code(name: &str) -> bool {
+/// True for the functions every waiter for a lock goes through.
+pub fn is_lock_code(name: &str) -> bool {
     const PREFIXES: [&str; 20] = [
         "_raw_",
         "native_queued",

@@ -8,6 +8,8 @@ use super::{Error, sys};
 /// Memory that must stay free whatever the run does.
 const RESERVE: u64 = 256 << 20;
 
+const CONTROL: &str = "/sys/class/zram-control";
+
 /// Refuses where the machine can't do it or the run could hurt it: `device_bytes` is the swap
 /// device (a zram device holds them in memory), `load_bytes` what the workers touch.
 pub fn check(device_bytes: u64, load_bytes: u64) -> Result<(), Error> {
@@ -39,9 +41,8 @@ pub fn check(device_bytes: u64, load_bytes: u64) -> Result<(), Error> {
 /// Refuses where no zram device can be made, seen and removed again. Reading hot_add makes one
 /// even where nothing may be written, so this has to be known before.
 pub fn check_zram() -> Result<(), Error> {
-    const CONTROL: &str = "/sys/class/zram-control";
     let refuse = |why: &str| Err(Error::Refused(format!("{why}, or give --swap-device")));
-    if !Path::new(CONTROL).join("hot_add").exists() {
+    if !has_zram() {
         return refuse(&format!("no {CONTROL}: load it (modprobe zram)"));
     }
     if !sys::writable(&Path::new(CONTROL).join("hot_remove")) {
@@ -54,6 +55,11 @@ pub fn check_zram() -> Result<(), Error> {
         );
     }
     Ok(())
+}
+
+/// True where the kernel can make zram devices.
+pub fn has_zram() -> bool {
+    Path::new(CONTROL).join("hot_add").exists()
 }
 
 /// CAP_SYS_ADMIN, and not just that of a user namespace.

@@ -79,9 +79,18 @@ pub fn die_with_parent(parent: u32) -> io::Result<()> {
     // SAFETY: PR_SET_PDEATHSIG takes a signal number and touches no memory of ours.
     check(unsafe { libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL as libc::c_ulong) })?;
     if std::os::unix::process::parent_id() != parent {
-        return Err(io::Error::other("the parent has died"));
+        return Err(io::Error::from_raw_os_error(libc::ESRCH));
     }
     Ok(())
+}
+
+/// Lets the process that `command` starts die with this one.
+pub fn die_with_us(command: &mut std::process::Command) {
+    use std::os::unix::process::CommandExt;
+    let us = std::process::id();
+    // SAFETY: between fork and exec only prctl and getppid are called, which are
+    // async-signal-safe; the error that may be made there allocates nothing before exec fails.
+    unsafe { command.pre_exec(move || die_with_parent(us)) };
 }
 
 /// Sends SIGKILL; a process that is gone is no error.

@@ -2,7 +2,6 @@
 //! held against the kernel's own counts and refused where they disagree.
 
 use std::collections::BTreeMap;
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use hdrhistogram::Histogram;
@@ -21,7 +20,7 @@ use crate::probe::Roots;
 use crate::probe::noise::Watch;
 
 /// The load runs this long before anything counts.
-const WARM_UP: u64 = 50_000_000;
+const WARM_UP: u64 = 150_000_000;
 /// A crew may take this long to fill its memory, and to report after the interval.
 const PATIENCE: Duration = Duration::from_secs(60);
 /// Slots in a cluster.
@@ -133,9 +132,7 @@ fn specs(setting: &Setting, point: &Point, seed: u64) -> Result<Vec<Spec>, Error
 /// Sleeps in short pieces: a signal ends it, and the rings do not overflow.
 fn sleep_until(when: u64, tracer: &mut Option<Tracer>) -> Result<(), Error> {
     loop {
-        if sys::STOP.load(Ordering::Relaxed) {
-            return Err(Error::Interrupted);
-        }
+        super::check_stop()?;
         if let Some(tracer) = tracer {
             tracer.drain();
         }
