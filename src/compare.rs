@@ -1,10 +1,11 @@
-//! `swapscale compare BASE NEW`: is the new run worse? For a person, and for CI.
+//! `swapscale compare BASE NEW`: is the new run, or the other variant of one run,
+//! worse? For a person, and for CI.
 
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use results::metric::Metric;
-use results::report::{Report, sides};
+use results::report::{Report, pair};
 use results::store;
 
 use crate::report::FormatArgs;
@@ -14,8 +15,12 @@ use crate::{Answer, print};
 pub struct Args {
     /// Directory of the run to compare with
     base: PathBuf,
-    /// Directory of the run in question
-    new: PathBuf,
+    /// Directory of the run in question; without it, two variants of BASE
+    #[arg(required_unless_present = "variant")]
+    new: Option<PathBuf>,
+    /// One variant of both runs, or BASE's and NEW's
+    #[arg(long, value_name = "A[,B]", value_delimiter = ',', num_args = 1..=2)]
+    variant: Vec<String>,
     /// What is compared, as throughput or p99:alloc
     #[arg(long, default_value = "throughput")]
     metric: Metric,
@@ -35,11 +40,15 @@ fn percent(text: &str) -> Result<f64, String> {
 }
 
 pub fn run(args: &Args) -> Answer {
-    let runs = [store::load(&args.base)?, store::load(&args.new)?];
+    let new = args.new.as_ref().unwrap_or(&args.base);
+    if args.new.is_none() && args.variant.len() < 2 {
+        return Err("one run against itself: name two variants, as --variant A,B".into());
+    }
+    let runs = [store::load(&args.base)?, store::load(new)?];
     for note in runs.iter().flat_map(|run| &run.notes) {
         eprintln!("swapscale: {note}");
     }
-    let report = Report::new(&sides(&runs, None)?, &args.metric)?;
+    let report = Report::new(&pair(&runs[0], &runs[1], &args.variant)?, &args.metric)?;
     print(&args.format.chosen().render(&report))?;
     let Some(threshold) = args.fail_on else { return Ok(ExitCode::SUCCESS) };
     let worse: Vec<_> = report.comparisons.iter().flat_map(|c| c.regressions(threshold)).collect();

@@ -101,7 +101,7 @@ pub struct LatencyRow {
 /// The sides of a report: the runs; or of a single run with several variants,
 /// the variants, `base` (or the plan's first) in front.
 pub fn sides<'a>(runs: &'a [Loaded], base: Option<&str>) -> Result<Vec<Side<'a>>> {
-    let [run] = runs else { return Ok(sides_of_runs(runs)) };
+    let [run] = runs else { return Ok(told_apart(runs.iter().map(Side::of_run).collect())) };
     let mut variants = variants_in_order(run);
     if let Some(base) = base {
         let first = Side::of_variant(run, base)?;
@@ -114,11 +114,21 @@ pub fn sides<'a>(runs: &'a [Loaded], base: Option<&str>) -> Result<Vec<Side<'a>>
     variants.iter().map(|variant| Side::of_variant(run, variant)).collect()
 }
 
-/// A side a run, by label, or by id where labels do not tell them apart.
-fn sides_of_runs(runs: &[Loaded]) -> Vec<Side<'_>> {
-    let labels: BTreeSet<&str> = runs.iter().map(|loaded| loaded.run.label.as_str()).collect();
-    let mut sides: Vec<Side> = runs.iter().map(Side::of_run).collect();
-    if labels.len() < sides.len() {
+/// Two sides: two runs; or a variant of each, the same or another, which may be two
+/// variants of one run.
+pub fn pair<'a>(base: &'a Loaded, new: &'a Loaded, variants: &[String]) -> Result<Vec<Side<'a>>> {
+    let side = |run: &'a Loaded, variant: Option<&String>| match variant {
+        Some(variant) => Side::of_variant(run, variant),
+        None => Ok(Side::of_run(run)),
+    };
+    let (first, last) = (side(base, variants.first())?, side(new, variants.last())?);
+    Ok(told_apart(vec![first, last]))
+}
+
+/// Where names are not enough to tell the sides apart, the runs' ids do.
+fn told_apart(mut sides: Vec<Side<'_>>) -> Vec<Side<'_>> {
+    let names: BTreeSet<&str> = sides.iter().map(|side| side.name.as_str()).collect();
+    if names.len() < sides.len() {
         sides.iter_mut().for_each(|side| side.name = side.loaded.run.id.clone());
     }
     sides

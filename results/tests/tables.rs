@@ -9,7 +9,7 @@ use std::path::Path;
 
 use proptest::prelude::*;
 use results::metric::Metric;
-use results::report::{Report, sides};
+use results::report::{Report, pair, sides};
 use results::stats;
 use results::store::Loaded;
 use results::tables::{Csv, Format, Json, Mail, Markdown, Terminal};
@@ -83,6 +83,22 @@ fn every_table_tells_its_base() {
     let named = sides(&runs, Some("percluster")).unwrap();
     assert_eq!(named[0].name, "percluster");
     assert!(sides(&runs, Some("none")).unwrap_err().to_string().contains("it has"));
+}
+
+#[test]
+fn a_pair_is_two_runs_or_two_variants() {
+    let (base, mut new) = (common::run(6), common::run(6));
+    new.run.id = "later".into();
+    let names = |variants: &[&str]| -> Vec<String> {
+        let variants: Vec<String> = variants.iter().map(|name| (*name).into()).collect();
+        let sides = pair(&base, &new, &variants).unwrap();
+        sides.into_iter().map(|side| side.name).collect()
+    };
+    assert_eq!(names(&["scanning", "percluster"]), ["scanning", "percluster"]);
+    let ids = [base.run.id.as_str(), "later"];
+    assert_eq!(names(&[]), ids, "one label for both tells nothing");
+    assert_eq!(names(&["scanning"]), ids);
+    assert!(pair(&base, &new, &["none".into()]).is_err());
 }
 
 /// Throughputs as they stand in cells.jsonl, read as plain JSON, by nobody's code
