@@ -1,9 +1,13 @@
 //! Runs a plan and records what happened.
+pub mod cell;
+pub mod engine;
 #[cfg(target_os = "linux")]
 pub mod lab;
 #[cfg(target_os = "linux")]
 pub mod live;
+pub mod meter;
 pub mod plan;
 pub mod probe;
 pub mod schedule;
+pub mod trial;
 pub mod workload;

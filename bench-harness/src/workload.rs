@@ -1,10 +1,20 @@
-//! What the workers do: the list of workloads and their parameters.
+//! What the workers do. A workload is written once, over any machine and any variant: one file
+//! here and one line in the list. It swaps pages of owners out and in; it never sees a lock.
 
+use machine::{Atomic, Machine};
+use variants::{DeviceSpec, Spec, Swap, SwapAllocator};
+
+use crate::meter::{Kind, Meter};
 use crate::plan::{Orders, Size};
+
+mod churn;
+mod seq;
+mod swapoff;
 
 /// What a workload is started with.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Params {
+    /// Of a swap device.
     pub size: Size,
     /// Percent of the device in use.
     pub fill: u32,
@@ -15,6 +25,51 @@ pub struct Params {
     pub think_ns: u64,
 }
 
+/// The system under test, as the workers share it.
+pub struct Stage<M: Machine, A: SwapAllocator<M>> {
+    pub swap: Swap<M, A>,
+    pub params: Params,
+    pub threads: usize,
+    pub seed: u64,
+}
+
+/// A workload. The engine calls `new` once, `worker` on each CPU, then `step` until time is up.
+pub trait Workload<M: Machine>: Send + Sync + Sized + 'static {
+    /// What a worker keeps to itself.
+    type Worker;
+
+    /// Devices and owners; without more words one device, and an owner a worker who has its share
+    /// of the slots in use.
+    fn spec(params: &Params, threads: usize) -> Spec {
+        share_of_one_device(params, threads)
+    }
+
+    /// All devices are on and no page is swapped out.
+    fn new<A: SwapAllocator<M>>(stage: &Stage<M, A>, cpu: &M::Cpu) -> Self;
+
+    fn worker<A: SwapAllocator<M>>(&self, stage: &Stage<M, A>, cpu: &M::Cpu) -> Self::Worker;
+
+    /// One operation, or a few; short, since between steps the worker looks whether time is up.
+    fn step<A: SwapAllocator<M>>(
+        &self,
+        stage: &Stage<M, A>,
+        cpu: &M::Cpu,
+        worker: &mut Self::Worker,
+        meter: &mut Meter,
+    );
+
+    /// Whether this worker's steps may be long: then its window is not held against the others'.
+    fn is_control(_threads: usize, _worker: usize) -> bool {
+        false
+    }
+}
+
+/// Something to be done with a workload, whichever it is.
+pub trait Visitor<M: Machine> {
+    type Output;
+    fn visit<W: Workload<M>>(self) -> Self::Output;
+}
+
 /// A workload as the list shows it.
 pub struct Entry {
     pub id: &'static str,
@@ -23,19 +78,103 @@ pub struct Entry {
     pub defaults: fn() -> Params,
 }
 
-/// Every workload, in the order of the lists users see.
-pub const LIST: [Entry; 3] = [
-    Entry { id: "seq", about: "W1", defaults: base },
-    Entry { id: "churn", about: "W2", defaults: base },
-    Entry { id: "swapoff", about: "W6", defaults: base },
-];
+macro_rules! registry {
+    ($($id:literal, $file:ident::$Type:ident, $about:literal;)*) => {
+        /// Every workload, in the order of the lists users see.
+        pub const LIST: &[Entry] =
+            &[$(Entry { id: $id, about: $about, defaults: $file::defaults }),*];
 
-/// 1 GiB, three quarters full, order 0.
-fn base() -> Params {
-    let (size, orders) = (Size::mib(1024), Orders::base_pages());
-    Params { size, fill: 75, orders, batch: 64, think_ns: 0 }
+        /// Calls the visitor with the workload called `id`; None if there is none.
+        pub fn visit<M: Machine, V: Visitor<M>>(id: &str, visitor: V) -> Option<V::Output> {
+            match id {
+                $($id => Some(visitor.visit::<$file::$Type<M>>()),)*
+                _ => None,
+            }
+        }
+    };
 }
 
+registry! {
+    "churn", churn::Local, "W2: swap a random own page in, and out again";
+    "churn-remote", churn::Remote, "W2: the same with any worker's page: frees of others' slots";
+    "seq", seq::Seq, "W1: all fill their share in order, then all free it in runs of 1..batch";
+    "swapoff", swapoff::Storm, "W6: churn, while one worker switches the device off and on";
+}
+
+/// The workload called `id`.
 pub fn find(id: &str) -> Option<&'static Entry> {
     LIST.iter().find(|entry| entry.id == id)
+}
+
+/// 1 GiB, three quarters in use, order 0, one page a call.
+fn base() -> Params {
+    let (size, orders) = (Size::mib(1024), Orders::base_pages());
+    Params { size, fill: 75, orders, batch: 1, think_ns: 0 }
+}
+
+fn share_of_one_device(params: &Params, threads: usize) -> Spec {
+    let slots = params.size.slots();
+    Spec {
+        devices: vec![DeviceSpec::new(slots as u32)],
+        owners: threads,
+        pages_per_owner: (slots * params.fill as usize / 100 / threads).max(1),
+        ..Spec::default()
+    }
+}
+
+/// How many pages reclaim swaps out for one owner before it turns to another (SWAP_CLUSTER_MAX).
+const RECLAIM_BATCH: usize = 32;
+
+impl<M: Machine, A: SwapAllocator<M>> Stage<M, A> {
+    /// Swaps all pages of all owners out, a batch of each in turn, as reclaim does.
+    fn swap_all_out(&self, cpu: &M::Cpu) {
+        let owners = &self.swap.owners;
+        for first in (0..owners.pages()).step_by(RECLAIM_BATCH) {
+            let last = (first + RECLAIM_BATCH).min(owners.pages());
+            for owner in 0..owners.count() {
+                for page in first..last {
+                    self.swap.swap_out(cpu, owner, page, 0, false);
+                }
+            }
+        }
+    }
+
+    /// A generator that differs between workers, and is the same in a run repeated.
+    fn rng(&self, worker: usize) -> fastrand::Rng {
+        fastrand::Rng::with_seed(self.seed ^ (worker as u64 + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15))
+    }
+
+    /// One page back in, and out again to another slot. A page that is in memory already, because
+    /// swapoff brought it back, is only swapped out. `owner` is swapped out by this CPU alone.
+    fn refault(&self, cpu: &M::Cpu, owner: usize, page: usize, meter: &mut Meter) {
+        let swap = &self.swap;
+        if swap.owners.get(owner, page).is_some() {
+            meter.op(cpu, Kind::Free, || swap.swap_in(cpu, owner, page, false));
+        }
+        if swap.owners.get(owner, page).is_none() {
+            meter.op(cpu, Kind::Alloc, || swap.swap_out(cpu, owner, page, 0, false));
+        }
+    }
+}
+
+/// Where workers wait for each other between phases, step by step: no worker is ever stuck in it.
+struct Gate<M: Machine> {
+    arrived: M::Atomic<u32>,
+    threads: u32,
+}
+
+impl<M: Machine> Gate<M> {
+    fn new(threads: usize) -> Self {
+        Self { arrived: M::Atomic::new(0), threads: threads as u32 }
+    }
+
+    /// The ticket to ask [`Gate::open`] with.
+    fn arrive(&self) -> u32 {
+        self.arrived.fetch_add(1) / self.threads
+    }
+
+    /// Whether all workers of this round have arrived.
+    fn open(&self, round: u32) -> bool {
+        self.arrived.load_acquire() / self.threads > round
+    }
 }

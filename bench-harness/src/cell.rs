@@ -1,0 +1,218 @@
+//! What the workers of a trial bring back, put together as one cell. Guards the figures' meaning:
+//! the interval is from the first window's start to the last one's end, and the share of it in
+//! which every window was open goes beside it.
+
+use std::collections::BTreeMap;
+
+use machine::SiteStats;
+use results::hlog::Interval;
+use results::schema::{
+    Cell, CellKey, Kind as KindResult, Latency, Noise, Reading, Series, Site, Step, Swapoff,
+};
+use results::stats::jain;
+
+use crate::meter::{Kind, SwapoffSeen, histogram};
+use crate::plan::Point;
+use crate::probe::counters;
+use crate::probe::noise::{Watch, WorkerNoise};
+use crate::trial::Log;
+
+/// What a cell is called, and when it ran.
+pub struct Label<'a> {
+    pub machine: &'a str,
+    pub point: &'a Point,
+    pub pin: &'a str,
+    pub block: u32,
+    pub seed: u64,
+    pub order_in_run: u64,
+}
+
+impl Label<'_> {
+    pub fn key(&self) -> CellKey {
+        let Point { variant, lock, workload, threads, params } = self.point;
+        let params = [
+            ("size", params.size.to_string()),
+            ("fill", params.fill.to_string()),
+            ("orders", params.orders.to_string()),
+            ("batch", params.batch.to_string()),
+            ("think-ns", params.think_ns.to_string()),
+        ];
+        CellKey {
+            machine: self.machine.into(),
+            variant: variant.clone(),
+            lock: lock.clone(),
+            workload: workload.to_string(),
+            params: params.into_iter().map(|(name, value)| (name.into(), value)).collect(),
+            threads: *threads as u32,
+            pin: self.pin.into(),
+            block: self.block,
+        }
+    }
+}
+
+/// The interval that the windows span, and the share of it in which all were open.
+pub struct Windows {
+    pub start: u64,
+    pub duration: u64,
+    pub overlap: f64,
+}
+
+impl Windows {
+    /// Windows as (opened, closed).
+    pub fn of(windows: &[(u64, u64)]) -> Self {
+        let opened = || windows.iter().map(|w| w.0);
+        let closed = || windows.iter().map(|w| w.1);
+        let start = opened().min().unwrap_or(0);
+        let duration = closed().max().unwrap_or(0).saturating_sub(start).max(1);
+        let all = closed().min().unwrap_or(0).saturating_sub(opened().max().unwrap_or(0));
+        Self { start, duration, overlap: all as f64 / duration as f64 }
+    }
+}
+
+/// The cell and its histograms. `host` watched the host's CPUs, if they were the machine's.
+pub fn assemble(label: &Label, logs: &[Log], host: Option<Watch>) -> (Cell, Vec<Interval>) {
+    let load: Vec<_> = logs.iter().filter(|l| !l.control).map(|l| (l.opened, l.closed)).collect();
+    let windows = Windows::of(&load);
+    let per_thread: Vec<u64> = logs.iter().map(|log| log.meter.total()).collect();
+    let (kinds, histograms) = kinds(logs, &windows);
+    let (noise, mut series) = noise(logs, host);
+    series.extend(own_series(logs, windows.start));
+    let cell = Cell {
+        key: label.key(),
+        seed: label.seed,
+        duration_ns: windows.duration,
+        order_in_run: label.order_in_run,
+        ops_per_s: per_thread.iter().sum::<u64>() as f64 / (windows.duration as f64 / 1e9),
+        jain: jain(&per_thread),
+        per_thread,
+        overlap: windows.overlap,
+        kinds,
+        sites: sites(logs),
+        counters: counters::sum(&host_logs(logs, |host| host.counters.clone())),
+        noise,
+        swapoff: swapoffs(label, logs, windows.start),
+        series,
+        lines: None,
+        verified: "I1 over all page tables; the variant's invariants at rest".into(),
+        counts: counts(logs),
+        hlog: None,
+    };
+    (cell, histograms)
+}
+
+fn kinds(logs: &[Log], windows: &Windows) -> (BTreeMap<String, KindResult>, Vec<Interval>) {
+    let (mut kinds, mut intervals) = (BTreeMap::new(), Vec::new());
+    for kind in Kind::ALL {
+        let tallies = || logs.iter().map(|log| &log.meter.tallies[kind as usize]);
+        let count: u64 = tallies().map(|tally| tally.count).sum();
+        if count == 0 {
+            continue;
+        }
+        let mut all = histogram();
+        for one in tallies().filter_map(|tally| tally.latency.as_deref()) {
+            all.add(one).expect("all histograms have the same bounds");
+        }
+        let result = KindResult {
+            count,
+            failed: tallies().map(|tally| tally.failed).sum(),
+            sampled_every: tallies().map(|tally| tally.every).next().unwrap_or(1),
+            latency: Latency::of(&all),
+            response: None,
+        };
+        kinds.insert(kind.name().to_owned(), result);
+        if !all.is_empty() {
+            let (tag, duration_ns) = (kind.name().to_owned(), windows.duration);
+            intervals.push(Interval { tag, start_ns: 0, duration_ns, histogram: all });
+        }
+    }
+    (kinds, intervals)
+}
+
+fn sites(logs: &[Log]) -> Vec<Site> {
+    let mut all = Vec::new();
+    logs.iter().for_each(|log| SiteStats::merge(&mut all, log.sites.clone()));
+    let site = |s: SiteStats| Site {
+        lock: s.lock.into(),
+        kind: "spinlock".into(),
+        caller: s.caller.into(),
+        acquisitions: Some(s.acquired),
+        contended: s.contended,
+        wait_total_ns: s.wait_total,
+        wait_max_ns: s.wait_max,
+        hold_sampled: s.hold_sampled,
+        hold_total_ns: s.hold_total,
+        hold_max_ns: s.hold_max,
+    };
+    all.into_iter().map(site).collect()
+}
+
+fn host_logs<T>(logs: &[Log], what: impl Fn(&crate::trial::HostLog) -> T) -> Vec<T> {
+    logs.iter().filter_map(|log| log.host.as_ref()).map(what).collect()
+}
+
+fn noise(logs: &[Log], host: Option<Watch>) -> (Noise, Vec<Series>) {
+    let workers: Vec<WorkerNoise> = host_logs(logs, |host| host.noise.clone());
+    let Some(host) = host else {
+        let none = || Reading::unknown("the machine is not this host");
+        let noise = Noise {
+            steal_ns: none(),
+            involuntary_switches: none(),
+            gaps: none(),
+            gap_max_ns: none(),
+        };
+        return (noise, Vec::new());
+    };
+    host.finish(&workers)
+}
+
+fn swapoffs(label: &Label, logs: &[Log], start: u64) -> Vec<Swapoff> {
+    let clusters = label.point.params.size.slots() as u64 / crate::plan::CLUSTER;
+    let seen = |(at, used, result): &SwapoffSeen| {
+        // A scheme that lacks a step has no time for it, not 0.
+        let steps = result.as_ref().map(|steps| steps.rows().to_vec()).unwrap_or_default();
+        let steps = steps.into_iter().filter(|(_, ns)| *ns > 0);
+        Swapoff {
+            at_ns: at.saturating_sub(start),
+            used_slots: *used,
+            clusters,
+            steps: steps.map(|(name, ns)| Step { name: name.into(), ns }).collect(),
+            result: result.as_ref().map_or_else(|e| e.to_string(), |_| "ok".into()),
+        }
+    };
+    logs.iter().flat_map(|log| &log.meter.swapoffs).map(seen).collect()
+}
+
+fn own_series(logs: &[Log], start: u64) -> Vec<Series> {
+    let all = logs.iter().flat_map(|log| &log.meter.series);
+    let series = all.map(|((name, unit), points)| Series {
+        name: name.to_string(),
+        unit: unit.to_string(),
+        points: points.iter().map(|(at, value)| (at.saturating_sub(start), *value)).collect(),
+    });
+    series.collect()
+}
+
+fn counts(logs: &[Log]) -> BTreeMap<String, u64> {
+    let mut all = BTreeMap::new();
+    for (what, n) in logs.iter().flat_map(|log| &log.meter.counts) {
+        *all.entry(what.to_string()).or_default() += n;
+    }
+    all
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn overlap_is_what_all_windows_share() {
+        let overlap = |windows: &[(u64, u64)]| Windows::of(windows).overlap;
+        assert_eq!(overlap(&[(10, 110)]), 1.0);
+        assert_eq!(overlap(&[(0, 100), (0, 100)]), 1.0);
+        assert_eq!(overlap(&[(0, 80), (20, 100)]), 0.6);
+        assert_eq!(overlap(&[(0, 50), (50, 100)]), 0.0, "one after the other");
+        assert_eq!(overlap(&[(0, 40), (60, 100)]), 0.0, "and never below");
+        let late = Windows::of(&[(0, 100), (90, 100)]);
+        assert_eq!((late.start, late.duration), (0, 100));
+    }
+}

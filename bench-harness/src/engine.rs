@@ -1,0 +1,198 @@
+//! From a plan to cells on disk: trials in interleaved order, each on the machine its plan names,
+//! stored as soon as it is done. Guards what is stored: a trial whose workers did not overlap is
+//! repeated once and then refused, and a wrong allocator ends the run.
+
+use std::collections::BTreeSet;
+use std::sync::OnceLock;
+
+use jiff::Timestamp;
+use machine::topology::Topology;
+use machine::{Failure, Machine, Native, native, with_lock};
+use results::hlog::Interval;
+use results::schema::{Cell, CellKey, MachineId, MachineKind, Run, SCHEMA};
+use results::store::{self, Writer};
+use variants::SwapAllocator;
+use variants::registry::{self, Variant};
+
+use crate::cell::{Label, assemble};
+use crate::meter::histogram;
+use crate::plan::{Plan, Point};
+use crate::probe::noise::Watch;
+use crate::probe::{Roots, clock, environment};
+use crate::schedule::interleaved;
+use crate::trial::{self, Log, Setting};
+use crate::workload::{self, Workload};
+
+/// The least share of the interval in which all workers counted.
+pub const OVERLAP: f64 = 0.95;
+
+#[derive(Debug, thiserror::Error)]
+pub enum EngineError {
+    /// The answer is no: the variant broke an invariant.
+    #[error("{variant} on {workload}, {threads} threads: {why}")]
+    Wrong { variant: String, workload: &'static str, threads: usize, why: String },
+    #[error(transparent)]
+    Machine(Failure),
+    #[error(transparent)]
+    Store(#[from] results::Error),
+}
+
+/// Nanoseconds of the clock that the native machine's workers read.
+pub fn now() -> u64 {
+    static CLOCK: OnceLock<(quanta::Clock, u64)> = OnceLock::new();
+    let (clock, start) = CLOCK.get_or_init(|| {
+        let clock = quanta::Clock::new();
+        let start = clock.raw();
+        (clock, start)
+    });
+    clock.delta_as_nanos(*start, clock.raw())
+}
+
+/// What `run.json` says before the first cell; calibrates the probes.
+pub fn describe(plan: &Plan, topology: &Topology, command: String) -> Run {
+    let mut environment = environment::here(topology, now);
+    let (probe, note) = clock::calibrate(now, &mut histogram());
+    environment.notes.push(note);
+    let created = Timestamp::now();
+    let label = plan.options.label.clone().unwrap_or_else(|| "run".into());
+    let host = environment.host.known().map_or("unknown", String::as_str);
+    Run {
+        schema: SCHEMA,
+        id: store::run_id(created, host, &label),
+        created_utc: created.strftime("%Y-%m-%dT%H:%M:%SZ").to_string(),
+        label,
+        command,
+        plan: serde_json::to_value(&plan.options).expect("options are plain data"),
+        machine: MachineId { kind: MachineKind::Native, name: "native".into(), predicted: false },
+        environment,
+        probe,
+    }
+}
+
+/// How far a run is.
+pub struct Progress<'a> {
+    /// Cells done or refused, this one included, and all of them.
+    pub done: usize,
+    pub all: usize,
+    pub key: &'a CellKey,
+    /// Operations per second, or why there is no figure.
+    pub result: Result<f64, &'a str>,
+}
+
+/// Runs every cell of the plan that is not among `finished`; returns those refused, and why.
+pub fn run(
+    plan: &Plan,
+    writer: &mut Writer,
+    finished: &[Cell],
+    mut progress: impl FnMut(Progress),
+) -> Result<Vec<(CellKey, String)>, EngineError> {
+    let finished: BTreeSet<&CellKey> = finished.iter().map(|cell| &cell.key).collect();
+    let slots = interleaved(plan.points.len(), plan.trials, plan.seed);
+    let (all, mut refused) = (slots.len(), Vec::new());
+    for (order, slot) in slots.into_iter().enumerate() {
+        let label = Label {
+            machine: "native",
+            point: &plan.points[slot.point],
+            pin: &plan.pin,
+            block: slot.block,
+            // The same for all points of a block: variants are compared on the same numbers.
+            seed: plan.seed.wrapping_add(u64::from(slot.block)),
+            order_in_run: order as u64,
+        };
+        let key = label.key();
+        if finished.contains(&key) {
+            continue;
+        }
+        let result = match measure_twice(plan, &label)? {
+            Ok((mut cell, histograms)) => {
+                writer.attach(&mut cell, &histograms)?;
+                writer.append(&cell)?;
+                Ok(cell.ops_per_s)
+            }
+            Err(why) => Err(why),
+        };
+        let told = result.as_ref().map(|rate| *rate).map_err(String::as_str);
+        progress(Progress { done: order + 1, all, key: &key, result: told });
+        if let Err(why) = result {
+            refused.push((key, why));
+        }
+    }
+    Ok(refused)
+}
+
+type Measured = (Cell, Vec<Interval>);
+
+/// A cell, or why it is refused after a second try.
+fn measure_twice(plan: &Plan, label: &Label) -> Result<Result<Measured, String>, EngineError> {
+    let mut overlap = 0.0;
+    for _ in 0..2 {
+        let measured = measure(plan, label)?;
+        overlap = measured.0.overlap;
+        if overlap >= OVERLAP {
+            return Ok(Ok(measured));
+        }
+    }
+    let (is, least) = (100.0 * overlap, 100.0 * OVERLAP);
+    Ok(Err(format!("all workers ran in {is:.0} % of the interval, less than {least:.0} %")))
+}
+
+/// One trial on the plan's machine. A further kind of machine is a further arm here.
+fn measure(plan: &Plan, label: &Label) -> Result<Measured, EngineError> {
+    let point = label.point;
+    let setting = Setting {
+        params: point.params.clone(),
+        threads: point.threads,
+        seed: label.seed,
+        sample: plan.sample,
+        host: Some(plan.counters),
+    };
+    let cpus: Vec<usize> = plan.cpus.iter().copied().cycle().take(point.threads).collect();
+    let watch = Watch::start(&Roots::default(), &cpus);
+    let config = native::Config {
+        pins: cpus.into_iter().map(Some).collect(),
+        warm: plan.warm,
+        measure: plan.measure,
+    };
+    let logs = with_lock!(point.lock.as_str(), K => {
+        on_machine::<Native<K, true>>(&config, point, &setting)
+    });
+    let logs = logs.expect("the plan has checked the lock's name").map_err(|why| match why {
+        Failure::Panicked(why) => EngineError::Wrong {
+            variant: point.variant.clone(),
+            workload: point.workload,
+            threads: point.threads,
+            why,
+        },
+        other => EngineError::Machine(other),
+    })?;
+    Ok(assemble(label, &logs, Some(watch)))
+}
+
+/// Runs a trial of the point on machine `M`: from names to types.
+pub fn on_machine<M: Machine>(
+    config: &M::Config,
+    point: &Point,
+    setting: &Setting,
+) -> Result<Vec<Log>, Failure> {
+    struct ByVariant<'a, M: Machine>(&'a M::Config, &'a Point, &'a Setting);
+    struct ByWorkload<'a, M: Machine, A>(ByVariant<'a, M>, std::marker::PhantomData<fn() -> A>);
+
+    impl<M: Machine> registry::Visitor<M> for ByVariant<'_, M> {
+        type Output = Result<Vec<Log>, Failure>;
+        fn visit<A: SwapAllocator<M>>(self, _: &'static Variant) -> Self::Output {
+            let id = self.1.workload;
+            let visitor = ByWorkload::<M, A>(self, std::marker::PhantomData);
+            workload::visit(id, visitor).expect("the plan has checked the workload's name")
+        }
+    }
+
+    impl<M: Machine, A: SwapAllocator<M>> workload::Visitor<M> for ByWorkload<'_, M, A> {
+        type Output = Result<Vec<Log>, Failure>;
+        fn visit<W: Workload<M>>(self) -> Self::Output {
+            trial::run::<M, A, W>(self.0.0, self.0.2)
+        }
+    }
+
+    registry::visit(&point.variant, ByVariant::<M>(config, point, setting))
+        .expect("the plan has checked the variant's name")
+}

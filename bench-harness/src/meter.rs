@@ -1,0 +1,175 @@
+//! What one worker counts while it works: operations by kind, latencies of a sample of them, and
+//! whatever else a workload has to say. Everything is the worker's own; nothing here is shared.
+//! Guards the cost of measuring: an operation that is not in the sample costs a decrement.
+
+use std::collections::BTreeMap;
+
+use hdrhistogram::Histogram;
+use machine::{Cpu, Machine};
+use variants::{Steps, SwapoffError};
+
+use crate::probe::noise::GapMeter;
+
+/// Kinds of operations.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// A folio swapped out: slots are allocated.
+    Alloc,
+    /// A page swapped in, or a run of pages unmapped: slots are freed.
+    Free,
+    /// Entries copied by fork.
+    Dup,
+    /// get_swap_device() and put_swap_device().
+    Get,
+    /// What swapoff brought back goes out again, by the worker that switches.
+    Refill,
+    Swapoff,
+    Swapon,
+}
+
+impl Kind {
+    pub const ALL: [Kind; 7] = [
+        Kind::Alloc,
+        Kind::Free,
+        Kind::Dup,
+        Kind::Get,
+        Kind::Refill,
+        Kind::Swapoff,
+        Kind::Swapon,
+    ];
+
+    pub fn name(self) -> &'static str {
+        match self {
+            Kind::Alloc => "alloc",
+            Kind::Free => "free",
+            Kind::Dup => "dup",
+            Kind::Get => "get",
+            Kind::Refill => "refill",
+            Kind::Swapoff => "swapoff",
+            Kind::Swapon => "swapon",
+        }
+    }
+
+    /// Rare and long: every one is timed.
+    fn always_timed(self) -> bool {
+        matches!(self, Kind::Swapoff | Kind::Swapon)
+    }
+}
+
+/// Two significant digits from 1 ns to 100 s: 30 KiB, which a level 2 cache can spare.
+pub fn histogram() -> Histogram<u64> {
+    Histogram::new_with_bounds(1, 100_000_000_000, 2).expect("the bounds are constant")
+}
+
+/// One kind of operation, as one worker saw it.
+#[derive(Clone, Debug)]
+pub struct Tally {
+    pub count: u64,
+    pub failed: u64,
+    /// One in so many is timed.
+    pub every: u32,
+    /// Operations until the next is timed.
+    left: u32,
+    /// Made when first needed, which is before the window opens.
+    pub latency: Option<Box<Histogram<u64>>>,
+}
+
+/// A swapoff: when it began, slots in use then, and what it came to.
+pub type SwapoffSeen = (u64, u64, Result<Steps, SwapoffError>);
+
+/// Everything one worker counted.
+#[derive(Clone, Debug)]
+pub struct Meter {
+    pub tallies: [Tally; Kind::ALL.len()],
+    pub gaps: GapMeter,
+    pub counts: BTreeMap<&'static str, u64>,
+    pub swapoffs: Vec<SwapoffSeen>,
+    /// (name, unit) with (when, value).
+    pub series: BTreeMap<(&'static str, &'static str), Vec<(u64, f64)>>,
+}
+
+impl Meter {
+    /// One operation in `every` is timed, the rare kinds always.
+    pub fn new(every: u32) -> Self {
+        let tally = |kind: Kind| {
+            let every = if kind.always_timed() { 1 } else { every };
+            Tally { count: 0, failed: 0, every, left: every, latency: None }
+        };
+        Self {
+            tallies: Kind::ALL.map(tally),
+            gaps: GapMeter::default(),
+            counts: BTreeMap::new(),
+            swapoffs: Vec::new(),
+            series: BTreeMap::new(),
+        }
+    }
+
+    /// Runs one operation; it says whether it succeeded.
+    #[inline]
+    pub fn op<M: Machine>(
+        &mut self,
+        cpu: &impl Cpu<M>,
+        kind: Kind,
+        op: impl FnOnce() -> bool,
+    ) -> bool {
+        let tally = &mut self.tallies[kind as usize];
+        tally.count += 1;
+        tally.left -= 1;
+        let ok = if tally.left == 0 { self.timed(cpu, kind, op) } else { op() };
+        if !ok {
+            self.tallies[kind as usize].failed += 1;
+        }
+        ok
+    }
+
+    #[inline(never)]
+    fn timed<M: Machine>(
+        &mut self,
+        cpu: &impl Cpu<M>,
+        kind: Kind,
+        op: impl FnOnce() -> bool,
+    ) -> bool {
+        let start = cpu.now();
+        let ok = op();
+        let end = cpu.now();
+        let tally = &mut self.tallies[kind as usize];
+        tally.left = tally.every;
+        let latency = tally.latency.get_or_insert_with(|| Box::new(histogram()));
+        latency.saturating_record(end.saturating_sub(start).max(1));
+        self.gaps.feed(start);
+        ok
+    }
+
+    /// Adds to a count that has no kind.
+    pub fn add(&mut self, what: &'static str, n: u64) {
+        *self.counts.entry(what).or_default() += n;
+    }
+
+    /// A value that changes over time.
+    pub fn point(&mut self, name: &'static str, unit: &'static str, at: u64, value: f64) {
+        self.series.entry((name, unit)).or_default().push((at, value));
+    }
+
+    pub fn swapoff(&mut self, at: u64, used: u64, result: Result<Steps, SwapoffError>) {
+        self.swapoffs.push((at, used, result));
+    }
+
+    /// Forgets all counts: the window opens. Memory taken while warming up is kept.
+    pub fn reset(&mut self) {
+        for tally in &mut self.tallies {
+            (tally.count, tally.failed) = (0, 0);
+            if let Some(latency) = &mut tally.latency {
+                latency.reset();
+            }
+        }
+        self.gaps = GapMeter::default();
+        self.counts.clear();
+        self.swapoffs.clear();
+        self.series.clear();
+    }
+
+    /// Operations of all kinds.
+    pub fn total(&self) -> u64 {
+        self.tallies.iter().map(|tally| tally.count).sum()
+    }
+}

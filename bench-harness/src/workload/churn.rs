@@ -1,0 +1,59 @@
+//! W2, random churn: an application whose working set exceeds its memory and touches it at
+//! random (usemem -R, a database's buffer pool). Every fault frees a random slot and costs an
+//! allocation elsewhere, 1:1, so the device stays as full as it was and its clusters fragment.
+//! It deviates in that a fault's I/O takes no time, and that a page swapped in goes out at once.
+
+use std::marker::PhantomData;
+
+use machine::{Cpu, Machine};
+use variants::SwapAllocator;
+
+use super::{Params, Stage, Workload};
+use crate::meter::{Kind, Meter};
+
+pub(super) fn defaults() -> Params {
+    super::base()
+}
+
+/// A worker's own pages: it frees what it allocated.
+pub type Local<M> = Churn<M, false>;
+/// Any worker's pages: slots are freed on another CPU than the one that allocated them.
+pub type Remote<M> = Churn<M, true>;
+
+pub struct Churn<M, const REMOTE: bool>(PhantomData<fn() -> M>);
+
+impl<M: Machine, const REMOTE: bool> Workload<M> for Churn<M, REMOTE> {
+    type Worker = fastrand::Rng;
+
+    fn new<A: SwapAllocator<M>>(stage: &Stage<M, A>, cpu: &M::Cpu) -> Self {
+        stage.swap_all_out(cpu);
+        Self(PhantomData)
+    }
+
+    fn worker<A: SwapAllocator<M>>(&self, stage: &Stage<M, A>, cpu: &M::Cpu) -> fastrand::Rng {
+        stage.rng(cpu.id())
+    }
+
+    #[inline]
+    fn step<A: SwapAllocator<M>>(
+        &self,
+        stage: &Stage<M, A>,
+        cpu: &M::Cpu,
+        rng: &mut fastrand::Rng,
+        meter: &mut Meter,
+    ) {
+        let page = rng.usize(..stage.swap.owners.pages());
+        if !REMOTE {
+            return stage.refault(cpu, cpu.id(), page, meter);
+        }
+        // Who has swapped a page in has it to himself until he swaps it out.
+        let (swap, owner) = (&stage.swap, rng.usize(..stage.threads));
+        if meter.op(cpu, Kind::Free, || swap.swap_in(cpu, owner, page, false)) {
+            while !meter.op(cpu, Kind::Alloc, || swap.swap_out(cpu, owner, page, 0, false)) {
+                if cpu.phase() == machine::Phase::Stop {
+                    return;
+                }
+            }
+        }
+    }
+}

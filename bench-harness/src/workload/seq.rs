@@ -1,0 +1,84 @@
+//! W1, fill in order and free in bursts: a batch job that is pushed out while it grows, then
+//! exits (usemem -x). All workers allocate in address order until each has its share, wait for
+//! each other, free in runs of 1..batch consecutive pages, wait, and begin again. It deviates in
+//! that the address space lives on, and that the burst is cut in random runs rather than at the
+//! boundaries of page tables.
+
+use machine::{Cpu, Machine};
+use variants::SwapAllocator;
+
+use super::{Gate, Params, Stage, Workload};
+use crate::meter::{Kind, Meter};
+
+pub(super) fn defaults() -> Params {
+    Params { batch: 512, ..super::base() }
+}
+
+pub struct Seq<M: Machine> {
+    gate: Gate<M>,
+}
+
+pub struct Worker {
+    rng: fastrand::Rng,
+    freeing: bool,
+    /// The next page.
+    at: usize,
+    /// The round whose end is waited for.
+    waiting: Option<u32>,
+    /// Start of this worker's phase.
+    since: u64,
+}
+
+impl<M: Machine> Workload<M> for Seq<M> {
+    type Worker = Worker;
+
+    fn new<A: SwapAllocator<M>>(stage: &Stage<M, A>, _cpu: &M::Cpu) -> Self {
+        Self { gate: Gate::new(stage.threads) }
+    }
+
+    fn worker<A: SwapAllocator<M>>(&self, stage: &Stage<M, A>, cpu: &M::Cpu) -> Worker {
+        let rng = stage.rng(cpu.id());
+        Worker { rng, freeing: false, at: 0, waiting: None, since: cpu.now() }
+    }
+
+    #[inline]
+    fn step<A: SwapAllocator<M>>(
+        &self,
+        stage: &Stage<M, A>,
+        cpu: &M::Cpu,
+        worker: &mut Worker,
+        meter: &mut Meter,
+    ) {
+        if let Some(round) = worker.waiting {
+            if !self.gate.open(round) {
+                return cpu.cond_resched();
+            }
+            (worker.waiting, worker.since) = (None, cpu.now());
+        }
+        let (swap, owner, at) = (&stage.swap, cpu.id(), worker.at);
+        let pages = swap.owners.pages();
+        if worker.freeing {
+            let run = worker.rng.usize(1..=stage.params.batch as usize).min(pages - at);
+            meter.op(cpu, Kind::Free, || swap.zap(cpu, owner, at, run) > 0);
+            worker.at += run;
+        } else {
+            meter.op(cpu, Kind::Alloc, || swap.swap_out(cpu, owner, at, 0, false));
+            worker.at += 1;
+        }
+        if worker.at == pages {
+            self.turn(cpu, worker, meter, pages as u64);
+        }
+    }
+}
+
+impl<M: Machine> Seq<M> {
+    /// The end of a phase: its time and its slots are counted apart from the other's.
+    fn turn(&self, cpu: &M::Cpu, worker: &mut Worker, meter: &mut Meter, pages: u64) {
+        let (slots, time) =
+            if worker.freeing { ("free.slots", "free.ns") } else { ("fill.slots", "fill.ns") };
+        meter.add(slots, pages);
+        meter.add(time, cpu.now().saturating_sub(worker.since));
+        worker.freeing = !worker.freeing;
+        (worker.at, worker.waiting) = (0, Some(self.gate.arrive()));
+    }
+}
