@@ -1,55 +1,7 @@
 //! `swapscale run --machine kernel` and `swapscale kernel`: the running kernel's own allocator.
 
-use std::path::PathBuf;
 #[cfg(not(target_os = "linux"))]
-use std::process::ExitCode;
-
-/// What to run on the live kernel.
-#[derive(clap::Args)]
-pub struct Run {
-    /// The machine: kernel, the running one
-    #[arg(long, value_parser = ["kernel"])]
-    pub machine: String,
-    /// churn, seq, build, mthp, swapoff
-    #[arg(long, value_delimiter = ',', default_value = "churn,seq,build,swapoff")]
-    pub workload: Vec<String>,
-    /// Numbers of worker processes
-    #[arg(long, value_delimiter = ',', default_value = "1,2")]
-    pub threads: Vec<u32>,
-    /// Pages in one call, where the workload leaves it open
-    #[arg(long, value_delimiter = ',', default_value = "1,16,512")]
-    pub batch: Vec<usize>,
-    /// Trials of every point, interleaved
-    #[arg(long, default_value_t = 3)]
-    pub trials: u32,
-    /// Measured seconds of one trial
-    #[arg(long, default_value_t = 0.5)]
-    pub seconds: f64,
-    /// Seed of the random numbers
-    #[arg(long, default_value_t = 1)]
-    pub seed: u64,
-    /// compact, spread, smt-last, or a list of CPUs
-    #[arg(long, default_value = "compact")]
-    pub pin: String,
-    /// Percent of the device in use
-    #[arg(long, default_value_t = 25)]
-    pub fill: u32,
-    /// MiB of the zram device made for the run
-    #[arg(long, default_value_t = 1024)]
-    pub size_mib: u64,
-    /// A block device to swap on instead, labelled with `mkswap -L swapscale`
-    #[arg(long)]
-    pub swap_device: Option<PathBuf>,
-    /// Where the run's directory is made
-    #[arg(long, default_value = "results/local")]
-    pub out: PathBuf,
-    /// What the run is called
-    #[arg(long, default_value = "kernel")]
-    pub label: String,
-    /// Say what would be done, and do nothing
-    #[arg(long)]
-    pub dry_run: bool,
-}
+use {bench_harness::plan::Options, std::process::ExitCode};
 
 /// The recorded state of this machine.
 #[derive(clap::Subcommand)]
@@ -67,7 +19,7 @@ pub enum Command {
 pub use linux::{main, run};
 
 #[cfg(not(target_os = "linux"))]
-pub fn run(_: &Run) -> ExitCode {
+pub fn run(_: &crate::run::Args, _: Options) -> ExitCode {
     not_linux()
 }
 
@@ -88,19 +40,22 @@ mod linux {
     use std::time::Duration;
 
     use bench_harness::live::{self, Error, Workload};
+    use bench_harness::plan::{Options, Size};
     use machine::topology::{Pin, Topology};
 
-    use super::{Command, Run};
+    use super::Command;
+    use crate::run;
 
     /// `swapscale run --machine kernel`.
-    pub fn run(request: &Run) -> ExitCode {
-        ending(resolve(request).and_then(|args| {
+    pub fn run(request: &run::Args, options: Options) -> ExitCode {
+        let label = options.label.clone().unwrap_or_else(|| "kernel".into());
+        ending(resolve(request, options).and_then(|args| {
             if request.dry_run {
                 live::dry_run(&args)?.iter().for_each(|line| println!("{line}"));
                 return Ok(());
             }
             let command = std::env::args().collect::<Vec<_>>().join(" ");
-            let (dir, summary) = live::record(&args, &request.out, &request.label, &command)?;
+            let (dir, summary) = live::record(&args, &request.out, &label, &command)?;
             summary.refused.iter().for_each(|why| eprintln!("no figure: {why}"));
             let dir = dir.ok_or_else(|| Error::Refused("every trial was refused".into()))?;
             println!("{}", dir.display());
@@ -151,25 +106,35 @@ mod linux {
         }
     }
 
-    fn resolve(request: &Run) -> Result<live::Args, Error> {
-        let topology = Topology::here().map_err(|error| Error::Refused(error.to_string()))?;
-        let pin: Pin = request.pin.parse().map_err(|error| refused("--pin", &error))?;
-        let cpus = pin.order(&topology).map_err(|error| refused("--pin", &error))?;
-        let workloads = request.workload.iter().map(|name| workload(name));
-        if !(0.05..=60.0).contains(&request.seconds) {
+    /// The kernel's own defaults are smaller: its pages are real ones, and some workers are slow.
+    fn resolve(request: &run::Args, mut options: Options) -> Result<live::Args, Error> {
+        if options.workload.is_empty() {
+            options.workload = ["churn", "seq", "build", "swapoff"].map(str::to_owned).into();
+        }
+        let workloads = options.workload.iter().map(|name| workload(name));
+        let seconds = options.seconds.unwrap_or(0.5);
+        if !(0.05..=60.0).contains(&seconds) {
             return Err(refused("--seconds", &"expected 0.05 to 60"));
         }
+        if options.batch.is_empty() {
+            options.batch = vec![1, 16, 512];
+        }
+        let topology = Topology::here().map_err(|error| Error::Refused(error.to_string()))?;
+        let pin = options.pin.unwrap_or(Pin::Compact);
+        let cpus = pin.order(&topology).map_err(|error| refused("--pin", &error))?;
+        let threads = options.threads.iter().flat_map(|t| t.expand(cpus.len()));
+        let threads: Vec<u32> = threads.map(|t| t as u32).collect();
         Ok(live::Args {
             workloads: workloads.collect::<Result<_, _>>()?,
-            threads: request.threads.clone(),
-            batches: request.batch.clone(),
-            trials: request.trials,
-            interval: Duration::from_secs_f64(request.seconds),
-            seed: request.seed,
+            threads: if threads.is_empty() { vec![1, 2] } else { threads },
+            batches: options.batch.iter().map(|batch| *batch as usize).collect(),
+            trials: options.trials.unwrap_or(3),
+            interval: Duration::from_secs_f64(seconds),
+            seed: options.seed.unwrap_or(1),
             cpus,
-            pin: request.pin.clone(),
-            size: request.size_mib << 20,
-            fill: request.fill,
+            pin: pin.to_string(),
+            size: options.size.first().copied().unwrap_or(Size::mib(1024)).bytes(),
+            fill: options.fill.first().copied().unwrap_or(25),
             trace: true,
             swap_device: request.swap_device.clone(),
         })

@@ -5,6 +5,7 @@ use std::process::ExitCode;
 use bench_harness::workload;
 use machine::lock;
 use serde_json::json;
+use variants::registry;
 
 use crate::{Answer, print};
 
@@ -19,9 +20,20 @@ pub struct Args {
 type Section = (&'static str, Vec<(&'static str, String)>);
 
 fn sections() -> Vec<Section> {
+    let variants = registry::VARIANTS.iter().map(|v| {
+        let releases = match v.releases {
+            [] => String::new(),
+            some => format!("Linux {}: ", some.join(", ")),
+        };
+        (v.name, releases + if v.ablation { "(ablation) " } else { "" } + v.about)
+    });
     let locks = lock::KINDS.iter().map(|(id, about)| (*id, about.to_string()));
     let workloads = workload::LIST.iter().map(|entry| (entry.id, entry.about.to_owned()));
-    vec![("locks", locks.collect()), ("workloads", workloads.collect())]
+    vec![
+        ("variants", variants.collect()),
+        ("locks", locks.collect()),
+        ("workloads", workloads.collect()),
+    ]
 }
 
 pub fn run(args: &Args) -> Answer {

@@ -6,6 +6,7 @@ use std::error::Error;
 use std::io::{ErrorKind, Write};
 use std::process::ExitCode;
 
+use clap::error::ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand;
 use clap::{Parser, Subcommand};
 
 mod check;
@@ -16,6 +17,7 @@ mod kernel;
 mod lab;
 mod list;
 mod report;
+mod run;
 
 /// What a subcommand ends with: its exit code, or why it could not do its work.
 type Answer = Result<ExitCode, Box<dyn Error>>;
@@ -33,7 +35,7 @@ enum Command {
     /// Variants, locks and workloads
     List(list::Args),
     /// Run workloads and record a run
-    Run(Box<kernel::Run>),
+    Run(Box<run::Args>),
     /// The figures of runs as a table
     Report(report::Args),
     /// Two runs, point by point; 1 if the new one is worse
@@ -55,13 +57,13 @@ fn main() -> ExitCode {
     if lab::is_guest() {
         lab::guest();
     }
-    let answer = match Cli::parse().command {
+    let answer = match parse().command {
         Command::List(args) => list::run(&args),
         Command::Report(args) => report::run(&args),
         Command::Compare(args) => compare::run(&args),
         Command::Check(args) => Ok(check::run(&args)),
         Command::Doctor(args) => doctor::run(&args),
-        Command::Run(args) => Ok(kernel::run(&args)),
+        Command::Run(args) => run::run(*args),
         #[cfg(target_os = "linux")]
         Command::Lab(args) => lab::run(&args),
         Command::Kernel(command) => Ok(kernel::main(&command)),
@@ -69,6 +71,21 @@ fn main() -> ExitCode {
     answer.unwrap_or_else(|error| {
         eprintln!("swapscale: {error}");
         ExitCode::from(2)
+    })
+}
+
+/// The command line; what is wrong with it is said in one line.
+fn parse() -> Cli {
+    Cli::try_parse().unwrap_or_else(|error| {
+        if error.exit_code() == 0 || error.kind() == DisplayHelpOnMissingArgumentOrSubcommand {
+            error.exit();
+        }
+        let text = error.to_string();
+        let what = text.split("\n\nUsage:").next().unwrap_or_default();
+        let what = what.split("\n\nFor more information").next().unwrap_or_default();
+        let line = what.split_whitespace().collect::<Vec<_>>().join(" ");
+        eprintln!("swapscale: {}", line.trim_start_matches("error: "));
+        std::process::exit(2)
     })
 }
 

@@ -39,8 +39,8 @@ impl Label<'_> {
         ];
         CellKey {
             machine: self.machine.into(),
-            variant: variant.clone(),
-            lock: lock.clone(),
+            variant: variant.to_string(),
+            lock: lock.to_string(),
             workload: workload.to_string(),
             params: params.into_iter().map(|(name, value)| (name.into(), value)).collect(),
             threads: *threads as u32,

@@ -30,7 +30,7 @@ pub const OVERLAP: f64 = 0.95;
 pub enum EngineError {
     /// The answer is no: the variant broke an invariant.
     #[error("{variant} on {workload}, {threads} threads: {why}")]
-    Wrong { variant: String, workload: &'static str, threads: usize, why: String },
+    Wrong { variant: &'static str, workload: &'static str, threads: usize, why: String },
     #[error(transparent)]
     Machine(Failure),
     #[error(transparent)]
@@ -153,12 +153,12 @@ fn measure(plan: &Plan, label: &Label) -> Result<Measured, EngineError> {
         warm: plan.warm,
         measure: plan.measure,
     };
-    let logs = with_lock!(point.lock.as_str(), K => {
+    let logs = with_lock!(point.lock, K => {
         on_machine::<Native<K, true>>(&config, point, &setting)
     });
     let logs = logs.expect("the plan has checked the lock's name").map_err(|why| match why {
         Failure::Panicked(why) => EngineError::Wrong {
-            variant: point.variant.clone(),
+            variant: point.variant,
             workload: point.workload,
             threads: point.threads,
             why,
@@ -193,6 +193,6 @@ pub fn on_machine<M: Machine>(
         }
     }
 
-    registry::visit(&point.variant, ByVariant::<M>(config, point, setting))
+    registry::visit(point.variant, ByVariant::<M>(config, point, setting))
         .expect("the plan has checked the variant's name")
 }

@@ -28,15 +28,8 @@ pub enum Kind {
 }
 
 impl Kind {
-    pub const ALL: [Kind; 7] = [
-        Kind::Alloc,
-        Kind::Free,
-        Kind::Dup,
-        Kind::Get,
-        Kind::Refill,
-        Kind::Swapoff,
-        Kind::Swapon,
-    ];
+    pub const ALL: [Kind; 7] =
+        [Kind::Alloc, Kind::Free, Kind::Dup, Kind::Get, Kind::Refill, Kind::Swapoff, Kind::Swapon];
 
     pub fn name(self) -> &'static str {
         match self {

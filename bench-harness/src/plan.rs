@@ -1,12 +1,13 @@
 //! What to run: options from flags or a TOML file, checked and spread into points before anything
 //! is made or measured. Guards that a run never starts with something that cannot end well.
 
-use std::collections::BTreeMap;
+use std::iter::once;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use machine::topology::{Pin, Topology, TopologyError};
 use serde::{Deserialize, Serialize};
+use variants::registry;
 
 use crate::probe::counters::Set;
 use crate::workload::{self, Params};
@@ -98,9 +99,9 @@ pub struct Options {
     )]
     pub orders: Option<Orders>,
     /// Entries in one call, where the workload leaves it open [default: the workload's]
-    #[arg(long, value_name = "N")]
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub batch: Option<u32>,
+    #[arg(long, value_delimiter = ',', value_name = "N,..")]
+    #[serde(deserialize_with = "text::many", skip_serializing_if = "Vec::is_empty")]
+    pub batch: Vec<u32>,
     /// Think time between operations, ns [default: 0]
     #[arg(long, value_name = "NS")]
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -183,7 +184,7 @@ impl Options {
             size: list(self.size, file.size),
             fill: list(self.fill, file.fill),
             orders: self.orders.or(file.orders),
-            batch: self.batch.or(file.batch),
+            batch: list(self.batch, file.batch),
             think_ns: self.think_ns.or(file.think_ns),
             sample: self.sample.or(file.sample),
             counters: self.counters.or(file.counters),
@@ -223,8 +224,8 @@ fn quoted(word: &str) -> String {
 /// One thing to be measured, `trials` times.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Point {
-    pub variant: String,
-    pub lock: String,
+    pub variant: &'static str,
+    pub lock: &'static str,
     pub workload: &'static str,
     pub threads: usize,
     pub params: Params,
@@ -255,8 +256,6 @@ pub struct Host<'a> {
     pub topology: &'a Topology,
     /// In a guest a waiter's CPU may be taken away: the lock's default differs.
     pub guest: bool,
-    /// Every variant's id, and the kernel releases that stand for one: (name, id).
-    pub variants: &'a [(String, String)],
 }
 
 /// Beside its window a trial has a set-up, a warm-up and an end.
@@ -287,7 +286,7 @@ impl Plan {
             let key = if trials == 0 { "trials" } else { "sample" };
             return refuse(key, 0, "a number from 1");
         }
-        let points = points(&options, host, &cpus)?;
+        let points = points(&options, cpus.len())?;
         let cells = points.len().saturating_mul(trials as usize);
         if cells > MOST_CELLS {
             return refuse("trials", trials, format!("at most {MOST_CELLS} cells, not {cells}"));
@@ -327,23 +326,29 @@ fn window(options: &Options, cells: usize) -> Result<Duration, PlanError> {
 }
 
 /// The product of all axes, each value once.
-fn points(options: &Options, host: &Host, cpus: &[usize]) -> Result<Vec<Point>, PlanError> {
-    let variants = named("variant", &options.variant, host.variants)?;
-    let locks = machine::lock::KINDS.map(|(name, _)| (name.to_owned(), name.to_owned()));
-    let locks = named("lock", &options.lock, &locks)?;
-    let workloads: Vec<_> =
-        workload::LIST.iter().map(|w| (w.id.to_owned(), w.id.to_owned())).collect();
-    let workloads = named("workload", &options.workload, &workloads)?;
-    let threads = threads(options, cpus.len())?;
+fn points(options: &Options, cpus: usize) -> Result<Vec<Point>, PlanError> {
+    let variants = registry::VARIANTS.iter();
+    let variants = variants.flat_map(|v| once(v.name).chain(v.releases.iter().copied()));
+    let variants = named("variant", &options.variant, variants, |name| {
+        registry::find(name).map(|variant| variant.name)
+    })?;
+    let locks = machine::lock::KINDS.iter().map(|(name, _)| *name);
+    let locks =
+        named("lock", &options.lock, locks.clone(), |name| locks.clone().find(|l| *l == name))?;
+    let workloads = workload::LIST.iter().map(|entry| entry.id);
+    let workloads = named("workload", &options.workload, workloads, |id| {
+        workload::find(id).map(|entry| entry.id)
+    })?;
+    let threads = threads(options, cpus)?;
     let mut points = Vec::new();
     for id in &workloads {
         let entry = workload::find(id).expect("just looked up");
         let params = params(options, entry)?;
-        for (variant, lock) in variants.iter().flat_map(|v| locks.iter().map(move |l| (v, l))) {
+        for (variant, lock) in variants.iter().flat_map(|v| locks.iter().map(move |l| (*v, *l))) {
             let all = threads.iter().flat_map(|t| params.iter().map(move |p| (*t, p.clone())));
             points.extend(all.map(|(threads, params)| Point {
-                variant: variant.clone(),
-                lock: lock.clone(),
+                variant,
+                lock,
                 workload: entry.id,
                 threads,
                 params,
@@ -357,17 +362,17 @@ fn points(options: &Options, host: &Host, cpus: &[usize]) -> Result<Vec<Point>, 
 fn named(
     key: &'static str,
     names: &[String],
-    known: &[(String, String)],
-) -> Result<Vec<String>, PlanError> {
-    let ids: BTreeMap<&str, &str> = known.iter().map(|(n, id)| (n.as_str(), id.as_str())).collect();
-    let mut found: Vec<String> = Vec::new();
+    known: impl Iterator<Item = &'static str>,
+    id: impl Fn(&str) -> Option<&'static str>,
+) -> Result<Vec<&'static str>, PlanError> {
+    let mut found = Vec::new();
     for name in names {
-        let Some(id) = ids.get(name.as_str()) else {
-            let all: Vec<&str> = known.iter().map(|(name, _)| name.as_str()).collect();
-            return refuse(key, name, format!("one of {}", all.join(", ")));
+        let Some(id) = id(name) else {
+            let all = known.collect::<Vec<_>>().join(", ");
+            return refuse(key, name, format!("one of {all}"));
         };
-        if !found.iter().any(|f| f == id) {
-            found.push(id.to_string());
+        if !found.contains(&id) {
+            found.push(id);
         }
     }
     Ok(found)
@@ -393,18 +398,20 @@ fn params(options: &Options, workload: &workload::Entry) -> Result<Vec<Params>, 
     if let Some(fill) = fills.iter().find(|fill| !(1..=100).contains(*fill)) {
         return refuse("fill", fill, "1 to 100 percent");
     }
-    let batch = options.batch.unwrap_or(default.batch);
-    if !(1..=CLUSTER as u32).contains(&batch) {
+    let batches = or(&options.batch, default.batch);
+    if let Some(batch) = batches.iter().find(|batch| !(1..=CLUSTER as u32).contains(*batch)) {
         return refuse("batch", batch, format!("1 to {CLUSTER} entries"));
     }
     let sizes = if options.size.is_empty() { vec![default.size] } else { options.size.clone() };
     let mut all: Vec<Params> = Vec::new();
-    for (&size, &fill) in sizes.iter().flat_map(|s| fills.iter().map(move |f| (s, f))) {
-        let orders = options.orders.clone().unwrap_or_else(|| default.orders.clone());
-        let think_ns = options.think_ns.unwrap_or(default.think_ns);
-        let params = Params { size, fill, orders, batch, think_ns };
-        if !all.contains(&params) {
-            all.push(params);
+    for &size in &sizes {
+        for (&fill, &batch) in fills.iter().flat_map(|f| batches.iter().map(move |b| (f, b))) {
+            let orders = options.orders.clone().unwrap_or_else(|| default.orders.clone());
+            let think_ns = options.think_ns.unwrap_or(default.think_ns);
+            let params = Params { size, fill, orders, batch, think_ns };
+            if !all.contains(&params) {
+                all.push(params);
+            }
         }
     }
     Ok(all)

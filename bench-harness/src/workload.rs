@@ -141,7 +141,9 @@ impl<M: Machine, A: SwapAllocator<M>> Stage<M, A> {
 
     /// A generator that differs between workers, and is the same in a run repeated.
     fn rng(&self, worker: usize) -> fastrand::Rng {
-        fastrand::Rng::with_seed(self.seed ^ (worker as u64 + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15))
+        fastrand::Rng::with_seed(
+            self.seed ^ (worker as u64 + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15),
+        )
     }
 
     /// One page back in, and out again to another slot. A page that is in memory already, because

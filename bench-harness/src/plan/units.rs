@@ -61,6 +61,10 @@ pub struct Size {
 const UNITS: [(&str, u64); 3] = [("GiB", 1 << 30), ("MiB", 1 << 20), ("KiB", 1 << 10)];
 
 impl Size {
+    pub fn bytes(self) -> u64 {
+        self.bytes
+    }
+
     pub fn slots(self) -> usize {
         (self.bytes / PAGE) as usize
     }

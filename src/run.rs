@@ -1,0 +1,131 @@
+//! `swapscale run`: measures a plan and leaves a run's directory behind.
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use bench_harness::engine::{self, EngineError, Progress};
+use bench_harness::plan::{Host, Options, Plan, PlanError};
+use bench_harness::probe::{Roots, environment};
+use machine::topology::Topology;
+use results::aggregate::label;
+use results::metric::Metric;
+use results::report::{Report, sides};
+use results::store::{self, Writer};
+
+use crate::report::FormatArgs;
+use crate::{Answer, kernel, print};
+
+#[derive(clap::Args)]
+pub struct Args {
+    #[command(flatten)]
+    options: Options,
+    /// A plan in TOML: its keys are these options' names, which go before it
+    #[arg(long, value_name = "FILE")]
+    plan: Option<PathBuf>,
+    /// Where the run's directory is made
+    #[arg(long, value_name = "DIR", default_value = "results/local")]
+    pub out: PathBuf,
+    /// Go on with a run that was stopped: its directory, or the newest one in --out
+    #[arg(long, value_name = "RUN", num_args = 0..=1)]
+    resume: Option<Option<PathBuf>>,
+    /// On the live kernel: a block device labelled swapscale to swap on, not a zram device
+    #[arg(long, value_name = "DEV")]
+    pub swap_device: Option<PathBuf>,
+    /// On the live kernel: say what would be done, and do nothing
+    #[arg(long)]
+    pub dry_run: bool,
+    #[command(flatten)]
+    format: FormatArgs,
+}
+
+pub fn run(args: Args) -> Answer {
+    if let Some(dir) = &args.resume {
+        return resume(&args, dir.as_deref());
+    }
+    let file = args.plan.as_deref().map(Options::read).transpose()?.unwrap_or_default();
+    let options = args.options.clone().over(file);
+    match options.machine.as_deref() {
+        None | Some("native") => {}
+        Some("kernel") => return Ok(kernel::run(&args, options)),
+        Some(other) => return Err(format!("machine '{other}': expected native or kernel").into()),
+    }
+    let topology = Topology::here()?;
+    let plan = resolve(options, &topology).map_err(|error| from_file(&args, error))?;
+    let run = engine::describe(&plan, &topology, plan.options.command());
+    let writer = Writer::create(&args.out, run)?;
+    measure(&args, &plan, writer, &[])
+}
+
+fn resume(args: &Args, dir: Option<&Path>) -> Answer {
+    if args.options != Options::default() || args.plan.is_some() {
+        return Err(
+            "--resume takes its plan from the run: expected no other option of a plan".into()
+        );
+    }
+    let newest = || Ok(store::load_all(&[&args.out])?.pop().expect("never empty").dir);
+    let dir = dir.map_or_else(newest, |dir| Ok::<_, results::Error>(dir.to_owned()))?;
+    let (writer, loaded) = Writer::resume(&dir)?;
+    loaded.notes.iter().for_each(|note| eprintln!("swapscale: {note}"));
+    let file = dir.join("run.json");
+    let options = serde_json::from_value(loaded.run.plan.clone());
+    let options = options.map_err(|e| format!("{}: plan: {e}", file.display()))?;
+    let plan =
+        resolve(options, &Topology::here()?).map_err(|e| format!("{}: {e}", file.display()))?;
+    measure(args, &plan, writer, &loaded.cells)
+}
+
+fn resolve(options: Options, topology: &Topology) -> Result<Plan, PlanError> {
+    let virtualized = environment::virtualized(&Roots::default());
+    let guest = virtualized.known().is_none_or(|name| name != "none");
+    Plan::new(options, &Host { topology, guest })
+}
+
+/// Names the plan file too where the value in question is the file's.
+fn from_file(args: &Args, error: PlanError) -> String {
+    let given = serde_json::to_value(&args.options).expect("options are plain data");
+    match (&args.plan, &error) {
+        (Some(file), PlanError::Value { key, .. }) if given.get(key).is_none() => {
+            format!("{}: {error}", file.display())
+        }
+        _ => error.to_string(),
+    }
+}
+
+fn measure(
+    args: &Args,
+    plan: &Plan,
+    mut writer: Writer,
+    finished: &[results::schema::Cell],
+) -> Answer {
+    let dir = writer.dir().to_owned();
+    let cells = plan.points.len() * plan.trials as usize - finished.len();
+    eprintln!("{cells} cells of {:.2} s each, into {}", plan.measure.as_secs_f64(), dir.display());
+    let refused = match engine::run(plan, &mut writer, finished, show) {
+        Ok(refused) => refused,
+        Err(wrong @ EngineError::Wrong { .. }) => {
+            eprintln!("swapscale: {wrong}");
+            return Ok(ExitCode::from(1));
+        }
+        Err(other) => return Err(other.into()),
+    };
+    let runs = [store::load(&dir)?];
+    if runs[0].cells.is_empty() {
+        return Err(
+            format!("all {} cells were refused; see `swapscale doctor`", refused.len()).into()
+        );
+    }
+    let report = Report::new(&sides(&runs, None)?, &Metric::Throughput)?;
+    print(&args.format.chosen().render(&report))?;
+    eprintln!("{}", dir.display());
+    Ok(ExitCode::SUCCESS)
+}
+
+/// One line a cell, printed between measurements.
+fn show(progress: Progress) {
+    let Progress { done, all, key, result } = progress;
+    let point = label(key, |axis| !["machine", "pin"].contains(&axis));
+    match result {
+        Ok(rate) => eprintln!("[{done}/{all}] {point}: {:.3} Mops/s", rate / 1e6),
+        Err(why) => eprintln!("[{done}/{all}] {point}: refused: {why}"),
+    }
+}

@@ -1,0 +1,173 @@
+//! The command as a user runs it: what it prints, what it leaves behind, and that bad input is one
+//! clear line, exit code 2 and nothing written.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+use tempfile::TempDir;
+
+fn swapscale(args: &[&str], dir: &Path) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_swapscale")).args(args).current_dir(dir).output().unwrap()
+}
+
+/// A plan that takes a second. One thread: what the other CPU does then refuses no cell.
+const SHORT: [&str; 15] = [
+    "run",
+    "--variant",
+    "percluster",
+    "--workload",
+    "churn",
+    "--threads",
+    "1",
+    "--trials",
+    "2",
+    "--seconds",
+    "0.05",
+    "--size",
+    "4MiB",
+    "--out",
+    "runs",
+];
+
+fn stdout(output: &Output) -> String {
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{errors}");
+    String::from_utf8(output.stdout.clone()).unwrap()
+}
+
+/// The only run below `runs`.
+fn only_run(dir: &TempDir) -> PathBuf {
+    let runs: Vec<_> = fs::read_dir(dir.path().join("runs")).unwrap().collect();
+    assert_eq!(runs.len(), 1);
+    runs[0].as_ref().unwrap().path()
+}
+
+/// Exit code 2, one line that holds all of `words`, and an untouched directory.
+fn refused(args: &[&str], dir: &Path, words: &[&str]) {
+    let before = fs::read_dir(dir).unwrap().count();
+    let output = swapscale(args, dir);
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(2), "{args:?}: {said}");
+    assert_eq!(said.lines().count(), 1, "{args:?}: {said}");
+    assert!(words.iter().all(|word| said.contains(word)), "{args:?}: {said}");
+    assert_eq!(fs::read_dir(dir).unwrap().count(), before, "{args:?} left something behind");
+}
+
+#[test]
+fn list_names_what_a_plan_may_hold() {
+    let dir = tempfile::tempdir().unwrap();
+    let text = stdout(&swapscale(&["list"], dir.path()));
+    for name in ["percluster", "6.14", "qspin", "swapoff"] {
+        assert!(text.contains(name), "{text}");
+    }
+    let json = stdout(&swapscale(&["list", "--json"], dir.path()));
+    let all: serde_json::Value = serde_json::from_str(&json).unwrap();
+    assert_eq!(all["locks"][0]["id"], "tas");
+    assert_eq!(all["workloads"][0]["id"], "churn");
+}
+
+#[test]
+fn a_run_leaves_its_cells_and_prints_a_table() {
+    let dir = tempfile::tempdir().unwrap();
+    let table = stdout(&swapscale(&SHORT, dir.path()));
+    assert!(table.contains("percluster") && table.contains("median"), "{table}");
+    let run = only_run(&dir);
+    let cells = fs::read_to_string(run.join("cells.jsonl")).unwrap();
+    assert_eq!(cells.lines().count(), 2);
+    for line in cells.lines() {
+        let cell: serde_json::Value = serde_json::from_str(line).unwrap();
+        assert!(cell["ops_per_s"].as_f64().unwrap() > 0.0);
+        let kinds = &cell["kinds"];
+        assert_eq!(kinds["alloc"]["count"], kinds["free"]["count"], "churn is 1:1, {kinds}");
+        assert!(run.join(cell["hlog"].as_str().unwrap()).exists());
+    }
+    let told: serde_json::Value =
+        serde_json::from_str(&fs::read_to_string(run.join("run.json")).unwrap()).unwrap();
+    let command = told["command"].as_str().unwrap();
+    assert!(
+        command.starts_with("swapscale run --") && command.contains("--size 4MiB"),
+        "{command}"
+    );
+    let path = run.to_str().unwrap();
+    assert!(stdout(&swapscale(&["report", path, "--csv"], dir.path())).contains("percluster"));
+    assert!(stdout(&swapscale(&["compare", path, path], dir.path())).contains("throughput"));
+}
+
+#[test]
+fn a_run_cut_anywhere_is_resumed_to_the_same_cells() {
+    let dir = tempfile::tempdir().unwrap();
+    stdout(&swapscale(&SHORT, dir.path()));
+    let run = only_run(&dir);
+    let path = run.join("cells.jsonl");
+    let keys = || -> Vec<serde_json::Value> {
+        let text = fs::read_to_string(&path).unwrap();
+        let cells = text.lines().map(|l| serde_json::from_str::<serde_json::Value>(l).unwrap());
+        cells.map(|cell| cell["key"].clone()).collect()
+    };
+    let (whole, bytes) = (keys(), fs::read(&path).unwrap());
+    let first_line = bytes.iter().position(|b| *b == b'\n').unwrap();
+    for cut in [0, 7, first_line + 1, bytes.len() - 1] {
+        fs::write(&path, &bytes[..cut]).unwrap();
+        stdout(&swapscale(&["run", "--resume", run.to_str().unwrap()], dir.path()));
+        assert_eq!(keys(), whole, "cut at {cut}");
+    }
+    let named = ["run", "--out", "runs", "--resume"];
+    stdout(&swapscale(&named, dir.path()));
+    assert_eq!(keys(), whole, "the newest run, with nothing left to do");
+}
+
+#[test]
+fn bad_options_are_one_line() {
+    let dir = tempfile::tempdir().unwrap();
+    let bad = |option: &[&str], words: &[&str]| {
+        refused(&[&SHORT[..], option].concat(), dir.path(), words);
+    };
+    bad(&["--pin", "closest"], &["--pin", "closest", "compact"]);
+    bad(&["--pin", "60000"], &["60000"]);
+    bad(&["--fill", "200"], &["fill", "200", "1 to 100"]);
+    bad(&["--size", "3MiB"], &["--size", "3MiB", "2MiB"]);
+    bad(&["--budget", "4m"], &["--budget", "--seconds"]);
+    bad(&["--machine", "abacus"], &["machine", "abacus", "native"]);
+    bad(&["--resume"], &["--resume"]);
+    let run = |option: &[&str], words: &[&str]| {
+        refused(&[&["run"], option].concat(), dir.path(), words);
+    };
+    run(&["--variant", "6.13b"], &["variant", "6.13b", "6.14"]);
+    run(&["--variant", "percluster", "--lock", "spin"], &["lock", "spin", "qspin"]);
+    run(&["--variant", "percluster", "--workload", "x"], &["workload", "'x'", "churn"]);
+    run(&["--variant", "percluster", "--threads", "9999"], &["threads", "--oversubscribe"]);
+    run(&["--varaint", "percluster"], &["--varaint"]);
+    run(&["--variant", "percluster", "--budget", "1s"], &["budget", "at least"]);
+    run(&["--resume", "nowhere"], &["nowhere"]);
+}
+
+#[test]
+fn bad_files_are_named_with_their_line() {
+    let dir = tempfile::tempdir().unwrap();
+    let plan = dir.path().join("plan.toml");
+    fs::write(&plan, "trials = 2\nthreds = [1]\n").unwrap();
+    refused(&["run", "--plan", "plan.toml"], dir.path(), &["plan.toml:2:1", "threds", "threads"]);
+    refused(&["run", "--plan", "none.toml"], dir.path(), &["none.toml"]);
+    fs::write(&plan, "variant = \"nobody\"\n").unwrap();
+    refused(&["run", "--plan", "plan.toml"], dir.path(), &["plan.toml", "variant", "nobody"]);
+
+    let run = dir.path().join("run");
+    fs::create_dir(&run).unwrap();
+    fs::write(run.join("cells.jsonl"), "").unwrap();
+    for (text, words) in [("{", "run.json"), (r#"{"schema": 99}"#, "newer")] {
+        fs::write(run.join("run.json"), text).unwrap();
+        for command in
+            [&["report", "run"][..], &["compare", "run", "run"], &["run", "--resume", "run"]]
+        {
+            refused(command, dir.path(), &["run.json", words]);
+        }
+    }
+}
+
+#[test]
+fn a_directory_that_takes_no_run_is_named() {
+    let dir = tempfile::tempdir().unwrap();
+    fs::write(dir.path().join("runs"), "a file").unwrap();
+    refused(&SHORT, dir.path(), &["runs"]);
+}
