@@ -10,7 +10,7 @@ help: ## this list
 
 plots: $(SWAPSCALE) ## measure on this machine unless it has a run, then draw charts and page
 	@ls -d $(LOCAL)/*/cells.jsonl >/dev/null 2>&1 || $(SWAPSCALE) run --budget 4m --label plots
-	$(SWAPSCALE) plot $(LOCAL)/*/ --out $(LOCAL)/plots
+	$(SWAPSCALE) plot $$(dirname $(LOCAL)/*/cells.jsonl) --out $(LOCAL)/plots
 
 gallery: $(SWAPSCALE) ## redraw the README's pictures from the committed reference run
 	$(SWAPSCALE) plot results/reference/*/ --out plots/gallery

@@ -16,6 +16,7 @@ mod kernel;
 #[cfg(target_os = "linux")]
 mod lab;
 mod list;
+mod plot;
 mod report;
 mod run;
 
@@ -38,6 +39,8 @@ enum Command {
     Run(Box<run::Args>),
     /// The figures of runs as a table
     Report(report::Args),
+    /// Charts and the report page of runs
+    Plot(plot::Args),
     /// Two runs, point by point; 1 if the new one is worse
     Compare(compare::Args),
     /// Explore the schemes under a model checker: can they go wrong, and how
@@ -60,6 +63,7 @@ fn main() -> ExitCode {
     let answer = match parse().command {
         Command::List(args) => list::run(&args),
         Command::Report(args) => report::run(&args),
+        Command::Plot(args) => plot::run(&args),
         Command::Compare(args) => compare::run(&args),
         Command::Check(args) => Ok(check::run(&args)),
         Command::Doctor(args) => doctor::run(&args),

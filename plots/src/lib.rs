@@ -47,9 +47,29 @@ pub enum Drawn {
     Absent { chart: String, reason: String },
 }
 
+/// Which pictures are drawn.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Wanted {
+    /// What file names begin with, as `throughput` or `latency-churn`; empty for all.
+    pub charts: Vec<String>,
+    /// In a slide's size too, not in the README's alone.
+    pub slides: bool,
+}
+
+impl Default for Wanted {
+    fn default() -> Self {
+        Wanted { charts: Vec::new(), slides: true }
+    }
+}
+
 /// Draws every chart that `runs` have data for into `out`, which is made if it is
 /// not there. File names are `<chart>-<workload>-<machine>[-<part>][-slide].svg|png`.
 pub fn draw(runs: &[Loaded], out: &Path) -> Result<Vec<Drawn>, PlotError> {
+    draw_only(runs, out, &Wanted::default())
+}
+
+/// Draws the charts that are wanted, as [`draw`] does.
+pub fn draw_only(runs: &[Loaded], out: &Path, wanted: &Wanted) -> Result<Vec<Drawn>, PlotError> {
     let sets = data::sets(runs);
     if sets.is_empty() {
         return Err(PlotError::Empty);
@@ -68,7 +88,10 @@ pub fn draw(runs: &[Loaded], out: &Path) -> Result<Vec<Drawn>, PlotError> {
             jobs.push((stem, Box::new(move |size| chart(&sets, size))));
         }
     }
-    jobs.into_par_iter().map(|(stem, chart)| both_sizes(out, stem, chart)).collect()
+    let charts = &wanted.charts;
+    jobs.retain(|(stem, _)| charts.is_empty() || charts.iter().any(|c| stem.starts_with(c)));
+    let sizes = if wanted.slides { &[style::README, style::SLIDE][..] } else { &[style::README] };
+    jobs.into_par_iter().map(|(stem, chart)| in_sizes(out, stem, sizes, chart)).collect()
 }
 
 /// A chart with its data, waiting for a size.
@@ -85,10 +108,15 @@ fn by_workload<'s, 'a>(sets: &'s [Set<'a>]) -> Vec<(&'s str, Vec<&'s Set<'a>>)> 
     found
 }
 
-fn both_sizes(out: &Path, stem: String, chart: Job) -> Result<Drawn, PlotError> {
+fn in_sizes(
+    out: &Path,
+    stem: String,
+    sizes: &[style::Size],
+    chart: Job,
+) -> Result<Drawn, PlotError> {
     let mut files = Vec::new();
-    for size in [style::README, style::SLIDE] {
-        let pictures = match chart(size) {
+    for size in sizes {
+        let pictures = match chart(*size) {
             Ok(pictures) => pictures,
             Err(reason) => return Ok(Drawn::Absent { chart: stem, reason }),
         };

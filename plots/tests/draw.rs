@@ -6,7 +6,7 @@ mod common;
 use std::path::PathBuf;
 
 use common::Plan;
-use plots::Drawn;
+use plots::{Drawn, Wanted};
 use results::store::Loaded;
 
 struct Pictures {
@@ -19,7 +19,9 @@ struct Pictures {
 fn draw(runs: &[Loaded]) -> Pictures {
     let dir = tempfile::tempdir().unwrap();
     let out = std::env::var_os("PLOTS_OUT").map_or(dir.path().into(), PathBuf::from);
-    Pictures { drawn: plots::draw(runs, &out).unwrap(), out, _dir: dir }
+    // A slide is the same picture, larger, and slow to draw in a test build.
+    let wanted = Wanted { charts: Vec::new(), slides: false };
+    Pictures { drawn: plots::draw_only(runs, &out, &wanted).unwrap(), out, _dir: dir }
 }
 
 impl Pictures {
@@ -77,10 +79,8 @@ fn every_chart_is_drawn_and_says_where_it_is_from() {
         }
         assert!(svg.contains("run 20260102T030405Z-lab1"), "{stem} lacks its run");
         assert!(svg.contains("commit 0123456789ab"), "{stem} lacks its commit");
-        for suffix in [".png", "-slide.svg", "-slide.png"] {
-            let file = pictures.out.join(format!("{stem}{suffix}"));
-            assert!(file.metadata().is_ok_and(|m| m.len() > 1000), "{}", file.display());
-        }
+        let png = pictures.out.join(format!("{stem}.png"));
+        assert!(png.metadata().is_ok_and(|m| m.len() > 1000), "{}", png.display());
     }
     let native = pictures.svg("throughput-churn-native");
     assert!(native.contains("measured on native") && !native.contains("predicted"));
@@ -154,6 +154,25 @@ fn names_from_a_run_cannot_leave_their_place() {
     })]);
     let svg = pictures.svg("throughput-churn-native");
     assert!(svg.contains("&lt;script&gt;") && !svg.contains("<script"));
+}
+
+#[test]
+fn what_is_wanted_is_drawn_in_both_sizes_and_nothing_else() {
+    let run = [common::native(&churn())];
+    let names = |slides| {
+        let dir = tempfile::tempdir().unwrap();
+        let wanted = Wanted { charts: vec!["speedup".into()], slides };
+        plots::draw_only(&run, dir.path(), &wanted).unwrap();
+        let files = dir.path().read_dir().unwrap();
+        let mut names: Vec<_> =
+            files.map(|f| f.unwrap().file_name().into_string().unwrap()).collect();
+        names.sort();
+        names.join(" ")
+    };
+    let readme = "speedup-churn-native.png speedup-churn-native.svg";
+    let slide = "speedup-churn-native-slide.png speedup-churn-native-slide.svg";
+    assert_eq!(names(false), readme);
+    assert_eq!(names(true), format!("{slide} {readme}"));
 }
 
 #[test]

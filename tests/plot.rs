@@ -1,0 +1,56 @@
+//! `swapscale plot` from a run on disk: pictures, the page, and what it says of
+//! charts that the run has no data for.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+use results::example;
+use results::store::Writer;
+
+fn run_on_disk(root: &Path) -> PathBuf {
+    let mut writer = Writer::create(root, example::run()).unwrap();
+    for block in 0..3 {
+        for threads in [1, 2] {
+            let mut cell = example::cell();
+            cell.key.block = block;
+            cell.key.threads = threads;
+            cell.hlog = None;
+            writer.append(&cell).unwrap();
+        }
+    }
+    writer.dir().to_owned()
+}
+
+fn plot(run: &Path, more: &[&str]) -> Output {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_swapscale"));
+    command.arg("plot").arg(run).args(more).output().unwrap()
+}
+
+#[test]
+fn a_run_becomes_pictures_and_a_page() {
+    let dir = tempfile::tempdir().unwrap();
+    let run = run_on_disk(dir.path());
+    let (out, race) = (dir.path().join("out"), dir.path().join("no-barrier.txt"));
+    std::fs::write(&race, "alloc | swapoff\n").unwrap();
+    let (out_arg, race_arg) = (out.to_str().unwrap(), race.to_str().unwrap());
+    let more =
+        ["--only", "throughput,ablation", "--no-slides", "--out", out_arg, "--race", race_arg];
+    let said = plot(&run, &more);
+    assert!(said.status.success(), "{said:?}");
+    let (stdout, stderr) =
+        (String::from_utf8(said.stdout).unwrap(), String::from_utf8(said.stderr).unwrap());
+    let listed: Vec<&str> = stdout.lines().collect();
+    assert_eq!(listed.len(), 2, "{stdout}");
+    assert!(listed.iter().all(|file| Path::new(file).metadata().unwrap().len() > 1000));
+    assert!(listed[0].ends_with(".svg") && listed[1].ends_with("report.html"), "{stdout}");
+    assert!(stderr.contains("not drawn, needs three variants"), "{stderr}");
+    let page = std::fs::read_to_string(out.join("report.html")).unwrap();
+    assert!(page.contains("no-barrier") && page.contains("alloc | swapoff"));
+}
+
+#[test]
+fn what_cannot_be_read_is_named() {
+    let said = plot(Path::new("/nowhere/at-all"), &[]);
+    assert_eq!(said.status.code(), Some(2));
+    assert!(String::from_utf8(said.stderr).unwrap().contains("/nowhere/at-all"));
+}
