@@ -86,8 +86,8 @@ pub struct Row {
     pub new: Estimate,
     /// median of new over median of base
     pub ratio: f64,
-    /// bootstrap interval of the ratio
-    pub interval: Interval,
+    /// bootstrap interval of the ratio; none where a side has a single trial
+    pub interval: Option<Interval>,
     /// Mann-Whitney, two-sided
     pub p: Option<f64>,
     /// the same, corrected for all the rows (Holm)
@@ -234,7 +234,8 @@ fn row(base: &Group, new: &Group, metric: &Metric) -> Option<Row> {
     Some(Row {
         key: base.key.clone(),
         ratio: new_estimate.median / base_estimate.median,
-        interval: stats::bootstrap_ratio(&base_samples, &new_samples),
+        interval: (base_estimate.n.min(new_estimate.n) > 1)
+            .then(|| stats::bootstrap_ratio(&base_samples, &new_samples)),
         p: stats::mann_whitney(&base_samples, &new_samples),
         p_holm: None,
         outcome: Outcome::TooFew,
@@ -253,11 +254,12 @@ fn judge(rows: &mut [Row], metric: &Metric, notes: &mut Vec<String>) {
         row.p_holm = row.p.and_then(|_| corrected.next());
         let Some(p) = row.p_holm else { continue };
         let better = (row.ratio > 1.0) == metric.higher_is_better();
-        row.outcome = match p < ALPHA && !row.interval.contains(1.0) {
-            false => Outcome::NotSignificant,
-            true if better => Outcome::Better,
-            true => Outcome::Worse,
-        };
+        row.outcome =
+            match p < ALPHA && row.interval.is_some_and(|interval| !interval.contains(1.0)) {
+                false => Outcome::NotSignificant,
+                true if better => Outcome::Better,
+                true => Outcome::Worse,
+            };
     }
     if tested.len() < rows.len() {
         notes.push(format!(
@@ -425,8 +427,14 @@ mod tests {
         let base = [90.0, 91.0, 92.0, 93.0, 94.0, 100.1, 100.2, 100.3];
         let new = [93.5, 95.5, 99.0, 99.9, 100.4, 100.5, 100.6, 120.0];
         let row = &against(&base, &new).rows[0];
-        assert!(row.p_holm.unwrap() < ALPHA && row.interval.contains(1.0), "{row:?}");
+        assert!(row.p_holm.unwrap() < ALPHA && row.interval.unwrap().contains(1.0), "{row:?}");
         assert_eq!(row.outcome, Outcome::NotSignificant);
+    }
+
+    #[test]
+    fn one_trial_has_no_interval() {
+        let row = &against(&SLOW[..1], &FAST[..1]).rows[0];
+        assert_eq!((row.interval, row.outcome), (None, Outcome::TooFew));
     }
 
     #[test]

@@ -8,11 +8,13 @@ mod common;
 use std::path::Path;
 
 use proptest::prelude::*;
+use results::compare::Row;
 use results::metric::Metric;
 use results::report::{Report, pair, sides};
 use results::stats;
 use results::store::Loaded;
 use results::tables::{Csv, Format, Json, Mail, Markdown, Terminal};
+use serde_json::Value;
 
 fn report(runs: &[Loaded]) -> Report {
     Report::new(&sides(runs, None).unwrap(), &Metric::Throughput).unwrap()
@@ -101,58 +103,93 @@ fn a_pair_is_two_runs_or_two_variants() {
     assert!(pair(&base, &new, &["none".into()]).is_err());
 }
 
-/// Throughputs as they stand in cells.jsonl, read as plain JSON, by nobody's code
-/// but this function's.
-fn raw(run: &Loaded, variant: &str, threads: u64) -> Vec<f64> {
-    let mut samples = Vec::new();
-    for cell in &run.cells {
-        let line = serde_json::to_string(cell).unwrap();
-        let cell: serde_json::Value = serde_json::from_str(&line).unwrap();
-        if cell["key"]["variant"] == variant && cell["key"]["threads"] == threads {
-            samples.push(cell["ops_per_s"].as_f64().unwrap());
-        }
-    }
-    samples.sort_by(f64::total_cmp);
-    samples
+/// Every value at `field` in the raw JSON of the cells that `wanted` picks, sorted:
+/// nobody's code but this function's.
+fn raw(run: &Loaded, field: &str, wanted: impl Fn(&Value) -> bool) -> Vec<f64> {
+    let text = std::fs::read_to_string(run.dir.join("cells.jsonl")).unwrap();
+    let cells = text.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
+    let mut values: Vec<f64> =
+        cells.filter(wanted).map(|cell| cell.pointer(field).unwrap().as_f64().unwrap()).collect();
+    values.sort_by(f64::total_cmp);
+    values
 }
 
 fn middle(sorted: &[f64]) -> f64 {
     (sorted[(sorted.len() - 1) / 2] + sorted[sorted.len() / 2]) / 2.0
 }
 
-/// Every percentage of the mail's table is what its cells give.
+/// Hold each percentage of the run's mail against what its cells give; how many
+/// rows there were.
+fn recompute(run: &Loaded) -> usize {
+    let report = report(std::slice::from_ref(run));
+    let mail = Mail.render(&report);
+    hold_the_rules_of_mail(&mail);
+    // The rows are the lines with an interval of percentages.
+    let mut printed = mail.lines().filter(|line| line.contains("%..") && !line.contains("steal"));
+    let mut rows = 0;
+    for comparison in &report.comparisons {
+        for row in &comparison.rows {
+            let line = printed.next().unwrap_or_else(|| panic!("a row is missing in\n{mail}"));
+            check_row(run, line, row, [&comparison.base, &comparison.new]);
+            rows += 1;
+        }
+    }
+    assert_eq!(printed.next(), None, "a row too many");
+    let steal = raw(run, "/noise/steal_ns", |_| true);
+    let time = raw(run, "/duration_ns", |_| true);
+    // Only where all cells are alike is a sorted pair the pair of one cell.
+    if steal.first() == steal.last() && time.first() == time.last() {
+        let threads = raw(run, "/key/threads", |_| true);
+        let mut shares: Vec<f64> = threads.iter().map(|n| steal[0] / time[0] / n).collect();
+        shares.sort_by(f64::total_cmp);
+        let (typical, worst) = (middle(&shares) * 100.0, shares[shares.len() - 1] * 100.0);
+        let noise = format!("steal {typical:.2}% (worst cell {worst:.2}%)");
+        assert!(mail.contains(&noise), "{noise} is not in\n{mail}");
+    }
+    rows
+}
+
+fn check_row(run: &Loaded, line: &str, row: &Row, sides: [&String; 2]) {
+    let key = serde_json::to_value(&row.key).unwrap();
+    let of = |variant: &str| {
+        raw(run, "/ops_per_s", |cell| {
+            let same = |axis: &str| key[axis] == "" || cell["key"][axis] == key[axis];
+            cell["key"]["variant"] == variant
+                && ["machine", "lock", "workload", "params", "threads", "pin"].into_iter().all(same)
+        })
+    };
+    let [base, new] = sides.map(|side| of(side));
+    let words: Vec<&str> = line.split_whitespace().collect();
+    let delta = format!("{:+.1}%", (middle(&new) / middle(&base) - 1.0) * 100.0);
+    let interval = stats::bootstrap_ratio(&base, &new);
+    let ends = [interval.lo, interval.hi].map(|x| format!("{:+.1}%", (x - 1.0) * 100.0));
+    for expected in [&delta, &ends.join(".."), &format!("{}+{}", base.len(), new.len())] {
+        assert!(words.contains(&expected.as_str()), "{expected} is not in {line}");
+    }
+    // A narrow table has no column for the spread.
+    let spreads: Vec<&&str> =
+        words.iter().filter(|word| word.ends_with('%') && !word.starts_with(['+', '-'])).collect();
+    for (printed, samples) in spreads.into_iter().zip([&base, &new]) {
+        let interval = stats::bootstrap_median(samples);
+        let half = (interval.hi - interval.lo) / 2.0 / middle(samples) * 100.0;
+        assert_eq!(*printed, format!("{half:.0}%"), "{line}");
+    }
+}
+
+/// Every percentage of the mail is what its cells give.
 #[test]
 fn percentages_are_computed_from_the_cells() {
     let root = tempfile::tempdir().unwrap();
-    let run = stored(root.path(), &common::run(8));
-    let mail = Mail.render(&report(std::slice::from_ref(&run)));
-    for threads in [1, 2] {
-        let row = mail
-            .lines()
-            .find(|line| {
-                line.trim_start().starts_with(&format!("{threads} ")) && line.contains("..")
-            })
-            .unwrap_or_else(|| panic!("no row of {threads} threads in\n{mail}"));
-        let words: Vec<&str> = row.split_whitespace().collect();
-        let (base, new) = (raw(&run, "scanning", threads), raw(&run, "percluster", threads));
-        assert_eq!(words[1], format!("{:.3}", middle(&base) / 1e6), "{row}");
-        assert_eq!(words[3], format!("{:.3}", middle(&new) / 1e6), "{row}");
-        assert_eq!(words[5], format!("{:+.1}%", (middle(&new) / middle(&base) - 1.0) * 100.0));
-        for (printed, samples) in [(words[2], &base), (words[4], &new)] {
-            let interval = stats::bootstrap_median(samples);
-            let half = (interval.hi - interval.lo) / 2.0 / middle(samples) * 100.0;
-            assert_eq!(printed, format!("{half:.0}%"), "{row}");
-        }
-        let interval = stats::bootstrap_ratio(&base, &new);
-        let ends = [interval.lo, interval.hi].map(|x| format!("{:+.1}%", (x - 1.0) * 100.0));
-        assert!(words.contains(&ends.join("..").as_str()), "{row}: {ends:?}");
+    assert_eq!(recompute(&stored(root.path(), &common::run(8))), 2);
+}
+
+/// The same of the committed runs.
+#[test]
+fn percentages_of_the_reference_are_computed_from_its_cells() {
+    let reference = Path::new(env!("CARGO_MANIFEST_DIR")).join("reference");
+    for run in results::store::load_all(&[reference]).unwrap_or_default() {
+        recompute(&run);
     }
-    let steal = run.cells.iter().map(|cell| 0.01 / f64::from(cell.key.threads));
-    let mut steal: Vec<f64> = steal.collect();
-    steal.sort_by(f64::total_cmp);
-    let worst = steal[steal.len() - 1] * 100.0;
-    let noise = format!("steal {:.2}% (worst cell {worst:.2}%)", middle(&steal) * 100.0);
-    assert!(mail.contains(&noise), "{noise} is not in\n{mail}");
 }
 
 fn stored(root: &Path, run: &Loaded) -> Loaded {

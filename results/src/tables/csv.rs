@@ -87,7 +87,7 @@ fn comparisons(comparisons: &[Comparison]) -> Vec<Vec<String>> {
             cells.extend(key(&row.key));
             cells.push(comparison.unit.to_owned());
             cells.extend([row.base.median, row.new.median, row.ratio].map(|x| x.to_string()));
-            cells.extend(ends(Some(row.interval)));
+            cells.extend(ends(row.interval));
             cells.extend([optional(row.p), optional(row.p_holm)]);
             cells.push(row.outcome.name().to_owned());
             cells.extend([row.base.n.to_string(), row.new.n.to_string()]);

@@ -100,7 +100,7 @@ fn laid_out(grid: &Grid) -> Vec<String> {
         lines = columns(&rows, grid.left, 1);
     }
     if !fits(&lines) {
-        let spared = |at: &usize| !["+-", "lock"].contains(&grid.header[*at].as_str());
+        let spared = |at: &usize| !["+-", "lock", "timed"].contains(&grid.header[*at].as_str());
         let kept: Vec<usize> = (0..grid.header.len()).filter(spared).collect();
         rows = rows.iter().map(|row| kept.iter().map(|&at| row[at].clone()).collect()).collect();
         lines = columns(&rows, grid.left, 1);

@@ -60,7 +60,9 @@ pub(super) fn comparison(comparison: &Comparison) -> Grid {
             spread(&row.new),
             percent(row.change()),
             row.outcome.mark().to_owned(),
-            format!("{}..{}", percent(row.interval.lo - 1.0), percent(row.interval.hi - 1.0)),
+            row.interval.map_or("?".to_owned(), |interval| {
+                format!("{}..{}", percent(interval.lo - 1.0), percent(interval.hi - 1.0))
+            }),
             format!("{}+{}", row.base.n, row.new.n),
         ],
         outcome: Some(row.outcome),
@@ -189,13 +191,14 @@ fn latency(details: &[&Detail]) -> Option<Grid> {
             let timed = detail.latency.iter().filter(|row| row.kind == kind);
             rows.extend(timed.map(|row| {
                 let times = [row.p50, row.p90, row.p99, row.p999, row.max].map(duration);
-                Row::plain([vec![row.kind.clone(), detail.side.clone()], times.to_vec()].concat())
+                let names = vec![row.kind.clone(), detail.side.clone(), row.n.to_string()];
+                Row::plain([names, times.to_vec()].concat())
             }));
         }
     }
     (!rows.is_empty()).then(|| Grid {
         caption: format!("latency, median of the trials, at {}", first.point),
-        header: header(&["", "", "p50", "p90", "p99", "p99.9", "max"]),
+        header: header(&["", "", "timed", "p50", "p90", "p99", "p99.9", "max"]),
         left: 2,
         rows,
     })
