@@ -99,13 +99,19 @@ pub struct System<M: Machine> {
     cpus: usize,
     pub nodes: lock::Nodes<M>,
     pub rcu: rcu::Rcu<M>,
+    pub order: lock::Order,
 }
 
 impl<M: Machine> System<M> {
     /// For `workers` CPUs and the one that runs `setup` and `finish`.
     pub fn new(workers: usize) -> Self {
         let cpus = workers + 1;
-        Self { cpus, nodes: lock::Nodes::new(cpus), rcu: rcu::Rcu::new(cpus) }
+        Self {
+            cpus,
+            nodes: lock::Nodes::new(cpus),
+            rcu: rcu::Rcu::new(cpus),
+            order: Default::default(),
+        }
     }
 
     /// How many CPUs there are, the set-up CPU included: the size of per-CPU data.

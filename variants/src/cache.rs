@@ -30,6 +30,27 @@ pub enum NoFolio {
     Busy(u32),
 }
 
+/// What came of an attempt to reclaim a slot (__try_to_reclaim_swap()).
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Reclaimed {
+    /// There is no folio.
+    Nothing,
+    /// The folio is in use; its slots end here.
+    Kept(u32),
+    /// Its slots, which end here, are free.
+    Freed(u32),
+}
+
+impl Reclaimed {
+    /// Where a scan goes on that was at `offset`.
+    pub fn next(self, offset: u32) -> u32 {
+        match self {
+            Self::Nothing => offset + 1,
+            Self::Kept(next) | Self::Freed(next) => next,
+        }
+    }
+}
+
 impl Folio {
     pub fn slots(self) -> u32 {
         1 << self.order

@@ -3,18 +3,12 @@
 //! its ci->lock; si->lock is inside and only for the list pointers. Kernel:
 //! mm/swapfile.c of 6.14, functions as named.
 
-use crate::cache::{NoFolio, SwapCache};
+use crate::cache::{NoFolio, Reclaimed};
 use crate::device::*;
 use crate::swapoff::{self, Swapoff};
 use crate::validate::{self, Rules};
-use crate::{Owners, Spec, Stats, Steps, SwapAllocator, SwapoffError, SwpEntry, count::DupError};
-use machine::{Atomic, Cpu, Guard, Machine, Plain, Site, fault};
-
-/// si->inuse_pages: set while the device is off the avail list. Bit 62, as since
-/// 7.2; 6.14 has bit 30, which a count can reach (the fault uses a small one).
-fn offlist<M: Machine>() -> u64 {
-    if fault!(M, "offlist-bit-in-count") { 1 << 2 } else { 1 << 62 }
-}
+use crate::{EntrySite, Owners, Spec, Steps, SwapAllocator, SwapoffError, SwpEntry};
+use machine::{Atomic, Cpu, Guard, Machine, Plain, fault};
 
 /// What differs between the releases.
 pub trait Policy<M: Machine>: Sized + Send + Sync + 'static {
@@ -47,6 +41,7 @@ pub struct CiFirst<M: Machine, P: Policy<M>> {
 }
 
 mod site {
+    use crate::EntrySite;
     use machine::Site;
     pub static ALLOC: Site = Site::new("ci->lock", "cluster_alloc_swap_entry");
     pub static FAST: Site = Site::new("ci->lock", "swap_alloc_fast");
@@ -60,10 +55,8 @@ mod site {
     pub static TRY_RECLAIM: Site = Site::new("ci->lock", "__try_to_reclaim_swap");
     pub static PUT: Site = Site::new("ci->lock", "swap_free_nr");
     pub static PUT_MANY: Site = Site::new("ci->lock", "free_swap_and_cache_nr");
-    pub static PUT_FOLIO: Site = Site::new("ci->lock", "put_swap_folio");
-    pub static DUP: Site = Site::new("ci->lock", "__swap_duplicate");
-    pub static CONT: Site = Site::new("ci->lock", "add_swap_count_continuation");
-    pub static COUNT: Site = Site::new("ci->lock", "swap_swapcount");
+    pub static PUT_FOLIO: EntrySite = EntrySite::new("put_swap_folio");
+    pub static CONT: EntrySite = EntrySite::new("add_swap_count_continuation");
     pub static BARRIER: Site = Site::new("ci->lock", "wait_for_allocation");
     pub static DRAIN: Site = Site::new("ci->lock", "swapcache_free_entries");
     pub static ADD_AVAIL: Site = Site::new("swap_avail_lock", "add_to_avail_list");
@@ -399,27 +392,6 @@ impl<M: Machine, P: Policy<M>> CiFirst<M, P> {
     }
 }
 
-/// What came of an attempt to reclaim a slot.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Reclaimed {
-    /// There is no folio.
-    Nothing,
-    /// The folio is in use; its slots end here.
-    Kept(u32),
-    /// Its slots, which end here, are free.
-    Freed(u32),
-}
-
-impl Reclaimed {
-    /// Where a scan goes on that was at `offset`.
-    pub fn next(self, offset: u32) -> u32 {
-        match self {
-            Self::Nothing => offset + 1,
-            Self::Kept(next) | Self::Freed(next) => next,
-        }
-    }
-}
-
 // ---- freeing ----
 
 impl<M: Machine, P: Policy<M>> CiFirst<M, P> {
@@ -468,11 +440,14 @@ impl<M: Machine, P: Policy<M>> CiFirst<M, P> {
         let one_cluster = dev.cluster_of(offset + nr - 1) == index;
         if nr > 1 && one_cluster {
             let guard = dev.lock_cluster(cpu, index, &site::PUT_MANY);
-            if let Some(cached) = self.put_last(cpu, dev, index, offset, nr) {
-                dev.unlock_cluster(cpu, index, guard);
-                return cached;
+            let last = dev.put_last_locked(offset, nr);
+            if last == Some(false) {
+                self.free_range(cpu, dev, index, offset, nr);
             }
             dev.unlock_cluster(cpu, index, guard);
+            if let Some(cached) = last {
+                return cached;
+            }
         }
         let mut cached = false;
         for slot in offset..offset + nr {
@@ -486,27 +461,6 @@ impl<M: Machine, P: Policy<M>> CiFirst<M, P> {
             dev.unlock_cluster(cpu, index, guard);
         }
         cached
-    }
-
-    /// swap_is_last_map() and what follows: frees all slots at once if each has just
-    /// one user and all or none are cached. None if that is not so.
-    fn put_last(
-        &self,
-        cpu: &M::Cpu,
-        dev: &Device<M>,
-        index: usize,
-        offset: u32,
-        nr: u32,
-    ) -> Option<bool> {
-        let first = dev.map()[offset as usize].load();
-        if first & !HAS_CACHE != 1 || !dev.all(offset, nr, first) {
-            return None;
-        }
-        dev.fill(offset, nr, HAS_CACHE);
-        if first & HAS_CACHE == 0 {
-            self.free_range(cpu, dev, index, offset, nr);
-        }
-        Some(first & HAS_CACHE != 0)
     }
 
     /// swapcache_free_entries(): what the slot caches give back, slot by slot.
@@ -569,10 +523,6 @@ impl<M: Machine, P: Policy<M>> CiFirst<M, P> {
 }
 
 impl<M: Machine, P: Policy<M>> Swapoff<M> for CiFirst<M, P> {
-    fn base(&self) -> &Base<M> {
-        &self.base
-    }
-
     fn block(&self, cpu: &M::Cpu, dev: &Device<M>) -> bool {
         let avail = &self.base.avail;
         let all = avail.swap_lock().lock(cpu, &site::SWAPOFF);
@@ -638,27 +588,15 @@ impl<M: Machine, P: Policy<M>> CiFirst<M, P> {
     fn dev(&self, entry: SwpEntry) -> &Device<M> {
         &self.base.devices[entry.dev()]
     }
-
-    /// Under the lock of the entry's cluster.
-    fn locked<T>(
-        &self,
-        cpu: &M::Cpu,
-        entry: SwpEntry,
-        site: &'static Site,
-        action: impl FnOnce(&Device<M>, usize) -> T,
-    ) -> T {
-        let dev = self.dev(entry);
-        let index = dev.cluster_of(entry.offset());
-        let guard = dev.lock_cluster(cpu, index, site);
-        let result = action(dev, index);
-        dev.unlock_cluster(cpu, index, guard);
-        result
-    }
 }
 
 impl<M: Machine, P: Policy<M>> SwapAllocator<M> for CiFirst<M, P> {
     fn new(spec: &Spec, cpu: &M::Cpu) -> Self {
         Self { base: Base::new(spec, cpu), policy: P::new(spec, cpu) }
+    }
+
+    fn base(&self) -> &Base<M> {
+        &self.base
     }
 
     fn swapon(&self, cpu: &M::Cpu, dev: usize) -> bool {
@@ -673,24 +611,23 @@ impl<M: Machine, P: Policy<M>> SwapAllocator<M> for CiFirst<M, P> {
         P::alloc(self, cpu, order)
     }
 
-    fn dup(&self, cpu: &M::Cpu, entry: SwpEntry, nr: u32) -> bool {
-        loop {
-            let offset = entry.offset();
-            let result = self.locked(cpu, entry, &site::DUP, |d, _| d.dup_locked(cpu, offset, nr));
-            match result {
-                Err(DupError::NeedsPage) => {
-                    for i in 0..nr {
-                        let add = |d: &Device<M>, _| d.add_continuation(cpu, offset + i);
-                        self.locked(cpu, entry, &site::CONT, add);
-                    }
-                }
-                result => return result.is_ok(),
-            }
-        }
+    fn with_entry<T>(
+        &self,
+        cpu: &M::Cpu,
+        entry: SwpEntry,
+        site: &'static EntrySite,
+        action: impl FnOnce(&Device<M>) -> T,
+    ) -> T {
+        let dev = self.dev(entry);
+        let index = dev.cluster_of(entry.offset());
+        let guard = dev.lock_cluster(cpu, index, &site.ci);
+        let result = action(dev);
+        dev.unlock_cluster(cpu, index, guard);
+        result
     }
 
-    fn prepare_cache(&self, cpu: &M::Cpu, entry: SwpEntry) -> bool {
-        self.locked(cpu, entry, &site::DUP, |dev, _| dev.cache_locked(entry.offset()).is_ok())
+    fn add_continuation(&self, cpu: &M::Cpu, entry: SwpEntry) {
+        self.with_entry(cpu, entry, &site::CONT, |dev| dev.add_continuation(cpu, entry.offset()));
     }
 
     fn put(&self, cpu: &M::Cpu, entry: SwpEntry, nr: u32) {
@@ -732,7 +669,8 @@ impl<M: Machine, P: Policy<M>> SwapAllocator<M> for CiFirst<M, P> {
         let (offset, nr) = (entry.offset(), 1 << order);
         cpu.system().rcu.read(cpu, || {
             self.dev(entry).leave_shadow(offset, nr);
-            self.locked(cpu, entry, &site::PUT_FOLIO, |dev, index| {
+            self.with_entry(cpu, entry, &site::PUT_FOLIO, |dev| {
+                let index = dev.cluster_of(offset);
                 if dev.all(offset, nr, HAS_CACHE) {
                     return self.free_range(cpu, dev, index, offset, nr);
                 }
@@ -743,18 +681,6 @@ impl<M: Machine, P: Policy<M>> SwapAllocator<M> for CiFirst<M, P> {
                 }
             });
         });
-    }
-
-    fn tryget_device(&self, cpu: &M::Cpu, dev: usize) -> bool {
-        self.base.devices[dev].users.tryget_live(cpu)
-    }
-
-    fn put_device(&self, cpu: &M::Cpu, dev: usize) {
-        self.base.devices[dev].users.put(cpu);
-    }
-
-    fn swapped(&self, cpu: &M::Cpu, entry: SwpEntry, nr: u32) -> bool {
-        self.locked(cpu, entry, &site::COUNT, |dev, _| !dev.all(entry.offset(), nr, HAS_CACHE))
     }
 
     fn run_work(&self, cpu: &M::Cpu) {
@@ -771,29 +697,8 @@ impl<M: Machine, P: Policy<M>> SwapAllocator<M> for CiFirst<M, P> {
         }
     }
 
-    fn folios(&self, dev: usize) -> &SwapCache<M> {
-        &self.base.devices[dev].folios
-    }
-
-    fn usage(&self, entry: SwpEntry) -> (u32, bool) {
-        self.dev(entry).usage(entry.offset())
-    }
-
     fn inuse(&self, dev: usize) -> u64 {
         self.base.devices[dev].si().inuse_pages.load() & !offlist::<M>()
-    }
-
-    fn next_used(&self, dev: usize, from: u32) -> Option<u32> {
-        self.base.devices[dev].next_used(from)
-    }
-
-    fn stats(&self, dev: usize) -> Stats {
-        let dev = &self.base.devices[dev];
-        dev.stats(dev.si().inuse_pages.peek() & !offlist::<M>())
-    }
-
-    fn nr_swap_pages(&self) -> i64 {
-        self.base.avail.peek_pages()
     }
 
     fn validate(&self) -> Result<(), String> {

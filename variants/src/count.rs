@@ -75,11 +75,9 @@ impl<M: Machine> Continuations<M> {
 
 /// Why a count could not be raised.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) enum DupError {
-    /// ENOENT: the slot is free, or has no user to have a cache for.
+pub enum DupError {
+    /// ENOENT: the slot is free.
     Unused,
-    /// EEXIST: SWAP_HAS_CACHE is set already.
-    Cached,
     /// ENOMEM: a continuation page is needed first.
     NeedsPage,
     /// No digit left.
@@ -87,30 +85,19 @@ pub(crate) enum DupError {
 }
 
 impl<M: Machine> Device<M> {
-    /// __swap_duplicate() for users: all `nr` or none. The bytes' lock is held.
-    pub(crate) fn dup_locked(&self, cpu: &M::Cpu, offset: u32, nr: u32) -> Result<(), DupError> {
-        let map = self.map();
-        for byte in &map[offset as usize..(offset + nr) as usize] {
-            let byte = byte.load();
-            if byte == 0 || byte & !HAS_CACHE == BAD {
-                return Err(DupError::Unused);
-            }
-        }
-        for slot in offset..offset + nr {
-            let byte = &map[slot as usize];
-            let was = byte.load();
-            if was & COUNT_MAX != COUNT_MAX {
+    /// __swap_duplicate() for one more user. The byte's lock is held.
+    pub(crate) fn dup_locked(&self, cpu: &M::Cpu, offset: u32) -> Result<(), DupError> {
+        let byte = &self.map()[offset as usize];
+        let was = byte.load();
+        match was & !HAS_CACHE {
+            BAD => Err(DupError::Unused),
+            0 if was == 0 => Err(DupError::Unused),
+            count if count & COUNT_MAX == COUNT_MAX => self.carry(cpu, offset, was),
+            _ => {
                 byte.store(was + 1);
-                continue;
-            }
-            if let Err(error) = self.carry(cpu, slot, was) {
-                (offset..slot).for_each(|done| {
-                    self.put_locked(cpu, done);
-                });
-                return Err(error);
+                Ok(())
             }
         }
-        Ok(())
     }
 
     /// swap_count_continued(), adding: 62 users and one more.
@@ -187,18 +174,16 @@ impl<M: Machine> Device<M> {
         free
     }
 
-    /// __swap_duplicate() for the swap cache. The byte's lock is held.
-    pub(crate) fn cache_locked(&self, offset: u32) -> Result<(), DupError> {
+    /// __swap_duplicate() for the swap cache: false if the slot has no user, or a
+    /// folio already. The byte's lock is held.
+    pub(crate) fn cache_locked(&self, offset: u32) -> bool {
         let byte = &self.map()[offset as usize];
         let was = byte.load();
-        if was & !HAS_CACHE == BAD || was & !HAS_CACHE == 0 {
-            return Err(DupError::Unused);
+        let may = was != 0 && was != BAD && was & HAS_CACHE == 0;
+        if may {
+            byte.store(was | HAS_CACHE);
         }
-        if was & HAS_CACHE != 0 {
-            return Err(DupError::Cached);
-        }
-        byte.store(was | HAS_CACHE);
-        Ok(())
+        may
     }
 
     /// __swap_entry_free_locked() of a user: the byte that is left. When that is 0
@@ -219,6 +204,18 @@ impl<M: Machine> Device<M> {
         let was = self.map()[offset as usize].load();
         assert!(was & HAS_CACHE != 0, "put_swap_folio of a slot without a folio");
         self.park(offset, was & !HAS_CACHE)
+    }
+
+    /// swap_is_last_map() and its use: if each of `nr` slots has one user and all or
+    /// none are cached, takes the users off and parks the bytes. Then says whether
+    /// they are cached, and if not, the caller is to free them.
+    pub(crate) fn put_last_locked(&self, offset: u32, nr: u32) -> Option<bool> {
+        let first = self.map()[offset as usize].load();
+        if first & !HAS_CACHE != 1 || !self.all(offset, nr, first) {
+            return None;
+        }
+        self.fill(offset, nr, HAS_CACHE);
+        Some(first & HAS_CACHE != 0)
     }
 
     fn park(&self, offset: u32, usage: u8) -> u8 {

@@ -40,6 +40,12 @@ pub const USABLE: u8 = FRAG;
 pub const FULL: u8 = 4;
 pub const DISCARD: u8 = 5;
 
+/// si->inuse_pages: set while the device is off the avail list (6.14 on). Bit 62, as
+/// since 7.2; 6.14 has bit 30, which a count can reach (the fault uses a small one).
+pub fn offlist<M: Machine>() -> u64 {
+    if fault!(M, "offlist-bit-in-count") { 1 << 2 } else { 1 << 62 }
+}
+
 /// si->work: what is queued to kernel workers.
 pub const DISCARD_WORK: u8 = 1;
 pub const RECLAIM_WORK: u8 = 2;
@@ -179,8 +185,7 @@ impl<M: Machine> Device<M> {
         let device = spec.devices[index].clone();
         assert!(spec.cluster_slots.is_power_of_two() && spec.orders <= MAX_ORDERS);
         assert!(1 << (spec.orders - 1) <= spec.cluster_slots, "an order fits a cluster");
-        // One cluster more for a fault that believes in slots beyond the device's end.
-        let clusters = device.slots.div_ceil(spec.cluster_slots) as usize + usize::from(M::FAULTS);
+        let clusters = device.slots.div_ceil(spec.cluster_slots) as usize;
         let slots = clusters * spec.cluster_slots as usize;
         let byte = |_| M::Atomic::new(0);
         Self {
@@ -264,10 +269,8 @@ impl<M: Machine> Device<M> {
         self.spec.slots.min(self.start_of(cluster + 1))
     }
 
-    /// Clusters in use.
     pub fn nr_clusters(&self) -> usize {
-        let real = self.spec.slots.div_ceil(self.cluster_slots) as usize;
-        real + usize::from(fault!(M, "phantom-slots"))
+        self.clusters.len()
     }
 
     /// lock_cluster().
@@ -349,33 +352,30 @@ impl<M: Machine> Device<M> {
     pub fn set_up(&self) {
         let si = self.si();
         si.arrays.set(1);
-        let all = self.nr_clusters();
-        let real_end = self.spec.slots as usize;
-        M::fill(&self.map, 0, all * self.cluster_slots as usize, 0);
+        let (all, end) = (self.clusters.len(), self.spec.slots as usize);
+        M::fill(&self.map, 0, end, 0);
         M::fill(&self.map, 0, 1, BAD);
-        let first = [&si.free, &si.full, &si.discard];
-        first.into_iter().chain(&si.nonfull).chain(&si.frag).for_each(List::clear);
-        si.frag_cluster_nr.iter().for_each(|nr| nr.store(0));
+        // Slots beyond the end of the device look free with this fault.
+        let tail = if fault!(M, "phantom-slots") { 0 } else { BAD };
+        M::fill(&self.map, end, self.map.len(), tail);
+        let by_order = si.nonfull[..self.orders].iter().chain(&si.frag[..self.orders]);
+        [&si.free, &si.full, &si.discard].into_iter().chain(by_order).for_each(List::clear);
+        si.frag_cluster_nr[..self.orders].iter().for_each(|nr| nr.store(0));
         self.clusters.iter().for_each(List::unlink);
-        let tail = all * self.cluster_slots as usize - real_end;
-        if !fault!(M, "phantom-slots") {
-            M::fill(&self.map, real_end, real_end + tail, BAD);
-        }
-        for column in 0..self.cols.min(all) {
-            for index in (column..all).step_by(self.cols) {
-                self.set_up_cluster(index, all, tail);
-            }
-        }
+        let columns = self.cols.min(all);
+        let interleaved = (0..columns).flat_map(|column| (column..all).step_by(columns));
+        interleaved.for_each(|index| self.set_up_cluster(index));
         si.highest_bit.set(self.spec.slots - 1);
         si.work.store(0);
     }
 
-    fn set_up_cluster(&self, index: usize, all: usize, tail: usize) {
+    fn set_up_cluster(&self, index: usize) {
         let cluster = &self.clusters[index];
-        let header = usize::from(index == 0);
-        let tail = if index + 1 == all && !fault!(M, "phantom-slots") { tail } else { 0 };
-        let flag = if header + tail > 0 { NONFULL } else { FREE };
-        cluster.count.set((header + tail) as u16);
+        let header = u32::from(index == 0);
+        let tail = self.start_of(index + 1) - self.end_of(index);
+        let bad = header + if fault!(M, "phantom-slots") { 0 } else { tail };
+        let flag = if bad > 0 { NONFULL } else { FREE };
+        cluster.count.set(bad as u16);
         cluster.order.set(0);
         cluster.flags.set(flag);
         self.si().list(flag, 0).push(&self.clusters, index);
@@ -414,7 +414,7 @@ impl<M: Machine> Device<M> {
     /// Users and cache bit of a slot, at rest.
     pub fn usage(&self, offset: u32) -> (u32, bool) {
         let byte = self.map[offset as usize].peek();
-        let count = u32::from(byte & COUNT_MAX.next_power_of_two().wrapping_sub(1));
+        let count = u32::from(byte & !(HAS_CACHE | COUNT_CONTINUED));
         let more = if byte & COUNT_CONTINUED != 0 { self.conts.peek(offset) } else { 0 };
         (count + more, byte & HAS_CACHE != 0)
     }
@@ -427,8 +427,10 @@ impl<M: Machine> Device<M> {
         (found < end).then_some(found as u32)
     }
 
-    pub fn stats(&self, inuse: u64) -> Stats {
+    /// At rest.
+    pub fn stats(&self) -> Stats {
         let si = self.si();
+        let inuse = si.inuse_pages.peek() & !offlist::<M>();
         let lengths = |lists: &[List<M>]| -> Vec<usize> {
             lists[..self.orders].iter().map(|l| l.peek(&self.clusters).len()).collect()
         };
@@ -449,7 +451,7 @@ impl<M: Machine> Device<M> {
 
     /// The raw arrays for validation at rest, on or off.
     pub(crate) fn at_rest(&self) -> (&[M::Atomic<u8>], &[ClusterInfo<M>]) {
-        (&self.map, &self.clusters[..self.nr_clusters()])
+        (&self.map, &self.clusters)
     }
 }
 

@@ -12,14 +12,17 @@ pub mod faults;
 mod lists;
 pub mod owners;
 pub mod percluster;
+mod percpu;
 pub mod registry;
-#[allow(dead_code, reason = "the freeing half is for `scanning`")]
+pub mod scanning;
 mod slot_cache;
 mod swap;
 pub mod swapoff;
 mod validate;
 
-use machine::Machine;
+use count::DupError;
+use device::{Base, Device};
+use machine::{Atomic, Machine, Site};
 pub use owners::Owners;
 pub use swap::{Swap, SwapInError};
 pub use swapoff::{Steps, SwapoffError};
@@ -143,6 +146,22 @@ pub struct Stats {
     pub frag: Vec<usize>,
 }
 
+/// Where a slot's byte is guarded: a place that takes ci->lock, or si->lock in a
+/// scheme without cluster locks.
+pub struct EntrySite {
+    pub ci: Site,
+    pub si: Site,
+}
+
+impl EntrySite {
+    pub const fn new(caller: &'static str) -> Self {
+        Self { ci: Site::new("ci->lock", caller), si: Site::new("si->lock", caller) }
+    }
+}
+
+static DUP: EntrySite = EntrySite::new("__swap_duplicate");
+static SWAPPED: EntrySite = EntrySite::new("folio_swapped");
+
 /// A swap allocator: what mm/swapfile.c offers the rest of the kernel.
 ///
 /// A slot's byte counts its users (page-table entries) and carries SWAP_HAS_CACHE
@@ -152,6 +171,9 @@ pub trait SwapAllocator<M: Machine>: Send + Sync + Sized + 'static {
     /// All devices off.
     fn new(spec: &Spec, cpu: &M::Cpu) -> Self;
 
+    /// Its devices, and the list of those with free slots.
+    fn base(&self) -> &Base<M>;
+
     /// swapon(2); false if the device is on already.
     fn swapon(&self, cpu: &M::Cpu, dev: usize) -> bool;
 
@@ -160,13 +182,6 @@ pub trait SwapAllocator<M: Machine>: Send + Sync + Sized + 'static {
 
     /// folio_alloc_swap(): 2^order aligned slots, each byte SWAP_HAS_CACHE.
     fn alloc(&self, cpu: &M::Cpu, order: usize) -> Option<SwpEntry>;
-
-    /// swap_duplicate() for `nr` slots of one cluster: one more user each, or false
-    /// and nothing changed when the count cannot grow.
-    fn dup(&self, cpu: &M::Cpu, entry: SwpEntry, nr: u32) -> bool;
-
-    /// swapcache_prepare(): sets SWAP_HAS_CACHE on a used slot; false if set or unused.
-    fn prepare_cache(&self, cpu: &M::Cpu, entry: SwpEntry) -> bool;
 
     /// swap_free_nr(): one user less each. The caller pins the device.
     fn put(&self, cpu: &M::Cpu, entry: SwpEntry, nr: u32);
@@ -178,33 +193,82 @@ pub trait SwapAllocator<M: Machine>: Send + Sync + Sized + 'static {
     /// put_swap_folio(): drops SWAP_HAS_CACHE from all slots of a folio.
     fn put_folio(&self, cpu: &M::Cpu, entry: SwpEntry, order: usize);
 
-    /// get_swap_device(): false once the device is going away.
-    fn tryget_device(&self, cpu: &M::Cpu, dev: usize) -> bool;
-    fn put_device(&self, cpu: &M::Cpu, dev: usize);
+    /// Under the lock that guards the slot's byte.
+    fn with_entry<T>(
+        &self,
+        cpu: &M::Cpu,
+        entry: SwpEntry,
+        site: &'static EntrySite,
+        action: impl FnOnce(&Device<M>) -> T,
+    ) -> T;
 
-    /// folio_swapped(): whether any of `nr` slots of one cluster has a user.
-    fn swapped(&self, cpu: &M::Cpu, entry: SwpEntry, nr: u32) -> bool;
-
-    /// Runs what is queued to kernel workers: discards, reclaim of full clusters.
-    fn run_work(&self, cpu: &M::Cpu);
-
-    /// The device's part of the swap cache.
-    fn folios(&self, dev: usize) -> &cache::SwapCache<M>;
-
-    /// Users of a slot, and whether it has SWAP_HAS_CACHE; by peek.
-    fn usage(&self, entry: SwpEntry) -> (u32, bool);
-
-    /// si->inuse_pages without a lock, as try_to_unuse() reads it.
-    fn inuse(&self, dev: usize) -> u64;
-
-    /// find_next_to_unuse(): the first slot in use from `from` on.
-    fn next_used(&self, dev: usize, from: u32) -> Option<u32>;
-
-    fn stats(&self, dev: usize) -> Stats;
-
-    /// get_nr_swap_pages() at rest.
-    fn nr_swap_pages(&self) -> i64;
+    /// add_swap_count_continuation(): room for more than 62 users.
+    fn add_continuation(&self, cpu: &M::Cpu, entry: SwpEntry);
 
     /// The invariants that hold at rest (no CPU inside): the first broken one.
     fn validate(&self) -> Result<(), String>;
+
+    /// Runs what is queued to kernel workers: discards, reclaim of full clusters.
+    fn run_work(&self, _cpu: &M::Cpu) {}
+
+    /// swap_duplicate(): one more user; false if the slot is free or its count cannot
+    /// grow any more.
+    fn dup(&self, cpu: &M::Cpu, entry: SwpEntry) -> bool {
+        loop {
+            match self.with_entry(cpu, entry, &DUP, |dev| dev.dup_locked(cpu, entry.offset())) {
+                Err(DupError::NeedsPage) => self.add_continuation(cpu, entry),
+                result => return result.is_ok(),
+            }
+        }
+    }
+
+    /// swapcache_prepare(): sets SWAP_HAS_CACHE on a used slot; false if set or unused.
+    fn prepare_cache(&self, cpu: &M::Cpu, entry: SwpEntry) -> bool {
+        self.with_entry(cpu, entry, &DUP, |dev| dev.cache_locked(entry.offset()))
+    }
+
+    /// folio_swapped(): whether any of `nr` slots of one cluster has a user.
+    fn swapped(&self, cpu: &M::Cpu, entry: SwpEntry, nr: u32) -> bool {
+        let used = |dev: &Device<M>| !dev.all(entry.offset(), nr, device::HAS_CACHE);
+        self.with_entry(cpu, entry, &SWAPPED, used)
+    }
+
+    /// get_swap_device(): false once the device is going away.
+    fn tryget_device(&self, cpu: &M::Cpu, dev: usize) -> bool {
+        self.base().devices[dev].users.tryget_live(cpu)
+    }
+
+    fn put_device(&self, cpu: &M::Cpu, dev: usize) {
+        self.base().devices[dev].users.put(cpu);
+    }
+
+    /// The device's part of the swap cache.
+    fn folios(&self, dev: usize) -> &cache::SwapCache<M> {
+        &self.base().devices[dev].folios
+    }
+
+    /// si->inuse_pages without a lock, as try_to_unuse() reads it.
+    fn inuse(&self, dev: usize) -> u64 {
+        self.base().devices[dev].si().inuse_pages.load()
+    }
+
+    /// find_next_to_unuse(): the first slot in use from `from` on.
+    fn next_used(&self, dev: usize, from: u32) -> Option<u32> {
+        self.base().devices[dev].next_used(from)
+    }
+
+    /// Users of a slot, and whether it has SWAP_HAS_CACHE; at rest.
+    fn usage(&self, entry: SwpEntry) -> (u32, bool) {
+        self.base().devices[entry.dev()].usage(entry.offset())
+    }
+
+    /// At rest.
+    fn stats(&self, dev: usize) -> Stats {
+        self.base().devices[dev].stats()
+    }
+
+    /// get_nr_swap_pages() at rest.
+    fn nr_swap_pages(&self) -> i64 {
+        self.base().avail.peek_pages()
+    }
 }

@@ -3,10 +3,11 @@
 //! barrier is a type: the kernel's takes every ci->lock; two others stand beside it.
 
 use crate::cluster::{CiFirst, Policy};
-use crate::device::{Device, FREE, MAX_ORDERS, NONFULL};
+use crate::device::{Device, FREE, NONFULL};
+use crate::percpu::PercpuNext;
 use crate::slot_cache::SlotCaches;
 use crate::{Spec, SwpEntry};
-use machine::{Atomic, Cpu, Fields, Machine, PerCpu, PercpuRef, Plain, Site, fault};
+use machine::{Atomic, Cpu, Machine, PercpuRef, Site, fault};
 
 static GET: Site = Site::new("swap_avail_lock", "get_swap_pages");
 
@@ -88,20 +89,8 @@ impl<M: Machine> Barrier<M> for SecondRef<M> {
     }
 }
 
-/// si->percpu_cluster: where this CPU allocates next, by order; 0 is nowhere.
-struct PercpuCluster<M: Machine> {
-    next: [M::Plain<u32>; MAX_ORDERS],
-}
-
-impl<M: Machine> Fields for PercpuCluster<M> {
-    fn fields() -> Vec<(&'static str, usize)> {
-        vec![("next", 0)]
-    }
-}
-
 pub struct Release6_14<M: Machine, B: Barrier<M>> {
-    /// One set a device.
-    percpu: Vec<PerCpu<M, PercpuCluster<M>>>,
+    next: PercpuNext<M>,
     caches: SlotCaches<M>,
     barrier: B,
 }
@@ -112,13 +101,8 @@ impl<M: Machine, B: Barrier<M>> Policy<M> for Release6_14<M, B> {
     const RESERVES: bool = true;
 
     fn new(spec: &Spec, cpu: &M::Cpu) -> Self {
-        let nowhere = || std::array::from_fn(|_| M::Plain::new(0));
-        let set = |_: &_| {
-            let cpus = cpu.system().cpus();
-            PerCpu::new("percpu_cluster", cpus, |_| PercpuCluster { next: nowhere() })
-        };
         Self {
-            percpu: spec.devices.iter().map(set).collect(),
+            next: PercpuNext::new(spec, cpu),
             caches: SlotCaches::new(&spec.slot_cache, cpu),
             barrier: B::new(spec, cpu),
         }
@@ -139,7 +123,7 @@ impl<M: Machine, B: Barrier<M>> Policy<M> for Release6_14<M, B> {
     }
 
     fn set_next(&self, cpu: &M::Cpu, dev: &Device<M>, order: usize, next: u32) {
-        self.percpu[dev.index].of(cpu.id()).next[order].set(next);
+        self.next.set(cpu, dev.index, order, next);
     }
 
     #[inline]
@@ -163,9 +147,7 @@ impl<M: Machine, B: Barrier<M>> Policy<M> for Release6_14<M, B> {
     fn forget(&self, _cpu: &M::Cpu, _dev: &Device<M>) {}
 
     fn reset(&self, dev: &Device<M>) {
-        for cluster in self.percpu[dev.index].iter() {
-            cluster.next.iter().for_each(|next| next.set(0));
-        }
+        self.next.reset(dev.index);
     }
 
     fn reopen(&self, dev: &Device<M>) {
@@ -221,7 +203,7 @@ fn alloc_entry<M: Machine, B: Barrier<M>>(
     dev: &Device<M>,
     order: usize,
 ) -> u32 {
-    let next = core.policy.percpu[dev.index].of(cpu.id()).next[order].get();
+    let next = core.policy.next.get(cpu, dev.index, order);
     if next != 0 {
         let found = core.alloc_from(cpu, dev, next, order);
         if found != 0 {

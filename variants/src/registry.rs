@@ -44,6 +44,12 @@ macro_rules! registry {
 }
 
 registry! {
+    "global", [], false, scanning::Global,
+        "6.12's data structures under one si->lock that is never dropped (a strawman)";
+    "scanning", ["6.12", "6.13"], false, scanning::Scanning,
+        "si->lock outermost, dropped to reclaim and discard; SCANNING keeps swapoff out";
+    "scanning-ref", [], true, scanning::ScanningRef,
+        "scanning with percpu_ref instead of SCANNING: commit 9a0ddeb79880 alone";
     "percluster", ["6.14"], false, percluster::PerCluster,
         "ci->lock first, si->lock for list moves, percpu_ref, swapoff takes every ci->lock";
     "percluster-rcu", [], true, percluster::PerClusterRcu,

@@ -11,29 +11,30 @@ static DRAIN_ALLOC: Site = Site::new("slot cache alloc_lock", "drain_slots_cache
 static FREE: Site = Site::new("slot cache free_lock", "free_swap_slot");
 static DRAIN_FREE: Site = Site::new("slot cache free_lock", "drain_slots_cache_cpu");
 
-/// Room for SWAP_SLOTS_CACHE_SIZE.
-pub(crate) const MOST: usize = 64;
+/// Most slots of one cache.
+const MOST: usize = 64;
 
-/// One CPU's slots.
+/// One CPU's cache.
 struct Cache<M: Machine> {
     /// A mutex in the kernel.
     alloc_lock: SpinLock<M>,
     nr: M::Plain<u32>,
-    slots: [M::Plain<u64>; MOST],
     free_lock: SpinLock<M>,
     n_ret: M::Plain<u32>,
-    slots_ret: [M::Plain<u64>; MOST],
+    slots: Slots<M>,
+    slots_ret: Slots<M>,
 }
+
+/// Allocated apart, as the kernel does.
+type Slots<M> = Region<M, <M as Machine>::Plain<u64>>;
 
 impl<M: Machine> Fields for Cache<M> {
     fn fields() -> Vec<(&'static str, usize)> {
         vec![
             ("alloc_lock", std::mem::offset_of!(Self, alloc_lock)),
             ("nr", std::mem::offset_of!(Self, nr)),
-            ("slots", std::mem::offset_of!(Self, slots)),
             ("free_lock", std::mem::offset_of!(Self, free_lock)),
             ("n_ret", std::mem::offset_of!(Self, n_ret)),
-            ("slots_ret", std::mem::offset_of!(Self, slots_ret)),
         ]
     }
 }
@@ -63,15 +64,15 @@ impl<M: Machine> SlotCaches<M> {
     pub fn new(spec: &SlotCacheSpec, cpu: &M::Cpu) -> Self {
         let cpus = cpu.system().cpus();
         assert!(spec.size <= MOST, "a slot cache has room for {MOST} slots");
-        let slots = || std::array::from_fn(|_| M::Plain::new(0));
+        let slots = |name| Region::named(name, spec.size, Vec::new(), |_| M::Plain::new(0));
         Self {
             caches: PerCpu::new("swp_slots", cpus, |_| Cache {
                 alloc_lock: SpinLock::new(),
                 nr: M::Plain::new(0),
-                slots: slots(),
                 free_lock: SpinLock::new(),
                 n_ret: M::Plain::new(0),
-                slots_ret: slots(),
+                slots: slots("slots"),
+                slots_ret: slots("slots_ret"),
             }),
             switch: Region::new("swap_slots", 1, |_| Switch {
                 active: M::Atomic::new(0),

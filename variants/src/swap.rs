@@ -47,7 +47,7 @@ impl<M: Machine, A: SwapAllocator<M>> Swap<M, A> {
         let ptl = self.owners.lock(cpu, owner, &UNMAP);
         for i in 0..folio.slots() {
             let each = entry.plus(i);
-            assert!(self.alloc.dup(cpu, each, 1), "a fresh slot takes a user");
+            assert!(self.alloc.dup(cpu, each), "a fresh slot takes a user");
             self.owners.set(owner, page + i as usize, Some(each));
         }
         self.owners.unlock(cpu, owner, ptl);
@@ -104,7 +104,7 @@ impl<M: Machine, A: SwapAllocator<M>> Swap<M, A> {
         let mut copied = 0;
         for page in page..page + nr {
             let ptl = self.owners.lock(cpu, parent, &FORK);
-            let entry = self.owners.get(parent, page).filter(|&e| self.alloc.dup(cpu, e, 1));
+            let entry = self.owners.get(parent, page).filter(|&e| self.alloc.dup(cpu, e));
             self.owners.unlock(cpu, parent, ptl);
             if entry.is_some() {
                 let ptl = self.owners.lock(cpu, child, &FORK);

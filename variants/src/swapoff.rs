@@ -2,7 +2,7 @@
 //! timed. A scheme fills in how it blocks allocations and whom it waits for.
 //! Kernel: SYSCALL_DEFINE1(swapoff) of 6.12 and 6.14.
 
-use crate::device::{Base, Device};
+use crate::device::Device;
 use crate::owners::try_to_unuse;
 use crate::{Owners, SwapAllocator};
 use machine::{Cpu, Machine, Site, fault};
@@ -72,7 +72,6 @@ pub enum SwapoffError {
 /// What differs between schemes, in the order it is called. `dev` is on until
 /// `block`, and usable again after `reinsert`.
 pub trait Swapoff<M: Machine>: SwapAllocator<M> {
-    fn base(&self) -> &Base<M>;
     /// Takes the device off the avail list and clears SWP_WRITEOK, under swap_lock;
     /// false if it is not on.
     fn block(&self, cpu: &M::Cpu, dev: &Device<M>) -> bool;

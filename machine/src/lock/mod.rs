@@ -12,7 +12,7 @@ mod ticket;
 
 use crate::{Atomic, Cpu, Fields, Machine, Region};
 pub use mcs::Mcs;
-pub use order::{learnt, might_sleep};
+pub use order::{Order, might_sleep};
 pub use qspin::Qspin;
 pub use sites::{Local, Site, SiteStats};
 pub use tas::Tas;
@@ -146,7 +146,7 @@ impl<M: Machine> SpinLock<M> {
     #[inline]
     pub fn lock(&self, cpu: &M::Cpu, site: &'static Site) -> Guard<M> {
         M::enter(site.caller);
-        order::before_lock(cpu.local(), site, self.address());
+        order::before_lock(cpu.local(), &cpu.system().order, site, self.address());
         let mut began = 0;
         let token = self.0.lock(cpu, || {
             if M::SITES {

@@ -1,6 +1,6 @@
 //! A lockdep in small, in builds with debug assertions: learns which lock class is
 //! taken inside which, and panics on a cycle, on two locks of one class at once,
-//! and on a sleep with a spinlock held. Orders learnt stay for the process.
+//! and on a sleep with a spinlock held. Orders are learnt for one run: schemes differ.
 
 use super::sites::{Local, Site};
 use std::sync::{Mutex, MutexGuard};
@@ -17,12 +17,9 @@ struct Edge {
     inner: &'static Site,
 }
 
-static EDGES: Mutex<Vec<Edge>> = Mutex::new(Vec::new());
-
-/// A panic in one test must not blind the check in the next.
-fn edges() -> MutexGuard<'static, Vec<Edge>> {
-    EDGES.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
-}
+/// The order learnt in a run, by all its CPUs.
+#[derive(Default)]
+pub struct Order(Mutex<Vec<Edge>>);
 
 /// The learnt edge that ends a path from class `from` to class `to`.
 fn path(edges: &[Edge], from: &str, to: &str) -> Option<(&'static Site, &'static Site)> {
@@ -43,40 +40,55 @@ fn path(edges: &[Edge], from: &str, to: &str) -> Option<(&'static Site, &'static
     None
 }
 
-/// Learns `held -> site`, or says what is wrong with it, naming both places.
-fn learn(held: &[Held], site: &'static Site) -> Result<(), String> {
-    let (class, caller) = (site.lock, site.caller);
-    if let Some(Held { site: outer, .. }) = held.iter().find(|h| h.site.lock == class) {
-        return Err(format!(
-            "two {class} at once: {} holds one, {caller} takes another",
-            outer.caller
-        ));
+impl Order {
+    fn edges(&self) -> MutexGuard<'_, Vec<Edge>> {
+        self.0.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
     }
-    let mut edges = edges();
-    for Held { site: outer, .. } in held {
-        if let Some((a, b)) = path(&edges, class, outer.lock) {
+
+    /// Learns `held -> site`, or says what is wrong with it, naming both places.
+    fn learn(&self, held: &[Held], site: &'static Site) -> Result<(), String> {
+        let (class, caller) = (site.lock, site.caller);
+        if let Some(Held { site: outer, .. }) = held.iter().find(|h| h.site.lock == class) {
             return Err(format!(
-                "lock order reversed: {caller} takes {class} inside {} of {}, \
-                 but {} takes {} inside {} of {}",
-                outer.lock, outer.caller, b.caller, b.lock, a.lock, a.caller
+                "two {class} at once: {} holds one, {caller} takes another",
+                outer.caller
             ));
         }
-        if !edges.iter().any(|e| (e.outer.lock, e.inner.lock) == (outer.lock, class)) {
-            edges.push(Edge { outer, inner: site });
+        let mut edges = self.edges();
+        for Held { site: outer, .. } in held {
+            if let Some((a, b)) = path(&edges, class, outer.lock) {
+                return Err(format!(
+                    "lock order reversed: {caller} takes {class} inside {} of {}, \
+                     but {} takes {} inside {} of {}",
+                    outer.lock, outer.caller, b.caller, b.lock, a.lock, a.caller
+                ));
+            }
+            if !edges.iter().any(|e| (e.outer.lock, e.inner.lock) == (outer.lock, class)) {
+                edges.push(Edge { outer, inner: site });
+            }
         }
+        Ok(())
     }
-    Ok(())
+
+    /// As "outer > inner", sorted: to hold against the documented order.
+    pub fn learnt(&self) -> Vec<String> {
+        let edges = self.edges();
+        let mut lines: Vec<_> =
+            edges.iter().map(|e| format!("{} > {}", e.outer.lock, e.inner.lock)).collect();
+        lines.sort();
+        lines
+    }
 }
 
 /// Called before a lock is waited for: a trylock needs no order.
 #[inline]
-pub(super) fn before_lock(local: &Local, site: &'static Site, address: usize) {
+pub(super) fn before_lock(local: &Local, order: &Order, site: &'static Site, address: usize) {
     if cfg!(debug_assertions) {
         let held = local.held.borrow();
         if let Some(own) = held.iter().find(|h| h.address == address) {
             panic!("{} takes the {} that {} holds", site.caller, site.lock, own.site.caller);
         }
-        if let Err(error) = learn(&held, site) {
+        if let Err(error) = order.learn(&held, site) {
             panic!("{error}");
         }
     }
@@ -106,13 +118,4 @@ pub fn might_sleep(local: &Local, what: &str) {
     {
         panic!("{what} sleeps with {} of {} held", lock.site.lock, lock.site.caller);
     }
-}
-
-/// The order learnt so far, as "outer > inner", sorted: to hold against the
-/// documented one.
-pub fn learnt() -> Vec<String> {
-    let mut lines: Vec<_> =
-        edges().iter().map(|e| format!("{} > {}", e.outer.lock, e.inner.lock)).collect();
-    lines.sort();
-    lines
 }

@@ -1,0 +1,840 @@
+//! The allocator whose outermost lock is si->lock (6.12 and 6.13), and three ways of
+//! holding it: `scanning` drops it to reclaim and to discard, and counts SCANNING in
+//! si->flags against swapoff; `scanning-ref` holds `users` instead (the midpoint of
+//! the 6.14 series, 9a0ddeb79880); `global` never drops it and has no other lock
+//! for slots. Kernel: mm/swapfile.c of 6.12, functions as named.
+
+use crate::cache::{NoFolio, Reclaimed};
+use crate::device::*;
+use crate::percpu::PercpuNext;
+use crate::slot_cache::SlotCaches;
+use crate::swapoff::{self, Swapoff};
+use crate::validate::{self, Rules};
+use crate::{EntrySite, Owners, Spec, Steps, SwapAllocator, SwapoffError, SwpEntry};
+use machine::{Atomic, Cpu, Guard, Machine, Plain, Site, fault};
+use std::marker::PhantomData;
+
+/// How si->lock is held.
+pub trait Policy: Send + Sync + 'static {
+    /// A slot's byte is guarded by ci->lock, not si->lock.
+    const CI_LOCK: bool;
+    /// si->lock is dropped to reclaim and to discard.
+    const DROPS: bool;
+    /// A scanner counts in si->flags, and swapoff polls until nobody does.
+    const SCANNING: bool;
+    /// A scanner holds `users`.
+    const USERS: bool;
+}
+
+pub struct Counted;
+impl Policy for Counted {
+    const CI_LOCK: bool = true;
+    const DROPS: bool = true;
+    const SCANNING: bool = true;
+    const USERS: bool = false;
+}
+
+pub struct Referenced;
+impl Policy for Referenced {
+    const CI_LOCK: bool = true;
+    const DROPS: bool = true;
+    const SCANNING: bool = false;
+    const USERS: bool = true;
+}
+
+pub struct NeverDropped;
+impl Policy for NeverDropped {
+    const CI_LOCK: bool = false;
+    const DROPS: bool = false;
+    const SCANNING: bool = false;
+    const USERS: bool = false;
+}
+
+pub type Scanning<M> = SiFirst<M, Counted>;
+pub type ScanningRef<M> = SiFirst<M, Referenced>;
+pub type Global<M> = SiFirst<M, NeverDropped>;
+
+/// The allocator over a policy.
+pub struct SiFirst<M: Machine, P: Policy> {
+    base: Base<M>,
+    next: PercpuNext<M>,
+    caches: SlotCaches<M>,
+    policy: PhantomData<P>,
+}
+
+mod site {
+    use crate::EntrySite;
+    use machine::Site;
+    pub static GET: Site = Site::new("swap_avail_lock", "get_swap_pages");
+    pub static GET_SI: Site = Site::new("si->lock", "get_swap_pages");
+    pub static SCAN: Site = Site::new("ci->lock", "alloc_swap_scan_cluster");
+    pub static RECLAIM_SI: Site = Site::new("si->lock", "cluster_reclaim_range");
+    pub static FULL_SI: Site = Site::new("si->lock", "swap_reclaim_full_clusters");
+    pub static DISCARD: Site = Site::new("ci->lock", "swap_do_scheduled_discard");
+    pub static DISCARD_SI: Site = Site::new("si->lock", "swap_do_scheduled_discard");
+    pub static WORK_SI: Site = Site::new("si->lock", "swap_discard_work");
+    pub static FREE: Site = Site::new("ci->lock", "swap_entry_range_free");
+    pub static FREE_SI: Site = Site::new("si->lock", "swapcache_free_entries");
+    pub static TRY_RECLAIM: EntrySite = EntrySite::new("__try_to_reclaim_swap");
+    pub static PUT: EntrySite = EntrySite::new("swap_free_nr");
+    pub static PUT_MANY: EntrySite = EntrySite::new("free_swap_and_cache_nr");
+    pub static PUT_FOLIO: EntrySite = EntrySite::new("put_swap_folio");
+    pub static CONT: EntrySite = EntrySite::new("add_swap_count_continuation");
+    pub static ADD_AVAIL: Site = Site::new("swap_avail_lock", "add_to_avail_list");
+    pub static DEL_AVAIL: Site = Site::new("swap_avail_lock", "del_from_avail_list");
+    pub static SWAPOFF: Site = Site::new("swap_lock", "swapoff");
+    pub static SWAPOFF_SI: Site = Site::new("si->lock", "swapoff");
+    pub static ENABLE: Site = Site::new("swap_lock", "enable_swap_info");
+    pub static ENABLE_SI: Site = Site::new("si->lock", "enable_swap_info");
+}
+
+/// si->lock held by this CPU, through functions that drop and retake it.
+struct Held<'a, M: Machine> {
+    dev: &'a Device<M>,
+    guard: Option<Guard<M>>,
+}
+
+impl<'a, M: Machine> Held<'a, M> {
+    fn lock(cpu: &M::Cpu, dev: &'a Device<M>, site: &'static Site) -> Self {
+        Self { dev, guard: Some(dev.si().lock.lock(cpu, site)) }
+    }
+
+    fn unlock(mut self, cpu: &M::Cpu) {
+        self.dev.si().lock.unlock(cpu, self.guard.take().expect("held"));
+    }
+}
+
+// ---- si->lock, ci->lock, lists ----
+
+impl<M: Machine, P: Policy> SiFirst<M, P> {
+    /// What happens in `action` happens without si->lock, in schemes that drop it.
+    fn without<T>(
+        &self,
+        cpu: &M::Cpu,
+        held: &mut Held<M>,
+        site: &'static Site,
+        action: impl FnOnce(bool) -> T,
+    ) -> T {
+        if !P::DROPS {
+            return action(true);
+        }
+        let lock = &held.dev.si().lock;
+        lock.unlock(cpu, held.guard.take().expect("held"));
+        let result = action(false);
+        held.guard = Some(lock.lock(cpu, site));
+        result
+    }
+
+    /// lock_cluster() inside si->lock.
+    fn lock_ci(
+        &self,
+        cpu: &M::Cpu,
+        dev: &Device<M>,
+        index: usize,
+        site: &'static Site,
+    ) -> Option<Guard<M>> {
+        P::CI_LOCK.then(|| dev.lock_cluster(cpu, index, site))
+    }
+
+    fn unlock_ci(&self, cpu: &M::Cpu, dev: &Device<M>, index: usize, guard: Option<Guard<M>>) {
+        if let Some(guard) = guard {
+            dev.unlock_cluster(cpu, index, guard);
+        }
+    }
+
+    /// lock_cluster_or_swap_info() around `action`, si->lock being held or not.
+    fn locked<T>(
+        &self,
+        cpu: &M::Cpu,
+        dev: &Device<M>,
+        offset: u32,
+        (site, si_held): (&'static EntrySite, bool),
+        action: impl FnOnce() -> T,
+    ) -> T {
+        let index = dev.cluster_of(offset);
+        let si = (!P::CI_LOCK && !si_held).then(|| dev.si().lock.lock(cpu, &site.si));
+        let ci = self.lock_ci(cpu, dev, index, &site.ci);
+        let result = action();
+        self.unlock_ci(cpu, dev, index, ci);
+        if let Some(si) = si {
+            dev.si().lock.unlock(cpu, si);
+        }
+        result
+    }
+
+    /// list_move_tail() with the flag. si->lock is held.
+    fn relist(&self, dev: &Device<M>, index: usize, flag: u8) {
+        let (si, clusters) = (dev.si(), dev.clusters());
+        let cluster = &clusters[index];
+        let (was, order) = (cluster.flags.get(), usize::from(cluster.order.get()));
+        if was != NONE {
+            si.list(was, order).remove(clusters, index);
+        }
+        si.list(flag, order).push(clusters, index);
+        let frags = &si.frag_cluster_nr[order];
+        match (was, flag) {
+            (FRAG, FRAG) => {}
+            (FRAG, _) => frags.store(frags.load() - 1),
+            (_, FRAG) => frags.store(frags.load() + 1),
+            _ => {}
+        }
+        // Until the fix in the 6.12 series "full" and "off list" were one value.
+        let shared = flag == FULL && fault!(M, "full-flag-shared");
+        cluster.flags.set(if shared { NONE } else { flag });
+    }
+
+    /// free_cluster(): an empty cluster goes to be discarded, or to the free list.
+    fn free_cluster(&self, dev: &Device<M>, index: usize) {
+        if dev.spec.discard {
+            dev.fill(dev.start_of(index), dev.cluster_slots, BAD);
+            self.relist(dev, index, DISCARD);
+            dev.queue_work(DISCARD_WORK);
+        } else {
+            self.relist(dev, index, FREE);
+            dev.cluster(index).order.set(0);
+        }
+    }
+}
+
+// ---- allocation ----
+
+impl<M: Machine, P: Policy> SiFirst<M, P> {
+    /// get_swap_pages(): `slots.len()` entries of `order` from the devices in turn. What
+    /// is asked for is taken off nr_swap_pages first, so that it can become negative.
+    fn get_swap_pages(&self, cpu: &M::Cpu, order: usize, slots: &mut [Option<SwpEntry>]) -> usize {
+        let (avail, size) = (&self.base.avail, 1i64 << order);
+        let reserved = avail.reserve(cpu, &site::GET, slots.len(), size);
+        let Some((guard, wanted)) = reserved else { return 0 };
+        let mut got = 0;
+        avail.walk(cpu, &site::GET, guard, |index| {
+            let dev = &self.base.devices[index];
+            if P::USERS && !dev.users.tryget_live(cpu) {
+                return false;
+            }
+            got = self.cluster_alloc_swap(cpu, dev, order, &mut slots[..wanted]);
+            if P::USERS {
+                dev.users.put(cpu);
+            }
+            got > 0 || order > 0
+        });
+        avail.add_pages((wanted - got) as i64 * size);
+        got
+    }
+
+    /// cluster_alloc_swap(): one si->lock section but for the places that drop it.
+    fn cluster_alloc_swap(
+        &self,
+        cpu: &M::Cpu,
+        dev: &Device<M>,
+        order: usize,
+        slots: &mut [Option<SwpEntry>],
+    ) -> usize {
+        let outside = fault!(M, "scanning-outside-lock");
+        if outside {
+            self.count_scanner(dev, SWP_SCANNING);
+        }
+        let mut held = Held::lock(cpu, dev, &site::GET_SI);
+        if !outside {
+            self.count_scanner(dev, SWP_SCANNING);
+        }
+        let mut got = 0;
+        if dev.si().highest_bit.get() != 0 && dev.writeok() {
+            for slot in slots {
+                let offset = self.alloc_entry(cpu, &mut held, order);
+                if offset == 0 {
+                    break;
+                }
+                *slot = Some(SwpEntry::new(dev.index, offset));
+                got += 1;
+            }
+        }
+        if !outside {
+            self.count_scanner(dev, SWP_SCANNING.wrapping_neg());
+        }
+        held.unlock(cpu);
+        if outside {
+            self.count_scanner(dev, SWP_SCANNING.wrapping_neg());
+        }
+        got
+    }
+
+    /// si->flags += SWP_SCANNING: keeps swapoff from freeing the arrays while si->lock
+    /// is dropped. A plain read-modify-write, right only under si->lock.
+    fn count_scanner(&self, dev: &Device<M>, by: u64) {
+        if P::SCANNING && !fault!(M, "no-scanning-count") {
+            let flags = &dev.si().flags;
+            flags.store(flags.load().wrapping_add(by));
+        }
+    }
+
+    /// cluster_alloc_swap_entry(): this CPU's cluster, then a free one, then nonfull
+    /// and fragmented ones, then what discards give back, then, for order 0, other
+    /// orders'. Whole clusters are scanned with si->lock held.
+    fn alloc_entry(&self, cpu: &M::Cpu, held: &mut Held<M>, order: usize) -> u32 {
+        let dev = held.dev;
+        let next = self.next.get(cpu, dev.index, order);
+        if next != 0 {
+            let found = self.scan(cpu, held, next, order);
+            if found != 0 {
+                return found;
+            }
+        }
+        loop {
+            if let Some(index) = dev.si().free.first() {
+                return self.scan(cpu, held, dev.start_of(index), order);
+            }
+            if self.base.avail.full() {
+                self.reclaim_full(cpu, held, 1);
+            }
+            if 1 << order < dev.cluster_slots {
+                let found = self.alloc_fragmented(cpu, held, order);
+                if found != 0 {
+                    return found;
+                }
+            }
+            if dev.si().discard.first().is_none() {
+                break;
+            }
+            self.do_discards(cpu, held);
+        }
+        if order == 0 { self.steal(cpu, held) } else { 0 }
+    }
+
+    /// All nonfull clusters of the order, which thereby become fragmented ones, then
+    /// the fragmented ones in turn: as many in total as there are of the latter.
+    fn alloc_fragmented(&self, cpu: &M::Cpu, held: &mut Held<M>, order: usize) -> u32 {
+        let (dev, si) = (held.dev, held.dev.si());
+        let mut frags = 0;
+        loop {
+            let nonfull = si.nonfull[order].first();
+            let more = nonfull.is_some() || frags < si.frag_cluster_nr[order].load();
+            let Some(index) = nonfull.or(si.frag[order].first()).filter(|_| more) else {
+                return 0;
+            };
+            self.relist(dev, index, FRAG);
+            let found = self.scan(cpu, held, dev.start_of(index), order);
+            if found != 0 {
+                return found;
+            }
+            frags += 1;
+        }
+    }
+
+    /// Order 0 may take any free slot. 6.12 tries for ever if SWP_WRITEOK is cleared
+    /// while a reclaim has si->lock dropped; here that ends it.
+    fn steal(&self, cpu: &M::Cpu, held: &mut Held<M>) -> u32 {
+        let (dev, si) = (held.dev, held.dev.si());
+        let mut visits = 0;
+        for order in 1..dev.orders() {
+            while let Some(index) = si.frag[order].first().or_else(|| si.nonfull[order].first()) {
+                let found = self.scan(cpu, held, dev.start_of(index), 0);
+                if found != 0 {
+                    return found;
+                }
+                if !dev.writeok() && !fault!(M, "steal-ignores-writeok") {
+                    return 0;
+                }
+                visits += 1;
+                let bound = 64 + 8 * dev.nr_clusters();
+                assert!(visits < bound, "L: order-0 allocation visits clusters without end");
+            }
+        }
+        0
+    }
+
+    /// alloc_swap_scan_cluster(): the first slots from `from` on, in its cluster, that
+    /// are free or can be reclaimed; 0 if none. This CPU's next allocation is behind.
+    fn scan(&self, cpu: &M::Cpu, held: &mut Held<M>, from: u32, order: usize) -> u32 {
+        let (dev, nr) = (held.dev, 1 << order);
+        let index = dev.cluster_of(from);
+        let (end, cluster) = (dev.end_of(index), dev.cluster(index));
+        let mut guard = self.lock_ci(cpu, dev, index, &site::SCAN);
+        let room = u32::from(cluster.count.get()) + nr <= dev.cluster_slots;
+        let (mut found, mut next) = (0, 0);
+        let mut offset = if room { from } else { end };
+        while let Some(window) = dev.window(offset, end, order, || self.base.avail.full()) {
+            offset = window.offset;
+            if window.needs_reclaim {
+                self.unlock_ci(cpu, dev, index, guard);
+                self.reclaim_range(cpu, held, offset, nr);
+                guard = self.lock_ci(cpu, dev, index, &site::SCAN);
+                if !dev.all(offset, nr, 0) {
+                    offset += nr;
+                    continue;
+                }
+            }
+            if self.alloc_range(cpu, dev, index, offset, order) {
+                found = offset;
+                let more = u32::from(cluster.count.get()) < dev.cluster_slots;
+                next = if more && offset + 2 * nr <= end { offset + nr } else { 0 };
+            }
+            break;
+        }
+        self.unlock_ci(cpu, dev, index, guard);
+        self.next.set(cpu, dev.index, order, next);
+        found
+    }
+
+    /// cluster_alloc_range(), under si->lock and ci->lock. The test of SWP_WRITEOK came
+    /// with 0ec8bc9e880e: si->lock may have been dropped since the device was chosen.
+    fn alloc_range(
+        &self,
+        cpu: &M::Cpu,
+        dev: &Device<M>,
+        index: usize,
+        offset: u32,
+        order: usize,
+    ) -> bool {
+        if !dev.writeok() && !fault!(M, "no-writeok-test") {
+            return false;
+        }
+        let (cluster, nr) = (dev.cluster(index), 1 << order);
+        if cluster.flags.get() == FREE {
+            cluster.order.set(order as u8);
+            if nr < dev.cluster_slots {
+                self.relist(dev, index, NONFULL);
+            }
+        }
+        dev.fill(offset, nr, HAS_CACHE);
+        cpu.note("slot allocated", u64::from(offset));
+        self.range_alloc(cpu, dev, nr);
+        cluster.count.set(cluster.count.get() + nr as u16);
+        if u32::from(cluster.count.get()) == dev.cluster_slots {
+            self.relist(dev, index, FULL);
+        }
+        true
+    }
+
+    /// swap_range_alloc(): the counters; a device that becomes full leaves the avail list.
+    fn range_alloc(&self, cpu: &M::Cpu, dev: &Device<M>, nr: u32) {
+        let inuse = dev.si().inuse_pages.load() + u64::from(nr);
+        dev.si().inuse_pages.store(inuse);
+        if inuse == dev.pages() {
+            dev.si().highest_bit.set(0);
+            let guard = self.base.avail.lock(cpu, &site::DEL_AVAIL);
+            self.base.avail.del(dev.index);
+            self.base.avail.unlock(cpu, guard);
+            if self.base.avail.full() {
+                dev.queue_work(RECLAIM_WORK);
+            }
+        }
+    }
+
+    /// cluster_reclaim_range(): drops si->lock while folios are tried.
+    fn reclaim_range(&self, cpu: &M::Cpu, held: &mut Held<M>, offset: u32, nr: u32) {
+        let (dev, mut at, end) = (held.dev, offset, offset + nr);
+        self.without(cpu, held, &site::RECLAIM_SI, |si_held| {
+            while at < end {
+                match dev.map()[at as usize].load() {
+                    0 => at += 1,
+                    HAS_CACHE => match self.try_to_reclaim(cpu, dev, at, si_held) {
+                        Reclaimed::Freed(next) => at = next,
+                        _ => return,
+                    },
+                    _ => return,
+                }
+            }
+        });
+    }
+
+    /// swap_reclaim_full_clusters(): up to `clusters` of them, in turn; drops si->lock
+    /// around each.
+    fn reclaim_full(&self, cpu: &M::Cpu, held: &mut Held<M>, clusters: u64) {
+        let dev = held.dev;
+        for _ in 0..clusters {
+            let Some(index) = dev.si().full.first() else { return };
+            if dev.cluster(index).flags.get() == FULL {
+                self.relist(dev, index, FULL);
+            }
+            self.without(cpu, held, &site::FULL_SI, |si_held| {
+                let (mut offset, end) = (dev.start_of(index), dev.end_of(index));
+                while offset < end {
+                    let rest = offset as usize..end as usize;
+                    offset = M::scan(dev.map(), rest.start, rest.end, |b| b == HAS_CACHE) as u32;
+                    if offset < end {
+                        offset = self.try_to_reclaim(cpu, dev, offset, si_held).next(offset);
+                    }
+                }
+            });
+        }
+    }
+
+    /// __try_to_reclaim_swap() with TTRS_DIRECT: drops the slot's folio if it has no
+    /// user, and frees its slots past the slot cache.
+    fn try_to_reclaim(
+        &self,
+        cpu: &M::Cpu,
+        dev: &Device<M>,
+        offset: u32,
+        si_held: bool,
+    ) -> Reclaimed {
+        let folio = match dev.folios.trylock(offset) {
+            Ok(folio) => folio,
+            Err(NoFolio::Absent) => return Reclaimed::Nothing,
+            Err(NoFolio::Busy(slots)) => return Reclaimed::Kept((offset | (slots - 1)) + 1),
+        };
+        let next = folio.offset + folio.slots();
+        let unused = self.locked(cpu, dev, folio.offset, (&site::TRY_RECLAIM, si_held), || {
+            dev.all(folio.offset, folio.slots(), HAS_CACHE)
+        });
+        if !unused {
+            dev.folios.unlock(folio);
+            return Reclaimed::Kept(next);
+        }
+        dev.folios.remove(folio);
+        if si_held {
+            self.free_range(cpu, dev, folio.offset, folio.slots());
+        } else {
+            self.lock_and_free(cpu, dev, folio.offset, folio.slots(), &site::TRY_RECLAIM);
+        }
+        Reclaimed::Freed(next)
+    }
+
+    /// swap_do_scheduled_discard(): drops si->lock while the device is busy.
+    fn do_discards(&self, cpu: &M::Cpu, held: &mut Held<M>) {
+        let dev = held.dev;
+        while let Some(index) = dev.si().discard.first() {
+            dev.si().discard.remove(dev.clusters(), index);
+            dev.cluster(index).flags.set(NONE);
+            self.without(cpu, held, &site::DISCARD_SI, |_| dev.issue_discard(cpu));
+            let guard = self.lock_ci(cpu, dev, index, &site::DISCARD);
+            self.relist(dev, index, FREE);
+            dev.cluster(index).order.set(0);
+            dev.fill(dev.start_of(index), dev.cluster_slots, 0);
+            self.unlock_ci(cpu, dev, index, guard);
+        }
+    }
+}
+
+// ---- freeing ----
+
+impl<M: Machine, P: Policy> SiFirst<M, P> {
+    fn lock_and_free(
+        &self,
+        cpu: &M::Cpu,
+        dev: &Device<M>,
+        offset: u32,
+        nr: u32,
+        site: &'static EntrySite,
+    ) {
+        let held = Held::lock(cpu, dev, &site.si);
+        self.free_range(cpu, dev, offset, nr);
+        held.unlock(cpu);
+    }
+
+    /// swap_entry_range_free(): slots of one cluster become free. si->lock is held.
+    fn free_range(&self, cpu: &M::Cpu, dev: &Device<M>, offset: u32, nr: u32) {
+        let index = dev.cluster_of(offset);
+        let cluster = dev.cluster(index);
+        let guard = self.lock_ci(cpu, dev, index, &site::FREE);
+        debug_assert!(dev.all(offset, nr, HAS_CACHE), "only unused slots are freed");
+        dev.fill(offset, nr, 0);
+        cluster.count.set(cluster.count.get() - nr as u16);
+        if cluster.count.get() == 0 {
+            self.free_cluster(dev, index);
+        } else if cluster.flags.get() != NONFULL {
+            self.relist(dev, index, NONFULL);
+        }
+        self.unlock_ci(cpu, dev, index, guard);
+        self.range_free(cpu, dev, offset, nr);
+    }
+
+    /// swap_range_free(): a full device comes back to the avail list; clean up, and
+    /// only then count the slots as free.
+    fn range_free(&self, cpu: &M::Cpu, dev: &Device<M>, offset: u32, nr: u32) {
+        let si = dev.si();
+        let was_full = si.highest_bit.get() == 0;
+        si.highest_bit.set(dev.spec.slots - 1);
+        if was_full && dev.writeok() {
+            let guard = self.base.avail.lock(cpu, &site::ADD_AVAIL);
+            self.base.avail.add(dev.index);
+            self.base.avail.unlock(cpu, guard);
+        }
+        let inuse = si.inuse_pages.load() - u64::from(nr);
+        let early = fault!(M, "inuse-before-cleanup");
+        if early {
+            si.inuse_pages.store(inuse);
+        }
+        dev.clear_shadow(offset, nr);
+        // Pairs with smp_mb() at the end of try_to_unuse().
+        M::wmb();
+        self.base.avail.add_pages(i64::from(nr));
+        if !early {
+            si.inuse_pages.store(inuse);
+        }
+    }
+
+    /// swapcache_free_entries(): si->lock once a device.
+    fn free_entries(&self, cpu: &M::Cpu, entries: &[SwpEntry]) {
+        let mut sorted = entries.to_vec();
+        sorted.sort_unstable();
+        for batch in sorted.chunk_by(|a, b| a.dev() == b.dev()) {
+            let dev = &self.base.devices[batch[0].dev()];
+            let held = Held::lock(cpu, dev, &site::FREE_SI);
+            batch.iter().for_each(|entry| self.free_range(cpu, dev, entry.offset(), 1));
+            held.unlock(cpu);
+        }
+    }
+
+    /// free_swap_slot(): a slot whose byte is parked goes to this CPU's cache.
+    fn free_slot(&self, cpu: &M::Cpu, entry: SwpEntry) {
+        let free = |entries: &[SwpEntry]| self.free_entries(cpu, entries);
+        if !self.caches.keep_freed(cpu, entry, free) {
+            self.free_entries(cpu, &[entry]);
+        }
+    }
+
+    /// Takes something off each of `nr` slots of one cluster by `drop`, in one section of
+    /// their lock, and frees those of which nothing is left.
+    fn drop_each(
+        &self,
+        cpu: &M::Cpu,
+        dev: &Device<M>,
+        offset: u32,
+        nr: u32,
+        site: &'static EntrySite,
+        drop: impl Fn(u32) -> u8,
+    ) {
+        // As in the kernel, 64 slots at a time: one bitmap.
+        for first in (offset..offset + nr).step_by(u64::BITS as usize) {
+            let slots = (offset + nr - first).min(u64::BITS);
+            let free = self.locked(cpu, dev, first, (site, false), || {
+                let unused = |i: &u32| drop(first + i) == 0;
+                (0..slots).filter(unused).fold(0u64, |free, i| free | 1 << i)
+            });
+            let unused = (0..slots).filter(|i| free & 1 << i != 0);
+            unused.for_each(|i| self.free_slot(cpu, SwpEntry::new(dev.index, first + i)));
+        }
+    }
+
+    /// free_swap_and_cache_nr()'s __swap_entries_free(): true if a slot is left to the
+    /// swap cache alone.
+    fn put_many(&self, cpu: &M::Cpu, dev: &Device<M>, offset: u32, nr: u32) -> bool {
+        let one_cluster = dev.cluster_of(offset) == dev.cluster_of(offset + nr - 1);
+        if nr > 1 && one_cluster {
+            let last = self.locked(cpu, dev, offset, (&site::PUT_MANY, false), || {
+                dev.put_last_locked(offset, nr)
+            });
+            if last == Some(false) {
+                self.lock_and_free(cpu, dev, offset, nr, &site::PUT_MANY);
+            }
+            if let Some(cached) = last {
+                return cached;
+            }
+        }
+        let mut cached = false;
+        for slot in offset..offset + nr {
+            let left =
+                self.locked(cpu, dev, slot, (&site::PUT_MANY, false), || dev.put_locked(cpu, slot));
+            if left == 0 {
+                self.free_slot(cpu, SwpEntry::new(dev.index, slot));
+            }
+            cached |= left == HAS_CACHE;
+        }
+        cached
+    }
+}
+
+impl<M: Machine, P: Policy> Swapoff<M> for SiFirst<M, P> {
+    /// List removal and SWP_WRITEOK are one si->lock section, or a free in between
+    /// would put the device back (fixed by 6fe7d6b99211). After it no allocation starts.
+    fn block(&self, cpu: &M::Cpu, dev: &Device<M>) -> bool {
+        let avail = &self.base.avail;
+        let off_list = || {
+            let guard = avail.lock(cpu, &site::DEL_AVAIL);
+            avail.del(dev.index);
+            avail.unlock(cpu, guard);
+        };
+        let all = avail.swap_lock().lock(cpu, &site::SWAPOFF);
+        let on = dev.writeok();
+        if on {
+            let early = fault!(M, "avail-before-si-lock");
+            if early {
+                off_list();
+            }
+            let held = Held::lock(cpu, dev, &site::SWAPOFF_SI);
+            if !early {
+                off_list();
+            }
+            avail.add_total(-(dev.pages() as i64));
+            dev.si().flags.store(dev.si().flags.load() & !SWP_WRITEOK);
+            held.unlock(cpu);
+        }
+        avail.swap_lock().unlock(cpu, all);
+        on
+    }
+
+    /// `block` was it.
+    fn barrier(&self, _cpu: &M::Cpu, _dev: &Device<M>) {}
+
+    fn drain(&self, cpu: &M::Cpu) {
+        self.caches.disable(cpu, |entries| self.free_entries(cpu, entries));
+    }
+
+    fn undrain(&self) {
+        self.caches.enable();
+    }
+
+    fn reinsert(&self, cpu: &M::Cpu, dev: &Device<M>) {
+        self.enable(cpu, dev);
+    }
+
+    /// free_percpu(si->percpu_cluster).
+    fn forget(&self, _cpu: &M::Cpu, _dev: &Device<M>) {}
+
+    /// While flags >= SWP_SCANNING: all locks dropped, one jiffy, all retaken.
+    fn wait_for_scanners(&self, cpu: &M::Cpu, dev: &Device<M>) {
+        while P::SCANNING {
+            let all = self.base.avail.swap_lock().lock(cpu, &site::SWAPOFF);
+            let held = Held::lock(cpu, dev, &site::SWAPOFF_SI);
+            dev.si().highest_bit.set(0);
+            let scanning = dev.si().flags.load() >= SWP_SCANNING;
+            held.unlock(cpu);
+            self.base.avail.swap_lock().unlock(cpu, all);
+            if !scanning {
+                return;
+            }
+            cpu.sleep_jiffy();
+        }
+    }
+
+    fn enable(&self, cpu: &M::Cpu, dev: &Device<M>) {
+        let avail = &self.base.avail;
+        let all = avail.swap_lock().lock(cpu, &site::ENABLE);
+        let held = Held::lock(cpu, dev, &site::ENABLE_SI);
+        dev.si().flags.store(dev.si().flags.load() | SWP_WRITEOK);
+        avail.add_total(dev.pages() as i64);
+        if dev.si().highest_bit.get() != 0 {
+            let guard = avail.lock(cpu, &site::ADD_AVAIL);
+            avail.add(dev.index);
+            avail.unlock(cpu, guard);
+        }
+        held.unlock(cpu);
+        avail.swap_lock().unlock(cpu, all);
+    }
+
+    fn reset(&self, dev: &Device<M>) {
+        dev.si().inuse_pages.store(0);
+        self.next.reset(dev.index);
+    }
+}
+
+impl<M: Machine, P: Policy> SwapAllocator<M> for SiFirst<M, P> {
+    fn new(spec: &Spec, cpu: &M::Cpu) -> Self {
+        Self {
+            base: Base::new(spec, cpu),
+            next: PercpuNext::new(spec, cpu),
+            caches: SlotCaches::new(&spec.slot_cache, cpu),
+            policy: PhantomData,
+        }
+    }
+
+    fn base(&self) -> &Base<M> {
+        &self.base
+    }
+
+    fn swapon(&self, cpu: &M::Cpu, dev: usize) -> bool {
+        swapoff::swapon(self, cpu, dev)
+    }
+
+    fn swapoff(&self, cpu: &M::Cpu, dev: usize, owners: &Owners<M>) -> Result<Steps, SwapoffError> {
+        swapoff::swapoff(self, cpu, dev, owners)
+    }
+
+    fn alloc(&self, cpu: &M::Cpu, order: usize) -> Option<SwpEntry> {
+        if order == 0 {
+            let refill = |slots: &mut [Option<SwpEntry>]| self.get_swap_pages(cpu, 0, slots);
+            let free = |entries: &[SwpEntry]| self.free_entries(cpu, entries);
+            let cached = self.caches.alloc(cpu, &self.base.avail, refill, free);
+            if cached.is_some() {
+                return cached;
+            }
+        }
+        let mut one = [None];
+        self.get_swap_pages(cpu, order, &mut one);
+        one[0]
+    }
+
+    fn put(&self, cpu: &M::Cpu, entry: SwpEntry, nr: u32) {
+        let dev = &self.base.devices[entry.dev()];
+        let (mut offset, end) = (entry.offset(), entry.offset() + nr);
+        while offset < end {
+            let next = end.min(dev.start_of(dev.cluster_of(offset) + 1));
+            let put = |slot| dev.put_locked(cpu, slot);
+            self.drop_each(cpu, dev, offset, next - offset, &site::PUT, put);
+            offset = next;
+        }
+    }
+
+    fn put_and_reclaim(&self, cpu: &M::Cpu, entry: SwpEntry, nr: u32) -> bool {
+        let dev = &self.base.devices[entry.dev()];
+        let (mut offset, end) = (entry.offset(), entry.offset() + nr);
+        if !dev.users.tryget_live(cpu) {
+            return false;
+        }
+        if self.put_many(cpu, dev, offset, nr) {
+            while offset < end {
+                let cached = dev.map()[offset as usize].load() == HAS_CACHE;
+                let try_slot = || self.try_to_reclaim(cpu, dev, offset, false);
+                offset = if cached { try_slot() } else { Reclaimed::Nothing }.next(offset);
+            }
+        }
+        dev.users.put(cpu);
+        true
+    }
+
+    fn put_folio(&self, cpu: &M::Cpu, entry: SwpEntry, order: usize) {
+        let dev = &self.base.devices[entry.dev()];
+        let (offset, nr) = (entry.offset(), 1 << order);
+        dev.leave_shadow(offset, nr);
+        let unused = nr > 1
+            && self.locked(cpu, dev, offset, (&site::PUT_FOLIO, false), || {
+                dev.all(offset, nr, HAS_CACHE)
+            });
+        if unused {
+            self.lock_and_free(cpu, dev, offset, nr, &site::PUT_FOLIO);
+        } else {
+            let uncache = |slot| dev.uncache_locked(slot);
+            self.drop_each(cpu, dev, offset, nr, &site::PUT_FOLIO, uncache);
+        }
+    }
+
+    fn with_entry<T>(
+        &self,
+        cpu: &M::Cpu,
+        entry: SwpEntry,
+        site: &'static EntrySite,
+        action: impl FnOnce(&Device<M>) -> T,
+    ) -> T {
+        let dev = &self.base.devices[entry.dev()];
+        self.locked(cpu, dev, entry.offset(), (site, false), || action(dev))
+    }
+
+    fn add_continuation(&self, cpu: &M::Cpu, entry: SwpEntry) {
+        let (dev, offset) = (&self.base.devices[entry.dev()], entry.offset());
+        let held = Held::lock(cpu, dev, &site::CONT.si);
+        self.locked(cpu, dev, offset, (&site::CONT, true), || dev.add_continuation(cpu, offset));
+        held.unlock(cpu);
+    }
+
+    fn run_work(&self, cpu: &M::Cpu) {
+        for dev in &self.base.devices {
+            dev.run_work(|work| {
+                let mut held = Held::lock(cpu, dev, &site::WORK_SI);
+                if work & DISCARD_WORK != 0 {
+                    self.do_discards(cpu, &mut held);
+                }
+                if work & RECLAIM_WORK != 0 {
+                    let clusters = self.inuse(dev.index) / u64::from(dev.cluster_slots);
+                    self.reclaim_full(cpu, &mut held, clusters);
+                }
+                held.unlock(cpu);
+            });
+        }
+    }
+
+    fn validate(&self) -> Result<(), String> {
+        let cached = self.caches.peek();
+        validate::at_rest(&self.base, &Rules { offlist: None, cached: &cached })
+    }
+}
