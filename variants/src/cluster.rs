@@ -292,7 +292,7 @@ impl<M: Machine, P: Policy<M>> CiFirst<M, P> {
 
     /// swap_range_alloc(): the counters; a device that becomes full leaves the avail list.
     fn range_alloc(&self, cpu: &M::Cpu, dev: &Device<M>, nr: u32) {
-        if !P::RESERVES {
+        if !P::RESERVES && !fault!(M, "nr-subtracted-late") {
             self.base.avail.add_pages(-i64::from(nr));
         }
         let nr = u64::from(nr);

@@ -82,7 +82,9 @@ pub struct Si<M: Machine> {
     _line0: [u64; 7],
     /// Whether swap_map and cluster_info are there: the kernel's pointers.
     arrays: M::Plain<u32>,
-    /// 0 while the device is full (6.12 and before).
+    /// si->max: slots of the device that is on, the header included.
+    max: M::Plain<u32>,
+    /// 0 while the device is full (6.13 and before).
     pub highest_bit: M::Plain<u32>,
     pub free: List<M>,
     pub full: List<M>,
@@ -103,6 +105,7 @@ impl<M: Machine> Fields for Si<M> {
         vec![
             ("flags", offset_of!(Self, flags)),
             ("swap_map", offset_of!(Self, arrays)),
+            ("max", offset_of!(Self, max)),
             ("highest_bit", offset_of!(Self, highest_bit)),
             ("free_clusters", offset_of!(Self, free)),
             ("full_clusters", offset_of!(Self, full)),
@@ -125,6 +128,7 @@ impl<M: Machine> Si<M> {
             flags: M::Atomic::new(0),
             _line0: [0; 7],
             arrays: M::Plain::new(0),
+            max: M::Plain::new(0),
             highest_bit: M::Plain::new(0),
             free: List::new(),
             full: List::new(),
@@ -222,9 +226,16 @@ impl<M: Machine> Device<M> {
         &self.si[0]
     }
 
+    /// si->max. Slots from here on are not the device's.
+    #[inline]
+    pub fn max(&self) -> u32 {
+        self.si().max.get()
+    }
+
     /// si->pages: usable slots.
+    #[inline]
     pub fn pages(&self) -> u64 {
-        u64::from(self.spec.slots) - 1
+        u64::from(self.max()) - 1
     }
 
     /// Whether the device may be allocated from: READ_ONCE(si->flags) & SWP_WRITEOK.
@@ -249,7 +260,12 @@ impl<M: Machine> Device<M> {
 
     #[inline]
     pub fn cluster(&self, index: usize) -> &ClusterInfo<M> {
-        &self.clusters()[index]
+        let clusters = self.clusters();
+        assert!(
+            self.start_of(index) < self.max(),
+            "I3: cluster {index} is beyond the device's end"
+        );
+        &clusters[index]
     }
 
     #[inline]
@@ -266,11 +282,11 @@ impl<M: Machine> Device<M> {
     /// The end of the cluster's real slots.
     #[inline]
     pub fn end_of(&self, cluster: usize) -> u32 {
-        self.spec.slots.min(self.start_of(cluster + 1))
+        self.max().min(self.start_of(cluster + 1))
     }
 
     pub fn nr_clusters(&self) -> usize {
-        self.clusters.len()
+        self.max().div_ceil(self.cluster_slots) as usize
     }
 
     /// lock_cluster().
@@ -350,9 +366,13 @@ impl<M: Machine> Device<M> {
     /// Fresh arrays, as swapon's setup_clusters() makes them: header and tail bad,
     /// free clusters interleaved. Nobody else sees the device yet.
     pub fn set_up(&self) {
-        let si = self.si();
+        let (si, spec) = (self.si(), &self.spec);
+        let again = self.clusters[0].count.get() != 0;
+        let slots = spec.later_slots.filter(|_| again).unwrap_or(spec.slots);
+        assert!(slots <= spec.slots, "a device does not grow");
         si.arrays.set(1);
-        let (all, end) = (self.clusters.len(), self.spec.slots as usize);
+        si.max.set(slots);
+        let (all, end) = (self.nr_clusters(), slots as usize);
         M::fill(&self.map, 0, end, 0);
         M::fill(&self.map, 0, 1, BAD);
         // Slots beyond the end of the device look free with this fault.
@@ -365,7 +385,7 @@ impl<M: Machine> Device<M> {
         let columns = self.cols.min(all);
         let interleaved = (0..columns).flat_map(|column| (column..all).step_by(columns));
         interleaved.for_each(|index| self.set_up_cluster(index));
-        si.highest_bit.set(self.spec.slots - 1);
+        si.highest_bit.set(slots - 1);
         si.work.store(0);
     }
 
@@ -384,6 +404,7 @@ impl<M: Machine> Device<M> {
     /// swap_map and cluster_info are freed: any later use is a bug.
     pub fn tear_down(&self) {
         self.si().arrays.set(0);
+        self.si().max.set(0);
     }
 
     /// schedule_work().
@@ -421,7 +442,7 @@ impl<M: Machine> Device<M> {
 
     /// find_next_to_unuse(): READ_ONCE of the map without a lock.
     pub fn next_used(&self, from: u32) -> Option<u32> {
-        let end = self.spec.slots as usize;
+        let end = self.max() as usize;
         let used = |byte: u8| byte != 0 && byte != BAD;
         let found = M::scan(self.map(), from.max(1) as usize, end, used);
         (found < end).then_some(found as u32)
@@ -435,7 +456,7 @@ impl<M: Machine> Device<M> {
             lists[..self.orders].iter().map(|l| l.peek(&self.clusters).len()).collect()
         };
         Stats {
-            pages: self.pages(),
+            pages: u64::from(si.max.peek().saturating_sub(1)),
             inuse,
             free: si.free.peek(&self.clusters).len(),
             full: si.full.peek(&self.clusters).len(),
@@ -451,7 +472,8 @@ impl<M: Machine> Device<M> {
 
     /// The raw arrays for validation at rest, on or off.
     pub(crate) fn at_rest(&self) -> (&[M::Atomic<u8>], &[ClusterInfo<M>]) {
-        (&self.map, &self.clusters)
+        let clusters = self.si().max.peek().div_ceil(self.cluster_slots) as usize;
+        (&self.map, &self.clusters[..clusters])
     }
 }
 

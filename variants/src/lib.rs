@@ -13,6 +13,7 @@ mod lists;
 pub mod owners;
 pub mod percluster;
 mod percpu;
+pub mod percpu_cluster;
 pub mod registry;
 pub mod scanning;
 mod slot_cache;
@@ -74,6 +75,8 @@ pub struct DeviceSpec {
     pub priority: i16,
     /// Whether freed clusters are discarded before they are used again.
     pub discard: bool,
+    /// Size at the second swapon and later, if smaller.
+    pub later_slots: Option<u32>,
 }
 
 /// The shape of a system under test.
@@ -87,6 +90,9 @@ pub struct Spec {
     /// SWAP_CLUSTER_COLS: how far apart neighbours on the fresh free list are.
     pub cluster_cols: u32,
     pub slot_cache: SlotCacheSpec,
+    /// memory.swap.max of the one cgroup there is, in slots of a device; a folio that
+    /// exceeds it gives its slots back. Only `percpu-cluster` looks at it.
+    pub swap_max: u64,
     /// How long a device takes to discard a cluster, nanoseconds.
     pub discard_ns: u64,
     /// Address spaces (page tables with a lock each), and pages in each.
@@ -116,6 +122,7 @@ impl Default for Spec {
             orders: 10,
             cluster_cols: 32,
             slot_cache: SlotCacheSpec { size: 64, activate: 5 * 64, deactivate: 2 * 64 },
+            swap_max: u64::MAX,
             discard_ns: 20_000,
             owners: 1,
             pages_per_owner: 1 << 18,
@@ -127,7 +134,7 @@ impl Default for Spec {
 impl DeviceSpec {
     /// Of equal priority with all others, without discard.
     pub fn new(slots: u32) -> Self {
-        Self { slots, priority: 0, discard: false }
+        Self { slots, priority: 0, discard: false, later_slots: None }
     }
 }
 

@@ -56,6 +56,9 @@ registry! {
         "percluster; swapoff's barrier is a grace period";
     "percluster-second-ref", [], true, percluster::PerClusterSecondRef,
         "percluster; swapoff's barrier is the drain of a second percpu_ref";
+    "percpu-cluster", ["6.15", "6.16", "6.17", "6.18", "6.19", "7.0", "7.1", "7.2", "7.3"], false,
+        percpu_cluster::PercpuCluster,
+        "one current cluster a CPU for all devices, no slot cache, 6.18's scan strategy";
 }
 
 /// The variant called `name`, or of the kernel release `name`.

@@ -544,7 +544,7 @@ impl<M: Machine, P: Policy> SiFirst<M, P> {
     fn range_free(&self, cpu: &M::Cpu, dev: &Device<M>, offset: u32, nr: u32) {
         let si = dev.si();
         let was_full = si.highest_bit.get() == 0;
-        si.highest_bit.set(dev.spec.slots - 1);
+        si.highest_bit.set(dev.max() - 1);
         if was_full && dev.writeok() {
             let guard = self.base.avail.lock(cpu, &site::ADD_AVAIL);
             self.base.avail.add(dev.index);
@@ -684,7 +684,10 @@ impl<M: Machine, P: Policy> Swapoff<M> for SiFirst<M, P> {
 
     /// While flags >= SWP_SCANNING: all locks dropped, one jiffy, all retaken.
     fn wait_for_scanners(&self, cpu: &M::Cpu, dev: &Device<M>) {
-        while P::SCANNING {
+        if !P::SCANNING {
+            return;
+        }
+        loop {
             let all = self.base.avail.swap_lock().lock(cpu, &site::SWAPOFF);
             let held = Held::lock(cpu, dev, &site::SWAPOFF_SI);
             dev.si().highest_bit.set(0);

@@ -33,7 +33,7 @@ pub fn at_rest<M: Machine>(base: &Base<M>, rules: &Rules) -> Result<(), String> 
             clusters(dev)?;
             lists(dev)?;
             avail(base, dev, rules.offlist, inuse)?;
-            free += dev.pages() as i64 - inuse as i64;
+            free += dev.stats().pages as i64 - inuse as i64;
         } else {
             ensure!(!dev.conts.any(), "continuation pages leaked by swapoff");
         }
@@ -47,7 +47,7 @@ pub fn at_rest<M: Machine>(base: &Base<M>, rules: &Rules) -> Result<(), String> 
 fn in_use<M: Machine>(dev: &Device<M>, offlist: u64) -> Result<u64, String> {
     let inuse = dev.si().inuse_pages.peek() & !offlist;
     let (map, _) = dev.at_rest();
-    let real = &map[..dev.spec.slots as usize];
+    let real = &map[..dev.stats().pages as usize + 1];
     let used = real.iter().filter(|byte| !matches!(byte.peek(), 0 | BAD)).count() as u64;
     ensure!(inuse == used, "I4: inuse_pages is {inuse}, but {used} slots are in use");
     Ok(inuse)
@@ -110,12 +110,9 @@ fn avail<M: Machine>(
     offlist: Option<u64>,
     inuse: u64,
 ) -> Result<(), String> {
-    let (listed, room) = (base.avail.peek(dev.index), inuse < dev.pages());
-    ensure!(
-        listed == room,
-        "I9: {inuse} of {} pages in use, on the avail list: {listed}",
-        dev.pages()
-    );
+    let pages = dev.stats().pages;
+    let (listed, room) = (base.avail.peek(dev.index), inuse < pages);
+    ensure!(listed == room, "I9: {inuse} of {pages} pages in use, on the avail list: {listed}");
     let marked = offlist.is_some_and(|bit| dev.si().inuse_pages.peek() & bit != 0);
     ensure!(offlist.is_none() || listed != marked, "I9: OFFLIST is {marked}, listed {listed}");
     Ok(())

@@ -17,13 +17,14 @@ pub const ORDERS: usize = 3;
 pub fn spec() -> Spec {
     Spec {
         devices: vec![
-            DeviceSpec { slots: 64, priority: 1, discard: false },
-            DeviceSpec { slots: 43, priority: 1, discard: true },
+            DeviceSpec::new(64),
+            DeviceSpec { discard: true, later_slots: Some(29), ..DeviceSpec::new(43) },
         ],
         cluster_slots: 8,
         orders: ORDERS + 1,
         cluster_cols: 2,
         slot_cache: SlotCacheSpec { size: 4, activate: 10, deactivate: 4 },
+        swap_max: u64::MAX,
         discard_ns: 0,
         owners: OWNERS,
         pages_per_owner: PAGES,
@@ -107,7 +108,10 @@ impl<'a, M: Machine, A: SwapAllocator<M>> Oracle<'a, M, A> {
             assert_eq!(first.offset() % nr as u32, 0, "slots of an order are aligned");
             for i in 0..nr {
                 let entry = first.plus(i as u32);
-                assert!(entry.offset() < self.spec.devices[entry.dev()].slots, "beyond the end");
+                assert!(
+                    entry.offset() < self.swap.alloc.base().devices[entry.dev()].max(),
+                    "beyond the end"
+                );
                 assert_eq!(self.users(entry), 0, "I1: {entry:?} has an owner already");
                 self.owned.insert((owner, page + i), entry);
             }
