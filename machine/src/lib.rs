@@ -10,6 +10,7 @@ pub mod native;
 pub mod percpu_ref;
 pub mod rcu;
 pub mod region;
+pub mod simulated;
 pub mod topology;
 mod word;
 
@@ -17,6 +18,7 @@ pub use lock::{Guard, RawLock, Site, SiteStats, SpinLock};
 pub use native::Native;
 pub use percpu_ref::PercpuRef;
 pub use region::{Fields, PerCpu, Region};
+pub use simulated::Simulated;
 pub use word::Word;
 
 /// A word that several CPUs touch without a common lock: what the kernel reads

@@ -21,6 +21,8 @@ pub trait Fields {
 pub struct Extent {
     pub base: usize,
     pub bytes: usize,
+    /// Elements; `bytes` may have room for more.
+    pub len: usize,
     pub stride: usize,
     pub name: &'static str,
     pub fields: Vec<(&'static str, usize)>,
@@ -60,7 +62,8 @@ impl<M: Machine, T> Region<M, T> {
         let memory = unsafe { alloc(layout) }.cast::<T>();
         let base = NonNull::new(memory).unwrap_or_else(|| handle_alloc_error(layout));
         let (address, stride) = (base.as_ptr() as usize, size_of::<T>());
-        M::register(&Extent { base: address, bytes: layout.size(), stride, name, fields });
+        let bytes = layout.size();
+        M::register(&Extent { base: address, bytes, len, stride, name, fields });
         for i in 0..len {
             // SAFETY: i < len elements of freshly allocated memory.
             #[allow(unsafe_code)]

@@ -113,6 +113,11 @@ impl Topology {
         })
     }
 
+    /// A machine that is only a description; `cpus` by ascending id.
+    pub fn made_of(cpus: Vec<Cpu>) -> Self {
+        Self { cpus, offline: Vec::new(), forbidden: Vec::new() }
+    }
+
     /// The usable CPUs by their kernel number.
     pub fn cpus(&self) -> &[Cpu] {
         &self.cpus

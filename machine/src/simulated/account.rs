@@ -1,0 +1,118 @@
+//! What a simulated run says of cache lines that no hardware counter does: transfers
+//! by distance, time lost waiting, per field, per lock caller and for the hottest lines.
+
+/// Same CPU, sibling, L3 group, package, another package, memory.
+pub(super) const DISTANCES: usize = 6;
+
+/// Where lines came from, in the order of [`Traffic::transfers`].
+pub const SOURCES: [&str; DISTANCES] =
+    ["same-cpu", "sibling", "same-l3", "same-package", "other-package", "memory"];
+
+/// Coherence traffic of a field or a caller.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Traffic {
+    /// Coherence misses by where the line came from; see [`SOURCES`].
+    pub transfers: [u64; DISTANCES],
+    /// How many of them were for a write.
+    pub writes: u64,
+    /// Copies that other cores lost.
+    pub invalidations: u64,
+    /// From the wish for the line to having it, picoseconds, stores in the buffer included.
+    pub waited_ps: u64,
+}
+
+impl Traffic {
+    pub(super) fn add(&mut self, source: usize, write: bool, lost: u64, waited: u64) {
+        self.transfers[source] += 1;
+        self.writes += u64::from(write);
+        self.invalidations += lost;
+        self.waited_ps += waited;
+    }
+
+    fn merge(&mut self, other: &Traffic) {
+        for (sum, n) in self.transfers.iter_mut().zip(other.transfers) {
+            *sum += n;
+        }
+        self.writes += other.writes;
+        self.invalidations += other.invalidations;
+        self.waited_ps += other.waited_ps;
+    }
+
+    pub fn misses(&self) -> u64 {
+        self.transfers.iter().sum()
+    }
+}
+
+/// Traffic of a field of all elements of a region.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FieldTraffic {
+    pub region: &'static str,
+    /// Empty where the region names no fields.
+    pub field: &'static str,
+    pub traffic: Traffic,
+}
+
+/// A line and how often it was transferred.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HotLine {
+    /// The line's first cell: "si.lock", "cluster_info[17].count".
+    pub name: String,
+    pub transfers: u64,
+}
+
+/// The line accounting of one run, its measured window alone.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Account {
+    /// Events the simulator handled, warm-up included.
+    pub events: u64,
+    /// Virtual time of the last event, picoseconds.
+    pub virtual_ps: u64,
+    /// Most waited for first.
+    pub fields: Vec<FieldTraffic>,
+    /// By the kernel function that last took or tried a lock; most waited for first.
+    pub callers: Vec<(&'static str, Traffic)>,
+    /// At most [`HOTTEST`], most transferred first.
+    pub hottest: Vec<HotLine>,
+}
+
+/// How many lines are named.
+pub const HOTTEST: usize = 16;
+
+impl Account {
+    pub(super) fn add_field(&mut self, region: &'static str, field: &'static str, t: &Traffic) {
+        if t.misses() == 0 {
+            return;
+        }
+        let same = |f: &&mut FieldTraffic| (f.region, f.field) == (region, field);
+        match self.fields.iter_mut().find(same) {
+            Some(known) => known.traffic.merge(t),
+            None => self.fields.push(FieldTraffic { region, field, traffic: t.clone() }),
+        }
+    }
+
+    pub(super) fn add_line(&mut self, transfers: u32, name: impl FnOnce() -> String) {
+        let least = self.hottest.last().map_or(0, |line| line.transfers);
+        let transfers = u64::from(transfers);
+        if transfers == 0 || self.hottest.len() == HOTTEST && transfers <= least {
+            return;
+        }
+        let place = self.hottest.partition_point(|line| line.transfers >= transfers);
+        self.hottest.insert(place, HotLine { name: name(), transfers });
+        self.hottest.truncate(HOTTEST);
+    }
+
+    pub(super) fn add_callers(&mut self, callers: &[(&'static str, Traffic)]) {
+        for (name, traffic) in callers.iter().filter(|(_, t)| t.misses() > 0) {
+            match self.callers.iter_mut().find(|(known, _)| known == name) {
+                Some((_, known)) => known.merge(traffic),
+                None => self.callers.push((name, traffic.clone())),
+            }
+        }
+    }
+
+    /// Most waited for first.
+    pub(super) fn sort(&mut self) {
+        self.callers.sort_by_key(|(name, t)| (std::cmp::Reverse(t.waited_ps), *name));
+        self.fields.sort_by_key(|f| (std::cmp::Reverse(f.traffic.waited_ps), f.region, f.field));
+    }
+}

@@ -1,0 +1,566 @@
+//! The memory of a simulated machine: regions by address, the state of every cache
+//! line, and what an access costs. Guards that a line is in one exclusive transfer
+//! at a time and that its shared reads go through a package's port one by one.
+
+use super::account::{Account, DISTANCES, Traffic};
+use super::model::Model;
+use crate::region::{Extent, LINE};
+use crate::topology::Distance;
+use std::collections::VecDeque;
+
+/// A line: which region, which of its lines.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct At {
+    region: u32,
+    line: u32,
+    /// The byte asked for, within the region: for names.
+    offset: usize,
+}
+
+impl At {
+    fn same_line(&self, other: &At) -> bool {
+        (self.region, self.line) == (other.region, other.line)
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Access {
+    Read,
+    /// Exclusive, and kept for so many picoseconds after it arrived.
+    Write(u64),
+}
+
+/// A CPU's wish for a line that is in use.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Request {
+    pub who: usize,
+    pub access: Access,
+    /// From a store buffer: nobody's instruction waits for it.
+    pub store: bool,
+    since: u64,
+    offset: usize,
+}
+
+/// What became of an access.
+pub(super) enum Start {
+    /// It takes effect now; whoever asked goes on at this time.
+    Done(u64),
+    /// Queued; look at the line at this time, unless somebody does already.
+    Queued(Option<u64>),
+}
+
+pub(super) enum Grant {
+    Nobody,
+    Later(u64),
+    To(Request, u64),
+}
+
+const NONE: u16 = u16::MAX;
+const NO_CONTENTION: u32 = u32::MAX;
+const FEW: usize = 4;
+/// Lines of one lazily made chunk of states.
+const CHUNK: usize = 64;
+
+#[derive(Clone)]
+struct Line {
+    /// An exclusive transfer or a locked instruction has it until then.
+    busy: u64,
+    /// When the last exclusive transfer arrived.
+    arrived: u64,
+    /// Transfers so far.
+    fetched: u32,
+    contention: u32,
+    /// The CPU that has it modified.
+    owner: u16,
+    /// Cores with a copy, unless `many`.
+    few: [u16; FEW],
+    /// The sharers are in `Contention`.
+    many: bool,
+}
+
+const UNTOUCHED: Line = Line {
+    busy: 0,
+    arrived: 0,
+    fetched: 0,
+    contention: NO_CONTENTION,
+    owner: NONE,
+    few: [NONE; FEW],
+    many: false,
+};
+
+/// What only lines that CPUs met on have.
+#[derive(Default)]
+struct Contention {
+    queue: VecDeque<Request>,
+    /// CPUs that spin on a copy.
+    parked: Vec<u16>,
+    /// Until when each package's read port is in use.
+    ports: Vec<u64>,
+    /// Somebody will look at the queue.
+    watched: bool,
+    /// One bit a core.
+    sharers: Vec<u64>,
+}
+
+struct Home {
+    stride: usize,
+    elements: usize,
+    name: &'static str,
+    fields: Vec<(&'static str, usize)>,
+    traffic: Vec<Traffic>,
+    chunks: Vec<Option<Box<[Line]>>>,
+}
+
+/// Where the CPUs of a run are.
+struct Places {
+    core: Vec<u16>,
+    sibling: Vec<Option<usize>>,
+    /// By core.
+    l3: Vec<u16>,
+    package: Vec<u16>,
+    packages: usize,
+}
+
+impl Places {
+    fn new(model: &Model, pins: &[usize]) -> Self {
+        let topology = model.topology();
+        let at = |&pin: &usize| topology.cpu(pin).expect("checked by the caller").clone();
+        let cpus: Vec<_> = pins.iter().map(at).collect();
+        let mut cores: Vec<usize> = cpus.iter().map(|c| c.core).collect();
+        cores.sort_unstable();
+        cores.dedup();
+        let dense = |core| cores.binary_search(&core).expect("one of them");
+        let (mut l3, mut package) = (vec![0; cores.len()], vec![0; cores.len()]);
+        for cpu in &cpus {
+            l3[dense(cpu.core)] = cpu.l3 as u16;
+            package[dense(cpu.core)] = cpu.package as u16;
+        }
+        let mate = |n: usize| (0..cpus.len()).find(|&m| m != n && cpus[m].core == cpus[n].core);
+        Self {
+            core: cpus.iter().map(|c| dense(c.core) as u16).collect(),
+            sibling: (0..cpus.len()).map(mate).collect(),
+            l3,
+            package,
+            packages: topology.packages(),
+        }
+    }
+
+    fn between(&self, a: u16, b: u16) -> Distance {
+        let (a, b) = (a as usize, b as usize);
+        if a == b {
+            Distance::Smt
+        } else if self.l3[a] == self.l3[b] {
+            Distance::L3
+        } else if self.package[a] == self.package[b] {
+            Distance::Package
+        } else {
+            Distance::Remote
+        }
+    }
+
+    fn package_of(&self, who: usize) -> usize {
+        self.package[self.core[who] as usize] as usize
+    }
+}
+
+/// Costs in picoseconds.
+struct Prices {
+    hit: u64,
+    smt: u64,
+    /// Exclusive transfers by distance; the last one is from memory.
+    transfer: [u64; DISTANCES],
+    read_latency: u64,
+    read_occupancy: u64,
+}
+
+const MEMORY: usize = DISTANCES - 1;
+
+pub(super) struct Memory {
+    homes: Vec<Home>,
+    /// (base, end, region), sorted.
+    extents: Vec<(usize, usize, u32)>,
+    last: (usize, usize, u32),
+    contentions: Vec<Contention>,
+    places: Places,
+    prices: Prices,
+    /// The read each CPU made last: (line, when it arrived). A sibling rides along.
+    reading: Vec<(At, u64)>,
+    /// By lock caller; the first is for accesses before any lock.
+    callers: Vec<(&'static str, Traffic)>,
+    /// Which of them each CPU is in.
+    calling: Vec<usize>,
+    /// Whether traffic counts now.
+    pub counting: bool,
+}
+
+const NOWHERE: At = At { region: u32::MAX, line: u32::MAX, offset: 0 };
+
+impl Memory {
+    /// For CPUs at `pins`, which the model must have.
+    pub fn new(model: &Model, pins: &[usize]) -> Self {
+        let cost = &model.cost;
+        let l3 = cost.l3.ps();
+        Self {
+            homes: Vec::new(),
+            extents: Vec::new(),
+            last: (0, 0, 0),
+            contentions: Vec::new(),
+            places: Places::new(model, pins),
+            prices: Prices {
+                hit: cost.hit.ps(),
+                smt: cost.smt.ps(),
+                transfer: [
+                    cost.hit.ps(),
+                    cost.smt.ps(),
+                    l3,
+                    cost.package.ps(),
+                    cost.remote.ps(),
+                    cost.memory.ps(),
+                ],
+                read_latency: model.shape.read_latency.permille(),
+                read_occupancy: l3 * model.shape.read_occupancy.permille() / 1000,
+            },
+            reading: vec![(NOWHERE, 0); pins.len()],
+            callers: vec![("before any lock", Traffic::default())],
+            calling: vec![0; pins.len()],
+            counting: false,
+        }
+    }
+
+    pub fn sibling(&self, who: usize) -> Option<usize> {
+        self.places.sibling[who]
+    }
+
+    pub fn register(&mut self, extent: &Extent) {
+        let region = self.homes.len() as u32;
+        let end = extent.base + extent.bytes;
+        let place = self.extents.partition_point(|e| e.0 < extent.base);
+        self.extents.insert(place, (extent.base, end, region));
+        self.homes.push(Home {
+            stride: extent.stride.max(1),
+            elements: extent.len,
+            name: extent.name,
+            fields: extent.fields.clone(),
+            traffic: vec![Traffic::default(); extent.fields.len() + 1],
+            chunks: vec![None; extent.bytes.div_ceil(LINE * CHUNK)],
+        });
+    }
+
+    /// Returns the region's addresses.
+    pub fn unregister(&mut self, base: usize) -> Option<(usize, usize)> {
+        let place = self.extents.iter().position(|e| e.0 == base)?;
+        let (base, end, region) = self.extents.remove(place);
+        self.last = (0, 0, 0);
+        self.homes[region as usize].chunks = Vec::new();
+        Some((base, end))
+    }
+
+    /// Finds the line of an address; every shared cell is in a region.
+    pub fn locate(&mut self, address: usize) -> At {
+        if address < self.last.0 || address >= self.last.1 {
+            let after = self.extents.partition_point(|e| e.0 <= address);
+            match after.checked_sub(1).map(|n| self.extents[n]) {
+                Some(extent) if address < extent.1 => self.last = extent,
+                _ => panic!(
+                    "a shared cell outside every Region: a simulated machine knows lines by \
+                     region and offset, so allocate it with Region or PerCpu"
+                ),
+            }
+        }
+        let offset = address - self.last.0;
+        At { region: self.last.2, line: (offset / LINE) as u32, offset }
+    }
+
+    pub fn name(&self, at: At) -> String {
+        let home = &self.homes[at.region as usize];
+        let field = match home.field(at.offset) {
+            n if n < home.fields.len() => format!(".{}", home.fields[n].0),
+            _ => String::new(),
+        };
+        match home.elements {
+            0 | 1 => format!("{}{field}", home.name),
+            _ => format!("{}[{}]{field}", home.name, at.offset / home.stride),
+        }
+    }
+
+    fn line(&mut self, at: At) -> &mut Line {
+        let chunk = &mut self.homes[at.region as usize].chunks[at.line as usize / CHUNK];
+        &mut chunk.get_or_insert_with(|| vec![UNTOUCHED; CHUNK].into())[at.line as usize % CHUNK]
+    }
+
+    fn contention(&mut self, at: At) -> &mut Contention {
+        let mut index = self.line(at).contention;
+        if index == NO_CONTENTION {
+            index = self.contentions.len() as u32;
+            self.line(at).contention = index;
+            let ports = vec![0; self.places.packages];
+            let sharers = vec![0; self.places.l3.len().div_ceil(64)];
+            self.contentions.push(Contention { ports, sharers, ..Contention::default() });
+        }
+        &mut self.contentions[index as usize]
+    }
+
+    fn contended(&self, line: &Line) -> Option<&Contention> {
+        self.contentions.get(line.contention as usize)
+    }
+
+    /// Whether a store by `who` would hit a line nobody else asks for.
+    pub fn owns(&mut self, at: At, who: usize, now: u64) -> bool {
+        let line = self.line(at);
+        let (owner, busy, contention) = (line.owner, line.busy, line.contention);
+        owner == who as u16
+            && busy <= now
+            && self.contentions.get(contention as usize).is_none_or(|c| c.queue.is_empty())
+    }
+
+    fn shares(&self, line: &Line, core: u16) -> bool {
+        match self.contended(line) {
+            Some(more) if line.many => more.sharers[core as usize / 64] >> (core % 64) & 1 == 1,
+            _ => line.few.contains(&core),
+        }
+    }
+
+    fn owned_by_core(&self, line: &Line, core: u16) -> bool {
+        line.owner != NONE && self.places.core[line.owner as usize] == core
+    }
+
+    /// The cores with a copy, the owner's too.
+    fn holders(&self, line: &Line) -> impl Iterator<Item = u16> + use<'_> {
+        let owner = (line.owner != NONE).then(|| self.places.core[line.owner as usize]);
+        let few = if line.many { [NONE; FEW] } else { line.few };
+        let words = match self.contended(line) {
+            Some(more) if line.many => &more.sharers[..],
+            _ => &[],
+        };
+        let bits = words.iter().enumerate().flat_map(|(n, &word)| {
+            let next = |w: &u64| Some(w & (w - 1)).filter(|&w| w != 0);
+            let words = std::iter::successors(Some(word).filter(|&w| w != 0), next);
+            words.map(move |w| (n * 64) as u16 + w.trailing_zeros() as u16)
+        });
+        owner.into_iter().chain(few.into_iter().filter(|&c| c != NONE)).chain(bits)
+    }
+
+    /// Asks for a line at `now`; the effect is now or when the request is granted.
+    pub fn request(&mut self, at: At, who: usize, access: Access, store: bool, now: u64) -> Start {
+        if let Some(done) = self.hit(at, who, access, now) {
+            return Start::Done(done);
+        }
+        let ready = self.ready(at, access);
+        let line = self.line(at).clone();
+        let first = self.contended(&line).is_none_or(|c| c.queue.is_empty());
+        if first && ready <= now {
+            return Start::Done(self.transfer(at, who, access, now, now));
+        }
+        let more = self.contention(at);
+        more.queue.push_back(Request { who, access, store, since: now, offset: at.offset });
+        let watch = !std::mem::replace(&mut more.watched, true);
+        Start::Queued(watch.then_some(ready.max(now)))
+    }
+
+    /// Reads and writes that this core's own copy serves, or the one on its way.
+    fn hit(&mut self, at: At, who: usize, access: Access, now: u64) -> Option<u64> {
+        let core = self.places.core[who];
+        let line = self.line(at).clone();
+        let (mine, queued) = (
+            self.owned_by_core(&line, core),
+            self.contended(&line).is_some_and(|c| !c.queue.is_empty()),
+        );
+        let sibling = if mine && line.owner != who as u16 { self.prices.smt } else { 0 };
+        match access {
+            Access::Read if mine => Some(now.max(line.arrived) + self.prices.hit + sibling),
+            Access::Read if self.shares(&line, core) => {
+                let mate = self.places.sibling[who].map(|mate| self.reading[mate]);
+                let coming = mate.filter(|(other, _)| other.same_line(&at)).map_or(0, |m| m.1);
+                Some(now.max(coming) + self.prices.hit)
+            }
+            Access::Write(keep) => {
+                let alone = line.owner == NONE
+                    && self.shares(&line, core)
+                    && self.holders(&line).all(|c| c == core);
+                // Once it has arrived, others that wait come before the sibling.
+                let rides = mine && (!queued || now < line.arrived);
+                if !(rides || alone && !queued && line.busy <= now) {
+                    return None;
+                }
+                let done = now.max(line.busy) + keep + sibling;
+                let line = self.line(at);
+                (line.busy, line.owner, line.few, line.many) =
+                    (done, who as u16, [NONE; FEW], false);
+                Some(done)
+            }
+            Access::Read => None,
+        }
+    }
+
+    /// When the line could serve `access` next.
+    fn ready(&mut self, at: At, access: Access) -> u64 {
+        let (busy, contention) = {
+            let line = self.line(at);
+            (line.busy, line.contention)
+        };
+        match (access, self.contentions.get(contention as usize)) {
+            (Access::Write(_), Some(more)) => more.ports.iter().copied().fold(busy, u64::max),
+            _ => busy,
+        }
+    }
+
+    /// Moves the line; returns when whoever asked goes on.
+    fn transfer(&mut self, at: At, who: usize, access: Access, since: u64, now: u64) -> u64 {
+        let core = self.places.core[who];
+        let line = self.line(at).clone();
+        let others = self.holders(&line).filter(|&c| c != core);
+        let distances = others.map(|c| self.places.between(c, core));
+        let (source, lost) = match access {
+            Access::Read => (distances.min(), 0),
+            Access::Write(_) => distances.fold((None, 0), |(far, n), d| (far.max(Some(d)), n + 1)),
+        };
+        let source = source.map_or(MEMORY, |d| d as usize);
+        let price = self.prices.transfer[source];
+        let done = match access {
+            Access::Read => self.share(at, who, &line, price, now),
+            Access::Write(keep) => {
+                let line = self.line(at);
+                line.arrived = now + price;
+                line.busy = line.arrived + keep;
+                (line.owner, line.few, line.many) = (who as u16, [NONE; FEW], false);
+                line.busy
+            }
+        };
+        self.line(at).fetched += u32::from(self.counting);
+        if self.counting {
+            let home = &mut self.homes[at.region as usize];
+            let field = home.field(at.offset);
+            for traffic in [&mut home.traffic[field], &mut self.callers[self.calling[who]].1] {
+                traffic.add(source, access != Access::Read, lost, done - since);
+            }
+        }
+        done
+    }
+
+    fn share(&mut self, at: At, who: usize, before: &Line, price: u64, now: u64) -> u64 {
+        let (core, package) = (self.places.core[who], self.places.package_of(who));
+        let (occupancy, latency) = (self.prices.read_occupancy, self.prices.read_latency);
+        let mut start = now;
+        if before.contention == NO_CONTENTION {
+            self.line(at).busy = now + occupancy;
+        } else {
+            let port = &mut self.contention(at).ports[package];
+            start = now.max(*port);
+            *port = start + occupancy;
+        }
+        if before.owner != NONE {
+            let owner = self.places.core[before.owner as usize];
+            let line = self.line(at);
+            (line.owner, line.few, line.many) = (NONE, [owner, NONE, NONE, NONE], false);
+        }
+        self.add_sharer(at, core);
+        let done = start + price * latency / 1000;
+        self.reading[who] = (at, done);
+        done
+    }
+
+    fn add_sharer(&mut self, at: At, core: u16) {
+        let line = self.line(at);
+        if !line.many {
+            if let Some(free) = line.few.iter_mut().find(|c| **c == NONE) {
+                *free = core;
+                return;
+            }
+            line.many = true;
+            let few = line.few;
+            let more = self.contention(at);
+            more.sharers.fill(0);
+            few.iter().for_each(|&c| more.sharers[c as usize / 64] |= 1 << (c % 64));
+        }
+        self.contention(at).sharers[core as usize / 64] |= 1 << (core % 64);
+    }
+
+    /// The line may be free: who gets it. `near`: a waiter of the line's own package
+    /// goes before older ones.
+    pub fn grant(&mut self, at: At, near: bool, now: u64) -> Grant {
+        let owner = self.line(at).owner;
+        let mate = (owner != NONE).then(|| self.places.sibling[owner as usize]).flatten();
+        let arriving = self.line(at).arrived > now;
+        let index = self.line(at).contention as usize;
+        let queue = &self.contentions[index].queue;
+        let Some(first) = queue.front() else {
+            self.contentions[index].watched = false;
+            return Grant::Nobody;
+        };
+        let first = first.access;
+        let rider = mate.filter(|_| arriving).and_then(|m| queue.iter().position(|r| r.who == m));
+        let home = (owner != NONE).then(|| self.places.package_of(owner as usize));
+        let local = home.filter(|_| near);
+        let local =
+            local.and_then(|p| queue.iter().position(|r| self.places.package_of(r.who) == p));
+        let chosen = rider.or(local).unwrap_or(0);
+        let wanted = queue[chosen].access;
+        let ready = self.ready(at, wanted);
+        if rider.is_none() && ready > now {
+            return Grant::Later(ready.min(self.ready(at, first)));
+        }
+        let request = self.contentions[index].queue.remove(chosen).expect("it was found there");
+        let at = At { offset: request.offset, ..at };
+        let (who, access, since) = (request.who, request.access, request.since);
+        let done = match self.hit(at, who, access, now) {
+            Some(done) => done,
+            None => self.transfer(at, who, access, since, now),
+        };
+        Grant::To(request, done)
+    }
+
+    /// `who` spins on its copy of the line.
+    pub fn park(&mut self, at: At, who: usize) {
+        self.contention(at).parked.push(who as u16);
+    }
+
+    /// The CPUs that spun on the line, to be woken by a write.
+    pub fn wake(&mut self, at: At) -> Vec<u16> {
+        let contention = self.line(at).contention as usize;
+        let more = self.contentions.get_mut(contention);
+        more.map(|c| std::mem::take(&mut c.parked)).unwrap_or_default()
+    }
+
+    /// `who` is now in kernel function `function`.
+    pub fn enter(&mut self, who: usize, function: &'static str) {
+        let same = |(name, _): &(&'static str, Traffic)| std::ptr::eq(*name, function);
+        self.calling[who] = self.callers.iter().position(same).unwrap_or_else(|| {
+            self.callers.push((function, Traffic::default()));
+            self.callers.len() - 1
+        });
+    }
+
+    /// Whether the line's region still exists.
+    pub fn exists(&self, at: At) -> bool {
+        !self.homes[at.region as usize].chunks.is_empty()
+    }
+
+    /// What went on, by field and by line.
+    pub fn account(&self, account: &mut Account) {
+        account.add_callers(&self.callers);
+        for home in &self.homes {
+            for (n, traffic) in home.traffic.iter().enumerate() {
+                let field = home.fields.get(n).map_or("", |f| f.0);
+                account.add_field(home.name, field, traffic);
+            }
+        }
+        for (region, home) in self.homes.iter().enumerate() {
+            for (chunk, lines) in home.chunks.iter().enumerate() {
+                for (n, line) in lines.iter().flat_map(|lines| lines.iter().enumerate()) {
+                    let offset = (chunk * CHUNK + n) * LINE;
+                    let at = At { region: region as u32, line: 0, offset };
+                    account.add_line(line.fetched, || self.name(at));
+                }
+            }
+        }
+    }
+}
+
+impl Home {
+    /// Index of the field at `offset`, or the number of fields if it has no name.
+    fn field(&self, offset: usize) -> usize {
+        let within = offset % self.stride;
+        let before = self.fields.iter().enumerate().filter(|(_, f)| f.1 <= within);
+        before.max_by_key(|(_, f)| f.1).map_or(self.fields.len(), |(n, _)| n)
+    }
+}

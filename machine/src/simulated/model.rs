@@ -1,0 +1,285 @@
+//! Machine models as data: a topology, and costs each with the source it was taken
+//! from. Guards that no simulation runs on a figure that nobody can trace.
+
+use crate::topology::{CoreKind, Cpu, Topology};
+use serde::{Deserialize, Serialize};
+
+/// The models that come with the suite.
+const BUILT_IN: [(&str, &str); 8] = [
+    ("x86-1", include_str!("models/x86-1.toml")),
+    ("x86-2", include_str!("models/x86-2.toml")),
+    ("xeon-2s", include_str!("models/xeon-2s.toml")),
+    ("epyc-96", include_str!("models/epyc-96.toml")),
+    ("epyc-2x96", include_str!("models/epyc-2x96.toml")),
+    ("build-48c96t", include_str!("models/build-48c96t.toml")),
+    ("vm-32", include_str!("models/vm-32.toml")),
+    ("big-384", include_str!("models/big-384.toml")),
+];
+
+/// A model that cannot be used: the file, the key, what was expected.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ModelError {
+    #[error("no machine model '{name}'; there are {known}, or a path to a .toml file")]
+    Unknown { name: String, known: String },
+    #[error("{file}: {why}")]
+    File { file: String, why: String },
+    #[error("{file}: {key}: expected {expected}")]
+    Value { file: String, key: String, expected: &'static str },
+}
+
+/// A machine to simulate.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Model {
+    #[serde(skip)]
+    pub name: String,
+    /// One line for lists and chart titles.
+    pub title: String,
+    pub topology: Shape,
+    pub cost: Costs,
+    pub shape: Behaviour,
+}
+
+/// How CPUs are arranged and numbered.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Shape {
+    pub packages: usize,
+    /// L3 groups of a package.
+    pub l3_groups: usize,
+    /// Cores of an L3 group.
+    pub cores: usize,
+    /// Threads of a core.
+    pub smt: usize,
+    pub numbering: Numbering,
+    pub siblings: Siblings,
+    pub source: String,
+}
+
+/// Where consecutive cores are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Numbering {
+    /// Side by side.
+    Blocks,
+    /// Dealt over packages, then over L3 groups.
+    Interleaved,
+}
+
+/// Which numbers the threads of a core have.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Siblings {
+    /// n and n + 1.
+    Adjacent,
+    /// n and n + all cores.
+    Split,
+}
+
+/// A time and where it comes from.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Time {
+    pub ns: f64,
+    pub source: String,
+}
+
+/// A ratio and where it comes from.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Ratio {
+    pub ratio: f64,
+    pub source: String,
+}
+
+/// What things take, nanoseconds.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Costs {
+    /// A load that hits this core's cache.
+    pub hit: Time,
+    /// A store into the store buffer.
+    pub store: Time,
+    /// A locked instruction on a line this core owns; also smp_mb().
+    pub locked: Time,
+    /// What a line that the sibling thread wrote last costs more than a hit.
+    pub smt: Time,
+    /// An exclusive transfer from another core of the L3 group.
+    pub l3: Time,
+    /// ... from another L3 group of the package.
+    pub package: Time,
+    /// ... from another package.
+    pub remote: Time,
+    /// ... from memory, when no cache has the line.
+    pub memory: Time,
+    pub pause: Time,
+    /// Looking at one byte in a bulk scan.
+    pub scan_byte: Time,
+    /// A grace period's IPI round, and what each CPU adds to it.
+    pub ipi: Time,
+    pub ipi_per_cpu: Time,
+    /// What an IPI takes from the CPU it hits.
+    pub ipi_handler: Time,
+}
+
+/// How the machine behaves, as ratios.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Behaviour {
+    /// A shared read's latency over an exclusive transfer's.
+    pub read_latency: Ratio,
+    /// How long a read keeps the line's read port of a package, over `l3`.
+    pub read_occupancy: Ratio,
+    /// How often a waiter of the line's own package goes before older requests.
+    pub nearest_first: Ratio,
+    /// Think time varies by plus or minus this.
+    pub jitter: Ratio,
+    /// Think time while the sibling thread runs too, over think time alone.
+    pub smt_slowdown: Ratio,
+}
+
+impl Model {
+    /// The names of the models that come with the suite.
+    pub fn names() -> impl Iterator<Item = &'static str> {
+        BUILT_IN.iter().map(|(name, _)| *name)
+    }
+
+    /// A built-in model, or one in a file whose name ends in `.toml`.
+    pub fn load(name: &str) -> Result<Self, ModelError> {
+        if let Some((name, text)) = BUILT_IN.iter().find(|(known, _)| *known == name) {
+            return Self::parse(name, &format!("{name}.toml"), text);
+        }
+        let Some(stem) = name.strip_suffix(".toml") else {
+            let known = Self::names().collect::<Vec<_>>().join(", ");
+            return Err(ModelError::Unknown { name: name.into(), known });
+        };
+        let unreadable =
+            |e: std::io::Error| ModelError::File { file: name.into(), why: e.to_string() };
+        let text = std::fs::read_to_string(name).map_err(unreadable)?;
+        Self::parse(stem.rsplit('/').next().unwrap_or(stem), name, &text)
+    }
+
+    /// `file` is for messages.
+    pub fn parse(name: &str, file: &str, text: &str) -> Result<Self, ModelError> {
+        let wrong = |e: toml::de::Error| ModelError::File { file: file.into(), why: e.to_string() };
+        let model = Self { name: name.into(), ..toml::from_str(text).map_err(wrong)? };
+        model.check().map_err(|(key, expected)| ModelError::Value {
+            file: file.into(),
+            key,
+            expected,
+        })?;
+        Ok(model)
+    }
+
+    /// The first key that is out of range, and what it should be.
+    fn check(&self) -> Result<(), (String, &'static str)> {
+        let t = &self.topology;
+        for (key, n) in [("packages", t.packages), ("l3-groups", t.l3_groups), ("cores", t.cores)] {
+            if !(1..=1024).contains(&n) {
+                return Err((format!("topology.{key}"), "1 to 1024"));
+            }
+        }
+        if !(1..=2).contains(&t.smt) {
+            return Err(("topology.smt".into(), "1 or 2 threads a core"));
+        }
+        if t.packages * t.l3_groups > 64 {
+            return Err(("topology.l3-groups".into(), "at most 64 L3 groups in all"));
+        }
+        for (key, time) in self.cost.all() {
+            if !(0.0..=1e9).contains(&time.ns) {
+                return Err((format!("cost.{key}.ns"), "0 to 1e9 nanoseconds"));
+            }
+            if time.source.trim().is_empty() {
+                return Err((format!("cost.{key}.source"), "where the figure comes from"));
+            }
+        }
+        for (key, ratio, range) in self.shape.all() {
+            if !range.contains(&ratio.ratio) {
+                return Err((format!("shape.{key}.ratio"), "0 to 1 (smt-slowdown: 1 to 4)"));
+            }
+            if ratio.source.trim().is_empty() {
+                return Err((format!("shape.{key}.source"), "where the figure comes from"));
+            }
+        }
+        Ok(())
+    }
+
+    pub fn cpus(&self) -> usize {
+        self.topology.packages * self.topology.l3_groups * self.topology.cores * self.topology.smt
+    }
+
+    /// The CPUs and their places, for pin policies and distances.
+    pub fn topology(&self) -> Topology {
+        Topology::made_of((0..self.cpus()).map(|id| self.topology.place(id)).collect())
+    }
+}
+
+impl Shape {
+    fn place(&self, id: usize) -> Cpu {
+        let groups = self.packages * self.l3_groups;
+        let cores = groups * self.cores;
+        let (number, smt) = match self.siblings {
+            Siblings::Adjacent => (id / self.smt, id % self.smt),
+            Siblings::Split => (id % cores, id / cores),
+        };
+        let (package, group, place) = match self.numbering {
+            Numbering::Blocks => {
+                let group = number / self.cores;
+                (group / self.l3_groups, group % self.l3_groups, number % self.cores)
+            }
+            Numbering::Interleaved => {
+                let group = number % groups;
+                (group % self.packages, group / self.packages, number / groups)
+            }
+        };
+        let l3 = package * self.l3_groups + group;
+        let core = l3 * self.cores + place;
+        Cpu { id, package, node: package, l3, core, smt, kind: CoreKind::Performance }
+    }
+}
+
+impl Costs {
+    fn all(&self) -> [(&'static str, &Time); 13] {
+        [
+            ("hit", &self.hit),
+            ("store", &self.store),
+            ("locked", &self.locked),
+            ("smt", &self.smt),
+            ("l3", &self.l3),
+            ("package", &self.package),
+            ("remote", &self.remote),
+            ("memory", &self.memory),
+            ("pause", &self.pause),
+            ("scan-byte", &self.scan_byte),
+            ("ipi", &self.ipi),
+            ("ipi-per-cpu", &self.ipi_per_cpu),
+            ("ipi-handler", &self.ipi_handler),
+        ]
+    }
+}
+
+impl Behaviour {
+    fn all(&self) -> [(&'static str, &Ratio, std::ops::RangeInclusive<f64>); 5] {
+        [
+            ("read-latency", &self.read_latency, 0.0..=1.0),
+            ("read-occupancy", &self.read_occupancy, 0.0..=1.0),
+            ("nearest-first", &self.nearest_first, 0.0..=1.0),
+            ("jitter", &self.jitter, 0.0..=1.0),
+            ("smt-slowdown", &self.smt_slowdown, 1.0..=4.0),
+        ]
+    }
+}
+
+impl Time {
+    /// Picoseconds: what simulations count in.
+    pub fn ps(&self) -> u64 {
+        (self.ns * 1000.0).round() as u64
+    }
+}
+
+impl Ratio {
+    /// Thousandths: simulations know no floating point.
+    pub fn permille(&self) -> u64 {
+        (self.ratio * 1000.0).round() as u64
+    }
+}

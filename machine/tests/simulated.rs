@@ -1,0 +1,343 @@
+//! The simulated machine: locks exclude, references drain, the same seed gives the
+//! same run, and the shapes that the cost model is for come out, as ratios and counts
+//! of virtual time.
+
+use machine::lock::{LockKind, Mcs, Qspin, Tas, Ticket};
+use machine::simulated::{self, Account, Config, Model, Preemption};
+use machine::topology::Pin;
+use machine::{
+    Atomic, Cpu, Failure, Fields, Machine, PercpuRef, Phase, Plain, Region, Simulated, Site,
+    SpinLock,
+};
+use std::sync::Arc;
+
+#[repr(C)]
+struct Counter<M: Machine> {
+    lock: SpinLock<M>,
+    /// Changed by a load and a store: wrong unless the lock excludes.
+    value: M::Plain<u64>,
+}
+
+impl<M: Machine> Fields for Counter<M> {
+    fn fields() -> Vec<(&'static str, usize)> {
+        vec![
+            ("lock", std::mem::offset_of!(Self, lock)),
+            ("value", std::mem::offset_of!(Self, value)),
+        ]
+    }
+}
+
+static COUNT: Site = Site::new("counter->lock", "excludes");
+
+fn model(name: &str) -> Model {
+    Model::load(name).unwrap()
+}
+
+/// `rounds` counted sections on each of `workers` CPUs; when each ended, and the lines.
+fn count<K: LockKind>(config: &Config, rounds: u64) -> (Vec<u64>, Account) {
+    let workers = config.pins.len() as u64;
+    let run = Simulated::<K>::run(
+        config,
+        |_| {
+            Region::<Simulated<K>, _>::new("counter", 1, |_| Counter {
+                lock: SpinLock::new(),
+                value: Plain::new(0u64),
+            })
+        },
+        move |counter: &Region<_, Counter<Simulated<K>>>, cpu| {
+            for _ in 0..rounds {
+                let guard = counter[0].lock.lock(cpu, &COUNT);
+                counter[0].value.set(counter[0].value.get() + 1);
+                counter[0].lock.unlock(cpu, guard);
+                cpu.work(20);
+            }
+            let sites = cpu.local().sites();
+            assert_eq!(sites.iter().map(|s| s.acquired).sum::<u64>(), rounds);
+            cpu.now()
+        },
+        move |counter, _| assert_eq!(counter[0].value.peek(), workers * rounds),
+    );
+    (run.unwrap().workers, simulated::take_account().unwrap())
+}
+
+fn excludes<K: LockKind>() {
+    for (name, workers) in [("x86-1", 1), ("x86-2", 7), ("epyc-2x96", 24)] {
+        count::<K>(&Config::untimed(model(name), workers), 60);
+    }
+}
+
+#[test]
+fn tas_excludes() {
+    excludes::<Tas>();
+}
+
+#[test]
+fn ticket_excludes() {
+    excludes::<Ticket>();
+}
+
+#[test]
+fn mcs_excludes() {
+    excludes::<Mcs>();
+}
+
+#[test]
+fn qspin_excludes() {
+    excludes::<Qspin>();
+}
+
+/// Virtual nanoseconds an operation of all CPUs together.
+fn service<K: LockKind>(name: &str, workers: usize) -> u64 {
+    let (ends, _) = count::<K>(&Config::untimed(model(name), workers), 100);
+    ends.iter().max().unwrap() / (100 * workers as u64)
+}
+
+#[test]
+fn a_ticket_lock_collapses_and_a_queued_one_does_not() {
+    let (ticket4, ticket48) = (service::<Ticket>("x86-2", 4), service::<Ticket>("x86-2", 48));
+    let (mcs4, mcs48) = (service::<Mcs>("x86-2", 4), service::<Mcs>("x86-2", 48));
+    assert!(ticket48 > 2 * ticket4, "ticket: {ticket4} ns at 4, {ticket48} ns at 48");
+    assert!(mcs48 < 2 * mcs4, "mcs: {mcs4} ns at 4, {mcs48} ns at 48");
+    assert!(mcs48 < ticket48, "mcs {mcs48} ns, ticket {ticket48} ns");
+}
+
+#[test]
+fn a_lock_costs_more_across_packages() {
+    let config = |pin: Pin| {
+        let model = model("xeon-2s");
+        let pins = pin.take(&model.topology(), 2).unwrap();
+        Config { pins, ..Config::untimed(model, 1) }
+    };
+    let near = count::<Mcs>(&config(Pin::SmtLast), 200).0[0];
+    let far = count::<Mcs>(&config(Pin::Spread), 200).0[0];
+    assert!(far > near * 3 / 2, "{near} ns in a package, {far} ns across");
+}
+
+#[test]
+fn the_same_seed_gives_the_same_run_on_any_thread() {
+    let run = |seed| {
+        let config = Config { seed, ..Config::untimed(model("x86-1"), 12) };
+        format!("{:?}", count::<Ticket>(&config, 50))
+    };
+    let here = run(7);
+    let threads: Vec<_> = (0..2).map(|_| std::thread::spawn(move || run(7))).collect();
+    for thread in threads {
+        assert_eq!(thread.join().unwrap(), here);
+    }
+    assert_ne!(run(8), here, "the seed has no effect");
+}
+
+#[test]
+fn lines_are_named_and_counted() {
+    let (_, account) = count::<Ticket>(&Config::untimed(model("x86-2"), 8), 50);
+    let first = &account.fields[0];
+    assert_eq!((first.region, first.field), ("counter", "lock"));
+    assert_eq!(account.hottest[0].name, "counter.lock");
+    // Eight CPUs on four cores take turns: nearly every section moves the line.
+    assert!(first.traffic.misses() > 4 * 50, "{:?}", first.traffic);
+    assert_eq!(account.callers[0].0, "excludes");
+    assert!(account.events > 8 * 50);
+}
+
+struct Line<M: Machine>(M::Atomic<u64>);
+impl<M: Machine> Fields for Line<M> {}
+
+type M = Simulated<Tas>;
+
+#[test]
+fn a_private_line_is_fetched_once_and_a_shared_one_again_and_again() {
+    let transfers = |apart: usize| {
+        M::run(
+            &Config::untimed(model("epyc-96"), 4),
+            |_| Region::<M, _>::new("slots", 64, |_| Line::<M>(Atomic::new(0))),
+            move |slots: &Region<M, Line<M>>, cpu| {
+                for _ in 0..100 {
+                    slots[cpu.id() * apart].0.fetch_add(1);
+                }
+            },
+            |_, _| (),
+        )
+        .unwrap();
+        simulated::take_account().unwrap().fields[0].traffic.misses()
+    };
+    assert_eq!(transfers(8), 4, "a line each");
+    assert!(transfers(1) > 50, "false sharing costs nothing");
+}
+
+#[test]
+fn references_drain_and_grace_periods_wait() {
+    let run = M::run(
+        &Config::untimed(model("xeon-2s"), 6),
+        |cpu| {
+            let users = PercpuRef::<M>::new(cpu.system().cpus());
+            users.resurrect();
+            (users, Region::<M, _>::new("inside", 1, |_| Line::<M>(Atomic::new(0))))
+        },
+        |(users, inside), cpu| {
+            let inside = &inside[0].0;
+            if cpu.id() == 0 {
+                cpu.work(20_000);
+                users.drain(cpu);
+                assert_eq!(inside.load(), 0, "a holder after the drain");
+                assert!(!users.tryget_live(cpu));
+                return 0;
+            }
+            let mut taken = 0u64;
+            while users.tryget_live(cpu) {
+                inside.fetch_add(1);
+                cpu.work(50);
+                inside.fetch_sub(1);
+                users.put(cpu);
+                taken += 1;
+            }
+            taken
+        },
+        |(users, _), _| assert_eq!(users.peek(), 0),
+    );
+    assert!(run.unwrap().workers[1..].iter().all(|&taken| taken > 0));
+}
+
+#[test]
+fn phases_follow_virtual_time() {
+    let config =
+        Config { warm_ns: 1_000, measure_ns: 5_000, ..Config::untimed(model("epyc-96"), 3) };
+    let run = M::run(
+        &config,
+        |_| (),
+        |_, cpu| {
+            let (mut seen, mut closed) = ([0u32; 3], false);
+            loop {
+                match cpu.phase() {
+                    Phase::Warm => seen[0] += 1,
+                    Phase::Measure => seen[1] += 1,
+                    Phase::Overrun => seen[2] += 1,
+                    Phase::Stop => return seen,
+                }
+                if cpu.phase() == Phase::Overrun && !closed {
+                    closed = true;
+                    cpu.window_closed();
+                }
+                cpu.work(100);
+            }
+        },
+        |_, _| (),
+    );
+    for seen in run.unwrap().workers {
+        assert!((5..15).contains(&seen[0]) && (40..60).contains(&seen[1]), "{seen:?}");
+    }
+}
+
+fn failing(
+    body: impl Fn(&Region<M, Line<M>>, &<M as Machine>::Cpu) + Send + Sync + 'static,
+) -> String {
+    let run = M::run(
+        &Config::untimed(model("x86-2"), 3),
+        |_| Region::<M, _>::new("word", 1, |_| Line::<M>(Atomic::new(0))),
+        body,
+        |_, _| (),
+    );
+    match run {
+        Err(Failure::Panicked(message)) => message,
+        other => panic!("should have failed: {other:?}"),
+    }
+}
+
+#[test]
+fn a_failing_worker_fails_the_run_and_the_next_run_works() {
+    let message = failing(|word, cpu| {
+        assert!(cpu.id() != 1, "worker {} is broken", cpu.id());
+        word[0].0.spin_until(|v| v == 1);
+    });
+    assert_eq!(message, "worker 1 is broken");
+    count::<Mcs>(&Config::untimed(model("x86-2"), 3), 5);
+}
+
+#[test]
+fn a_deadlock_says_who_waits_for_what() {
+    let message = failing(|word, cpu| {
+        if cpu.id() != 2 {
+            word[0].0.spin_until(|v| v == 1);
+        }
+    });
+    assert_eq!(message, "deadlock: CPU 0 waits for word, CPU 1 waits for word");
+}
+
+#[test]
+fn a_cell_outside_every_region_is_refused() {
+    let message = failing(|_, _| {
+        let loose: <M as Machine>::Atomic<u64> = Atomic::new(0);
+        loose.fetch_add(1);
+    });
+    assert!(message.starts_with("a shared cell outside every Region"), "{message}");
+}
+
+#[test]
+fn preempted_holders_hurt() {
+    let sections = |preemption| {
+        let config = Config { preemption, ..Config::untimed(model("vm-32"), 8) };
+        *count::<Ticket>(&config, 200).0.iter().max().unwrap()
+    };
+    let calm = sections(None);
+    let busy = sections(Some(Preemption { every_ns: 20_000, for_ns: 20_000 }));
+    assert!(busy > 2 * calm, "{calm} ns, preempted {busy} ns");
+}
+
+#[test]
+fn a_bulk_scan_costs_its_lines() {
+    let run = M::run(
+        &Config::untimed(model("vm-32"), 1),
+        |_| {
+            Region::<M, <M as Machine>::Atomic<u8>>::named("map", 640, vec![], |i| {
+                Atomic::new(u8::from(i == 500))
+            })
+        },
+        |map, _| {
+            M::fill(map, 8, 20, 3);
+            (
+                M::scan(map, 0, 640, |b| b == 1),
+                M::scan(map, 0, 640, |b| b == 3),
+                M::scan(map, 600, 640, |b| b == 1),
+            )
+        },
+        |_, _| (),
+    );
+    assert_eq!(run.unwrap().workers, [(500, 8, 640)]);
+    assert_eq!(simulated::take_account().unwrap().fields[0].traffic.misses(), 9);
+}
+
+#[test]
+fn every_model_loads_and_says_what_is_wrong() {
+    for name in Model::names() {
+        let model = model(name);
+        assert_eq!(model.topology().cpus().len(), model.cpus(), "{name}");
+    }
+    assert_eq!(model("big-384").cpus(), 384);
+    // lockhammer's x86-1: CPUs 0, 32, 8 and 40 share an L3 group, 4 the die, 1 neither.
+    let topology = model("x86-1").topology();
+    let far = |cpu| topology.distance(0, cpu).unwrap() as u8;
+    assert_eq!([32, 8, 40, 4, 1].map(far), [1, 2, 2, 3, 4]);
+    let text = toml::to_string(&model("x86-2")).unwrap();
+    let message = |text: &str| Model::parse("m", "m.toml", text).unwrap_err().to_string();
+    assert!(
+        message(&text.replace("smt = 2", "smt = 3")).contains("m.toml: topology.smt: expected")
+    );
+    assert!(message(&text.replace("smt = 2", "smd = 2")).contains("smd"));
+    let unknown = Model::load("x86-3").unwrap_err().to_string();
+    assert!(unknown.contains("x86-3") && unknown.contains("big-384"), "{unknown}");
+}
+
+/// A large device's memory must not be paid for before it is touched.
+#[test]
+fn untouched_lines_cost_nothing() {
+    let config = Arc::new(Config::untimed(model("vm-32"), 1));
+    let slots = 1 << 26;
+    let run = M::run(
+        &config,
+        move |_| {
+            Region::<M, <M as Machine>::Atomic<u8>>::named("map", slots, vec![], |_| Atomic::new(0))
+        },
+        move |map, _| map[slots - 1].load(),
+        |_, _| (),
+    );
+    assert_eq!(run.unwrap().workers, [0]);
+}
