@@ -5,13 +5,13 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Serialize;
 
-use crate::Result;
 use crate::aggregate::{self, Group, groups, varying};
 use crate::compare::{Comparison, Side, compare};
 use crate::metric::{Metric, Percentile};
 use crate::schema::{Cell, CellKey, Reading, Site, Step};
 use crate::stats::{Estimate, median};
 use crate::store::Loaded;
+use crate::{Error, Result};
 
 /// Points shown in detail, at most: a mail is read, not archived.
 const MAX_DETAILED_POINTS: usize = 3;
@@ -83,7 +83,8 @@ pub struct Detail {
     pub swapoff: Vec<Step>,
 }
 
-/// Percentiles of one operation kind: medians over the trials, ns.
+/// Percentiles of one operation kind: medians over the trials, ns. None where a
+/// trial timed too few to have one beyond it: p99 takes 100.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct LatencyRow {
     /// operation kind; `.response` where measured from the intended start
@@ -91,9 +92,9 @@ pub struct LatencyRow {
     /// operations timed in all trials
     pub n: u64,
     pub p50: f64,
-    pub p90: f64,
-    pub p99: f64,
-    pub p999: f64,
+    pub p90: Option<f64>,
+    pub p99: Option<f64>,
+    pub p999: Option<f64>,
     /// longest of all trials
     pub max: f64,
 }
@@ -103,13 +104,13 @@ pub struct LatencyRow {
 pub fn sides<'a>(runs: &'a [Loaded], base: Option<&str>) -> Result<Vec<Side<'a>>> {
     let [run] = runs else { return Ok(told_apart(runs.iter().map(Side::of_run).collect())) };
     let mut variants = variants_in_order(run);
+    if variants.is_empty() {
+        return Err(Error::Compare(format!("{}: the run has no cells", run.dir.display())));
+    }
     if let Some(base) = base {
         let first = Side::of_variant(run, base)?;
         variants.retain(|variant| variant != base);
         variants.insert(0, first.name);
-    }
-    if variants.len() < 2 {
-        return Ok(vec![Side::of_run(run)]);
     }
     variants.iter().map(|variant| Side::of_variant(run, variant)).collect()
 }
@@ -149,7 +150,7 @@ fn variants_in_order(run: &Loaded) -> Vec<String> {
 impl Report {
     /// Compute a report. The first side is the base.
     pub fn new(sides: &[Side], metric: &Metric) -> Result<Report> {
-        let base = sides.first().ok_or_else(|| crate::Error::Compare("no run to report".into()))?;
+        let base = sides.first().ok_or_else(|| Error::Compare("no run to report".into()))?;
         let comparisons: Vec<Comparison> =
             sides[1..].iter().map(|new| compare(base, new, metric)).collect::<Result<_>>()?;
         let mut notes = notes(sides);
@@ -237,10 +238,10 @@ fn setting(sides: &[Side]) -> [String; 3] {
     let model = ["(R)", "(TM)"].iter().fold(model, |model, mark| model.replace(mark, ""));
     [
         format!(
-            "Machine: {}{predicted} on {model}, {} CPUs, SMT {}, {}",
+            "Machine: {}{predicted} on {model}, {} CPUs{}, {}",
             run.machine.name,
             short(&env.cpus_online),
-            on_off(&env.smt),
+            if env.smt.known() == Some(&true) { " with SMT" } else { "" },
             match env.virtualized.known().map(String::as_str) {
                 Some("none") => "bare metal",
                 Some(hypervisor) => hypervisor,
@@ -267,7 +268,7 @@ fn conditions(sides: &[Side]) -> String {
         .collect();
     let trials = match (trials.first(), trials.last()) {
         (Some(low), Some(high)) if low == high => format!("{low} trials"),
-        (Some(low), Some(high)) => format!("{low} to {high} trials"),
+        (Some(low), Some(high)) => format!("{low}..{high} trials"),
         _ => "no trials".into(),
     };
     let durations: Vec<f64> = all_cells(sides).map(|cell| cell.duration_ns as f64).collect();
@@ -464,12 +465,16 @@ fn latency_row(
     let response = name.len() < kind.len();
     let timed = timed
         .filter_map(|kind| if response { kind.response.as_ref() } else { kind.latency.as_ref() });
+    let n: u64 = timed.map(|latency| latency.n).sum();
+    let enough = |at, needed: u64| {
+        if n >= needed * group.cells.len() as u64 { middle(at) } else { None }
+    };
     Some(LatencyRow {
-        n: timed.map(|latency| latency.n).sum(),
+        n,
         p50: middle(Percentile::P50)?,
-        p90: middle(Percentile::P90)?,
-        p99: middle(Percentile::P99)?,
-        p999: middle(Percentile::P999)?,
+        p90: enough(Percentile::P90, 10),
+        p99: enough(Percentile::P99, 100),
+        p999: enough(Percentile::P999, 1_000),
         max: samples(Percentile::Max)?.into_iter().fold(0.0, f64::max),
         kind,
     })

@@ -88,6 +88,12 @@ fn every_table_tells_its_base() {
 }
 
 #[test]
+fn a_run_without_cells_says_so() {
+    let error = sides(&[common::run(0)], None).unwrap_err().to_string();
+    assert_eq!(error, "run: the run has no cells");
+}
+
+#[test]
 fn a_pair_is_two_runs_or_two_variants() {
     let (base, mut new) = (common::run(6), common::run(6));
     new.run.id = "later".into();

@@ -100,14 +100,19 @@ pub(super) fn summary(report: &Report) -> Grid {
         });
         let variant = if *side != row.key.variant { row.key.variant.as_str() } else { "" };
         let optional = |value: Option<f64>| value.map_or("-".to_owned(), duration);
-        let contended = row.contended.map_or("-".into(), |x| format!("{:.1}%", x * 100.0));
+        let contended = row.contended.map_or("-".into(), |x| format!("{:.2}%", x * 100.0));
         Row {
-            section: [side, variant, &rest].map(str::trim).join(" ").trim().to_owned(),
+            section: [side, variant, &rest]
+                .into_iter()
+                .filter(|part| !part.is_empty())
+                .collect::<Vec<_>>()
+                .join(" "),
             cells: vec![
                 row.key.threads.to_string(),
                 scale.print(row.throughput.median),
                 spread(&row.throughput),
                 row.throughput.n.to_string(),
+                row.kind.clone().unwrap_or_default(),
                 optional(row.p50),
                 optional(row.p99),
                 contended,
@@ -117,20 +122,23 @@ pub(super) fn summary(report: &Report) -> Grid {
         }
     });
     Grid {
-        caption: format!("throughput, {}, median; latency of {}", scale.unit, kinds(report)),
-        header: header(&["threads", &scale.unit, "+-", "runs", "p50", "p99", "contended", "Jain"]),
+        caption: format!(
+            "throughput, {}, median; latency of the most frequent operation",
+            scale.unit
+        ),
+        header: header(&[
+            "threads",
+            &scale.unit,
+            "+-",
+            "runs",
+            "op",
+            "p50",
+            "p99",
+            "contended",
+            "Jain",
+        ]),
         left: 0,
         rows: rows.collect(),
-    }
-}
-
-fn kinds(report: &Report) -> String {
-    let kinds: BTreeSet<&str> =
-        report.summary.iter().filter_map(|row| row.kind.as_deref()).collect();
-    if kinds.is_empty() {
-        "nothing".into()
-    } else {
-        kinds.into_iter().collect::<Vec<_>>().join(", ")
     }
 }
 
@@ -152,16 +160,14 @@ fn sites(detail: &Detail) -> Option<Grid> {
         ])
     };
     let mut rows: Vec<Row> = contended.iter().take(MAX_SITES).map(row).collect();
-    let (what, dots) = match contended.len() {
-        0 => ("no lock was contended", 0),
-        all => ("lock contention", all.saturating_sub(MAX_SITES)),
-    };
+    let what = if contended.is_empty() { "no contended lock" } else { "lock contention" };
+    let dots = contended.len().saturating_sub(MAX_SITES);
     if dots > 0 {
-        rows.push(Row::plain(header(&["...", "", "", "", "", &format!("{dots} more"), ""])));
+        rows.push(Row::plain(header(&["snip", "", "", "", "", &format!("{dots} more"), ""])));
     }
     Some(Grid {
         caption: format!(
-            "{what} of {} at {}, sum of {} trials",
+            "{what}: {} at {}, sum of {} trials",
             detail.side, detail.point, detail.trials
         ),
         header: header(&[
@@ -190,7 +196,8 @@ fn latency(details: &[&Detail]) -> Option<Grid> {
         for detail in details {
             let timed = detail.latency.iter().filter(|row| row.kind == kind);
             rows.extend(timed.map(|row| {
-                let times = [row.p50, row.p90, row.p99, row.p999, row.max].map(duration);
+                let times = [Some(row.p50), row.p90, row.p99, row.p999, Some(row.max)];
+                let times = times.map(|time| time.map_or("-".to_owned(), duration));
                 let names = vec![row.kind.clone(), detail.side.clone(), row.n.to_string()];
                 Row::plain([names, times.to_vec()].concat())
             }));

@@ -14,6 +14,8 @@ pub struct Terminal {
     pub colour: bool,
 }
 
+/// Widest names that still leave the figures on a line of 80.
+const LABEL_COLUMN: usize = 16;
 const GREEN: &str = "\x1b[32m";
 const RED: &str = "\x1b[31m";
 const BOLD: &str = "\x1b[1m";
@@ -56,19 +58,23 @@ impl Terminal {
 
     fn grid(self, grid: &Grid) -> String {
         let mut out = format!("\n{}\n", ascii(&grid.caption));
-        let sections = grid.rows.iter().any(|row| !row.section.is_empty());
+        let widest = grid.rows.iter().map(|row| row.section.len()).max().unwrap_or(0);
+        // Short names are a column, long ones a line of their own.
+        let column = (1..=LABEL_COLUMN).contains(&widest);
         let line = |section: &str, cells: &[String]| {
-            let mut line: Vec<String> = cells.to_vec();
-            if sections {
-                line.insert(0, ascii(section));
-            }
-            line
+            let label = column.then(|| ascii(section));
+            label.into_iter().chain(cells.iter().cloned()).collect::<Vec<_>>()
         };
         let mut table = vec![line("", &grid.header)];
         table.extend(grid.rows.iter().map(|row| line(&row.section, &row.cells)));
-        let lines = columns(&table, grid.left + usize::from(sections), 2);
+        let lines = columns(&table, grid.left + usize::from(column), 2);
         out += &(self.paint(BOLD, &lines[0]) + "\n");
+        let mut section = "";
         for (row, line) in grid.rows.iter().zip(&lines[1..]) {
+            if !column && row.section != section {
+                section = &row.section;
+                out += &format!(" {}:\n", ascii(section));
+            }
             out += &match row.outcome {
                 Some(Outcome::Better) => self.paint(GREEN, line),
                 Some(Outcome::Worse) => self.paint(RED, line),

@@ -87,15 +87,20 @@ pub fn wrap(text: &str, width: usize, indent: &str) -> Vec<String> {
 }
 
 /// A shell command over lines of at most `width`, each but the last ending in a
-/// backslash. Breaks stand between words; a word too long for a line is broken
-/// inside, its rest in column 0, where the shell joins it again.
+/// backslash. Breaks stand between words, an option beside its value where it can;
+/// a word too long for a line is broken inside, and the shell joins it again.
 pub fn wrap_command(command: &str, width: usize) -> Vec<String> {
     const INDENT: &str = "    ";
     let mut lines = vec![String::from("  ")];
-    for word in words(command) {
+    let words = words(command);
+    for (at, word) in words.iter().enumerate() {
         let line = lines.last_mut().expect("there is a first line");
         let started = !line.trim().is_empty();
-        if started && line.len() + 1 + word.len() + 2 > width {
+        let value =
+            words.get(at + 1).filter(|next| word.starts_with("--") && !next.starts_with('-'));
+        let pair = word.len() + value.map_or(0, |value| 1 + value.len());
+        let whole = if INDENT.len() + pair + 2 > width { word.len() } else { pair };
+        if started && line.len() + 1 + whole + 2 > width {
             line.push_str(" \\");
             lines.push(INDENT.to_owned());
         } else if started {
