@@ -109,13 +109,17 @@ fn a_pair_is_two_runs_or_two_variants() {
     assert!(pair(&base, &new, &["none".into()]).is_err());
 }
 
-/// Every value at `field` in the raw JSON of the cells that `wanted` picks, sorted:
-/// nobody's code but this function's.
-fn raw(run: &Loaded, field: &str, wanted: impl Fn(&Value) -> bool) -> Vec<f64> {
+/// The cells as raw JSON, read by nobody's code but this function's.
+fn raw_cells(run: &Loaded) -> Vec<Value> {
     let text = std::fs::read_to_string(run.dir.join("cells.jsonl")).unwrap();
-    let cells = text.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
+    text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+}
+
+/// Every number at `field` of the cells that `wanted` picks, sorted.
+fn raw(cells: &[Value], field: &str, wanted: impl Fn(&Value) -> bool) -> Vec<f64> {
+    let picked = cells.iter().filter(|cell| wanted(cell));
     let mut values: Vec<f64> =
-        cells.filter(wanted).map(|cell| cell.pointer(field).unwrap().as_f64().unwrap()).collect();
+        picked.filter_map(|cell| cell.pointer(field).unwrap().as_f64()).collect();
     values.sort_by(f64::total_cmp);
     values
 }
@@ -130,22 +134,23 @@ fn recompute(run: &Loaded) -> usize {
     let report = report(std::slice::from_ref(run));
     let mail = Mail.render(&report);
     hold_the_rules_of_mail(&mail);
+    let cells = raw_cells(run);
     // The rows are the lines with an interval of percentages.
     let mut printed = mail.lines().filter(|line| line.contains("%..") && !line.contains("steal"));
     let mut rows = 0;
     for comparison in &report.comparisons {
         for row in &comparison.rows {
             let line = printed.next().unwrap_or_else(|| panic!("a row is missing in\n{mail}"));
-            check_row(run, line, row, [&comparison.base, &comparison.new]);
+            check_row(&cells, line, row, [&comparison.base, &comparison.new]);
             rows += 1;
         }
     }
     assert_eq!(printed.next(), None, "a row too many");
-    let steal = raw(run, "/noise/steal_ns", |_| true);
-    let time = raw(run, "/duration_ns", |_| true);
+    let steal = raw(&cells, "/noise/steal_ns", |_| true);
+    let time = raw(&cells, "/duration_ns", |_| true);
     // Only where all cells are alike is a sorted pair the pair of one cell.
-    if steal.first() == steal.last() && time.first() == time.last() {
-        let threads = raw(run, "/key/threads", |_| true);
+    if steal.len() == time.len() && steal.first() == steal.last() && time.first() == time.last() {
+        let threads = raw(&cells, "/key/threads", |_| true);
         let mut shares: Vec<f64> = threads.iter().map(|n| steal[0] / time[0] / n).collect();
         shares.sort_by(f64::total_cmp);
         let (typical, worst) = (middle(&shares) * 100.0, shares[shares.len() - 1] * 100.0);
@@ -155,10 +160,10 @@ fn recompute(run: &Loaded) -> usize {
     rows
 }
 
-fn check_row(run: &Loaded, line: &str, row: &Row, sides: [&String; 2]) {
+fn check_row(cells: &[Value], line: &str, row: &Row, sides: [&String; 2]) {
     let key = serde_json::to_value(&row.key).unwrap();
     let of = |variant: &str| {
-        raw(run, "/ops_per_s", |cell| {
+        raw(cells, "/ops_per_s", |cell| {
             let same = |axis: &str| key[axis] == "" || cell["key"][axis] == key[axis];
             cell["key"]["variant"] == variant
                 && ["machine", "lock", "workload", "params", "threads", "pin"].into_iter().all(same)
