@@ -62,6 +62,17 @@ pub struct Trace {
     pub violation: String,
 }
 
+/// What a watcher is told, as it happens: a write to a region's cell, or a note
+/// (`region` is its text, `after` its value).
+pub struct Event {
+    pub cpu: usize,
+    pub region: &'static str,
+    pub index: usize,
+    pub note: bool,
+    pub before: u64,
+    pub after: u64,
+}
+
 /// A step as it is recorded: names are worked out at the end.
 struct Raw {
     cpu: usize,
@@ -104,6 +115,13 @@ thread_local! {
     static NOW: RefCell<History> = RefCell::default();
     static ME: Cell<usize> = const { Cell::new(0) };
     static LAST: RefCell<Option<Trace>> = const { RefCell::new(None) };
+    static WATCHER: Cell<Option<fn(&Event)>> = const { Cell::new(None) };
+}
+
+/// Calls `watcher` for every write and note of this thread's explorations. It may
+/// panic to end an execution, and must not touch the model.
+pub fn watch(watcher: Option<fn(&Event)>) {
+    WATCHER.set(watcher);
 }
 
 /// The history of the last execution that failed on this thread.
@@ -242,8 +260,33 @@ pub(super) fn record(address: usize, op: Op, value: u64) {
     });
 }
 
+/// As `record`, of a write that found `before`.
+pub(super) fn record_write(address: usize, op: Op, before: u64, value: u64) {
+    let at = NOW.with_borrow_mut(|now| {
+        let place = now.place(address);
+        now.push(op, place, value);
+        match place {
+            Place::In(n, offset) => Some((now.homes[n].name, offset / now.homes[n].stride)),
+            _ => None,
+        }
+    });
+    if let (Some(watcher), Some((region, index))) = (WATCHER.get(), at) {
+        watcher(&Event { cpu: ME.get(), region, index, note: false, before, after: value });
+    }
+}
+
 pub(super) fn note(what: &'static str, value: u64) {
     NOW.with_borrow_mut(|now| now.push(Op::Note, Place::Named(what), value));
+    if let Some(watcher) = WATCHER.get() {
+        watcher(&Event {
+            cpu: ME.get(),
+            region: what,
+            index: 0,
+            note: true,
+            before: 0,
+            after: value,
+        });
+    }
 }
 
 pub(super) fn register(region: &Extent) {

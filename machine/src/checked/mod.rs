@@ -17,7 +17,7 @@ mod model;
 pub mod scenarios;
 
 pub use engine::{Engine, LoomEngine, ShuttleEngine};
-pub use history::{Op, Seen, Step, Trace, last_trace};
+pub use history::{Event, Op, Seen, Step, Trace, last_trace, watch};
 pub use lock::{Blocking, CheckedLock, Spin};
 pub use model::last_executions;
 
@@ -82,28 +82,30 @@ pub struct Shared<E: Engine, T: Word> {
 }
 
 impl<E: Engine, T: Word> Shared<E, T> {
-    fn record(&self, op: Op, value: u64) {
-        history::record(std::ptr::from_ref(self) as usize, op, value);
+    fn address(&self) -> usize {
+        std::ptr::from_ref(self) as usize
+    }
+
+    fn wrote(&self, op: Op, value: u64) {
+        let before = self.last.swap(value, Relaxed);
+        history::record_write(self.address(), op, before, value);
     }
 
     fn read(&self, order: std::sync::atomic::Ordering) -> T {
         let value = history::as_me(|| self.word.load(order));
-        self.record(Op::Load, value);
+        history::record(self.address(), Op::Load, value);
         T::from_bits(value)
     }
 
     fn write(&self, value: T, order: std::sync::atomic::Ordering) {
         history::as_me(|| self.word.store(value.to_bits(), order));
-        self.last.store(value.to_bits(), Relaxed);
-        self.record(Op::Store, value.to_bits());
+        self.wrote(Op::Store, value.to_bits());
     }
 
     /// A read-modify-write that left `new(before)` behind.
     fn modify(&self, rmw: impl FnOnce(&E::Word) -> u64, new: impl FnOnce(T) -> T) -> T {
         let before = T::from_bits(history::as_me(|| rmw(&self.word)));
-        let after = new(before).to_bits();
-        self.last.store(after, Relaxed);
-        self.record(Op::Rmw { before: before.to_bits() }, after);
+        self.wrote(Op::Rmw { before: before.to_bits() }, new(before).to_bits());
         before
     }
 
@@ -154,13 +156,12 @@ impl<E: Engine, T: Word> Atomic<T> for Shared<E, T> {
         let result = history::as_me(|| self.word.cmpxchg(old.to_bits(), new.to_bits()));
         match result {
             Ok(_) => {
-                self.last.store(new.to_bits(), Relaxed);
-                self.record(Op::Rmw { before: old.to_bits() }, new.to_bits());
+                self.wrote(Op::Rmw { before: old.to_bits() }, new.to_bits());
                 E::fence(SeqCst);
                 Ok(old)
             }
             Err(found) => {
-                self.record(Op::Load, found);
+                history::record(self.address(), Op::Load, found);
                 Err(T::from_bits(found))
             }
         }
@@ -226,9 +227,9 @@ impl<E: Engine, T: Word> Plain<T> for Cell<E, T> {
 
     fn set(&self, value: T) {
         history::as_me(|| self.cell.interrupt());
-        history::record(std::ptr::from_ref(self) as usize, Op::Set, value.to_bits());
+        let before = self.last.swap(value.to_bits(), Relaxed);
+        history::record_write(std::ptr::from_ref(self) as usize, Op::Set, before, value.to_bits());
         self.cell.set(value.to_bits());
-        self.last.store(value.to_bits(), Relaxed);
     }
 
     fn peek(&self) -> T {

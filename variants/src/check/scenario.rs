@@ -1,0 +1,336 @@
+//! Scenarios as data: a small system, what is done before, and what each CPU then
+//! does at once. What must hold is looked at while it runs, by a watcher outside
+//! the model, and at rest.
+
+use super::{Invariant, hold};
+use crate::{DeviceSpec, SlotCacheSpec, Spec, Swap, SwapAllocator};
+use machine::checked::{Config, Event, watch};
+use machine::{Failure, Machine};
+use std::cell::Cell;
+use std::marker::PhantomData;
+
+/// One thing a CPU does. Owners and pages are of page tables; devices by index.
+#[derive(Clone, Copy, Debug)]
+pub enum Act {
+    /// Swaps 2^order pages out; keeps the folio in the swap cache or not.
+    Out { owner: usize, page: usize, order: usize, keep: bool },
+    /// Swaps a page in.
+    In { owner: usize, page: usize },
+    /// munmap of `nr` pages.
+    Zap { owner: usize, page: usize, nr: usize },
+    /// Copies a page-table entry to the same page of `child`.
+    Fork { parent: usize, child: usize, page: usize },
+    /// get_swap_device(), a look at the map, put_swap_device().
+    Look { dev: usize },
+    /// What is queued to kernel workers.
+    Work,
+    Swapoff { dev: usize },
+    Swapon { dev: usize },
+}
+
+pub struct Scenario {
+    pub name: &'static str,
+    pub spec: fn() -> Spec,
+    /// Done by one CPU, after all devices are on.
+    pub before: &'static [Act],
+    /// (role, what it does) of each CPU.
+    pub cpus: &'static [(&'static str, &'static [Act])],
+    /// Preemption bound that a pass needs.
+    pub bound: usize,
+}
+
+/// Clusters of 4 slots, orders 0 and 1, no slot cache; slot 0 is the header.
+fn small(devices: &[u32]) -> Spec {
+    Spec {
+        devices: devices.iter().map(|&slots| DeviceSpec::new(slots)).collect(),
+        cluster_slots: 4,
+        orders: 2,
+        cluster_cols: 1,
+        slot_cache: SlotCacheSpec { size: 2, activate: 1_000, deactivate: 0 },
+        discard_ns: 0,
+        owners: 2,
+        pages_per_owner: 3,
+        unuse_passes: 12,
+    }
+}
+
+fn two_clusters() -> Spec {
+    small(&[8])
+}
+
+fn one_cluster() -> Spec {
+    small(&[4])
+}
+
+fn two_devices() -> Spec {
+    small(&[4, 4])
+}
+
+fn discarding() -> Spec {
+    let mut spec = small(&[8]);
+    spec.devices[0].discard = true;
+    spec
+}
+
+fn slot_caches() -> Spec {
+    let mut spec = small(&[8]);
+    spec.slot_cache.activate = 1;
+    spec
+}
+
+const fn out(owner: usize, page: usize) -> Act {
+    Act::Out { owner, page, order: 0, keep: false }
+}
+
+const fn zap(owner: usize, page: usize) -> Act {
+    Act::Zap { owner, page, nr: 1 }
+}
+
+const OFF: Act = Act::Swapoff { dev: 0 };
+const ON: Act = Act::Swapon { dev: 0 };
+
+pub const SCENARIOS: &[Scenario] = &[
+    Scenario {
+        name: "alloc",
+        spec: two_clusters,
+        before: &[],
+        cpus: &[("swapoff", &[OFF]), ("allocator", &[out(0, 0)])],
+        bound: 2,
+    },
+    Scenario {
+        name: "free",
+        spec: two_clusters,
+        before: &[out(0, 0), out(0, 1)],
+        cpus: &[("swapoff", &[OFF]), ("freer", &[Act::Zap { owner: 0, page: 0, nr: 2 }])],
+        bound: 2,
+    },
+    Scenario {
+        name: "getter",
+        spec: two_clusters,
+        before: &[out(0, 0)],
+        cpus: &[("swapoff", &[OFF]), ("getter", &[Act::Look { dev: 0 }])],
+        bound: 2,
+    },
+    Scenario {
+        name: "fault-in",
+        spec: two_clusters,
+        before: &[out(0, 0)],
+        cpus: &[("swapoff", &[OFF]), ("page fault", &[Act::In { owner: 0, page: 0 }])],
+        bound: 2,
+    },
+    Scenario {
+        name: "off-on",
+        spec: one_cluster,
+        before: &[out(1, 0)],
+        cpus: &[("swapoff, swapon", &[OFF, ON]), ("allocator", &[out(0, 0)])],
+        bound: 1,
+    },
+    Scenario {
+        name: "full-device",
+        spec: one_cluster,
+        before: &[out(0, 0), out(0, 1), out(0, 2)],
+        cpus: &[("swapoff", &[OFF]), ("freer", &[zap(0, 0)])],
+        bound: 2,
+    },
+    Scenario {
+        name: "last-slot",
+        spec: one_cluster,
+        before: &[out(0, 0), out(0, 1)],
+        cpus: &[("allocator", &[out(1, 0)]), ("allocator", &[out(1, 1)])],
+        bound: 2,
+    },
+    Scenario {
+        name: "alloc-free",
+        spec: one_cluster,
+        before: &[out(0, 0), out(0, 1), out(0, 2)],
+        cpus: &[("freer", &[zap(0, 0)]), ("allocator", &[out(1, 1)])],
+        bound: 2,
+    },
+    Scenario {
+        name: "two-orders",
+        spec: two_clusters,
+        before: &[],
+        cpus: &[
+            ("order 0", &[out(0, 0), zap(0, 0)]),
+            ("order 1", &[Act::Out { owner: 1, page: 0, order: 1, keep: false }]),
+        ],
+        bound: 2,
+    },
+    Scenario {
+        name: "reclaim",
+        spec: one_cluster,
+        before: &[
+            Act::Out { owner: 0, page: 0, order: 0, keep: true },
+            Act::Out { owner: 0, page: 1, order: 0, keep: true },
+            Act::Out { owner: 0, page: 2, order: 0, keep: true },
+        ],
+        cpus: &[("reclaim worker", &[Act::Work]), ("freer", &[zap(0, 0)])],
+        bound: 2,
+    },
+    Scenario {
+        name: "discard",
+        spec: discarding,
+        before: &[out(0, 0)],
+        cpus: &[("freer, worker", &[zap(0, 0), Act::Work]), ("allocator", &[out(1, 0)])],
+        bound: 2,
+    },
+    Scenario {
+        name: "two-devices",
+        spec: two_devices,
+        before: &[],
+        cpus: &[("swapoff", &[Act::Swapoff { dev: 1 }]), ("allocator", &[out(0, 0), out(0, 1)])],
+        bound: 1,
+    },
+    Scenario {
+        name: "continued",
+        spec: two_clusters,
+        before: &[out(0, 0)],
+        cpus: &[
+            ("swapoff", &[OFF]),
+            ("fork", &[Act::Fork { parent: 0, child: 1, page: 0 }]),
+        ],
+        bound: 2,
+    },
+    Scenario {
+        name: "slot-cache",
+        spec: slot_caches,
+        before: &[],
+        cpus: &[("swapoff", &[OFF]), ("allocator", &[out(0, 0)])],
+        bound: 1,
+    },
+    Scenario {
+        name: "crowd",
+        spec: two_clusters,
+        before: &[out(1, 0)],
+        cpus: &[
+            ("swapoff", &[OFF]),
+            ("allocator", &[out(0, 0)]),
+            ("freer", &[zap(1, 0)]),
+        ],
+        bound: 1,
+    },
+];
+
+/// A family of allocators: one type a machine.
+pub trait Family: 'static {
+    type On<M: Machine>: SwapAllocator<M>;
+}
+
+struct World<M: Machine, A: SwapAllocator<M>> {
+    swap: Swap<M, A>,
+    machine: PhantomData<fn() -> M>,
+}
+
+impl<M: Machine, A: SwapAllocator<M>> World<M, A> {
+    fn new(scenario: &Scenario, cpu: &M::Cpu) -> Self {
+        BLOCKED.set(false);
+        let spec = (scenario.spec)();
+        let world = Self { swap: Swap::new(&spec, cpu), machine: PhantomData };
+        for dev in 0..spec.devices.len() {
+            assert!(world.swap.swapon(cpu, dev), "swapon of a fresh device");
+        }
+        scenario.before.iter().for_each(|&act| world.perform(cpu, act));
+        world
+    }
+
+    fn perform(&self, cpu: &M::Cpu, act: Act) {
+        let swap = &self.swap;
+        match act {
+            Act::Out { owner, page, order, keep } => {
+                swap.swap_out(cpu, owner, page, order, keep);
+            }
+            Act::In { owner, page } => {
+                swap.swap_in(cpu, owner, page, false);
+            }
+            Act::Zap { owner, page, nr } => {
+                swap.zap(cpu, owner, page, nr);
+            }
+            Act::Fork { parent, child, page } => {
+                swap.fork(cpu, parent, child, page, 1);
+            }
+            Act::Look { dev } => {
+                if swap.alloc.tryget_device(cpu, dev) {
+                    swap.alloc.next_used(dev, 1);
+                    swap.alloc.put_device(cpu, dev);
+                }
+            }
+            Act::Work => swap.alloc.run_work(cpu),
+            Act::Swapoff { dev } => {
+                let off = swap.swapoff(cpu, dev);
+                hold(Invariant::L, off.is_ok(), || format!("swapoff fails: {off:?}"));
+            }
+            Act::Swapon { dev } => {
+                swap.swapon(cpu, dev);
+            }
+        }
+    }
+
+    /// What holds when no CPU is inside; then that everything can be given back.
+    fn at_rest(&self, cpu: &M::Cpu) {
+        self.valid("at rest");
+        let owners = &self.swap.owners;
+        for owner in 0..owners.count() {
+            self.swap.zap(cpu, owner, 0, owners.pages());
+        }
+        self.swap.alloc.run_work(cpu);
+        self.valid("when all is freed");
+    }
+
+    fn valid(&self, when: &str) {
+        let Err(broken) = self.swap.alloc.validate() else { return };
+        let invariant = super::named(&broken);
+        let text = broken.strip_prefix(&format!("{invariant}: ")).unwrap_or(&broken).to_string();
+        hold(invariant, false, || format!("{text} ({when})"));
+    }
+}
+
+thread_local! {
+    /// swapoff says that no allocation is under way, or that nothing is in use.
+    static BLOCKED: Cell<bool> = const { Cell::new(false) };
+}
+
+/// SWAP_MAP_BAD: what a cluster's slots are while it is discarded.
+const BAD: u64 = 0x3f;
+/// A locked folio's bit in the swap cache.
+const LOCKED: u64 = 0x40;
+
+fn watcher(event: &Event) {
+    if event.note {
+        match event.region {
+            "swapoff: no allocation under way" | "swapoff: unuse done" => BLOCKED.set(true),
+            "swapon" | "swapoff: unuse failed" => BLOCKED.set(false),
+            _ => (),
+        }
+        return;
+    }
+    let slot = event.index;
+    if event.region == "swap_map" && event.before == 0 && event.after != 0 && event.after != BAD {
+        hold(Invariant::I2, !BLOCKED.get(), || {
+            format!("swap_map[{slot}] becomes allocated after swapoff made sure that none does")
+        });
+    }
+    if event.region == "swap_cache" && event.after & LOCKED != 0 {
+        hold(Invariant::I1, event.before & LOCKED == 0, || {
+            format!("slot {slot} is handed out twice")
+        });
+    }
+}
+
+/// Explores `scenario` on `F`'s allocator for the machine `M`.
+pub fn explore<F: Family, M: Machine<Config = Config>>(
+    scenario: &'static Scenario,
+    config: &Config,
+) -> Result<u64, Failure> {
+    watch((scenario.spec)().devices.len().eq(&1).then_some(watcher));
+    let run = M::run(
+        config,
+        |cpu| World::<M, F::On<M>>::new(scenario, cpu),
+        |world, cpu| {
+            use machine::Cpu;
+            scenario.cpus[cpu.id()].1.iter().for_each(|&act| world.perform(cpu, act));
+        },
+        |world, cpu| world.at_rest(cpu),
+    );
+    watch(None);
+    run.map(|outcome| outcome.executions)
+}
