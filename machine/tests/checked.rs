@@ -204,3 +204,36 @@ fn a_grace_period_ends_all_sections() {
     run(true).unwrap();
     assert!(caught(run(false)).contains("data race"));
 }
+
+/// In which orders two CPUs came by, over all executions: a search that misses one
+/// of them would miss what goes wrong in it.
+#[test]
+fn every_order_of_a_lock_is_explored() {
+    static A: Site = Site::new("a", "takes");
+    let seen = std::sync::Arc::new(std::sync::Mutex::new(std::collections::BTreeSet::new()));
+    let noted = seen.clone();
+    let run = Loom::<Blocking>::run(
+        &Config::bounded(2, 1),
+        |_| guarded::<Loom>("counter"),
+        |counter, cpu| {
+            let Guarded { lock, value, flag } = &counter[0];
+            if cpu.id() == 0 {
+                let guard = lock.lock(cpu, &A);
+                value.set(value.get() * 2 + 1);
+                lock.unlock(cpu, guard);
+            } else if let Some(guard) = lock.try_lock(cpu, &A) {
+                value.set(value.get() * 4);
+                lock.unlock(cpu, guard);
+            } else {
+                flag.store(1);
+            }
+        },
+        move |counter, _| {
+            let (value, missed) = (counter[0].value.peek(), counter[0].flag.peek());
+            noted.lock().unwrap().insert((value, missed));
+        },
+    );
+    run.unwrap();
+    let seen: Vec<_> = seen.lock().unwrap().iter().copied().collect();
+    assert_eq!(seen, [(1, 0), (1, 1), (4, 0)]);
+}

@@ -61,7 +61,9 @@ impl<E: Engine> RawLock<Checked<E, Blocking>> for BlockingLock<E> {
 
     fn lock(&self, _cpu: &CheckedCpu<E, Blocking>, contended: impl FnOnce()) {
         let mut contended = Some(contended);
-        while self.peek_locked() || !self.try_take() {
+        // Tried even where it is known to be held: the search learns from the attempt
+        // that this CPU could have come first.
+        while !self.try_take() {
             contended.take().into_iter().for_each(|first| first());
             self.sleepers.lock().expect("no panic while held").push(E::current());
             history::as_me(E::park);

@@ -4,10 +4,13 @@
 
 pub mod diagram;
 mod machinery;
+pub mod scenario;
 
+use crate::registry::{self, VARIANTS, Variant};
 use diagram::Diagram;
-use machine::checked::{Config, last_executions, last_trace};
-use machine::{Failure, fault};
+use machine::checked::{Config, Loom, Shuttle, last_executions, last_trace};
+use machine::{Failure, Machine, fault};
+use scenario::{Exploration, SCENARIOS, Scenario};
 use std::cell::Cell;
 use std::fmt::Display;
 use std::time::{Duration, Instant};
@@ -71,14 +74,14 @@ pub fn hold(invariant: Invariant, holds: bool, broken: impl FnOnce() -> String) 
 }
 
 /// Explores a scenario: how many executions there were, or what went wrong.
-pub type Explore = fn(&Config) -> Result<u64, Failure>;
+pub type Explore = Box<dyn Fn(&Config) -> Result<u64, Failure> + Send + Sync>;
 
 /// A scenario of one subject: a variant, or a part of the machine.
 pub struct Case {
     pub subject: &'static str,
     pub scenario: &'static str,
     /// What each CPU does.
-    pub roles: &'static [&'static str],
+    pub roles: Vec<&'static str>,
     /// Preemption bound that a pass needs; None: not for exhaustive search.
     pub bound: Option<usize>,
     pub loom: Explore,
@@ -131,10 +134,32 @@ pub struct Verdict {
 
 /// Every case there is.
 pub fn cases() -> Vec<Case> {
-    machinery::cases()
+    let of = |v: &'static Variant| SCENARIOS.iter().map(move |s| Case::of(v, s));
+    machinery::cases().into_iter().chain(VARIANTS.iter().flat_map(of)).collect()
+}
+
+fn explore<M: Machine<Config = Config>>(
+    variant: &'static Variant,
+    scenario: &'static Scenario,
+) -> Explore {
+    Box::new(move |config| {
+        let explored = registry::visit::<M, _>(variant.name, Exploration { scenario, config });
+        explored.expect("the variant is in the registry")
+    })
 }
 
 impl Case {
+    fn of(variant: &'static Variant, scenario: &'static Scenario) -> Self {
+        Self {
+            subject: variant.name,
+            scenario: scenario.name,
+            roles: scenario.cpus.iter().map(|cpu| cpu.0).collect(),
+            bound: Some(scenario.bound),
+            loom: explore::<Loom>(variant, scenario),
+            shuttle: Some(explore::<Shuttle>(variant, scenario)),
+        }
+    }
+
     /// `subject/scenario`.
     pub fn id(&self) -> String {
         format!("{}/{}", self.subject, self.scenario)
@@ -182,7 +207,7 @@ impl Case {
     }
 
     fn sample(&self, effort: &Effort, verdict: &mut Verdict) {
-        let Some(shuttle) = self.shuttle else { return };
+        let Some(shuttle) = &self.shuttle else { return };
         for depth in [None, Some(3)] {
             let mut config = Config::random(self.roles.len(), effort.seed, effort.random / 2);
             config.depth = depth;
@@ -204,7 +229,7 @@ impl Case {
             return Finding::Inconclusive(format!("ignored: {message}"));
         }
         let trace = last_trace().expect("a panic leaves a history");
-        Finding::Broken { invariant, diagram: Diagram::new(&trace, self.roles) }
+        Finding::Broken { invariant, diagram: Diagram::new(&trace, &self.roles) }
     }
 }
 

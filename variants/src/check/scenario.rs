@@ -3,9 +3,10 @@
 //! the model, and at rest.
 
 use super::{Invariant, hold};
+use crate::registry::{Variant, Visitor};
 use crate::{DeviceSpec, SlotCacheSpec, Spec, Swap, SwapAllocator};
 use machine::checked::{Config, Event, watch};
-use machine::{Failure, Machine};
+use machine::{Cpu, Failure, Machine};
 use std::cell::Cell;
 use std::marker::PhantomData;
 
@@ -13,19 +14,41 @@ use std::marker::PhantomData;
 #[derive(Clone, Copy, Debug)]
 pub enum Act {
     /// Swaps 2^order pages out; keeps the folio in the swap cache or not.
-    Out { owner: usize, page: usize, order: usize, keep: bool },
+    Out {
+        owner: usize,
+        page: usize,
+        order: usize,
+        keep: bool,
+    },
     /// Swaps a page in.
-    In { owner: usize, page: usize },
+    In {
+        owner: usize,
+        page: usize,
+    },
     /// munmap of `nr` pages.
-    Zap { owner: usize, page: usize, nr: usize },
+    Zap {
+        owner: usize,
+        page: usize,
+        nr: usize,
+    },
     /// Copies a page-table entry to the same page of `child`.
-    Fork { parent: usize, child: usize, page: usize },
+    Fork {
+        parent: usize,
+        child: usize,
+        page: usize,
+    },
     /// get_swap_device(), a look at the map, put_swap_device().
-    Look { dev: usize },
+    Look {
+        dev: usize,
+    },
     /// What is queued to kernel workers.
     Work,
-    Swapoff { dev: usize },
-    Swapon { dev: usize },
+    Swapoff {
+        dev: usize,
+    },
+    Swapon {
+        dev: usize,
+    },
 }
 
 pub struct Scenario {
@@ -185,10 +208,7 @@ pub const SCENARIOS: &[Scenario] = &[
         name: "continued",
         spec: two_clusters,
         before: &[out(0, 0)],
-        cpus: &[
-            ("swapoff", &[OFF]),
-            ("fork", &[Act::Fork { parent: 0, child: 1, page: 0 }]),
-        ],
+        cpus: &[("swapoff", &[OFF]), ("fork", &[Act::Fork { parent: 0, child: 1, page: 0 }])],
         bound: 2,
     },
     Scenario {
@@ -202,19 +222,10 @@ pub const SCENARIOS: &[Scenario] = &[
         name: "crowd",
         spec: two_clusters,
         before: &[out(1, 0)],
-        cpus: &[
-            ("swapoff", &[OFF]),
-            ("allocator", &[out(0, 0)]),
-            ("freer", &[zap(1, 0)]),
-        ],
+        cpus: &[("swapoff", &[OFF]), ("allocator", &[out(0, 0)]), ("freer", &[zap(1, 0)])],
         bound: 1,
     },
 ];
-
-/// A family of allocators: one type a machine.
-pub trait Family: 'static {
-    type On<M: Machine>: SwapAllocator<M>;
-}
 
 struct World<M: Machine, A: SwapAllocator<M>> {
     swap: Swap<M, A>,
@@ -316,21 +327,28 @@ fn watcher(event: &Event) {
     }
 }
 
-/// Explores `scenario` on `F`'s allocator for the machine `M`.
-pub fn explore<F: Family, M: Machine<Config = Config>>(
-    scenario: &'static Scenario,
-    config: &Config,
-) -> Result<u64, Failure> {
-    watch((scenario.spec)().devices.len().eq(&1).then_some(watcher));
-    let run = M::run(
-        config,
-        |cpu| World::<M, F::On<M>>::new(scenario, cpu),
-        |world, cpu| {
-            use machine::Cpu;
-            scenario.cpus[cpu.id()].1.iter().for_each(|&act| world.perform(cpu, act));
-        },
-        |world, cpu| world.at_rest(cpu),
-    );
-    watch(None);
-    run.map(|outcome| outcome.executions)
+/// Explores `scenario` on the variant that this visits.
+pub struct Exploration<'a> {
+    pub scenario: &'static Scenario,
+    pub config: &'a Config,
+}
+
+impl<M: Machine<Config = Config>> Visitor<M> for Exploration<'_> {
+    type Output = Result<u64, Failure>;
+
+    fn visit<A: SwapAllocator<M>>(self, _variant: &'static Variant) -> Self::Output {
+        let Self { scenario, config } = self;
+        // Slots of several devices would be taken for each other.
+        watch(((scenario.spec)().devices.len() == 1).then_some(watcher));
+        let run = M::run(
+            config,
+            |cpu| World::<M, A>::new(scenario, cpu),
+            |world, cpu| {
+                scenario.cpus[cpu.id()].1.iter().for_each(|&act| world.perform(cpu, act));
+            },
+            |world, cpu| world.at_rest(cpu),
+        );
+        watch(None);
+        run.map(|outcome| outcome.executions)
+    }
 }
