@@ -115,9 +115,8 @@ fn jobs(args: &Args) -> Result<Vec<Job>, String> {
     }
     let mut jobs = Vec::new();
     for fault in faults {
-        for subject in fault.subjects().into_iter().filter(|s| wanted(s)) {
-            let own = |case: &&&str| case.split('/').next() == Some(subject);
-            let cases = fault.cases.iter().filter(own).map(ToString::to_string).collect();
+        for &subject in fault.subjects.iter().filter(|s| wanted(s)) {
+            let cases = fault.scenarios.iter().map(|s| format!("{subject}/{s}")).collect();
             jobs.push(Job { subject: subject.into(), fault: Some(fault), cases });
         }
     }

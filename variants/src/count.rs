@@ -3,7 +3,7 @@
 //! pages, which clusters share, under the device's cont_lock as well.
 
 use crate::device::{
-    BAD, COUNT_CONTINUED, COUNT_MAX, Device, HAS_CACHE, SWP_CONTINUED, SWP_USED, SWP_WRITEOK,
+    BAD, COUNT_CONTINUED, Device, HAS_CACHE, SWP_CONTINUED, SWP_USED, SWP_WRITEOK, count_max,
 };
 use machine::{Atomic, Machine, Plain, Region, Site, fault};
 use std::sync::OnceLock;
@@ -11,12 +11,16 @@ use std::sync::OnceLock;
 static CONT_INC: Site = Site::new("cont_lock", "swap_count_continued");
 static CONT_ADD: Site = Site::new("cont_lock", "add_swap_count_continuation");
 
-/// Slots whose digits share a page.
-const PAGE: usize = 4096;
+/// Slots whose digits share a page; a checker's are few.
+const fn page_slots<M: Machine>() -> usize {
+    if M::FAULTS { 16 } else { 4096 }
+}
 /// SWAP_CONT_MAX: the second digit's largest value.
 const DIGIT_MAX: u8 = 0x7f;
 /// What one unit of the second digit is worth.
-const BASE: u32 = COUNT_MAX as u32 + 1;
+const fn base<M: Machine>() -> u32 {
+    count_max::<M>() as u32 + 1
+}
 
 /// The continuation pages of one device: one digit a slot, allocated on demand.
 pub(crate) struct Continuations<M: Machine> {
@@ -32,27 +36,31 @@ struct Page<M: Machine> {
 
 impl<M: Machine> Continuations<M> {
     pub fn new(slots: usize) -> Self {
-        let page = |_| Page {
+        let none = |_| Page {
             there: Region::named("cont_page", 1, Vec::new(), |_| M::Plain::new(0)),
             digits: OnceLock::new(),
         };
-        Self { pages: (0..slots.div_ceil(PAGE)).map(page).collect() }
+        Self { pages: (0..slots.div_ceil(page_slots::<M>())).map(none).collect() }
     }
 
     fn page(&self, offset: u32) -> &Page<M> {
-        &self.pages[offset as usize / PAGE]
+        &self.pages[offset as usize / page_slots::<M>()]
     }
 
     fn digit(&self, offset: u32) -> Option<&M::Atomic<u8>> {
         let page = self.page(offset);
         let there = page.there[0].get() != 0;
-        page.digits.get().filter(|_| there).map(|digits| &digits[offset as usize % PAGE])
+        page.digits
+            .get()
+            .filter(|_| there)
+            .map(|digits| &digits[offset as usize % page_slots::<M>()])
     }
 
     fn add(&self, offset: u32) {
         let page = self.page(offset);
-        page.digits
-            .get_or_init(|| Region::named("cont_digits", PAGE, Vec::new(), |_| M::Atomic::new(0)));
+        page.digits.get_or_init(|| {
+            Region::named("cont_digits", page_slots::<M>(), Vec::new(), |_| M::Atomic::new(0))
+        });
         page.there[0].set(1);
     }
 
@@ -69,7 +77,7 @@ impl<M: Machine> Continuations<M> {
     /// What the second digit adds to a slot's users, at rest.
     pub fn peek(&self, offset: u32) -> u32 {
         let digits = self.page(offset).digits.get();
-        digits.map_or(0, |d| u32::from(d[offset as usize % PAGE].peek()) * BASE)
+        digits.map_or(0, |d| u32::from(d[offset as usize % page_slots::<M>()].peek()) * base::<M>())
     }
 }
 
@@ -92,7 +100,7 @@ impl<M: Machine> Device<M> {
         match was & !HAS_CACHE {
             BAD => Err(DupError::Unused),
             0 if was == 0 => Err(DupError::Unused),
-            count if count & COUNT_MAX == COUNT_MAX => self.carry(cpu, offset, was),
+            count if count & count_max::<M>() == count_max::<M>() => self.carry(cpu, offset, was),
             _ => {
                 byte.store(was + 1);
                 Ok(())
@@ -123,7 +131,7 @@ impl<M: Machine> Device<M> {
         let left = digit.load() - 1;
         digit.store(left);
         self.si().cont_lock.unlock(cpu, guard);
-        COUNT_MAX | if left > 0 { COUNT_CONTINUED } else { 0 }
+        count_max::<M>() | if left > 0 { COUNT_CONTINUED } else { 0 }
     }
 
     /// add_swap_count_continuation(): a page for the slot's second digit. 6.14 sets

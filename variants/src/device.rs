@@ -16,8 +16,11 @@ use std::mem::offset_of;
 /// Most orders a cluster list array has room for.
 pub const MAX_ORDERS: usize = 10;
 
-/// swap_map bytes. 0 is free, 1..=COUNT_MAX users.
-pub const COUNT_MAX: u8 = 0x3e;
+/// SWAP_MAP_MAX. swap_map bytes: 0 is free, up to this many users without a
+/// continuation page. Small where a checker has to get beyond it.
+pub const fn count_max<M: Machine>() -> u8 {
+    if M::FAULTS { 2 } else { 0x3e }
+}
 /// SWAP_MAP_BAD: the header, the tail of the last cluster, a cluster under discard.
 pub const BAD: u8 = 0x3f;
 pub const HAS_CACHE: u8 = 0x40;

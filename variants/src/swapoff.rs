@@ -122,8 +122,8 @@ pub fn swapoff<M: Machine, A: Swapoff<M>>(
     }
     if !fault!(M, "no-barrier") && !fault!(M, "v1-series") && !fault!(M, "barrier-after-unuse") {
         swap.barrier(cpu, dev);
+        cpu.note("swapoff: no allocation under way", index as u64);
     }
-    cpu.note("swapoff: no allocation under way", index as u64);
     steps.barrier = clock.lap::<M>(cpu);
     swap.drain(cpu);
     steps.drain = clock.lap::<M>(cpu);
@@ -135,6 +135,7 @@ pub fn swapoff<M: Machine, A: Swapoff<M>>(
     swap.undrain();
     steps.unuse = clock.lap::<M>(cpu);
     if let Err(error) = unused {
+        cpu.note("swapoff: unuse failed", index as u64);
         swap.reinsert(cpu, dev);
         return Err(error);
     }

@@ -68,6 +68,8 @@ pub struct Event {
     pub cpu: usize,
     pub region: &'static str,
     pub index: usize,
+    /// Of the element; "" if it has none.
+    pub field: &'static str,
     pub note: bool,
     pub before: u64,
     pub after: u64,
@@ -98,6 +100,14 @@ struct Home {
     stride: usize,
     name: &'static str,
     fields: Vec<(&'static str, usize)>,
+}
+
+impl Home {
+    /// The field at byte `within` of an element.
+    fn field(&self, within: usize) -> &'static str {
+        let before = self.fields.iter().filter(|f| f.1 <= within);
+        before.max_by_key(|f| f.1).map_or("", |f| f.0)
+    }
 }
 
 #[derive(Default)]
@@ -212,14 +222,13 @@ impl History {
         };
         let home = &self.homes[n];
         let (index, within) = (offset / home.stride, offset % home.stride);
-        let field = home.fields.iter().filter(|f| f.1 <= within).max_by_key(|f| f.1);
         let element = match home.bytes / home.stride {
             1 => home.name.to_string(),
             _ => format!("{}[{index}]", home.name),
         };
-        match field {
-            Some((field, _)) if !field.is_empty() => format!("{element}.{field}"),
-            _ => element,
+        match home.field(within) {
+            "" => element,
+            field => format!("{element}.{field}"),
         }
     }
 
@@ -266,26 +275,24 @@ pub(super) fn record_write(address: usize, op: Op, before: u64, value: u64) {
         let place = now.place(address);
         now.push(op, place, value);
         match place {
-            Place::In(n, offset) => Some((now.homes[n].name, offset / now.homes[n].stride)),
+            Place::In(n, offset) => {
+                let home = &now.homes[n];
+                Some((home.name, offset / home.stride, home.field(offset % home.stride)))
+            }
             _ => None,
         }
     });
-    if let (Some(watcher), Some((region, index))) = (WATCHER.get(), at) {
-        watcher(&Event { cpu: ME.get(), region, index, note: false, before, after: value });
+    if let (Some(watcher), Some((region, index, field))) = (WATCHER.get(), at) {
+        let cpu = ME.get();
+        watcher(&Event { cpu, region, index, field, note: false, before, after: value });
     }
 }
 
 pub(super) fn note(what: &'static str, value: u64) {
     NOW.with_borrow_mut(|now| now.push(Op::Note, Place::Named(what), value));
     if let Some(watcher) = WATCHER.get() {
-        watcher(&Event {
-            cpu: ME.get(),
-            region: what,
-            index: 0,
-            note: true,
-            before: 0,
-            after: value,
-        });
+        let (cpu, index, field, before) = (ME.get(), 0, "", 0);
+        watcher(&Event { cpu, region: what, index, field, note: true, before, after: value });
     }
 }
 

@@ -71,7 +71,8 @@ fn small(devices: &[u32]) -> Spec {
         cluster_cols: 1,
         slot_cache: SlotCacheSpec { size: 2, activate: 1_000, deactivate: 0 },
         discard_ns: 0,
-        owners: 2,
+        swap_max: Spec::default().swap_max,
+        owners: 3,
         pages_per_owner: 3,
         unuse_passes: 12,
     }
@@ -83,6 +84,11 @@ fn two_clusters() -> Spec {
 
 fn one_cluster() -> Spec {
     small(&[4])
+}
+
+/// Half of the second cluster is beyond the device's end.
+fn odd_end() -> Spec {
+    small(&[6])
 }
 
 fn two_devices() -> Spec {
@@ -107,6 +113,18 @@ const fn out(owner: usize, page: usize) -> Act {
 
 const fn zap(owner: usize, page: usize) -> Act {
     Act::Zap { owner, page, nr: 1 }
+}
+
+/// Fills seven slots; their folios stay in the swap cache.
+const FILL: &[Act] =
+    &[kept(0, 0), kept(0, 1), kept(0, 2), kept(1, 0), kept(1, 1), kept(1, 2), kept(2, 0)];
+
+const fn kept(owner: usize, page: usize) -> Act {
+    Act::Out { owner, page, order: 0, keep: true }
+}
+
+const fn fork(parent: usize, child: usize) -> Act {
+    Act::Fork { parent, child, page: 0 }
 }
 
 const OFF: Act = Act::Swapoff { dev: 0 };
@@ -180,15 +198,35 @@ pub const SCENARIOS: &[Scenario] = &[
         bound: 2,
     },
     Scenario {
+        name: "again",
+        spec: two_clusters,
+        before: &[],
+        cpus: &[("swapoff", &[OFF]), ("allocator", &[out(0, 0), zap(0, 0), out(0, 1)])],
+        bound: 1,
+    },
+    Scenario {
         name: "reclaim",
-        spec: one_cluster,
-        before: &[
-            Act::Out { owner: 0, page: 0, order: 0, keep: true },
-            Act::Out { owner: 0, page: 1, order: 0, keep: true },
-            Act::Out { owner: 0, page: 2, order: 0, keep: true },
-        ],
+        spec: two_clusters,
+        before: FILL,
         cpus: &[("reclaim worker", &[Act::Work]), ("freer", &[zap(0, 0)])],
         bound: 2,
+    },
+    Scenario {
+        name: "fill",
+        spec: two_clusters,
+        before: &[],
+        cpus: &[("allocator", FILL)],
+        bound: 0,
+    },
+    Scenario {
+        name: "steal",
+        spec: odd_end,
+        before: &[Act::Out { owner: 2, page: 0, order: 1, keep: false }],
+        cpus: &[
+            ("allocator", &[out(0, 0), out(0, 1), out(0, 2), out(1, 0)]),
+            ("freer", &[Act::Zap { owner: 2, page: 0, nr: 1 }]),
+        ],
+        bound: 1,
     },
     Scenario {
         name: "discard",
@@ -201,14 +239,14 @@ pub const SCENARIOS: &[Scenario] = &[
         name: "two-devices",
         spec: two_devices,
         before: &[],
-        cpus: &[("swapoff", &[Act::Swapoff { dev: 1 }]), ("allocator", &[out(0, 0), out(0, 1)])],
+        cpus: &[("swapoff", &[OFF, Act::Swapoff { dev: 1 }]), ("allocator", &[out(0, 0)])],
         bound: 1,
     },
     Scenario {
         name: "continued",
         spec: two_clusters,
-        before: &[out(0, 0)],
-        cpus: &[("swapoff", &[OFF]), ("fork", &[Act::Fork { parent: 0, child: 1, page: 0 }])],
+        before: &[out(0, 0), fork(0, 1)],
+        cpus: &[("swapoff", &[OFF]), ("fork", &[fork(0, 2)])],
         bound: 2,
     },
     Scenario {
@@ -235,6 +273,8 @@ struct World<M: Machine, A: SwapAllocator<M>> {
 impl<M: Machine, A: SwapAllocator<M>> World<M, A> {
     fn new(scenario: &Scenario, cpu: &M::Cpu) -> Self {
         BLOCKED.set(false);
+        let acts = || scenario.cpus.iter().flat_map(|cpu| cpu.1);
+        STAYS_ON.set(!acts().any(|act| matches!(act, Act::Swapoff { .. })));
         let spec = (scenario.spec)();
         let world = Self { swap: Swap::new(&spec, cpu), machine: PhantomData };
         for dev in 0..spec.devices.len() {
@@ -298,6 +338,8 @@ impl<M: Machine, A: SwapAllocator<M>> World<M, A> {
 thread_local! {
     /// swapoff says that no allocation is under way, or that nothing is in use.
     static BLOCKED: Cell<bool> = const { Cell::new(false) };
+    /// No CPU of the scenario does a swapoff: nr_swap_pages never gets below 0.
+    static STAYS_ON: Cell<bool> = const { Cell::new(false) };
 }
 
 /// SWAP_MAP_BAD: what a cluster's slots are while it is discarded.
@@ -319,6 +361,10 @@ fn watcher(event: &Event) {
         hold(Invariant::I2, !BLOCKED.get(), || {
             format!("swap_map[{slot}] becomes allocated after swapoff made sure that none does")
         });
+    }
+    if event.field == "nr_swap_pages" && STAYS_ON.get() {
+        let pages = event.after as i64;
+        hold(Invariant::I10, pages >= 0, || format!("nr_swap_pages is {pages}"));
     }
     if event.region == "swap_cache" && event.after & LOCKED != 0 {
         hold(Invariant::I1, event.before & LOCKED == 0, || {
