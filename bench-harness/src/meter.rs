@@ -15,6 +15,8 @@ use crate::probe::noise::GapMeter;
 pub enum Kind {
     /// A folio swapped out: slots are allocated.
     Alloc,
+    /// The same of an order above 0.
+    AllocLarge,
     /// A page swapped in, or a run of pages unmapped: slots are freed.
     Free,
     /// Entries copied by fork.
@@ -34,6 +36,7 @@ impl Kind {
     pub fn name(self) -> &'static str {
         match self {
             Kind::Alloc => "alloc",
+            Kind::AllocLarge => "alloc-large",
             Kind::Free => "free",
             Kind::Dup => "dup",
             Kind::Get => "get",

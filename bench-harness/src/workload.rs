@@ -1,13 +1,18 @@
 //! What the workers do. A workload is written once, over any machine and any variant: one file
 //! here and one line in the list. It swaps pages of owners out and in; it never sees a lock.
 
-use machine::{Atomic, Machine};
-use variants::{DeviceSpec, Spec, Swap, SwapAllocator};
+use machine::{Atomic, Cpu, Machine};
+use variants::{DeviceSpec, Spec, Swap, SwapAllocator, SwapoffError};
 
 use crate::meter::{Kind, Meter};
 use crate::plan::{Orders, Size};
 
+mod build;
 mod churn;
+mod dup;
+mod full;
+mod mthp;
+mod refs;
 mod seq;
 mod swapoff;
 
@@ -98,7 +103,13 @@ registry! {
     "churn", churn::Local, "W2: swap a random own page in, and out again";
     "churn-remote", churn::Remote, "W2: the same with any worker's page: frees of others' slots";
     "seq", seq::Seq, "W1: all fill their share in order, then all free it in runs of 1..batch";
+    "build", build::Build, "W3: short-lived processes and their forks, freed by another worker";
+    "mthp", mthp::Mthp, "W4: folios of mixed orders, in part freed: fragmentation and fallback";
+    "near-full", full::Full, "W5: 98 % full with cache-only slots: reclaim in the scan";
     "swapoff", swapoff::Storm, "W6: churn, while one worker switches the device off and on";
+    "dup", dup::Dup, "W7: fork of 70 children and their exits: counts beyond 62 users";
+    "discard", seq::Discard, "W8: seq on a device that discards freed clusters";
+    "refs", refs::Refs, "W9: get and put of the device alone, with rare swapoffs";
 }
 
 /// The workload called `id`.
@@ -146,6 +157,13 @@ impl<M: Machine, A: SwapAllocator<M>> Stage<M, A> {
         )
     }
 
+    /// Workqueues run on some CPU; here worker 0 runs them, one step in 64.
+    fn run_work_sometimes(&self, cpu: &M::Cpu, rng: &mut fastrand::Rng) {
+        if cpu.id() == 0 && rng.u32(..64) == 0 {
+            self.swap.alloc.run_work(cpu);
+        }
+    }
+
     /// One page back in, and out again to another slot. A page that is in memory already, because
     /// swapoff brought it back, is only swapped out. `owner` is swapped out by this CPU alone.
     fn refault(&self, cpu: &M::Cpu, owner: usize, page: usize, meter: &mut Meter) {
@@ -156,6 +174,22 @@ impl<M: Machine, A: SwapAllocator<M>> Stage<M, A> {
         if swap.owners.get(owner, page).is_none() {
             meter.op(cpu, Kind::Alloc, || swap.swap_out(cpu, owner, page, 0, false));
         }
+    }
+}
+
+impl<M: Machine, A: SwapAllocator<M>> Stage<M, A> {
+    /// swapoff with its steps, then swapon.
+    fn off_and_on(&self, cpu: &M::Cpu, dev: usize, meter: &mut Meter) {
+        let (at, used) = (cpu.now(), self.swap.alloc.inuse(dev));
+        let mut result = Err(SwapoffError::NotOn);
+        meter.op(cpu, Kind::Swapoff, || {
+            result = self.swap.swapoff(cpu, dev);
+            result.is_ok()
+        });
+        if result.is_ok() {
+            meter.op(cpu, Kind::Swapon, || self.swap.swapon(cpu, dev));
+        }
+        meter.swapoff(at, used, result);
     }
 }
 

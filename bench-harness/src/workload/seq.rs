@@ -5,7 +5,7 @@
 //! boundaries of page tables.
 
 use machine::{Cpu, Machine};
-use variants::SwapAllocator;
+use variants::{Spec, SwapAllocator};
 
 use super::{Gate, Params, Stage, Workload};
 use crate::meter::{Kind, Meter};
@@ -14,7 +14,10 @@ pub(super) fn defaults() -> Params {
     Params { batch: 512, ..super::base() }
 }
 
-pub struct Seq<M: Machine> {
+pub type Seq<M> = FillAndFree<M, false>;
+pub type Discard<M> = FillAndFree<M, true>;
+
+pub struct FillAndFree<M: Machine, const DISCARD: bool> {
     gate: Gate<M>,
 }
 
@@ -29,8 +32,14 @@ pub struct Worker {
     since: u64,
 }
 
-impl<M: Machine> Workload<M> for Seq<M> {
+impl<M: Machine, const DISCARD: bool> Workload<M> for FillAndFree<M, DISCARD> {
     type Worker = Worker;
+
+    fn spec(params: &Params, threads: usize) -> Spec {
+        let mut spec = super::share_of_one_device(params, threads);
+        spec.devices[0].discard = DISCARD;
+        spec
+    }
 
     fn new<A: SwapAllocator<M>>(stage: &Stage<M, A>, _cpu: &M::Cpu) -> Self {
         Self { gate: Gate::new(stage.threads) }
@@ -65,13 +74,16 @@ impl<M: Machine> Workload<M> for Seq<M> {
             meter.op(cpu, Kind::Alloc, || swap.swap_out(cpu, owner, at, 0, false));
             worker.at += 1;
         }
+        if DISCARD {
+            stage.run_work_sometimes(cpu, &mut worker.rng);
+        }
         if worker.at == pages {
             self.turn(cpu, worker, meter, pages as u64);
         }
     }
 }
 
-impl<M: Machine> Seq<M> {
+impl<M: Machine, const DISCARD: bool> FillAndFree<M, DISCARD> {
     /// The end of a phase: its time and its slots are counted apart from the other's.
     fn turn(&self, cpu: &M::Cpu, worker: &mut Worker, meter: &mut Meter, pages: u64) {
         let (slots, time) =

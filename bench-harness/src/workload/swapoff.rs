@@ -68,7 +68,7 @@ impl<M: Machine> Workload<M> for Storm<M> {
             }
             worker.next = last;
         } else {
-            off_and_on(stage, cpu, meter);
+            stage.off_and_on(cpu, DEV, meter);
             worker.next = 0;
         }
     }
@@ -76,24 +76,4 @@ impl<M: Machine> Workload<M> for Storm<M> {
     fn is_control(threads: usize, worker: usize) -> bool {
         threads > 1 && worker == 0
     }
-}
-
-fn off_and_on<M: Machine, A: SwapAllocator<M>>(
-    stage: &Stage<M, A>,
-    cpu: &M::Cpu,
-    meter: &mut Meter,
-) {
-    let (at, used) = (cpu.now(), stage.swap.alloc.inuse(DEV));
-    let mut steps = None;
-    meter.op(cpu, Kind::Swapoff, || {
-        let result = stage.swap.swapoff(cpu, DEV);
-        let ok = result.is_ok();
-        steps = Some(result);
-        ok
-    });
-    let result = steps.expect("the operation has run");
-    if result.is_ok() {
-        meter.op(cpu, Kind::Swapon, || stage.swap.swapon(cpu, DEV));
-    }
-    meter.swapoff(at, used, result);
 }

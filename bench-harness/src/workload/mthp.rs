@@ -1,0 +1,141 @@
+//! W4, mixed folio sizes: memory in multi-size huge pages under pressure, as the kernel's own
+//! thp_swap_allocator_test does it on a nearly full device. A worker has its memory in blocks of
+//! the largest order of the mix. A step drops a block, or a single page of it, and swaps what is
+//! then in memory out again: the block as folios of an order drawn from the mix, each falling
+//! back to single pages where no such run of slots is free. Fragmentation ages: clusters per list
+//! are recorded over time. It deviates in that a block in part swapped in goes out by single
+//! pages, as split folios do, and that no folio is ever re-collapsed.
+
+use machine::{Atomic, Cpu, Machine};
+use variants::{Spec, SwapAllocator};
+
+use super::{Params, Stage, Workload};
+use crate::meter::{Kind, Meter};
+
+pub(super) fn defaults() -> Params {
+    let orders = "0:.7,2:.1,4:.2".parse().expect("a mix of known orders");
+    Params { orders, fill: 90, ..super::base() }
+}
+
+/// Between two looks at the lists, ns.
+const LOOK_EVERY: u64 = 20_000_000;
+
+pub struct Mthp<M: Machine> {
+    /// The order of a block.
+    order: usize,
+    /// When the lists are to be looked at next; worker 0 does.
+    next_look: M::Atomic<u64>,
+}
+
+impl<M: Machine> Workload<M> for Mthp<M> {
+    type Worker = fastrand::Rng;
+
+    fn spec(params: &Params, threads: usize) -> Spec {
+        let mut spec = super::share_of_one_device(params, threads);
+        // Whole blocks only.
+        let block = 1 << largest(params);
+        spec.pages_per_owner = (spec.pages_per_owner / block).max(1) * block;
+        spec
+    }
+
+    fn new<A: SwapAllocator<M>>(stage: &Stage<M, A>, cpu: &M::Cpu) -> Self {
+        let this = Self { order: largest(&stage.params), next_look: M::Atomic::new(0) };
+        let (mut rng, mut meter) = (stage.rng(usize::MAX - 1), Meter::new(u32::MAX));
+        for owner in 0..stage.threads {
+            for block in 0..this.blocks(stage) {
+                this.swap_block_out(stage, cpu, owner, block, &mut rng, &mut meter);
+            }
+        }
+        this
+    }
+
+    fn worker<A: SwapAllocator<M>>(&self, stage: &Stage<M, A>, cpu: &M::Cpu) -> fastrand::Rng {
+        stage.rng(cpu.id())
+    }
+
+    fn step<A: SwapAllocator<M>>(
+        &self,
+        stage: &Stage<M, A>,
+        cpu: &M::Cpu,
+        rng: &mut fastrand::Rng,
+        meter: &mut Meter,
+    ) {
+        let (block, owner) = (rng.usize(..self.blocks(stage)), cpu.id());
+        let first = block << self.order;
+        if rng.bool() {
+            meter.op(cpu, Kind::Free, || stage.swap.zap(cpu, owner, first, 1 << self.order) > 0);
+            self.swap_block_out(stage, cpu, owner, block, rng, meter);
+        } else {
+            let page = first + rng.usize(..1 << self.order);
+            meter.op(cpu, Kind::Free, || stage.swap.zap(cpu, owner, page, 1) > 0);
+            meter.op(cpu, Kind::Alloc, || stage.swap.swap_out(cpu, owner, page, 0, false));
+        }
+        if cpu.id() == 0 && cpu.now() >= self.next_look.peek() {
+            self.look(stage, cpu, meter);
+        }
+    }
+}
+
+fn largest(params: &Params) -> usize {
+    params.orders.shares().map(|(order, _)| usize::from(order)).max().unwrap_or(0)
+}
+
+impl<M: Machine> Mthp<M> {
+    fn blocks<A: SwapAllocator<M>>(&self, stage: &Stage<M, A>) -> usize {
+        stage.swap.owners.pages() >> self.order
+    }
+
+    fn swap_block_out<A: SwapAllocator<M>>(
+        &self,
+        stage: &Stage<M, A>,
+        cpu: &M::Cpu,
+        owner: usize,
+        block: usize,
+        rng: &mut fastrand::Rng,
+        meter: &mut Meter,
+    ) {
+        let (swap, first) = (&stage.swap, block << self.order);
+        let order = draw(&stage.params, rng);
+        for page in (first..first + (1 << self.order)).step_by(1 << order) {
+            let kind = if order == 0 { Kind::Alloc } else { Kind::AllocLarge };
+            let whole = meter.op(cpu, kind, || swap.swap_out(cpu, owner, page, order, false));
+            if !whole && order > 0 {
+                meter.add("fallback", 1);
+                for page in page..page + (1 << order) {
+                    meter.op(cpu, Kind::Alloc, || swap.swap_out(cpu, owner, page, 0, false));
+                }
+            }
+        }
+    }
+
+    /// How the clusters are spread over the lists.
+    fn look<A: SwapAllocator<M>>(&self, stage: &Stage<M, A>, cpu: &M::Cpu, meter: &mut Meter) {
+        let now = cpu.now();
+        self.next_look.store(now + LOOK_EVERY);
+        let stats = stage.swap.alloc.stats(0);
+        let sum = |lists: &[usize]| lists.iter().sum::<usize>();
+        let lists = [
+            ("free", stats.free),
+            ("nonfull", sum(&stats.nonfull)),
+            ("frag", sum(&stats.frag)),
+            ("full", stats.full),
+        ];
+        for (list, clusters) in lists {
+            meter.point(list, "clusters", now, clusters as f64);
+        }
+    }
+}
+
+/// An order from the mix.
+fn draw(params: &Params, rng: &mut fastrand::Rng) -> usize {
+    let mut at = rng.f64();
+    let mut last = 0;
+    for (order, share) in params.orders.shares() {
+        last = usize::from(order);
+        at -= share;
+        if at < 0.0 {
+            break;
+        }
+    }
+    last
+}
