@@ -30,8 +30,16 @@ pub enum Kind {
 }
 
 impl Kind {
-    pub const ALL: [Kind; 7] =
-        [Kind::Alloc, Kind::Free, Kind::Dup, Kind::Get, Kind::Refill, Kind::Swapoff, Kind::Swapon];
+    pub const ALL: [Kind; 8] = [
+        Kind::Alloc,
+        Kind::AllocLarge,
+        Kind::Free,
+        Kind::Dup,
+        Kind::Get,
+        Kind::Refill,
+        Kind::Swapoff,
+        Kind::Swapon,
+    ];
 
     pub fn name(self) -> &'static str {
         match self {
@@ -164,8 +172,8 @@ impl Meter {
         self.series.clear();
     }
 
-    /// Operations of all kinds.
+    /// Operations of all kinds that succeeded: failing is quick, and would look fast.
     pub fn total(&self) -> u64 {
-        self.tallies.iter().map(|tally| tally.count).sum()
+        self.tallies.iter().map(|tally| tally.count - tally.failed).sum()
     }
 }

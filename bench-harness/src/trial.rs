@@ -3,7 +3,6 @@
 //! worker was at work, and that a wrong allocator has no figures.
 
 use std::collections::BTreeMap;
-use std::marker::PhantomData;
 
 use machine::{Cpu, Failure, Machine, Phase, SiteStats};
 use results::schema::Counter;
@@ -52,10 +51,27 @@ where
     A: SwapAllocator<M>,
     W: Workload<M>,
 {
+    run_erased::<M>(config, setting, |setting, cpu| Box::new(Trial::<M, A, W>::new(setting, cpu)))
+}
+
+/// A trial whose variant and workload are behind a pointer: what drives it is compiled once a
+/// machine, not once for every pair of them. It costs a worker one dynamic call in its life.
+trait AnyTrial<M: Machine>: Send + Sync {
+    fn work(&self, cpu: &M::Cpu, setting: &Setting) -> Log;
+    fn verify(&self, cpu: &M::Cpu);
+}
+
+type MakeTrial<M> = fn(&Setting, &<M as Machine>::Cpu) -> Box<dyn AnyTrial<M>>;
+
+fn run_erased<M: Machine>(
+    config: &M::Config,
+    setting: &Setting,
+    make: MakeTrial<M>,
+) -> Result<Vec<Log>, Failure> {
     let (setup, work) = (setting.clone(), setting.clone());
     let outcome = M::run(
         config,
-        move |cpu| Trial::<M, A, W>::new(&setup, cpu),
+        move |cpu| make(&setup, cpu),
         move |trial, cpu| trial.work(cpu, &work),
         |trial, cpu| trial.verify(cpu),
     )?;
@@ -65,92 +81,143 @@ where
 struct Trial<M: Machine, A: SwapAllocator<M>, W> {
     stage: Stage<M, A>,
     workload: W,
-    machine: PhantomData<fn() -> M>,
 }
 
 impl<M: Machine, A: SwapAllocator<M>, W: Workload<M>> Trial<M, A, W> {
     fn new(setting: &Setting, cpu: &M::Cpu) -> Self {
         let Setting { params, threads, seed, .. } = setting.clone();
         let spec = W::spec(&params, threads);
-        let stage = Stage { swap: Swap::new(&spec, cpu), params, threads, seed };
-        for dev in 0..spec.devices.len() {
+        let devices = spec.devices.len();
+        let stage = Stage { swap: Swap::new(&spec, cpu), devices, params, threads, seed };
+        for dev in 0..devices {
             assert!(stage.swap.swapon(cpu, dev), "a fresh device can be switched on");
         }
         let workload = W::new(&stage, cpu);
-        Self { stage, workload, machine: PhantomData }
+        Self { stage, workload }
     }
 
-    fn work(&self, cpu: &M::Cpu, setting: &Setting) -> Log {
-        let mut worker = self.workload.worker(&self.stage, cpu);
-        let mut meter = Meter::new(setting.sample);
-        let mut counters = setting.host.map(Counters::open);
-        self.load(cpu, &mut worker, &mut meter, |phase| phase == Phase::Warm);
-
-        meter.reset();
-        cpu.local().reset_sites();
-        let roots = Roots::default();
-        let noise = setting.host.map(|_| NoiseWorker::start(&roots));
-        counters.iter_mut().for_each(Counters::start);
-        let opened = cpu.now();
-        self.load(cpu, &mut worker, &mut meter, |phase| phase == Phase::Measure);
-        let closed = cpu.now();
-        let counted = counters.as_mut().map(Counters::stop);
-        let (sites, control) = (cpu.local().sites(), W::is_control(setting.threads, cpu.id()));
-        let mut mine = std::mem::replace(&mut meter, Meter::new(setting.sample));
-        let host = noise.zip(counted).map(|(mut noise, counters)| {
-            noise.gaps = std::mem::take(&mut mine.gaps);
-            HostLog { counters, noise: noise.finish(&roots) }
-        });
-        let log = Log { opened, closed, control, meter: mine, sites, host };
-        cpu.window_closed();
-        self.load(cpu, &mut worker, &mut meter, |phase| phase != Phase::Stop);
-        log
-    }
-
-    #[inline]
-    fn load(
-        &self,
-        cpu: &M::Cpu,
-        worker: &mut W::Worker,
-        meter: &mut Meter,
-        go_on: impl Fn(Phase) -> bool,
-    ) {
+    /// Works until the phase after `last`.
+    #[inline(never)]
+    fn load(&self, cpu: &M::Cpu, worker: &mut W::Worker, meter: &mut Meter, last: Phase) {
         let think_ns = self.stage.params.think_ns;
-        while go_on(cpu.phase()) {
+        while cpu.phase() as u8 <= last as u8 {
             self.workload.step(&self.stage, cpu, worker, meter);
             if think_ns > 0 {
                 cpu.work(think_ns);
             }
         }
     }
+}
+
+impl<M: Machine, A: SwapAllocator<M>, W: Workload<M>> AnyTrial<M> for Trial<M, A, W> {
+    fn work(&self, cpu: &M::Cpu, setting: &Setting) -> Log {
+        let mut worker = self.workload.worker(&self.stage, cpu);
+        let mut meter = Meter::new(setting.sample);
+        let window = Window::new(setting.host);
+        self.load(cpu, &mut worker, &mut meter, Phase::Warm);
+        let window = window.open::<M>(cpu, &mut meter);
+        self.load(cpu, &mut worker, &mut meter, Phase::Measure);
+        let counted = std::mem::replace(&mut meter, Meter::new(setting.sample));
+        let log = window.close::<M>(cpu, counted, W::is_control(setting.threads, cpu.id()));
+        cpu.window_closed();
+        self.load(cpu, &mut worker, &mut meter, Phase::Overrun);
+        log
+    }
 
     /// A fast wrong allocator fails here.
     fn verify(&self, cpu: &M::Cpu) {
-        let swap = &self.stage.swap;
-        swap.alloc.run_work(cpu);
-        if let Err(broken) = swap.alloc.validate().and_then(|()| users_match(swap)) {
-            panic!("{broken}");
-        }
+        let sharing = if W::FORKS { Sharing::Forked } else { Sharing::None };
+        verify(&self.stage, cpu, sharing);
     }
 }
 
-/// I1: every slot has as many users as page-table entries name it: none was handed out twice, and
-/// none was freed under its user.
-fn users_match<M: Machine, A: SwapAllocator<M>>(swap: &Swap<M, A>) -> Result<(), String> {
-    let owners = &swap.owners;
+/// A worker's window, with what the host tells of it.
+struct Window {
+    opened: u64,
+    host: Option<(Counters, NoiseWorker)>,
+}
+
+impl Window {
+    fn new(host: Option<Set>) -> Self {
+        let roots = Roots::default();
+        let host = host.map(|set| (Counters::open(set), NoiseWorker::start(&roots)));
+        Self { opened: 0, host }
+    }
+
+    fn open<M: Machine>(mut self, cpu: &M::Cpu, meter: &mut Meter) -> Self {
+        meter.reset();
+        cpu.local().reset_sites();
+        if let Some((counters, noise)) = &mut self.host {
+            *noise = NoiseWorker::start(&Roots::default());
+            counters.start();
+        }
+        self.opened = cpu.now();
+        self
+    }
+
+    fn close<M: Machine>(self, cpu: &M::Cpu, mut meter: Meter, control: bool) -> Log {
+        let (closed, sites) = (cpu.now(), cpu.local().sites());
+        let host = self.host.map(|(mut counters, mut noise)| {
+            let counters = counters.stop();
+            noise.gaps = std::mem::take(&mut meter.gaps);
+            HostLog { counters, noise: noise.finish(&Roots::default()) }
+        });
+        Log { opened: self.opened, closed, control, meter, sites, host }
+    }
+}
+
+fn verify<M: Machine, A: SwapAllocator<M>>(stage: &Stage<M, A>, cpu: &M::Cpu, sharing: Sharing) {
+    stage.swap.alloc.run_work(cpu);
+    let broken = stage.swap.alloc.validate().and_then(|()| users_match(stage, sharing));
+    if let Err(broken) = broken {
+        panic!("{broken}");
+    }
+}
+
+/// Whether several page-table entries may name a slot.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Sharing {
+    None,
+    Forked,
+}
+
+/// I1: a slot has as many users as page-table entries name it. None was handed out twice, none
+/// freed under its user, and none is lost.
+fn users_match<M: Machine, A: SwapAllocator<M>>(
+    stage: &Stage<M, A>,
+    sharing: Sharing,
+) -> Result<(), String> {
+    let (swap, owners) = (&stage.swap, &stage.swap.owners);
     let of = |owner| (0..owners.pages()).filter_map(move |page| owners.peek(owner, page));
     let mut named: Vec<SwpEntry> = (0..owners.count()).flat_map(of).collect();
     named.sort_unstable();
+    let wrong = |slot: SwpEntry, what: String| {
+        Err(format!("I1: slot {} of device {} {what}", slot.offset(), slot.dev()))
+    };
     for same in named.chunk_by(|a, b| a == b) {
-        let (slot, wanted) = (same[0], same.len());
+        let (slot, times) = (same[0], same.len());
         let (users, _) = swap.alloc.usage(slot);
-        if users as usize != wanted {
-            let (dev, offset) = (slot.dev(), slot.offset());
-            return Err(format!(
-                "I1: slot {offset} of device {dev} has {users} users, page tables name it {wanted} \
-                 times"
-            ));
+        if users as usize != times {
+            return wrong(slot, format!("has {users} users, {times} page-table entries name it"));
+        }
+        if times > 1 && sharing == Sharing::None {
+            return wrong(slot, format!("was handed out {times} times"));
+        }
+    }
+    for slot in (0..stage.devices).flat_map(|dev| used_slots(swap, dev)) {
+        let (users, _) = swap.alloc.usage(slot);
+        if users > 0 && named.binary_search(&slot).is_err() {
+            return wrong(slot, format!("has {users} users, no page-table entry names it"));
         }
     }
     Ok(())
+}
+
+fn used_slots<M: Machine, A: SwapAllocator<M>>(
+    swap: &Swap<M, A>,
+    dev: usize,
+) -> impl Iterator<Item = SwpEntry> {
+    let next = move |from| swap.alloc.next_used(dev, from);
+    let first = next(1);
+    std::iter::successors(first, move |at| next(at + 1)).map(move |at| SwpEntry::new(dev, at))
 }

@@ -7,14 +7,14 @@ use variants::{DeviceSpec, Spec, Swap, SwapAllocator, SwapoffError};
 use crate::meter::{Kind, Meter};
 use crate::plan::{Orders, Size};
 
-mod build;
-mod churn;
-mod dup;
-mod full;
-mod mthp;
-mod refs;
-mod seq;
-mod swapoff;
+pub mod build;
+pub mod churn;
+pub mod dup;
+pub mod full;
+pub mod mthp;
+pub mod refs;
+pub mod seq;
+pub mod swapoff;
 
 /// What a workload is started with.
 #[derive(Clone, Debug, PartialEq)]
@@ -33,6 +33,7 @@ pub struct Params {
 /// The system under test, as the workers share it.
 pub struct Stage<M: Machine, A: SwapAllocator<M>> {
     pub swap: Swap<M, A>,
+    pub devices: usize,
     pub params: Params,
     pub threads: usize,
     pub seed: u64,
@@ -42,6 +43,8 @@ pub struct Stage<M: Machine, A: SwapAllocator<M>> {
 pub trait Workload<M: Machine>: Send + Sync + Sized + 'static {
     /// What a worker keeps to itself.
     type Worker;
+    /// Whether pages share slots; where none forks, a slot named twice was handed out twice.
+    const FORKS: bool = false;
 
     /// Devices and owners; without more words one device, and an owner a worker who has its share
     /// of the slots in use.

@@ -165,7 +165,7 @@ pub struct Cell {
     pub duration_ns: u64,
     /// position in the run, from 0: trials are interleaved
     pub order_in_run: u64,
-    /// operations each thread finished in the interval
+    /// operations each thread finished in the interval, without the failed ones
     pub per_thread: Vec<u64>,
     /// operations of all threads per second of the interval
     #[serde(serialize_with = "six")]

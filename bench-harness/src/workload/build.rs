@@ -48,6 +48,7 @@ fn child(process: usize) -> usize {
 
 impl<M: Machine> Workload<M> for Build<M> {
     type Worker = Worker;
+    const FORKS: bool = true;
 
     fn spec(params: &Params, threads: usize) -> Spec {
         let mut spec = super::share_of_one_device(params, threads);

@@ -38,6 +38,7 @@ fn owner(worker: usize, member: usize) -> usize {
 
 impl<M: Machine> Workload<M> for Dup<M> {
     type Worker = Worker;
+    const FORKS: bool = true;
 
     fn spec(params: &Params, threads: usize) -> Spec {
         let mut spec = super::share_of_one_device(params, threads);

@@ -1,0 +1,190 @@
+//! The engine rejects what must be rejected: an allocator that is fast and wrong, and workers that
+//! were not at work together.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use bench_harness::cell::Windows;
+use bench_harness::engine::OVERLAP;
+use bench_harness::meter::{Kind, Meter};
+use bench_harness::plan::{Orders, Size};
+use bench_harness::trial::{self, Setting};
+use bench_harness::workload::churn::Local;
+use bench_harness::workload::{Params, Stage, Workload};
+use machine::lock::Tas;
+use machine::{Cpu, Failure, Machine, Native, Phase, native};
+use variants::cache::SwapCache;
+use variants::percluster::PerCluster;
+use variants::{Owners, Spec, Stats, Steps, SwapAllocator, SwapoffError, SwpEntry};
+
+type M = Native<Tas, true>;
+
+fn config(workers: usize) -> native::Config {
+    let (warm, measure) = (Duration::from_millis(5), Duration::from_millis(20));
+    native::Config { pins: vec![None; workers], warm, measure }
+}
+
+fn setting(threads: usize) -> Setting {
+    let (size, orders) = (Size::mib(4), Orders::base_pages());
+    let params = Params { size, fill: 50, orders, batch: 1, think_ns: 0 };
+    Setting { params, threads, seed: 1, sample: 64, host: None }
+}
+
+/// How a [`Broken`] allocator is wrong, one call in a hundred.
+const HANDS_OUT_TWICE: u8 = 0;
+const LOSES_A_FREE: u8 = 1;
+const FREES_TWICE: u8 = 2;
+const NOT: u8 = 3;
+
+/// percluster, with a fault in one of its calls.
+struct Broken<const HOW: u8> {
+    inner: PerCluster<M>,
+    calls: AtomicU64,
+    last: AtomicU64,
+}
+
+impl<const HOW: u8> Broken<HOW> {
+    fn now(&self, how: u8) -> bool {
+        HOW == how && self.calls.fetch_add(1, Ordering::Relaxed) % 100 == 99
+    }
+}
+
+impl<const HOW: u8> SwapAllocator<M> for Broken<HOW> {
+    fn new(spec: &Spec, cpu: &<M as Machine>::Cpu) -> Self {
+        let (calls, last) = (AtomicU64::new(0), AtomicU64::new(0));
+        Self { inner: PerCluster::new(spec, cpu), calls, last }
+    }
+    fn alloc(&self, cpu: &<M as Machine>::Cpu, order: usize) -> Option<SwpEntry> {
+        let twice = SwpEntry::from_pte(self.last.load(Ordering::Relaxed));
+        if self.now(HANDS_OUT_TWICE)
+            && let Some(entry) = twice
+            && self.inner.prepare_cache(cpu, entry)
+        {
+            return Some(entry);
+        }
+        let entry = self.inner.alloc(cpu, order);
+        self.last.store(SwpEntry::to_pte(entry), Ordering::Relaxed);
+        entry
+    }
+    fn put(&self, cpu: &<M as Machine>::Cpu, entry: SwpEntry, nr: u32) {
+        if self.now(LOSES_A_FREE) {
+            return;
+        }
+        self.inner.put(cpu, entry, nr);
+        if self.now(FREES_TWICE) {
+            self.inner.put(cpu, entry, nr);
+        }
+    }
+    fn swapon(&self, cpu: &<M as Machine>::Cpu, dev: usize) -> bool {
+        self.inner.swapon(cpu, dev)
+    }
+    fn swapoff(
+        &self,
+        cpu: &<M as Machine>::Cpu,
+        dev: usize,
+        owners: &Owners<M>,
+    ) -> Result<Steps, SwapoffError> {
+        self.inner.swapoff(cpu, dev, owners)
+    }
+    fn dup(&self, cpu: &<M as Machine>::Cpu, entry: SwpEntry, nr: u32) -> bool {
+        self.inner.dup(cpu, entry, nr)
+    }
+    fn prepare_cache(&self, cpu: &<M as Machine>::Cpu, entry: SwpEntry) -> bool {
+        self.inner.prepare_cache(cpu, entry)
+    }
+    fn put_and_reclaim(&self, cpu: &<M as Machine>::Cpu, entry: SwpEntry, nr: u32) -> bool {
+        self.inner.put_and_reclaim(cpu, entry, nr)
+    }
+    fn put_folio(&self, cpu: &<M as Machine>::Cpu, entry: SwpEntry, order: usize) {
+        self.inner.put_folio(cpu, entry, order);
+    }
+    fn tryget_device(&self, cpu: &<M as Machine>::Cpu, dev: usize) -> bool {
+        self.inner.tryget_device(cpu, dev)
+    }
+    fn put_device(&self, cpu: &<M as Machine>::Cpu, dev: usize) {
+        self.inner.put_device(cpu, dev);
+    }
+    fn run_work(&self, cpu: &<M as Machine>::Cpu) {
+        self.inner.run_work(cpu);
+    }
+    fn folios(&self, dev: usize) -> &SwapCache<M> {
+        self.inner.folios(dev)
+    }
+    fn usage(&self, entry: SwpEntry) -> (u32, bool) {
+        self.inner.usage(entry)
+    }
+    fn inuse(&self, dev: usize) -> u64 {
+        self.inner.inuse(dev)
+    }
+    fn next_used(&self, dev: usize, from: u32) -> Option<u32> {
+        self.inner.next_used(dev, from)
+    }
+    fn swapped(&self, cpu: &<M as Machine>::Cpu, entry: SwpEntry, nr: u32) -> bool {
+        self.inner.swapped(cpu, entry, nr)
+    }
+    fn stats(&self, dev: usize) -> Stats {
+        self.inner.stats(dev)
+    }
+    fn nr_swap_pages(&self) -> i64 {
+        self.inner.nr_swap_pages()
+    }
+    fn validate(&self) -> Result<(), String> {
+        self.inner.validate()
+    }
+}
+
+fn verdict<const HOW: u8>() -> String {
+    match trial::run::<M, Broken<HOW>, Local<M>>(&config(1), &setting(1)) {
+        Ok(_) => "passed".into(),
+        Err(Failure::Panicked(why)) => why,
+        Err(other) => panic!("{other}"),
+    }
+}
+
+#[test]
+fn a_wrong_allocator_has_no_figures() {
+    assert_eq!(verdict::<NOT>(), "passed", "percluster behind the same wrapper");
+    let twice = verdict::<HANDS_OUT_TWICE>();
+    assert!(twice.contains("handed out") || twice.contains("users"), "{twice}");
+    let lost = verdict::<LOSES_A_FREE>();
+    assert!(lost.contains("no page-table entry names it"), "{lost}");
+    assert_ne!(verdict::<FREES_TWICE>(), "passed");
+}
+
+/// Steps that worker 0 took after its window.
+static AFTER: AtomicU64 = AtomicU64::new(0);
+
+/// Worker 1 sleeps through the window; worker 0 does next to nothing.
+struct Sleeper;
+
+impl Workload<M> for Sleeper {
+    type Worker = ();
+    fn new<A: SwapAllocator<M>>(_: &Stage<M, A>, _: &<M as Machine>::Cpu) -> Self {
+        Self
+    }
+    fn worker<A: SwapAllocator<M>>(&self, _: &Stage<M, A>, _: &<M as Machine>::Cpu) {}
+    fn step<A: SwapAllocator<M>>(
+        &self,
+        _: &Stage<M, A>,
+        cpu: &<M as Machine>::Cpu,
+        _: &mut (),
+        meter: &mut Meter,
+    ) {
+        if cpu.id() == 1 {
+            std::thread::sleep(Duration::from_millis(500));
+        } else if cpu.phase() == Phase::Overrun {
+            AFTER.fetch_add(1, Ordering::Relaxed);
+            meter.op(cpu, Kind::Get, || true);
+        }
+    }
+}
+
+#[test]
+fn a_late_worker_is_seen_and_who_is_done_keeps_the_load_on() {
+    let logs = trial::run::<M, PerCluster<M>, Sleeper>(&config(2), &setting(2)).unwrap();
+    let windows: Vec<_> = logs.iter().map(|log| (log.opened, log.closed)).collect();
+    assert!(Windows::of(&windows).overlap < OVERLAP, "{windows:?}");
+    assert!(AFTER.load(Ordering::Relaxed) > 1, "worker 0 stopped before worker 1 was done");
+    // The step that is under way when the window closes began in it.
+    assert!(logs[0].meter.total() <= 1, "{} counted after the window", logs[0].meter.total());
+}
