@@ -13,11 +13,12 @@ use bench_harness::workload::churn::Local;
 use bench_harness::workload::{Params, Stage, Workload};
 use machine::lock::Tas;
 use machine::{Cpu, Failure, Machine, Native, Phase, native};
-use variants::cache::SwapCache;
+use variants::device::{Base, Device};
 use variants::percluster::PerCluster;
-use variants::{Owners, Spec, Stats, Steps, SwapAllocator, SwapoffError, SwpEntry};
+use variants::{EntrySite, Owners, Spec, Steps, SwapAllocator, SwapoffError, SwpEntry};
 
 type M = Native<Tas, true>;
+type MyCpu = <M as Machine>::Cpu;
 
 fn config(workers: usize) -> native::Config {
     let (warm, measure) = (Duration::from_millis(5), Duration::from_millis(20));
@@ -50,14 +51,14 @@ impl<const HOW: u8> Broken<HOW> {
 }
 
 impl<const HOW: u8> SwapAllocator<M> for Broken<HOW> {
-    fn new(spec: &Spec, cpu: &<M as Machine>::Cpu) -> Self {
+    fn new(spec: &Spec, cpu: &MyCpu) -> Self {
         let (calls, last) = (AtomicU64::new(0), AtomicU64::new(0));
         Self { inner: PerCluster::new(spec, cpu), calls, last }
     }
-    fn alloc(&self, cpu: &<M as Machine>::Cpu, order: usize) -> Option<SwpEntry> {
-        let twice = SwpEntry::from_pte(self.last.load(Ordering::Relaxed));
+    fn alloc(&self, cpu: &MyCpu, order: usize) -> Option<SwpEntry> {
+        let last = SwpEntry::from_pte(self.last.load(Ordering::Relaxed));
         if self.now(HANDS_OUT_TWICE)
-            && let Some(entry) = twice
+            && let Some(entry) = last
             && self.inner.prepare_cache(cpu, entry)
         {
             return Some(entry);
@@ -66,7 +67,7 @@ impl<const HOW: u8> SwapAllocator<M> for Broken<HOW> {
         self.last.store(SwpEntry::to_pte(entry), Ordering::Relaxed);
         entry
     }
-    fn put(&self, cpu: &<M as Machine>::Cpu, entry: SwpEntry, nr: u32) {
+    fn put(&self, cpu: &MyCpu, entry: SwpEntry, nr: u32) {
         if self.now(LOSES_A_FREE) {
             return;
         }
@@ -75,58 +76,32 @@ impl<const HOW: u8> SwapAllocator<M> for Broken<HOW> {
             self.inner.put(cpu, entry, nr);
         }
     }
-    fn swapon(&self, cpu: &<M as Machine>::Cpu, dev: usize) -> bool {
+    fn base(&self) -> &Base<M> {
+        self.inner.base()
+    }
+    fn swapon(&self, cpu: &MyCpu, dev: usize) -> bool {
         self.inner.swapon(cpu, dev)
     }
-    fn swapoff(
-        &self,
-        cpu: &<M as Machine>::Cpu,
-        dev: usize,
-        owners: &Owners<M>,
-    ) -> Result<Steps, SwapoffError> {
+    fn swapoff(&self, cpu: &MyCpu, dev: usize, owners: &Owners<M>) -> Result<Steps, SwapoffError> {
         self.inner.swapoff(cpu, dev, owners)
     }
-    fn dup(&self, cpu: &<M as Machine>::Cpu, entry: SwpEntry, nr: u32) -> bool {
-        self.inner.dup(cpu, entry, nr)
-    }
-    fn prepare_cache(&self, cpu: &<M as Machine>::Cpu, entry: SwpEntry) -> bool {
-        self.inner.prepare_cache(cpu, entry)
-    }
-    fn put_and_reclaim(&self, cpu: &<M as Machine>::Cpu, entry: SwpEntry, nr: u32) -> bool {
+    fn put_and_reclaim(&self, cpu: &MyCpu, entry: SwpEntry, nr: u32) -> bool {
         self.inner.put_and_reclaim(cpu, entry, nr)
     }
-    fn put_folio(&self, cpu: &<M as Machine>::Cpu, entry: SwpEntry, order: usize) {
+    fn put_folio(&self, cpu: &MyCpu, entry: SwpEntry, order: usize) {
         self.inner.put_folio(cpu, entry, order);
     }
-    fn tryget_device(&self, cpu: &<M as Machine>::Cpu, dev: usize) -> bool {
-        self.inner.tryget_device(cpu, dev)
+    fn with_entry<T>(
+        &self,
+        cpu: &MyCpu,
+        entry: SwpEntry,
+        site: &'static EntrySite,
+        action: impl FnOnce(&Device<M>) -> T,
+    ) -> T {
+        self.inner.with_entry(cpu, entry, site, action)
     }
-    fn put_device(&self, cpu: &<M as Machine>::Cpu, dev: usize) {
-        self.inner.put_device(cpu, dev);
-    }
-    fn run_work(&self, cpu: &<M as Machine>::Cpu) {
-        self.inner.run_work(cpu);
-    }
-    fn folios(&self, dev: usize) -> &SwapCache<M> {
-        self.inner.folios(dev)
-    }
-    fn usage(&self, entry: SwpEntry) -> (u32, bool) {
-        self.inner.usage(entry)
-    }
-    fn inuse(&self, dev: usize) -> u64 {
-        self.inner.inuse(dev)
-    }
-    fn next_used(&self, dev: usize, from: u32) -> Option<u32> {
-        self.inner.next_used(dev, from)
-    }
-    fn swapped(&self, cpu: &<M as Machine>::Cpu, entry: SwpEntry, nr: u32) -> bool {
-        self.inner.swapped(cpu, entry, nr)
-    }
-    fn stats(&self, dev: usize) -> Stats {
-        self.inner.stats(dev)
-    }
-    fn nr_swap_pages(&self) -> i64 {
-        self.inner.nr_swap_pages()
+    fn add_continuation(&self, cpu: &MyCpu, entry: SwpEntry) {
+        self.inner.add_continuation(cpu, entry);
     }
     fn validate(&self) -> Result<(), String> {
         self.inner.validate()
@@ -159,14 +134,14 @@ struct Sleeper;
 
 impl Workload<M> for Sleeper {
     type Worker = ();
-    fn new<A: SwapAllocator<M>>(_: &Stage<M, A>, _: &<M as Machine>::Cpu) -> Self {
+    fn new<A: SwapAllocator<M>>(_: &Stage<M, A>, _: &MyCpu) -> Self {
         Self
     }
-    fn worker<A: SwapAllocator<M>>(&self, _: &Stage<M, A>, _: &<M as Machine>::Cpu) {}
+    fn worker<A: SwapAllocator<M>>(&self, _: &Stage<M, A>, _: &MyCpu) {}
     fn step<A: SwapAllocator<M>>(
         &self,
         _: &Stage<M, A>,
-        cpu: &<M as Machine>::Cpu,
+        cpu: &MyCpu,
         _: &mut (),
         meter: &mut Meter,
     ) {
