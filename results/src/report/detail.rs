@@ -1,0 +1,125 @@
+//! A report's details: lock sites, latency and swapoff's steps of the points with
+//! the most threads.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::{Detail, LatencyRow, all_cells, unique};
+use crate::aggregate::{self, Group, groups, varying};
+use crate::compare::Side;
+use crate::metric::{Metric, Percentile};
+use crate::schema::{CellKey, Site, Step};
+use crate::stats::median;
+
+/// Points shown in detail, at most: a mail is read, not archived.
+const MAX_DETAILED_POINTS: usize = 3;
+
+/// The points with the most threads, before beside after; and how many were cut.
+pub(super) fn details(sides: &[Side]) -> (Vec<Detail>, usize) {
+    let mut differ = varying(all_cells(sides).map(|cell| &cell.key));
+    if sides.iter().all(|side| side.cells.iter().all(|cell| cell.key.variant == side.name)) {
+        differ.remove("variant");
+    }
+    differ.extend(["workload".to_owned(), "threads".to_owned()]);
+    let mut found = Vec::new();
+    for side in sides {
+        // Sorted by key, so the last of those that differ in threads has the most.
+        let mut most: BTreeMap<CellKey, Group> = BTreeMap::new();
+        for group in groups(side.cells.iter().copied()) {
+            most.insert(CellKey { threads: 0, ..group.key.clone() }, group);
+        }
+        for group in most.values() {
+            let point = aggregate::label(&group.key, |axis| differ.contains(axis));
+            found.push(detail(&side.name, point, group));
+        }
+    }
+    // Stable: the sides of one point keep their order.
+    found.sort_by(|a, b| a.point.cmp(&b.point));
+    let points = unique(found.iter().map(|detail| detail.point.clone()).collect());
+    let cut = points.len().saturating_sub(MAX_DETAILED_POINTS);
+    let shown = &points[..points.len() - cut];
+    found.retain(|detail| shown.contains(&detail.point));
+    (found, cut)
+}
+
+fn detail(side: &str, point: String, group: &Group) -> Detail {
+    let kinds: BTreeSet<&str> =
+        group.cells.iter().flat_map(|cell| cell.kinds.keys().map(String::as_str)).collect();
+    let latency = kinds.iter().flat_map(|kind| {
+        let service = |at| Metric::Latency { kind: (*kind).to_owned(), at };
+        let response = |at| Metric::Response { kind: (*kind).to_owned(), at };
+        [
+            latency_row(group, (*kind).to_owned(), service),
+            latency_row(group, format!("{kind}.response"), response),
+        ]
+    });
+    Detail {
+        side: side.to_owned(),
+        point,
+        trials: group.cells.len(),
+        duration_ns: group.cells.iter().map(|cell| cell.duration_ns).sum(),
+        sites: sum_sites(group),
+        latency: latency.flatten().collect(),
+        swapoff: swapoff_steps(group),
+        key: group.key.clone(),
+    }
+}
+
+fn swapoff_steps(group: &Group) -> Vec<Step> {
+    let steps = group.cells.iter().flat_map(|cell| &cell.swapoff).flat_map(|off| &off.steps);
+    unique(steps.map(|step| step.name.clone()).collect::<Vec<_>>())
+        .into_iter()
+        .filter_map(|name| {
+            let ns = group.estimate(&Metric::SwapoffStep(name.clone()))?.median as u64;
+            Some(Step { name, ns })
+        })
+        .collect()
+}
+
+fn latency_row(
+    group: &Group,
+    kind: String,
+    metric: impl Fn(Percentile) -> Metric,
+) -> Option<LatencyRow> {
+    let samples = |at| Some(group.samples(&metric(at))).filter(|samples| !samples.is_empty());
+    let middle = |at| samples(at).map(|samples| median(&samples));
+    let name = kind.trim_end_matches(".response");
+    let timed = group.cells.iter().filter_map(|cell| cell.kinds.get(name));
+    let response = name.len() < kind.len();
+    let timed = timed
+        .filter_map(|kind| if response { kind.response.as_ref() } else { kind.latency.as_ref() });
+    let n: u64 = timed.map(|latency| latency.n).sum();
+    let enough = |at, needed: u64| {
+        if n >= needed * group.cells.len() as u64 { middle(at) } else { None }
+    };
+    Some(LatencyRow {
+        n,
+        p50: middle(Percentile::P50)?,
+        p90: enough(Percentile::P90, 10),
+        p99: enough(Percentile::P99, 100),
+        p999: enough(Percentile::P999, 1_000),
+        max: samples(Percentile::Max)?.into_iter().fold(0.0, f64::max),
+        kind,
+    })
+}
+
+/// Sites summed over the trials, as one `perf lock contention` over all of them.
+fn sum_sites(group: &Group) -> Vec<Site> {
+    let mut sums: BTreeMap<(&str, &str, &str), Site> = BTreeMap::new();
+    for site in group.cells.iter().flat_map(|cell| &cell.sites) {
+        let name = (site.lock.as_str(), site.kind.as_str(), site.caller.as_str());
+        sums.entry(name)
+            .and_modify(|sum| {
+                sum.acquisitions = sum.acquisitions.zip(site.acquisitions).map(|(a, b)| a + b);
+                sum.contended += site.contended;
+                sum.wait_total_ns += site.wait_total_ns;
+                sum.wait_max_ns = sum.wait_max_ns.max(site.wait_max_ns);
+                sum.hold_sampled += site.hold_sampled;
+                sum.hold_total_ns += site.hold_total_ns;
+                sum.hold_max_ns = sum.hold_max_ns.max(site.hold_max_ns);
+            })
+            .or_insert_with(|| site.clone());
+    }
+    let mut sites: Vec<Site> = sums.into_values().collect();
+    sites.sort_by_key(|site| std::cmp::Reverse((site.wait_total_ns, site.contended)));
+    sites
+}

@@ -1,0 +1,146 @@
+//! A report's words: what was compared, where, under which conditions, and what
+//! speaks against believing it.
+
+use std::collections::BTreeSet;
+
+use super::all_cells;
+use crate::aggregate::{self, groups, varying};
+use crate::compare::Side;
+use crate::metric::Metric;
+use crate::schema::Reading;
+use crate::stats::median;
+use crate::tables::text::duration;
+
+/// A subject longer than a mail is wide counts the sides instead of naming them.
+const SUBJECT_WIDTH: usize = 72;
+
+pub(super) fn subject(sides: &[Side], metric: &Metric) -> String {
+    let workloads: BTreeSet<&str> =
+        all_cells(sides).map(|cell| cell.key.workload.as_str()).collect();
+    let workloads = workloads.into_iter().collect::<Vec<_>>().join(", ");
+    let names: Vec<&str> = sides[1..].iter().map(|side| side.name.as_str()).collect();
+    let base = &sides[0].name;
+    let line = |who: &str| format!("{metric} of {workloads}, {}: {who}", threads(sides));
+    match names.as_slice() {
+        [] => line(base),
+        _ => Some(line(&format!("{} against {base}", names.join(", "))))
+            .filter(|line| line.len() <= SUBJECT_WIDTH)
+            .unwrap_or_else(|| line(&format!("{} others against {base}", names.len()))),
+    }
+}
+
+fn threads(sides: &[Side]) -> String {
+    let counts: BTreeSet<u32> = all_cells(sides).map(|cell| cell.key.threads).collect();
+    match (counts.first(), counts.last()) {
+        (Some(1), Some(1)) => "1 thread".into(),
+        (Some(low), Some(high)) if low == high => format!("{low} threads"),
+        (Some(low), Some(high)) => format!("{low}..{high} threads"),
+        _ => "no cells".into(),
+    }
+}
+
+/// Machine, kernel and conditions: a line each, what matters most first.
+pub(super) fn setting(sides: &[Side]) -> [String; 3] {
+    let run = &sides[0].loaded.run;
+    let env = &run.environment;
+    let predicted = if run.machine.predicted { " PREDICTED" } else { "" };
+    let model = short(&env.cpu_model);
+    let model = ["(R)", "(TM)"].iter().fold(model, |model, mark| model.replace(mark, ""));
+    [
+        format!(
+            "Machine: {}{predicted} on {model}, {} CPUs{}, {}",
+            run.machine.name,
+            short(&env.cpus_online),
+            if env.smt.known() == Some(&true) { " with SMT" } else { "" },
+            match env.virtualized.known().map(String::as_str) {
+                Some("none") => "bare metal",
+                Some(hypervisor) => hypervisor,
+                None => "hypervisor unknown",
+            }
+        ),
+        format!(
+            "Kernel: {}, governor {}, turbo {}, THP {}",
+            short(&env.kernel).split_whitespace().next().unwrap_or("unknown"),
+            short(&env.governor),
+            on_off(&env.turbo),
+            short(&env.thp),
+        ),
+        conditions(sides),
+    ]
+}
+
+fn conditions(sides: &[Side]) -> String {
+    let differ = varying(all_cells(sides).map(|cell| &cell.key));
+    let trials: BTreeSet<usize> = sides
+        .iter()
+        .flat_map(|side| groups(side.cells.iter().copied()))
+        .map(|g| g.cells.len())
+        .collect();
+    let trials = match (trials.first(), trials.last()) {
+        (Some(low), Some(high)) if low == high => format!("{low} trials"),
+        (Some(low), Some(high)) => format!("{low}..{high} trials"),
+        _ => "no trials".into(),
+    };
+    let durations: Vec<f64> = all_cells(sides).map(|cell| cell.duration_ns as f64).collect();
+    let seconds = if durations.is_empty() { 0.0 } else { median(&durations) / 1e9 };
+    let constant = all_cells(sides).next().map(|cell| {
+        aggregate::label(&cell.key, |axis| {
+            !differ.contains(axis) && !["machine", "variant", "threads"].contains(&axis)
+        })
+    });
+    let seconds = (seconds * 1e3).round() / 1e3;
+    format!("Conditions: {trials} of {seconds} s, {}", constant.unwrap_or_default())
+}
+
+pub(super) fn short<T: std::fmt::Display>(reading: &Reading<T>) -> String {
+    reading.known().map_or("unknown".into(), T::to_string)
+}
+
+fn on_off(reading: &Reading<bool>) -> &'static str {
+    match reading.known() {
+        Some(true) => "on",
+        Some(false) => "off",
+        None => "unknown",
+    }
+}
+
+/// Disturbances and doubts, over all cells.
+pub(super) fn notes(sides: &[Side]) -> Vec<String> {
+    let mut notes = vec![noise(sides)];
+    for side in sides {
+        notes.extend(side.loaded.notes.iter().cloned());
+        if side.loaded.run.machine.predicted {
+            notes.push(format!("{}: figures are predicted by a model, not measured", side.name));
+        }
+    }
+    let apart = all_cells(sides).filter(|cell| cell.overlap < 0.95).count();
+    if apart > 0 {
+        notes.push(format!("in {apart} cells the threads ran together for under 95% of the time"));
+    }
+    notes
+}
+
+fn noise(sides: &[Side]) -> String {
+    let steal: Option<Vec<f64>> = all_cells(sides).map(|cell| Metric::Steal.of(cell)).collect();
+    let steal = match steal.filter(|values| !values.is_empty()) {
+        Some(values) => {
+            let worst = values.iter().copied().fold(0.0, f64::max);
+            format!("steal {:.2}% (worst cell {:.2}%)", median(&values) * 100.0, worst * 100.0)
+        }
+        None => "steal unknown".into(),
+    };
+    let switches = all_cells(sides).map(|cell| cell.noise.involuntary_switches.known().copied());
+    let switches = match switches.sum::<Option<u64>>() {
+        Some(count) => format!("{count} involuntary switches"),
+        None => "involuntary switches unknown".into(),
+    };
+    let gaps: Vec<u64> =
+        all_cells(sides).filter_map(|cell| cell.noise.gap_max_ns.known().copied()).collect();
+    let gap = match gaps.iter().max() {
+        Some(&longest) => {
+            format!("longest clock gap {}", duration(longest as f64))
+        }
+        None => "clock gaps unknown".into(),
+    };
+    format!("Noise: {steal}, {switches}, {gap}")
+}
