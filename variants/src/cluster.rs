@@ -526,8 +526,9 @@ impl<M: Machine, P: Policy<M>> Swapoff<M> for CiFirst<M, P> {
     fn block(&self, cpu: &M::Cpu, dev: &Device<M>) -> bool {
         let avail = &self.base.avail;
         let all = avail.swap_lock().lock(cpu, &site::SWAPOFF);
-        let on = dev.writeok();
+        let on = dev.si().active.get() != 0;
         if on {
+            dev.si().active.set(0);
             let si = dev.si().lock.lock(cpu, &site::SWAPOFF_SI);
             let guard = avail.lock(cpu, &site::DEL_AVAIL);
             dev.clear_flag(SWP_WRITEOK);
@@ -568,6 +569,7 @@ impl<M: Machine, P: Policy<M>> Swapoff<M> for CiFirst<M, P> {
         self.policy.reopen(dev);
         let avail = &self.base.avail;
         let all = avail.swap_lock().lock(cpu, &site::ENABLE);
+        dev.si().active.set(1);
         let si = dev.si().lock.lock(cpu, &site::ENABLE_SI);
         avail.add_total(dev.pages() as i64);
         let guard = avail.lock(cpu, &site::ADD_AVAIL);

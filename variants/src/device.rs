@@ -85,6 +85,8 @@ pub struct Si<M: Machine> {
     _line0: [u64; 7],
     /// Whether swap_map and cluster_info are there: the kernel's pointers.
     arrays: M::Plain<u32>,
+    /// Whether the device is on swap_active_head; guarded by swap_lock.
+    pub active: M::Plain<u32>,
     /// si->max: slots of the device that is on, the header included.
     max: M::Plain<u32>,
     /// 0 while the device is full (6.13 and before).
@@ -108,6 +110,7 @@ impl<M: Machine> Fields for Si<M> {
         vec![
             ("flags", offset_of!(Self, flags)),
             ("swap_map", offset_of!(Self, arrays)),
+            ("active", offset_of!(Self, active)),
             ("max", offset_of!(Self, max)),
             ("highest_bit", offset_of!(Self, highest_bit)),
             ("free_clusters", offset_of!(Self, free)),
@@ -131,6 +134,7 @@ impl<M: Machine> Si<M> {
             flags: M::Atomic::new(0),
             _line0: [0; 7],
             arrays: M::Plain::new(0),
+            active: M::Plain::new(0),
             max: M::Plain::new(0),
             highest_bit: M::Plain::new(0),
             free: List::new(),

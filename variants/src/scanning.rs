@@ -646,8 +646,9 @@ impl<M: Machine, P: Policy> Swapoff<M> for SiFirst<M, P> {
             avail.unlock(cpu, guard);
         };
         let all = avail.swap_lock().lock(cpu, &site::SWAPOFF);
-        let on = dev.writeok();
+        let on = dev.si().active.get() != 0;
         if on {
+            dev.si().active.set(0);
             let early = fault!(M, "avail-before-si-lock");
             if early {
                 off_list();
@@ -704,6 +705,7 @@ impl<M: Machine, P: Policy> Swapoff<M> for SiFirst<M, P> {
     fn enable(&self, cpu: &M::Cpu, dev: &Device<M>) {
         let avail = &self.base.avail;
         let all = avail.swap_lock().lock(cpu, &site::ENABLE);
+        dev.si().active.set(1);
         let held = Held::lock(cpu, dev, &site::ENABLE_SI);
         dev.si().flags.store(dev.si().flags.load() | SWP_WRITEOK);
         avail.add_total(dev.pages() as i64);
