@@ -5,7 +5,6 @@ use std::process::ExitCode;
 
 use bench_harness::engine::{self, EngineError, Progress};
 use bench_harness::plan::{Host, Options, Plan, PlanError};
-use bench_harness::probe::{Roots, environment};
 use machine::topology::Topology;
 use results::aggregate::label;
 use results::metric::Metric;
@@ -50,7 +49,8 @@ pub fn run(args: Args) -> Answer {
         Some(other) => return Err(format!("machine '{other}': expected native or kernel").into()),
     }
     let topology = Topology::here()?;
-    let plan = resolve(options, &topology).map_err(|error| from_file(&args, error))?;
+    let plan =
+        Plan::new(options, &Host::here(&topology)).map_err(|error| from_file(&args, error))?;
     let run = engine::describe(&plan, &topology, plan.options.command());
     let writer = Writer::create(&args.out, run)?;
     measure(&args, &plan, writer, &[])
@@ -69,15 +69,10 @@ fn resume(args: &Args, dir: Option<&Path>) -> Answer {
     let file = dir.join("run.json");
     let options = serde_json::from_value(loaded.run.plan.clone());
     let options = options.map_err(|e| format!("{}: plan: {e}", file.display()))?;
-    let plan =
-        resolve(options, &Topology::here()?).map_err(|e| format!("{}: {e}", file.display()))?;
+    let topology = Topology::here()?;
+    let plan = Plan::new(options, &Host::here(&topology))
+        .map_err(|e| format!("{}: {e}", file.display()))?;
     measure(args, &plan, writer, &loaded.cells)
-}
-
-fn resolve(options: Options, topology: &Topology) -> Result<Plan, PlanError> {
-    let virtualized = environment::virtualized(&Roots::default());
-    let guest = virtualized.known().is_none_or(|name| name != "none");
-    Plan::new(options, &Host { topology, guest })
 }
 
 /// Names the plan file too where the value in question is the file's.

@@ -6,6 +6,7 @@ pub mod lab;
 #[cfg(target_os = "linux")]
 pub mod live;
 pub mod meter;
+pub mod overhead;
 pub mod plan;
 pub mod probe;
 pub mod schedule;

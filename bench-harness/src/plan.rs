@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use variants::registry;
 
 use crate::probe::counters::Set;
+use crate::probe::{Roots, environment};
 use crate::workload::{self, Params};
 
 mod text;
@@ -256,6 +257,13 @@ pub struct Host<'a> {
     pub topology: &'a Topology,
     /// In a guest a waiter's CPU may be taken away: the lock's default differs.
     pub guest: bool,
+}
+
+impl<'a> Host<'a> {
+    pub fn here(topology: &'a Topology) -> Self {
+        let virtualized = environment::virtualized(&Roots::default());
+        Self { topology, guest: virtualized.known().is_none_or(|name| name != "none") }
+    }
 }
 
 /// Beside its window a trial has a set-up, a warm-up and an end.

@@ -85,13 +85,7 @@ struct Trial<M: Machine, A: SwapAllocator<M>, W> {
 
 impl<M: Machine, A: SwapAllocator<M>, W: Workload<M>> Trial<M, A, W> {
     fn new(setting: &Setting, cpu: &M::Cpu) -> Self {
-        let Setting { params, threads, seed, .. } = setting.clone();
-        let spec = W::spec(&params, threads);
-        let devices = spec.devices.len();
-        let stage = Stage { swap: Swap::new(&spec, cpu), devices, params, threads, seed };
-        for dev in 0..devices {
-            assert!(stage.swap.swapon(cpu, dev), "a fresh device can be switched on");
-        }
+        let stage = Stage::new::<W>(setting, cpu);
         let workload = W::new(&stage, cpu);
         Self { stage, workload }
     }
@@ -128,6 +122,20 @@ impl<M: Machine, A: SwapAllocator<M>, W: Workload<M>> AnyTrial<M> for Trial<M, A
     fn verify(&self, cpu: &M::Cpu) {
         let sharing = if W::FORKS { Sharing::Forked } else { Sharing::None };
         verify(&self.stage, cpu, sharing);
+    }
+}
+
+impl<M: Machine, A: SwapAllocator<M>> Stage<M, A> {
+    /// The devices and owners that workload `W` wants, all devices on.
+    pub(crate) fn new<W: Workload<M>>(setting: &Setting, cpu: &M::Cpu) -> Self {
+        let Setting { params, threads, seed, .. } = setting.clone();
+        let spec = W::spec(&params, threads);
+        let devices = spec.devices.len();
+        let swap = Swap::new(&spec, cpu);
+        for dev in 0..devices {
+            assert!(swap.swapon(cpu, dev), "a fresh device can be switched on");
+        }
+        Self { swap, devices, params, threads, seed }
     }
 }
 

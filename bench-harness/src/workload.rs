@@ -141,7 +141,7 @@ const RECLAIM_BATCH: usize = 32;
 
 impl<M: Machine, A: SwapAllocator<M>> Stage<M, A> {
     /// Swaps all pages of all owners out, a batch of each in turn, as reclaim does.
-    fn swap_all_out(&self, cpu: &M::Cpu) {
+    pub(crate) fn swap_all_out(&self, cpu: &M::Cpu) {
         let owners = &self.swap.owners;
         for first in (0..owners.pages()).step_by(RECLAIM_BATCH) {
             let last = (first + RECLAIM_BATCH).min(owners.pages());
@@ -154,7 +154,7 @@ impl<M: Machine, A: SwapAllocator<M>> Stage<M, A> {
     }
 
     /// A generator that differs between workers, and is the same in a run repeated.
-    fn rng(&self, worker: usize) -> fastrand::Rng {
+    pub(crate) fn rng(&self, worker: usize) -> fastrand::Rng {
         fastrand::Rng::with_seed(
             self.seed ^ (worker as u64 + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15),
         )
