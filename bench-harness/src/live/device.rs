@@ -109,7 +109,7 @@ pub fn take(device: &Path) -> Result<Device, Error> {
     if !metadata.file_type().is_block_device() {
         return refuse("not a block device".into());
     }
-    if let Some(why) = in_use(&path, metadata.rdev()) {
+    if let Some(why) = in_use(&path, metadata.rdev()).or_else(|| loop_on_memory(&path)) {
         return refuse(why);
     }
     match read_header(&path) {
@@ -149,6 +149,21 @@ fn in_use(path: &Path, rdev: u64) -> Option<String> {
         return Some("it has partitions".into());
     }
     None
+}
+
+/// A loop device over a file in memory must not be swapped on: the file's own pages can be
+/// swapped out to it, and then the loop driver waits for a write that only it could do. No
+/// signal ends that; seen on 6.18 with a file in /dev/shm.
+fn loop_on_memory(path: &Path) -> Option<String> {
+    let name = path.file_name()?.to_string_lossy().into_owned();
+    let backing = PathBuf::from(format!("/sys/block/{name}/loop/backing_file"));
+    let file = fs::read_to_string(backing).ok()?;
+    let file = file.trim_end();
+    match sys::is_in_memory(Path::new(file)) {
+        Ok(false) => None,
+        Ok(true) => Some(format!("its file {file} is in memory and could be swapped out to it")),
+        Err(error) => Some(format!("its file {file}: {error}")),
+    }
 }
 
 /// Slots in use on `device`; None when it is not swapped on.

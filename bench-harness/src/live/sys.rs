@@ -46,6 +46,18 @@ pub fn writable(path: &Path) -> bool {
     unsafe { libc::access(path.as_ptr(), libc::W_OK) == 0 }
 }
 
+/// True for a file whose pages are memory that can itself be swapped out (tmpfs).
+pub fn is_in_memory(path: &Path) -> io::Result<bool> {
+    let path = c_path(path)?;
+    // SAFETY: a zeroed statfs is valid and is written by the call; the path is NUL-terminated.
+    let kind = unsafe {
+        let mut about: libc::statfs = std::mem::zeroed();
+        check(libc::statfs(path.as_ptr(), &mut about))?;
+        about.f_type
+    };
+    Ok(kind == libc::TMPFS_MAGIC)
+}
+
 /// swapon(2) with the highest priority there is, so that this device is used before any other.
 pub fn swapon(device: &Path) -> io::Result<()> {
     const PREFER: libc::c_int = 0x8000;
@@ -274,6 +286,16 @@ mod tests {
             region.touch(page, 1);
         }
         region.discard(0..1000).unwrap();
+    }
+
+    #[test]
+    fn a_file_in_tmpfs_is_told_from_one_in_proc() {
+        assert!(!is_in_memory(Path::new("/proc/self/stat")).unwrap());
+        assert!(is_in_memory(Path::new("/nowhere/at/all")).is_err());
+        let mounts = std::fs::read_to_string("/proc/mounts").unwrap();
+        if mounts.lines().any(|line| line.contains(" /dev/shm tmpfs ")) {
+            assert!(is_in_memory(Path::new("/dev/shm")).unwrap());
+        }
     }
 
     #[test]
