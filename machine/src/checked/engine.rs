@@ -21,8 +21,8 @@ pub trait RawWord: Send + Sync {
 /// Plain memory.
 pub trait RawCell: Send + Sync {
     fn new(value: u64) -> Self;
-    /// Where another CPU may run before an access, if it may.
-    fn interrupt(&self) {}
+    /// Another CPU may run before the access that follows.
+    fn interrupt(&self, write: bool);
     fn get(&self) -> u64;
     fn set(&self, value: u64);
 }
@@ -116,7 +116,13 @@ word!(ShuttleWord, shuttle::sync::atomic);
 /// Bounded exhaustive search by dynamic partial order reduction.
 pub struct LoomEngine;
 
-pub struct LoomCell(loom::cell::UnsafeCell<u64>);
+/// Loom finds races on plain memory by happens-before alone, and counts SeqCst
+/// fences as happens-before. The word beside it makes the order of two accesses one
+/// of those that it searches, so that a check of the value finds them too.
+pub struct LoomCell {
+    cell: loom::cell::UnsafeCell<u64>,
+    order: loom::sync::atomic::AtomicU8,
+}
 
 // SAFETY: loom panics in the access that is not ordered after another CPU's, and its
 // threads are coroutines of one thread.
@@ -125,19 +131,28 @@ unsafe impl Sync for LoomCell {}
 
 impl RawCell for LoomCell {
     fn new(value: u64) -> Self {
-        Self(loom::cell::UnsafeCell::new(value))
+        let cell = loom::cell::UnsafeCell::new(value);
+        Self { cell, order: loom::sync::atomic::AtomicU8::new(0) }
+    }
+
+    fn interrupt(&self, write: bool) {
+        if write {
+            self.order.store(0, Ordering::Relaxed);
+        } else {
+            self.order.load(Ordering::Relaxed);
+        }
     }
 
     fn get(&self) -> u64 {
         // SAFETY: the pointer is to the cell's own u64.
         #[allow(unsafe_code)]
-        self.0.with(|value| unsafe { *value })
+        self.cell.with(|value| unsafe { *value })
     }
 
     fn set(&self, value: u64) {
         // SAFETY: as above; no reference to the value is ever given out.
         #[allow(unsafe_code)]
-        self.0.with_mut(|cell| unsafe { *cell = value });
+        self.cell.with_mut(|cell| unsafe { *cell = value });
     }
 }
 
@@ -195,7 +210,7 @@ impl RawCell for ShuttleCell {
         Self(shuttle::sync::atomic::AtomicU64::new(0), value.into())
     }
 
-    fn interrupt(&self) {
+    fn interrupt(&self, _write: bool) {
         self.0.load(Ordering::SeqCst);
     }
 

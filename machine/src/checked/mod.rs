@@ -219,14 +219,14 @@ impl<E: Engine, T: Word> Plain<T> for Cell<E, T> {
 
     /// Recorded first: where it is a race, it is the last step of the history.
     fn get(&self) -> T {
-        history::as_me(|| self.cell.interrupt());
+        history::as_me(|| self.cell.interrupt(false));
         let value = self.last.load(Relaxed);
         history::record(std::ptr::from_ref(self) as usize, Op::Get, value);
         T::from_bits(self.cell.get())
     }
 
     fn set(&self, value: T) {
-        history::as_me(|| self.cell.interrupt());
+        history::as_me(|| self.cell.interrupt(true));
         let before = self.last.swap(value.to_bits(), Relaxed);
         history::record_write(std::ptr::from_ref(self) as usize, Op::Set, before, value.to_bits());
         self.cell.set(value.to_bits());
