@@ -166,6 +166,15 @@ pub fn percent(q: f64) -> String {
     format!("{}%", text.trim_end_matches('0').trim_end_matches('.'))
 }
 
+/// A share as a percentage of two digits; what is rare is not 0.
+pub fn rare(share: f64) -> String {
+    if share > 0.0 && share < 0.001 {
+        "<0.1%".into()
+    } else {
+        format!("{}%", short_to(share * 100.0, 1))
+    }
+}
+
 /// A plain number with an SI prefix: `1.5M`, `200k`, `0.25`.
 pub fn si(v: f64) -> String {
     let (scaled, prefix) = match v.abs() {
@@ -185,14 +194,22 @@ pub fn time(ns: f64) -> String {
         a if a >= 0.9999e3 => (ns / 1e3, "µs"),
         _ => (ns, "ns"),
     };
-    if ns == 0.0 { "0".into() } else { format!("{} {unit}", short(scaled)) }
+    match ns {
+        0.0 => "0".into(),
+        n if n > 0.0 && n < 0.1 => "<0.1 ns".into(),
+        _ => format!("{} {unit}", short(scaled)),
+    }
 }
 
 /// Three significant digits at most, no trailing zeros.
 pub fn short(v: f64) -> String {
+    short_to(v, 2)
+}
+
+fn short_to(v: f64, after_first: i32) -> String {
     let digits = match v.abs() {
         0.0 => 0,
-        a => (2 - a.log10().floor() as i32).clamp(0, 6) as usize,
+        a => (after_first - a.log10().floor() as i32).clamp(0, 6) as usize,
     };
     let text = format!("{v:.digits$}");
     if text.contains('.') {
@@ -262,5 +279,8 @@ mod tests {
         assert_eq!(short(0.0), "0");
         assert_eq!(short(12_345.6), "12346");
         assert_eq!(percent(0.999), "99.9%");
+        assert_eq!(rare(0.0361), "3.6%");
+        assert_eq!(rare(0.00002), "<0.1%");
+        assert_eq!(time(0.02), "<0.1 ns");
     }
 }

@@ -29,6 +29,8 @@ pub struct Place {
 pub struct Set<'a> {
     /// Fit for a file name.
     pub id: String,
+    /// The workload, with those of its parameters that differ between sets.
+    pub work: String,
     pub place: Place,
     pub tracks: Vec<Track<'a>>,
     pub runs: Vec<&'a Loaded>,
@@ -128,19 +130,13 @@ impl Set<'_> {
 }
 
 impl Place {
-    /// The workload with its parameters.
-    pub fn work(&self) -> String {
-        let params: Vec<String> = self.params.iter().map(|(k, v)| format!("{k} {v}")).collect();
-        if params.is_empty() {
-            return self.workload.clone();
-        }
-        format!("{} ({})", self.workload, params.join(", "))
-    }
-
     /// Workload, machine, and whether the figures were measured.
     pub fn conditions(&self) -> String {
         let kind = if self.predicted { "predicted for" } else { "measured on" };
-        format!("{}, {kind} {}, pinned {}", self.work(), self.machine, self.pin)
+        let params: Vec<String> = self.params.iter().map(|(k, v)| format!("{k} {v}")).collect();
+        let params =
+            if params.is_empty() { String::new() } else { format!(" ({})", params.join(", ")) };
+        format!("{}{params}, {kind} {}, pinned {}", self.workload, self.machine, self.pin)
     }
 }
 
@@ -204,8 +200,9 @@ pub fn sets(runs: &[Loaded]) -> Vec<Set<'_>> {
     let mut sets: Vec<Set> = places.into_iter().map(|(p, m)| gather(p, m, &mut looks)).collect();
     sets.retain(|s| !s.tracks.is_empty());
     let ids = ids(&sets);
-    for (set, id) in sets.iter_mut().zip(ids) {
-        set.id = id;
+    let works: Vec<String> = sets.iter().map(|s| work(s, &sets)).collect();
+    for (set, (id, work)) in sets.iter_mut().zip(ids.into_iter().zip(works)) {
+        (set.id, set.work) = (id, work);
     }
     sets
 }
@@ -260,7 +257,8 @@ fn gather<'a>(place: Place, members: Vec<(&'a Loaded, &'a Cell)>, looks: &mut Lo
             runs.push(run);
         }
     }
-    let mut set = Set { id: String::new(), place, tracks: Vec::new(), runs, refused: 0 };
+    let mut set =
+        Set { id: String::new(), work: String::new(), place, tracks: Vec::new(), runs, refused: 0 };
     for (run, cell) in members {
         if cell.overlap < LEAST_OVERLAP {
             set.refused += 1;
@@ -289,6 +287,21 @@ fn gather<'a>(place: Place, members: Vec<(&'a Loaded, &'a Cell)>, looks: &mut Lo
     set
 }
 
+fn work(set: &Set, sets: &[Set]) -> String {
+    let workload = &set.place.workload;
+    let alike = || sets.iter().filter(|s| s.place.workload == *workload);
+    let differs =
+        |key: &String, value: &String| alike().any(|s| s.place.params.get(key) != Some(value));
+    let params: Vec<String> = set
+        .place
+        .params
+        .iter()
+        .filter(|(k, v)| differs(k, v))
+        .map(|(k, v)| format!("{k} {v}"))
+        .collect();
+    if params.is_empty() { workload.clone() } else { format!("{workload} ({})", params.join(", ")) }
+}
+
 /// A file name for each set: workload and machine, and whatever else tells it apart.
 fn ids(sets: &[Set]) -> Vec<String> {
     let mut ids: Vec<String> = Vec::new();
@@ -304,7 +317,11 @@ fn ids(sets: &[Set]) -> Vec<String> {
         let mut id = format!("{}-{}", place.workload, place.machine);
         if !alike(|a, b| a.params == b.params) {
             for (key, value) in &place.params {
-                id += &format!("-{key}{value}");
+                let same = |o: &Set| o.place.params.get(key) == Some(value);
+                let here = |o: &&Set| o.place.workload == place.workload;
+                if !sets.iter().filter(here).all(same) {
+                    id += &format!("-{key}{value}");
+                }
             }
         }
         if !alike(|a, b| a.pin == b.pin) {
@@ -315,6 +332,11 @@ fn ids(sets: &[Set]) -> Vec<String> {
         ids.push(if taken == 0 { id } else { format!("{id}-{}", taken + 1) });
     }
     ids
+}
+
+/// Why a counter has no value, as a reader is told; some reasons already begin so.
+pub fn unsupported(reason: &str) -> String {
+    if reason.starts_with("unsupported") { reason.into() } else { format!("unsupported: {reason}") }
 }
 
 /// Where a cache line came from, near to far; for names not listed, the last place.

@@ -30,6 +30,13 @@ pub const COLOURS: [Rgb; 7] = [
     Rgb(0x40, 0x40, 0x40), // black, softened
 ];
 
+/// The colour of the `index`-th part of a stacked bar; the second seven are pale.
+pub fn part(index: usize) -> Rgb {
+    let c = COLOURS[index % COLOURS.len()];
+    let pale = |v: u8| v / 2 + 127;
+    if index < COLOURS.len() { c } else { Rgb(pale(c.0), pale(c.1), pale(c.2)) }
+}
+
 /// The same hues for the page's dark mode.
 pub const COLOURS_ON_DARK: [Rgb; 7] = [
     Rgb(0x4a, 0x9f, 0xe0),

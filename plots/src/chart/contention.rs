@@ -7,7 +7,7 @@ use results::schema::{Cell, Site};
 use super::Outcome;
 use super::bars::{self, Row};
 use super::latency::most_threads;
-use crate::axis::{percent, short, time};
+use crate::axis::{rare, si, time};
 use crate::data::{Group, Set, ops};
 use crate::style::Size;
 
@@ -83,14 +83,9 @@ fn note(group: &Group, name: (&str, &str), per_op: f64) -> String {
     }
     let acquisitions: Option<u64> = sites.iter().map(|s| s.acquisitions).sum();
     let share = match acquisitions {
-        Some(n) if n > 0 => format!("{} contended", percent(round(contended as f64 / n as f64))),
-        _ => format!("{} times contended", short(contended as f64)),
+        Some(n) if n > 0 => format!("{} contended", rare(contended as f64 / n as f64)),
+        _ => format!("{} times contended", si(contended as f64)),
     };
     let average = total as f64 / contended as f64;
     format!("{}, {share}, avg {}, max {}", time(per_op), time(average), time(longest as f64))
-}
-
-/// Three digits of a share.
-fn round(share: f64) -> f64 {
-    (share * 1000.0).round() / 1000.0
 }

@@ -3,13 +3,14 @@
 
 use std::collections::BTreeSet;
 
-use results::schema::{Cell, Counter};
+use results::metric::Metric;
+use results::schema::Counter;
 
 use super::Outcome;
 use super::bars::{self, Row};
 use super::latency::most_threads;
 use crate::axis::{percent, short};
-use crate::data::{Set, Spread, Track, ops};
+use crate::data::{Set, Spread, Track, unsupported};
 use crate::style::{INK, MUTED, Size};
 
 pub fn draw(set: &Set, size: Size) -> Outcome {
@@ -36,7 +37,7 @@ fn block(set: &Set, name: &str) -> Vec<Row> {
     if let (true, [reason]) =
         (values.iter().all(|(_, v)| v.is_err()), &reasons.iter().collect::<Vec<_>>()[..])
     {
-        return vec![Row::Words { label: name.into(), text: format!("unsupported: {reason}") }];
+        return vec![Row::Words { label: name.into(), text: unsupported(reason) }];
     }
     let mut rows = vec![Row::Heading { text: name.into(), colour: INK }];
     rows.extend(values.into_iter().map(|(track, value)| match value {
@@ -49,9 +50,7 @@ fn block(set: &Set, name: &str) -> Vec<Row> {
                 interval: Some((scale(s.lo), scale(s.hi))),
             }
         }
-        Err(reason) => {
-            Row::Words { label: track.name.clone(), text: format!("unsupported: {reason}") }
-        }
+        Err(reason) => Row::Words { label: track.name.clone(), text: unsupported(&reason) },
     }));
     if rows.len() == 1 {
         rows.push(Row::Heading { text: "not recorded".into(), colour: MUTED });
@@ -61,12 +60,9 @@ fn block(set: &Set, name: &str) -> Vec<Row> {
 
 /// Events per operation, or why they are not known.
 fn per_op(track: &Track, name: &str) -> Result<Spread, String> {
-    let value = |c: &Cell| match c.counters.get(name)? {
-        Counter::Value { value, .. } if ops(c) > 0.0 => Some(*value as f64 / ops(c)),
-        _ => None,
-    };
+    let metric = Metric::Counter(name.into());
     let group = track.widest();
-    group.spread(value).ok_or_else(|| {
+    group.spread(|c| metric.of(c)).ok_or_else(|| {
         let reason = group.cells.iter().find_map(|c| match c.counters.get(name)? {
             Counter::Unsupported { unsupported } => Some(unsupported.clone()),
             Counter::Value { .. } => Some("no operation finished".into()),

@@ -9,7 +9,7 @@ use crate::axis::{Axis, time};
 use crate::data::{Group, Set, Spread, runs_of, small_print};
 use crate::frame::{Caption, Frame};
 use crate::scene::Scene;
-use crate::style::{COLOURS, Rgb, Size};
+use crate::style::{Rgb, Size, part};
 
 pub fn draw(set: &Set, size: Size) -> Outcome {
     let steps = step_names(set);
@@ -17,7 +17,7 @@ pub fn draw(set: &Set, size: Size) -> Outcome {
         return Err("no swapoff was recorded".into());
     }
     let legend: Vec<(String, Rgb)> =
-        steps.iter().enumerate().map(|(i, s)| (s.clone(), colour(i))).collect();
+        steps.iter().enumerate().map(|(i, s)| (s.clone(), part(i))).collect();
     let mut blocks = Vec::new();
     for track in &set.tracks {
         let mut rows = vec![Row::Heading { text: track.name.clone(), colour: track.look.colour }];
@@ -56,7 +56,7 @@ fn bar(group: &Group, steps: &[String]) -> Vec<Row> {
     let parts: Vec<(f64, Rgb)> = medians
         .iter()
         .enumerate()
-        .filter_map(|(i, s)| Some((s.as_ref()?.median, colour(i))))
+        .filter_map(|(i, s)| Some((s.as_ref()?.median, part(i))))
         .collect();
     let unit = if group.threads == 1 { "thread" } else { "threads" };
     vec![
@@ -147,8 +147,4 @@ fn step_names(set: &Set) -> Vec<String> {
         }
     }
     names
-}
-
-fn colour(step: usize) -> Rgb {
-    COLOURS[step % COLOURS.len()]
 }

@@ -9,7 +9,7 @@ use super::bars::{self, Row};
 use super::latency::most_threads;
 use crate::axis::{short, time};
 use crate::data::{Group, Set, nearness, ops};
-use crate::style::{COLOURS, Rgb, Size};
+use crate::style::{Rgb, Size, part};
 
 /// The lines that moved most; a variant has dozens.
 const LINES: usize = 5;
@@ -23,11 +23,8 @@ pub fn draw(set: &Set, size: Size) -> Outcome {
     }
     let mut distances: Vec<&String> = distances.into_iter().collect();
     distances.sort_by_key(|d| nearness(d));
-    let legend: Vec<(String, Rgb)> = distances
-        .iter()
-        .enumerate()
-        .map(|(i, d)| ((*d).clone(), COLOURS[i % COLOURS.len()]))
-        .collect();
+    let legend: Vec<(String, Rgb)> =
+        distances.iter().enumerate().map(|(i, d)| ((*d).clone(), part(i))).collect();
     let blocks = set
         .tracks
         .iter()

@@ -30,6 +30,9 @@ function fill(node, attributes, children) {
 
 const colour = look => `var(--s${look % COLOURS})`;
 
+/** The colour of a part of a stacked bar; the second seven are pale. */
+const partColour = i => (i < COLOURS ? colour(i) : `color-mix(in srgb, ${colour(i)} 50%, var(--paper))`);
+
 /** The path of a marker of equal visual weight around a point. */
 function marker(look, x, y, r = 4.5) {
   const [corners, turn, size] = {

@@ -4,6 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use rayon::prelude::*;
+use results::metric::Metric;
 use results::schema::{Cell, Counter, Latency, Swapoff};
 use results::store::Loaded;
 use results::{stats, usl};
@@ -72,7 +73,7 @@ fn set(set: &Set, tracks: &[(String, usize)]) -> Value {
     let index = |t: &Track| tracks.iter().position(|(name, _)| *name == t.name);
     json!({
         "machine": place.machine,
-        "workload": place.work(),
+        "workload": set.work,
         "predicted": place.predicted,
         "conditions": place.conditions(),
         "refused": set.refused,
@@ -192,15 +193,13 @@ fn counters(group: &Group) -> Value {
         if by_name.contains_key(name) {
             continue;
         }
-        let value = range(group, |c| match c.counters.get(name)? {
-            Counter::Value { value, .. } if ops(c) > 0.0 => Some(*value as f64 / ops(c)),
-            _ => None,
-        });
+        let metric = Metric::Counter(name.clone());
+        let value = range(group, |c| metric.of(c));
         let reason = match counter {
             Counter::Unsupported { unsupported } => unsupported.as_str(),
             Counter::Value { .. } => "no operation finished",
         };
-        by_name.insert(name.clone(), value.map_or(json!(reason), |v| json!(v)));
+        by_name.insert(name.clone(), value.map_or(json!(data::unsupported(reason)), |v| json!(v)));
     }
     Value::Object(by_name)
 }

@@ -222,7 +222,7 @@ function contention(sets) {
   return grid(sets.map(set => {
     const title = `Waiting by lock site at ${threadsText(set)}`;
     const blocks = blocksOf(set, (track, g) => g.sites.filter(s => s[2] !== null).map(([lock, caller, wait, share, n, longest]) => {
-      const often = share === null ? `${si(n)} times contended` : `${percent(+share.toPrecision(3))} contended`;
+      const often = share === null ? `${si(n)} times contended` : `${rare(share)} contended`;
       return { label: `${lock}  ${caller}`, parts: [[wait, colour(lookOf(track))]],
         note: n ? `${time(wait)}, ${often}, max ${time(longest)}` : "never contended" };
     }), true);
@@ -241,7 +241,7 @@ function counters(sets) {
       const most = Math.max(1e-300, ...points.map(([, g]) => (Array.isArray(g.ctr[name]) ? g.ctr[name][2] : 0)));
       return { name, rows: points.map(([track, g]) => {
         const v = g.ctr[name];
-        if (!Array.isArray(v)) return { label: nameOf(track), words: v === undefined ? "not asked for" : `unsupported: ${v}` };
+        if (!Array.isArray(v)) return { label: nameOf(track), words: v === undefined ? "not asked for" : v };
         return { label: nameOf(track), parts: [[v[0] / most, colour(lookOf(track))]], lo: v[1] / most, hi: v[2] / most,
           note: `${short(v[0])} (${short(v[1])} to ${short(v[2])})` };
       }) };
@@ -267,7 +267,7 @@ function transfers(sets) {
     const title = `Cache line transfers at ${threadsText(set)}`;
     const names = unique(set.tracks.map(pointOf).flatMap(g => (g && g.lines || []).flatMap(l => l[1].map(([d]) => d))));
     if (!names.length) return absent(title, `${set.conditions}: this machine cannot tell which lines moved`);
-    const shade = name => `var(--s${names.indexOf(name) % COLOURS})`;
+    const shade = name => partColour(names.indexOf(name));
     const blocks = blocksOf(set, (track, g) => (g.lines || []).map(([label, moved, wait]) => ({
       label, parts: moved.map(([d, n]) => [n, shade(d)]),
       note: `${short(moved.reduce((sum, [, n]) => sum + n, 0))}, wait ${time(wait)}` })));
@@ -280,7 +280,7 @@ function swapoff(sets) {
     const title = `swapoff by step at ${threadsText(set)}`;
     const names = unique(set.tracks.map(pointOf).flatMap(g => (g && g.off ? g.off.steps.map(s => s[0]) : [])));
     if (!names.length) return absent(title, `${set.conditions}: no swapoff was recorded`);
-    const shade = name => `var(--s${names.indexOf(name) % COLOURS})`;
+    const shade = name => partColour(names.indexOf(name));
     const blocks = blocksOf(set, (track, g) => (g.off ? [
       { label: `${g.off.clusters} clusters`, parts: g.off.steps.map(([n, ns]) => [ns, shade(n)]), lo: g.off.total[1], hi: g.off.total[2],
         note: `${time(g.off.total[0])} (n = ${g.off.k})` },

@@ -101,5 +101,7 @@ function withUnit(v, units, base) {
 }
 
 const si = v => withUnit(v, ["", "k", "M", "G"], 1000);
-const time = ns => (ns === 0 ? "0" : withUnit(ns, [" ns", " µs", " ms", " s"], 1000));
+const time = ns => (ns === 0 ? "0" : ns < 0.1 ? "<0.1 ns" : withUnit(ns, [" ns", " µs", " ms", " s"], 1000));
+/** A share as a percentage of two digits; rare things are not 0. */
+const rare = share => (share > 0 && share < 0.001 ? "<0.1%" : percent(+share.toPrecision(2)));
 const percent = q => (+(q * 100).toFixed(4)) + "%";

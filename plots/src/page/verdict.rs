@@ -26,24 +26,32 @@ fn fastest(set: &Set) -> Vec<String> {
     let Some((best, best_samples, s)) = ranked.first() else { return Vec::new() };
     let unit = if threads == 1 { "thread" } else { "threads" };
     let done = if set.place.predicted { "is predicted to do" } else { "does" };
-    let mut words =
-        vec![format!("At {threads} {unit} {best} {done} {} operations per second.", si(s.median))];
+    let rate = format!("{} operations per second", si(s.median));
+    let over = |other: &[f64]| Spread::of_ratio(other, best_samples);
+    let second = ranked.get(1).and_then(|(_, samples, _)| over(samples));
+    let mut words = vec![match second {
+        Some(r) if r.n < 2 || r.lo <= 1.0 => format!(
+            "At {threads} {unit} none can be told to be fastest; {best} has the highest median, {rate}."
+        ),
+        _ => format!("At {threads} {unit} {best} {done} {rate}."),
+    }];
+    let last = ranked.len() - 1;
     for (i, (name, samples, _)) in ranked.iter().enumerate().skip(1) {
-        if i != 1 && i != ranked.len() - 1 {
-            continue;
+        if let Some(r) = over(samples).filter(|_| i == 1 || i == last) {
+            words.push(compared(name, r));
         }
-        let Some(r) = Spread::of_ratio(samples, best_samples) else { continue };
-        words.push(if r.n < 2 {
-            format!("That is {} times {name}, from a single trial: no interval.", short(r.median))
-        } else if r.lo > 1.0 {
-            let (x, lo, hi) = (short(r.median), short(r.lo), short(r.hi));
-            format!("That is {x} times {name} (95 % interval {lo} to {hi}).")
-        } else {
-            let hi = short(r.hi);
-            format!("It cannot be told from {name}: the ratio lies in {} to {hi}.", short(r.lo))
-        });
     }
     words
+}
+
+/// How the best stands to another.
+fn compared(name: &str, r: Spread) -> String {
+    let (x, lo, hi) = (short(r.median), short(r.lo), short(r.hi));
+    match r {
+        r if r.n < 2 => format!("That is {x} times {name}, from a single trial: no interval."),
+        r if r.lo > 1.0 => format!("That is {x} times {name} (95 % interval {lo} to {hi})."),
+        _ => format!("It cannot be told from {name}: the ratio lies in {lo} to {hi}."),
+    }
 }
 
 fn common_threads(set: &Set) -> Option<u32> {
@@ -107,6 +115,7 @@ mod tests {
         }
         let runs = [run];
         let words = super::words(&data::sets(&runs)[0]);
+        assert!(words[0].contains("none can be told to be fastest"), "{words:?}");
         assert!(words[1].starts_with("It cannot be told from"), "{words:?}");
     }
 }
