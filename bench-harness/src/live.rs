@@ -31,6 +31,7 @@ pub use release::{Release, running, scheme};
 pub(crate) use safety::has_zram;
 pub use state::{Entry, directory, status};
 pub(crate) use sys::{catch_signals, die_with_us, readable};
+pub(crate) use vmstat::swapped_out;
 pub use worker::{ARGV as WORKER_ARGV, main as worker_main};
 
 use trial::{Outcome, Point, Setting};

@@ -6,9 +6,9 @@
 use std::collections::BTreeMap;
 use std::ffi::CString;
 use std::fs::{self, File};
-use std::io;
+use std::io::{self, Write};
 use std::os::fd::AsRawFd;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use results::schema::Cell;
 use serde::{Deserialize, Serialize};
@@ -91,8 +91,7 @@ fn life() -> Result<live::Summary, String> {
     let args: Args = serde_json::from_slice(&plan).map_err(|error| format!("{PLAN}: {error}"))?;
     let summary = live::run(&args, |_, mut cell, _| {
         if let Ok(slow) = &slow {
-            let callers = slow.take();
-            cell.counts.extend(callers.into_iter().map(|(c, n)| (format!("slowpath:{c}"), n)));
+            cell.counts.extend(slow.take());
         }
         say(&Said::Cell(Box::new(cell)));
         Ok(())
@@ -146,27 +145,67 @@ fn load_module(path: &Path) -> io::Result<()> {
 }
 
 /// A kprobe on the slow path of the queued spinlock, with a histogram of the stacks that lead
-/// to it.
+/// to it; and what the functions return that can fail a swapoff.
 struct SlowPaths;
+
+/// Where swapoff gets its ENOMEM from: the search of page tables, or the check of commitment.
+pub const RETURNS: [&str; 2] = ["unuse_pte_range", "__vm_enough_memory"];
+
+const STACKS: &str = "hist:keys=common_stacktrace:size=4096";
+const VALUES: &str = "hist:keys=ret";
 
 impl SlowPaths {
     fn start() -> Result<SlowPaths, String> {
-        let write = |file: &str, text: &str| {
-            fs::write(Path::new(TRACING).join(file), text)
-                .map_err(|error| format!("{file}: {error}"))
-        };
-        write("kprobe_events", &format!("p:swapscale {SLOW_PATH}"))?;
-        write("events/kprobes/swapscale/trigger", "hist:keys=common_stacktrace:size=4096")?;
+        add(&format!("p:swapscale {SLOW_PATH}"), "swapscale", STACKS)?;
+        for function in RETURNS {
+            // One that is inlined in this kernel is absent from the counts.
+            let _ = add(&format!("r:{function} {function} ret=$retval:s32"), function, VALUES);
+        }
         Ok(SlowPaths)
     }
 
-    /// Entries by caller since the last call.
+    /// Entries by caller and returned values since the last call, by their names in a cell.
     fn take(&self) -> BTreeMap<String, u64> {
-        let events = Path::new(TRACING).join("events/kprobes/swapscale");
-        let counted = fs::read_to_string(events.join("hist")).unwrap_or_default();
-        let _ = fs::write(events.join("trigger"), "hist:keys=common_stacktrace:size=4096:clear");
-        by_caller(&counted)
+        let callers = by_caller(&drain("swapscale", STACKS)).into_iter();
+        let mut counts: BTreeMap<String, u64> =
+            callers.map(|(caller, count)| (format!("slowpath:{caller}"), count)).collect();
+        for function in RETURNS {
+            let values = by_value(&drain(function, VALUES)).into_iter();
+            counts.extend(values.map(|(value, n)| (format!("returns:{function}:{value}"), n)));
+        }
+        counts
     }
+}
+
+fn event(name: &str, file: &str) -> PathBuf {
+    Path::new(TRACING).join("events/kprobes").join(name).join(file)
+}
+
+fn add(probe: &str, name: &str, trigger: &str) -> Result<(), String> {
+    let events = Path::new(TRACING).join("kprobe_events");
+    let mut file = File::options().append(true).open(events).map_err(|e| e.to_string())?;
+    file.write_all(probe.as_bytes()).map_err(|error| format!("kprobe {probe}: {error}"))?;
+    fs::write(event(name, "trigger"), trigger).map_err(|error| format!("{trigger}: {error}"))
+}
+
+/// The histogram of an event, emptied.
+fn drain(name: &str, trigger: &str) -> String {
+    let counted = fs::read_to_string(event(name, "hist")).unwrap_or_default();
+    let _ = fs::write(event(name, "trigger"), format!("{trigger}:clear"));
+    counted
+}
+
+/// The counts of a `hist` file of returned values, which it prints without a sign.
+fn by_value(hist: &str) -> BTreeMap<i64, u64> {
+    let lines = hist.lines().filter_map(|line| line.trim().strip_prefix("{ ret:"));
+    lines
+        .filter_map(|line| {
+            let (value, count) = line.split_once("} hitcount:")?;
+            let value = value.trim();
+            let signed = value.parse().or_else(|_| value.parse::<u64>().map(|v| v as i64));
+            Some((signed.ok()?, count.trim().parse().ok()?))
+        })
+        .collect()
 }
 
 /// Sums a `hist` file of stack traces by the first function that is not the lock's own.
@@ -205,6 +244,13 @@ mod tests {
         { common_stacktrace:\n         native_queued_spin_lock_slowpath+0x5/0x2c0\n\
          _raw_spin_lock+0x2a/0x30\n         __swap_duplicate+0x1b/0x2a0\n} hitcount: 4\n\
         Totals:\n    Hits: 19\n    Entries: 3\n    Dropped: 0\n";
+
+    #[test]
+    fn returned_values_get_their_sign_back() {
+        let hist = "# event histogram\n\n{ ret: 18446744073709551604 } hitcount:          2\n\
+                    { ret:          0 } hitcount:       3703\n\nTotals:\n    Hits: 3705\n";
+        assert_eq!(by_value(hist), BTreeMap::from([(-12, 2), (0, 3703)]));
+    }
 
     #[test]
     fn slow_path_entries_are_summed_by_caller() {

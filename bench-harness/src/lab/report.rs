@@ -9,7 +9,8 @@ use results::schema::{Cell, MachineKind};
 use results::stats::{bootstrap_ratio, median, quantile};
 use results::store::Loaded;
 
-use crate::live::{lock_of, scheme};
+use super::guest::RETURNS;
+use crate::live::{lock_of, scheme, swapped_out};
 
 /// The whole report: tables with a title and remarks.
 pub struct Report {
@@ -184,8 +185,9 @@ fn by_caller(cells: &[Cell]) -> BTreeMap<&str, u64> {
     sum
 }
 
+/// Pages that really went out: a worker that asks while the swap is off gets nothing.
 fn pages(cells: &[Cell]) -> u64 {
-    cells.iter().flat_map(|cell| &cell.per_thread).sum()
+    cells.iter().map(|cell| swapped_out(&cell.counts)).sum()
 }
 
 /// What swapoff under load returned and how long it took.
@@ -214,6 +216,9 @@ fn swapoffs(sides: &[Side]) -> Table {
     row("other errors", &|side| {
         (offs[side].len() - failed(side, "ok") - failed(side, "ENOMEM")).to_string()
     });
+    for function in RETURNS {
+        row(&format!("{function}: -ENOMEM"), &|side| returned(sides[side].cells, function));
+    }
     let well =
         |side: usize| offs[side].iter().filter(|off| off.result == "ok" && off.used_slots > 0);
     row("time, ms", &|side| {
@@ -228,6 +233,19 @@ fn swapoffs(sides: &[Side]) -> Table {
         }))
     });
     table
+}
+
+/// How often a function returned -ENOMEM, of all its returns.
+fn returned(cells: &[Cell], function: &str) -> String {
+    let prefix = format!("returns:{function}:");
+    let counts = cells.iter().flat_map(|cell| &cell.counts);
+    let values = counts.filter_map(|(name, count)| Some((name.strip_prefix(&prefix)?, count)));
+    let (mut failed, mut all) = (0, 0);
+    for (value, count) in values {
+        all += count;
+        failed += if value == "-12" { *count } else { 0 };
+    }
+    if all == 0 { "not counted".into() } else { format!("{failed} of {all}") }
 }
 
 fn rate(failed: usize, of: usize) -> String {
@@ -283,7 +301,7 @@ fn operations(sides: &[Side]) -> Table {
         let value = |side: &Side| {
             let cells: Vec<&Cell> =
                 side.cells.iter().filter(|cell| cell.key.workload == name).collect();
-            let pages: u64 = cells.iter().flat_map(|cell| &cell.per_thread).sum();
+            let pages: u64 = cells.iter().map(|cell| swapped_out(&cell.counts)).sum();
             format!("{pages} pages out in {} trials", cells.len())
         };
         table.rows.push(std::iter::once(name.to_owned()).chain(sides.iter().map(value)).collect());
@@ -302,7 +320,9 @@ fn throughput(sides: &[Side], hardware: bool) -> Table {
         &["spread"],
     );
     let Some((base, others)) = sides.split_first() else { return table };
-    let points: BTreeSet<String> = base.cells.iter().map(point).collect();
+    // In W6 the swap is off part of the time: its rate is no throughput.
+    let steady = base.cells.iter().filter(|cell| cell.swapoff.is_empty());
+    let points: BTreeSet<String> = steady.map(point).collect();
     for name in points {
         let samples = |side: &Side| -> Vec<f64> {
             let cells = side.cells.iter().filter(|cell| point(cell) == name);
@@ -361,6 +381,15 @@ mod tests {
         assert!(ratio(&slow, &fast, false).ends_with("not decidable"));
         assert!(!ratio(&slow, &fast, true).contains("not decidable"));
         assert!(ratio(&slow, &slow, true).ends_with("not decidable"));
+    }
+
+    #[test]
+    fn returns_are_counted_over_all_cells() {
+        let mut cell = results::example::cell();
+        assert_eq!(returned(std::slice::from_ref(&cell), RETURNS[0]), "not counted");
+        cell.counts = [("returns:unuse_pte_range:-12".into(), 2)].into();
+        cell.counts.insert("returns:unuse_pte_range:0".into(), 40);
+        assert_eq!(returned(&[cell.clone(), cell], "unuse_pte_range"), "4 of 84");
     }
 
     #[test]
