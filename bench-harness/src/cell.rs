@@ -4,6 +4,7 @@
 
 use std::collections::BTreeMap;
 
+use hdrhistogram::Histogram;
 use machine::SiteStats;
 use results::hlog::Interval;
 use results::schema::{
@@ -30,6 +31,7 @@ pub struct Label<'a> {
 impl Label<'_> {
     pub fn key(&self) -> CellKey {
         let Point { variant, lock, workload, threads, params } = self.point;
+        let rate = params.rate;
         let params = [
             ("size", params.size.to_string()),
             ("fill", params.fill.to_string()),
@@ -37,12 +39,17 @@ impl Label<'_> {
             ("batch", params.batch.to_string()),
             ("think-ns", params.think_ns.to_string()),
         ];
+        let mut params: BTreeMap<String, String> =
+            params.into_iter().map(|(name, value)| (name.into(), value)).collect();
+        if let Some(rate) = rate {
+            params.insert("rate".into(), rate.to_string());
+        }
         CellKey {
             machine: self.machine.into(),
             variant: variant.to_string(),
             lock: lock.to_string(),
             workload: workload.to_string(),
-            params: params.into_iter().map(|(name, value)| (name.into(), value)).collect(),
+            params,
             threads: *threads as u32,
             pin: self.pin.into(),
             block: self.block,
@@ -108,24 +115,31 @@ fn kinds(logs: &[Log], windows: &Windows) -> (BTreeMap<String, KindResult>, Vec<
         if count == 0 {
             continue;
         }
-        let mut all = histogram();
-        for one in tallies().filter_map(|tally| tally.latency.as_deref()) {
-            all.add(one).expect("all histograms have the same bounds");
-        }
+        let latency = merged(tallies().filter_map(|tally| tally.latency.as_deref()));
+        let response = merged(tallies().filter_map(|tally| tally.response.as_deref()));
         let result = KindResult {
             count,
             failed: tallies().map(|tally| tally.failed).sum(),
             sampled_every: tallies().map(|tally| tally.every).next().unwrap_or(1),
-            latency: Latency::of(&all),
-            response: None,
+            latency: Latency::of(&latency),
+            response: Latency::of(&response),
         };
         kinds.insert(kind.name().to_owned(), result);
-        if !all.is_empty() {
-            let (tag, duration_ns) = (kind.name().to_owned(), windows.duration);
-            intervals.push(Interval { tag, start_ns: 0, duration_ns, histogram: all });
-        }
+        let tags = [kind.name().to_owned(), format!("{}.response", kind.name())];
+        let histograms = tags.into_iter().zip([latency, response]);
+        intervals.extend(histograms.filter(|(_, h)| !h.is_empty()).map(|(tag, histogram)| {
+            Interval { tag, start_ns: 0, duration_ns: windows.duration, histogram }
+        }));
     }
     (kinds, intervals)
+}
+
+fn merged<'a>(parts: impl Iterator<Item = &'a Histogram<u64>>) -> Histogram<u64> {
+    let mut all = histogram();
+    for part in parts {
+        all.add(part).expect("all histograms have the same bounds");
+    }
+    all
 }
 
 fn sites(logs: &[Log]) -> Vec<Site> {

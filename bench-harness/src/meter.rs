@@ -76,6 +76,8 @@ pub struct Tally {
     left: u32,
     /// Made when first needed, which is before the window opens.
     pub latency: Option<Box<Histogram<u64>>>,
+    /// From the intended start, in an open loop.
+    pub response: Option<Box<Histogram<u64>>>,
 }
 
 /// A swapoff: when it began, slots in use then, and what it came to.
@@ -85,6 +87,8 @@ pub type SwapoffSeen = (u64, u64, Result<Steps, SwapoffError>);
 #[derive(Clone, Debug)]
 pub struct Meter {
     pub tallies: [Tally; Kind::ALL.len()],
+    /// When the step under way should have begun, in an open loop.
+    pub intended: Option<u64>,
     pub gaps: GapMeter,
     pub counts: BTreeMap<&'static str, u64>,
     pub swapoffs: Vec<SwapoffSeen>,
@@ -97,10 +101,11 @@ impl Meter {
     pub fn new(every: u32) -> Self {
         let tally = |kind: Kind| {
             let every = if kind.always_timed() { 1 } else { every };
-            Tally { count: 0, failed: 0, every, left: every, latency: None }
+            Tally { count: 0, failed: 0, every, left: every, latency: None, response: None }
         };
         Self {
             tallies: Kind::ALL.map(tally),
+            intended: None,
             gaps: GapMeter::default(),
             counts: BTreeMap::new(),
             swapoffs: Vec::new(),
@@ -138,8 +143,14 @@ impl Meter {
         let end = cpu.now();
         let tally = &mut self.tallies[kind as usize];
         tally.left = tally.every;
-        let latency = tally.latency.get_or_insert_with(|| Box::new(histogram()));
-        latency.saturating_record(end.saturating_sub(start).max(1));
+        let record = |histogram: &mut Option<Box<Histogram<u64>>>, since: u64| {
+            let histogram = histogram.get_or_insert_with(|| Box::new(self::histogram()));
+            histogram.saturating_record(end.saturating_sub(since).max(1));
+        };
+        record(&mut tally.latency, start);
+        if let Some(intended) = self.intended {
+            record(&mut tally.response, intended);
+        }
         self.gaps.feed(start);
         ok
     }
@@ -162,8 +173,8 @@ impl Meter {
     pub fn reset(&mut self) {
         for tally in &mut self.tallies {
             (tally.count, tally.failed) = (0, 0);
-            if let Some(latency) = &mut tally.latency {
-                latency.reset();
+            for histogram in [&mut tally.latency, &mut tally.response].into_iter().flatten() {
+                histogram.reset();
             }
         }
         self.gaps = GapMeter::default();

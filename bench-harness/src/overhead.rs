@@ -73,7 +73,7 @@ pub fn measure(rounds: usize, window: Duration, cpu: usize) -> Result<Overhead, 
 
 fn setting(seed: u64) -> Setting {
     let (size, orders) = (Size::mib(64), Orders::base_pages());
-    let params = Params { size, fill: 75, orders, batch: 1, think_ns: 0 };
+    let params = Params { size, fill: 75, orders, batch: 1, think_ns: 0, rate: None };
     Setting { params, threads: 1, seed, sample: 64, host: None }
 }
 

@@ -2,6 +2,7 @@
 //! is made or measured. Guards that a run never starts with something that cannot end well.
 
 use std::iter::once;
+use std::num::NonZeroU64;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -107,6 +108,11 @@ pub struct Options {
     #[arg(long, value_name = "NS")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub think_ns: Option<u64>,
+    /// Open loop: steps a second that each worker is asked for, on a schedule; times all operations
+    /// and their response from the intended start [default: closed loop]
+    #[arg(long, value_delimiter = ',', value_name = "R,..")]
+    #[serde(deserialize_with = "text::many", skip_serializing_if = "Vec::is_empty")]
+    pub rate: Vec<u64>,
     /// One operation in so many is timed; 1 times all (a latency run) [default: 64]
     #[arg(long, value_name = "N")]
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -187,6 +193,7 @@ impl Options {
             orders: self.orders.or(file.orders),
             batch: list(self.batch, file.batch),
             think_ns: self.think_ns.or(file.think_ns),
+            rate: list(self.rate, file.rate),
             sample: self.sample.or(file.sample),
             counters: self.counters.or(file.counters),
             label: self.label.or(file.label),
@@ -411,18 +418,33 @@ fn params(options: &Options, workload: &workload::Entry) -> Result<Vec<Params>, 
         return refuse("batch", batch, format!("1 to {CLUSTER} entries"));
     }
     let sizes = if options.size.is_empty() { vec![default.size] } else { options.size.clone() };
-    let mut all: Vec<Params> = Vec::new();
-    for &size in &sizes {
-        for (&fill, &batch) in fills.iter().flat_map(|f| batches.iter().map(move |b| (f, b))) {
-            let orders = options.orders.clone().unwrap_or_else(|| default.orders.clone());
-            let think_ns = options.think_ns.unwrap_or(default.think_ns);
-            let params = Params { size, fill, orders, batch, think_ns };
-            if !all.contains(&params) {
-                all.push(params);
-            }
+    if let Some(rate) = options.rate.iter().find(|rate| !(1..=1_000_000_000).contains(*rate)) {
+        return refuse("rate", rate, "1 to 1000000000 steps a second");
+    }
+    let rates: Vec<_> = options.rate.iter().copied().map(NonZeroU64::new).collect();
+    let rates = if rates.is_empty() { vec![None] } else { rates };
+    let first = Params {
+        orders: options.orders.clone().unwrap_or(default.orders.clone()),
+        think_ns: options.think_ns.unwrap_or(default.think_ns),
+        ..default
+    };
+    let mut all = spread(vec![first], &sizes, |params, size| params.size = size);
+    all = spread(all, &fills, |params, fill| params.fill = fill);
+    all = spread(all, &batches, |params, batch| params.batch = batch);
+    Ok(spread(all, &rates, |params, rate| params.rate = rate))
+}
+
+/// Each of `all` with each of `values`, no two the same.
+fn spread<T: Copy>(all: Vec<Params>, values: &[T], set: fn(&mut Params, T)) -> Vec<Params> {
+    let mut more: Vec<Params> = Vec::new();
+    for (params, value) in all.iter().flat_map(|p| values.iter().map(move |v| (p, *v))) {
+        let mut params = params.clone();
+        set(&mut params, value);
+        if !more.contains(&params) {
+            more.push(params);
         }
     }
-    Ok(all)
+    more
 }
 
 #[cfg(test)]

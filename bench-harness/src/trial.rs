@@ -3,6 +3,7 @@
 //! worker was at work, and that a wrong allocator has no figures.
 
 use std::collections::BTreeMap;
+use std::num::NonZeroU64;
 
 use machine::{Cpu, Failure, Machine, Phase, SiteStats};
 use results::schema::Counter;
@@ -94,6 +95,9 @@ impl<M: Machine, A: SwapAllocator<M>, W: Workload<M>> Trial<M, A, W> {
     #[inline(never)]
     fn load(&self, cpu: &M::Cpu, worker: &mut W::Worker, meter: &mut Meter, last: Phase) {
         let think_ns = self.stage.params.think_ns;
+        if let Some(rate) = self.stage.params.rate {
+            return self.load_on_schedule(cpu, worker, meter, last, rate);
+        }
         while cpu.phase() as u8 <= last as u8 {
             self.workload.step(&self.stage, cpu, worker, meter);
             if think_ns > 0 {
@@ -101,17 +105,43 @@ impl<M: Machine, A: SwapAllocator<M>, W: Workload<M>> Trial<M, A, W> {
             }
         }
     }
+
+    /// The same in an open loop: step n is due n/rate after the first, whatever became of those
+    /// before it. Who is late begins at once, and his lateness is in the response. Each window
+    /// begins a schedule of its own.
+    fn load_on_schedule(
+        &self,
+        cpu: &M::Cpu,
+        worker: &mut W::Worker,
+        meter: &mut Meter,
+        last: Phase,
+        rate: NonZeroU64,
+    ) {
+        let start = cpu.now();
+        for n in 0u64.. {
+            let due = start + (u128::from(n) * 1_000_000_000 / u128::from(rate.get())) as u64;
+            while cpu.now() < due && cpu.phase() as u8 <= last as u8 {
+                cpu.relax();
+            }
+            if cpu.phase() as u8 > last as u8 {
+                return;
+            }
+            meter.intended = Some(due);
+            self.workload.step(&self.stage, cpu, worker, meter);
+        }
+    }
 }
 
 impl<M: Machine, A: SwapAllocator<M>, W: Workload<M>> AnyTrial<M> for Trial<M, A, W> {
     fn work(&self, cpu: &M::Cpu, setting: &Setting) -> Log {
         let mut worker = self.workload.worker(&self.stage, cpu);
-        let mut meter = Meter::new(setting.sample);
+        let sample = if self.stage.params.rate.is_some() { 1 } else { setting.sample };
+        let mut meter = Meter::new(sample);
         let window = Window::new(setting.host);
         self.load(cpu, &mut worker, &mut meter, Phase::Warm);
         let window = window.open::<M>(cpu, &mut meter);
         self.load(cpu, &mut worker, &mut meter, Phase::Measure);
-        let counted = std::mem::replace(&mut meter, Meter::new(setting.sample));
+        let counted = std::mem::replace(&mut meter, Meter::new(sample));
         let log = window.close::<M>(cpu, counted, W::is_control(setting.threads, cpu.id()));
         cpu.window_closed();
         self.load(cpu, &mut worker, &mut meter, Phase::Overrun);

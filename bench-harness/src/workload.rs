@@ -1,6 +1,8 @@
 //! What the workers do. A workload is written once, over any machine and any variant: one file
 //! here and one line in the list. It swaps pages of owners out and in; it never sees a lock.
 
+use std::num::NonZeroU64;
+
 use machine::{Atomic, Cpu, Machine};
 use variants::{DeviceSpec, Spec, Swap, SwapAllocator, SwapoffError};
 
@@ -28,6 +30,8 @@ pub struct Params {
     pub batch: u32,
     /// Think time between operations, ns.
     pub think_ns: u64,
+    /// Open loop: steps a second that each worker is asked for.
+    pub rate: Option<NonZeroU64>,
 }
 
 /// The system under test, as the workers share it.
@@ -123,7 +127,7 @@ pub fn find(id: &str) -> Option<&'static Entry> {
 /// 1 GiB, three quarters in use, order 0, one page a call.
 fn base() -> Params {
     let (size, orders) = (Size::mib(1024), Orders::base_pages());
-    Params { size, fill: 75, orders, batch: 1, think_ns: 0 }
+    Params { size, fill: 75, orders, batch: 1, think_ns: 0, rate: None }
 }
 
 fn share_of_one_device(params: &Params, threads: usize) -> Spec {

@@ -1,6 +1,7 @@
 //! The engine rejects what must be rejected: an allocator that is fast and wrong, and workers that
 //! were not at work together.
 
+use std::num::NonZeroU64;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
@@ -27,7 +28,7 @@ fn config(workers: usize) -> native::Config {
 
 fn setting(threads: usize) -> Setting {
     let (size, orders) = (Size::mib(4), Orders::base_pages());
-    let params = Params { size, fill: 50, orders, batch: 1, think_ns: 0 };
+    let params = Params { size, fill: 50, orders, batch: 1, think_ns: 0, rate: None };
     Setting { params, threads, seed: 1, sample: 64, host: None }
 }
 
@@ -162,4 +163,40 @@ fn a_late_worker_is_seen_and_who_is_done_keeps_the_load_on() {
     assert!(AFTER.load(Ordering::Relaxed) > 1, "worker 0 stopped before worker 1 was done");
     // The step that is under way when the window closes began in it.
     assert!(logs[0].meter.total() <= 1, "{} counted after the window", logs[0].meter.total());
+}
+
+/// A step takes two milliseconds at least and is due every millisecond: each is later than the one
+/// before, which its service time does not show and its response time must.
+#[test]
+fn lateness_is_in_the_response_time() {
+    struct Slow;
+    impl Workload<M> for Slow {
+        type Worker = ();
+        fn new<A: SwapAllocator<M>>(_: &Stage<M, A>, _: &MyCpu) -> Self {
+            Self
+        }
+        fn worker<A: SwapAllocator<M>>(&self, _: &Stage<M, A>, _: &MyCpu) {}
+        fn step<A: SwapAllocator<M>>(
+            &self,
+            _: &Stage<M, A>,
+            cpu: &MyCpu,
+            _: &mut (),
+            meter: &mut Meter,
+        ) {
+            meter.op(cpu, Kind::Get, || {
+                std::thread::sleep(Duration::from_millis(2));
+                true
+            });
+        }
+    }
+    let mut setting = setting(1);
+    setting.params.rate = NonZeroU64::new(1000);
+    let logs = trial::run::<M, PerCluster<M>, Slow>(&config(1), &setting).unwrap();
+    let tally = &logs[0].meter.tallies[Kind::Get as usize];
+    let (service, response) = (tally.latency.as_ref().unwrap(), tally.response.as_ref().unwrap());
+    assert_eq!((service.len(), response.len()), (tally.count, tally.count), "all are timed");
+    assert!(response.max() >= service.max());
+    // Step n began n ms late at the least, two steps of 2 ms after the first was due.
+    let late = Duration::from_millis(tally.count).as_nanos() as u64;
+    assert!(response.max() >= late, "{} steps, {} ns", tally.count, response.max());
 }

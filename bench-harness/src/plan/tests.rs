@@ -79,6 +79,7 @@ fn every_bad_value_names_its_key() {
     assert!(bad(|o| o.seconds = Some(f64::NAN)).starts_with("seconds 'NaN'"));
     assert!(bad(|o| o.seconds = Some(0.0)).starts_with("seconds '0'"));
     assert!(bad(|o| o.fill = vec![60, 101]).starts_with("fill '101'"));
+    assert!(bad(|o| o.rate = vec![0]).starts_with("rate '0'"));
     assert!(bad(|o| o.batch = vec![513]).starts_with("batch '513'"));
     assert!(bad(|o| o.budget = "1s".parse().ok()).starts_with("budget '1s': expected at least"));
     assert!(bad(|o| o.pin = Some(Pin::List(vec![60_000]))).contains("60000"));
