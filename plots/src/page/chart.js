@@ -244,14 +244,14 @@ function hideTip() { document.getElementById("tip").hidden = true; }
 
 /**
  * Horizontal bars. `blocks`: {name, look, rows: [{label, parts: [[value, colour]], lo, hi,
- * note, tip}]}; a row with `words` in place of parts has no bar. `legend`: [[name, colour]].
+ * note}]}; a row with `words` in place of parts has no bar. `legend`: [[name, colour]].
  */
 function barChart({ title, sub, blocks, legend = [] }) {
   const reach = row => Math.max(row.hi ?? 0, (row.parts || []).reduce((s, p) => s + p[0], 0));
   const most = Math.max(1e-300, ...blocks.flatMap(b => b.rows.map(reach)));
   const share = v => `${(v / most * 100).toFixed(2)}%`;
-  const row = r => el("div", { class: "row", "data-tip": r.tip },
-    el("span", { class: "label" }, r.label),
+  const row = r => el("div", { class: "row" },
+    el("span", { class: "label", title: r.label }, r.label),
     r.words !== undefined ? el("span", { class: "words" }, r.words)
       : el("span", { class: "track" },
         el("span", { class: "room" },
@@ -262,7 +262,7 @@ function barChart({ title, sub, blocks, legend = [] }) {
             return part;
           })),
           r.hi === undefined ? null : interval(share(r.lo), share(Math.max(0, r.hi - r.lo)))),
-        el("span", { class: "note" }, r.note || "")));
+        el("span", { class: "note", title: r.note }, r.note || "")));
   const body = el("div", { class: "bars" },
     legend.length ? el("div", { class: "legend" }, legend.map(([name, c]) => {
       const box = el("span", { class: "box" });
