@@ -30,8 +30,14 @@ pub use swapoff::{Steps, SwapoffError};
 
 /// swp_entry_t: a device and a slot on it. Offset 0 is the header page, never a
 /// slot, so device 0's offset 0 is "no entry".
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct SwpEntry(u64);
+
+impl std::fmt::Debug for SwpEntry {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "slot {} of device {}", self.offset(), self.dev())
+    }
+}
 
 const TYPE_SHIFT: u32 = 58;
 
