@@ -334,9 +334,14 @@ fn ids(sets: &[Set]) -> Vec<String> {
     ids
 }
 
-/// Why a counter has no value, as a reader is told; some reasons already begin so.
+/// Why a counter has no value, as a reader is told: reasons that do not say what
+/// kind they are get the general word.
 pub fn unsupported(reason: &str) -> String {
-    if reason.starts_with("unsupported") { reason.into() } else { format!("unsupported: {reason}") }
+    let kinds = ["unsupported", "forbidden", "busy", "not counted"];
+    match kinds.iter().any(|kind| reason.starts_with(kind)) {
+        true => reason.into(),
+        false => format!("unsupported: {reason}"),
+    }
 }
 
 /// Where a cache line came from, near to far; for names not listed, the last place.
@@ -354,4 +359,48 @@ pub fn slug(text: &str) -> String {
         .take(80)
         .collect();
     clean.trim_matches(['-', '.']).to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::common::{self, Plan};
+
+    #[test]
+    fn a_reason_says_its_kind_once() {
+        assert_eq!(unsupported("ENOENT"), "unsupported: ENOENT");
+        assert_eq!(unsupported("unsupported: ENOENT"), "unsupported: ENOENT");
+        assert_eq!(unsupported("forbidden: EACCES"), "forbidden: EACCES");
+    }
+
+    #[test]
+    fn only_parameters_that_differ_are_named() {
+        let sized = |size: &str| {
+            let params = [("fill".to_string(), "60".to_string()), ("size".into(), size.into())];
+            ("churn", BTreeMap::from(params))
+        };
+        let plan = |sizes: &[&str]| Plan {
+            workloads: sizes.iter().map(|s| sized(s)).collect(),
+            ..Plan::default()
+        };
+        let names = |plan: Plan| {
+            let runs = [common::native(&plan)];
+            let name = |s: &Set| (s.work.clone(), s.id.clone());
+            sets(&runs).iter().map(name).collect::<Vec<_>>()
+        };
+        assert_eq!(names(plan(&["1GiB"])), [("churn".into(), "churn-native".into())]);
+        let two = names(plan(&["1GiB", "2GiB"]));
+        assert_eq!(two[1], ("churn (size 2GiB)".into(), "churn-native-size2GiB".into()));
+    }
+
+    #[test]
+    fn a_name_has_one_look_in_all_sets() {
+        let runs = [common::native(&Plan::default()), common::simulated(&Plan::default())];
+        let sets = sets(&runs);
+        for track in sets.iter().flat_map(|s| &s.tracks) {
+            let same = sets.iter().flat_map(|s| &s.tracks).filter(|t| t.name == track.name);
+            assert!(same.into_iter().all(|t| t.look == track.look), "{}", track.name);
+        }
+        assert!(sets[0].tracks.windows(2).all(|t| t[0].look != t[1].look));
+    }
 }
