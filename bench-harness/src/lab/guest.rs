@@ -182,17 +182,24 @@ fn event(name: &str, file: &str) -> PathBuf {
 }
 
 fn add(probe: &str, name: &str, trigger: &str) -> Result<(), String> {
-    let events = Path::new(TRACING).join("kprobe_events");
-    let mut file = File::options().append(true).open(events).map_err(|e| e.to_string())?;
-    file.write_all(probe.as_bytes()).map_err(|error| format!("kprobe {probe}: {error}"))?;
-    fs::write(event(name, "trigger"), trigger).map_err(|error| format!("{trigger}: {error}"))
+    append(&Path::new(TRACING).join("kprobe_events"), probe)?;
+    append(&event(name, "trigger"), trigger)
+}
+
+/// Writes without truncating: opening a trigger file with O_TRUNC removes its triggers.
+fn append(path: &Path, line: &str) -> Result<(), String> {
+    let mut file = File::options().append(true).open(path).map_err(|e| e.to_string())?;
+    file.write_all(line.as_bytes()).map_err(|error| format!("{line}: {error}"))
 }
 
 /// The histogram of an event, emptied.
 fn drain(name: &str, trigger: &str) -> String {
     let counted = fs::read_to_string(event(name, "hist")).unwrap_or_default();
-    let _ = fs::write(event(name, "trigger"), format!("{trigger}:clear"));
-    counted
+    match append(&event(name, "trigger"), &format!("{trigger}:clear")) {
+        Ok(()) => counted,
+        // Counts that cannot be told from the next cell's are no counts.
+        Err(_) => String::new(),
+    }
 }
 
 /// The counts of a `hist` file of returned values, which it prints without a sign.
