@@ -562,9 +562,6 @@ impl<M: Machine, P: Policy<M>> Swapoff<M> for CiFirst<M, P> {
         self.policy.forget(cpu, dev);
     }
 
-    /// Scanners hold `users`.
-    fn wait_for_scanners(&self, _cpu: &M::Cpu, _dev: &Device<M>) {}
-
     fn enable(&self, cpu: &M::Cpu, dev: &Device<M>) {
         self.policy.reopen(dev);
         let avail = &self.base.avail;

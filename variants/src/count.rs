@@ -138,7 +138,7 @@ impl<M: Machine> Device<M> {
     /// SWP_CONTINUED by a plain read-modify-write under this cluster's lock while
     /// swapoff clears SWP_WRITEOK under others; here it is atomic unless the fault
     /// `flags-plain-rmw` puts that back.
-    pub(crate) fn add_continuation(&self, cpu: &M::Cpu, offset: u32) {
+    pub fn add_continuation(&self, cpu: &M::Cpu, offset: u32) {
         let guard = self.si().cont_lock.lock(cpu, &CONT_ADD);
         if self.conts.digit(offset).is_none() {
             self.conts.add(offset);
@@ -196,7 +196,7 @@ impl<M: Machine> Device<M> {
 
     /// __swap_entry_free_locked() of a user: the byte that is left. When that is 0
     /// the byte is parked at SWAP_HAS_CACHE until the slot is freed.
-    pub(crate) fn put_locked(&self, cpu: &M::Cpu, offset: u32) -> u8 {
+    pub fn put_locked(&self, cpu: &M::Cpu, offset: u32) -> u8 {
         let byte = &self.map()[offset as usize];
         let was = byte.load();
         assert!(was & !HAS_CACHE != 0 && was & !HAS_CACHE != BAD, "swap_free of an unused slot");
@@ -208,7 +208,7 @@ impl<M: Machine> Device<M> {
     }
 
     /// __swap_entry_free_locked() of the swap cache: the byte that is left.
-    pub(crate) fn uncache_locked(&self, offset: u32) -> u8 {
+    pub fn uncache_locked(&self, offset: u32) -> u8 {
         let was = self.map()[offset as usize].load();
         assert!(was & HAS_CACHE != 0, "put_swap_folio of a slot without a folio");
         self.park(offset, was & !HAS_CACHE)

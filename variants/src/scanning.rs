@@ -665,9 +665,6 @@ impl<M: Machine, P: Policy> Swapoff<M> for SiFirst<M, P> {
         on
     }
 
-    /// `block` was it.
-    fn barrier(&self, _cpu: &M::Cpu, _dev: &Device<M>) {}
-
     fn drain(&self, cpu: &M::Cpu) {
         self.caches.disable(cpu, |entries| self.free_entries(cpu, entries));
     }
@@ -679,9 +676,6 @@ impl<M: Machine, P: Policy> Swapoff<M> for SiFirst<M, P> {
     fn reinsert(&self, cpu: &M::Cpu, dev: &Device<M>) {
         self.enable(cpu, dev);
     }
-
-    /// free_percpu(si->percpu_cluster).
-    fn forget(&self, _cpu: &M::Cpu, _dev: &Device<M>) {}
 
     /// While flags >= SWP_SCANNING: all locks dropped, one jiffy, all retaken.
     fn wait_for_scanners(&self, cpu: &M::Cpu, dev: &Device<M>) {

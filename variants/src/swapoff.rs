@@ -76,16 +76,16 @@ pub trait Swapoff<M: Machine>: SwapAllocator<M> {
     /// false if it is not on.
     fn block(&self, cpu: &M::Cpu, dev: &Device<M>) -> bool;
     /// Returns when every allocation that saw SWP_WRITEOK has ended.
-    fn barrier(&self, cpu: &M::Cpu, dev: &Device<M>);
+    fn barrier(&self, _cpu: &M::Cpu, _dev: &Device<M>) {}
     /// Empties the slot caches and keeps them empty until `undrain`.
-    fn drain(&self, cpu: &M::Cpu);
-    fn undrain(&self);
+    fn drain(&self, _cpu: &M::Cpu) {}
+    fn undrain(&self) {}
     /// unuse failed: the device goes back.
     fn reinsert(&self, cpu: &M::Cpu, dev: &Device<M>);
     /// Per-CPU state that points to the device is forgotten. All users are gone.
-    fn forget(&self, cpu: &M::Cpu, dev: &Device<M>);
+    fn forget(&self, _cpu: &M::Cpu, _dev: &Device<M>) {}
     /// Waits for scanners that hold no reference.
-    fn wait_for_scanners(&self, cpu: &M::Cpu, dev: &Device<M>);
+    fn wait_for_scanners(&self, _cpu: &M::Cpu, _dev: &Device<M>) {}
     /// The device appears: SWP_WRITEOK and the avail list.
     fn enable(&self, cpu: &M::Cpu, dev: &Device<M>);
     /// The scheme's per-CPU state for a fresh device.
