@@ -62,7 +62,7 @@ impl Config {
             bound: Some(bound),
             depth: None,
             seed: 0,
-            steps: 4_000,
+            steps: 12_000,
             executions: u64::MAX,
             time: Duration::from_secs(60),
         }

@@ -1,6 +1,7 @@
 //! A race diagram: the steps of a failing execution that matter, one column a CPU,
 //! as the mailing list draws them. The same history always gives the same diagram.
 
+use crate::device::{SWP_CONTINUED, SWP_SCANNING, SWP_USED, SWP_WRITEOK};
 use machine::checked::{Op, Seen, Step, Trace};
 use std::collections::BTreeSet;
 use std::fmt::Write;
@@ -153,13 +154,41 @@ fn wrap(text: &str, width: usize) -> Vec<String> {
     lines
 }
 
-/// Small numbers as they are; bit masks and biased counts in hexadecimal.
-fn number(value: u64) -> String {
-    if value < 1 << 16 { value.to_string() } else { format!("{value:#x}") }
+/// As the kernel writes it: "si->flags".
+fn kernel_name(cell: &str) -> String {
+    let cell = cell.strip_prefix("swap.").unwrap_or(cell);
+    match cell.split_once('.') {
+        Some((owner, field)) if owner == "si" || owner.starts_with("ci[") => {
+            format!("{owner}->{field}")
+        }
+        _ => cell.into(),
+    }
+}
+
+const FLAGS: [(u64, &str); 3] =
+    [(SWP_USED, "USED"), (SWP_WRITEOK, "WRITEOK"), (SWP_CONTINUED, "CONTINUED")];
+/// Bit of inuse_pages: off the avail list.
+const OFFLIST: u64 = 1 << 62;
+
+/// Flags by name, negative numbers as such, other large ones in hexadecimal.
+fn shown(cell: &str, value: u64) -> String {
+    match cell {
+        "si.flags" => {
+            let names = FLAGS.iter().filter(|f| value & f.0 != 0).map(|f| f.1.to_string());
+            let scanning = value / SWP_SCANNING;
+            let scanning = (scanning > 0).then(|| format!("{scanning} SCANNING"));
+            let names: Vec<_> = names.chain(scanning).collect();
+            if names.is_empty() { "0".into() } else { names.join("|") }
+        }
+        "si.inuse_pages" if value & OFFLIST != 0 => format!("OFFLIST|{}", value & !OFFLIST),
+        _ if value < 1 << 16 => value.to_string(),
+        _ if value > u64::MAX - (1 << 16) => (value as i64).to_string(),
+        _ => format!("{value:#x}"),
+    }
 }
 
 fn says(step: &Step, start: usize, numbered: impl Fn(usize) -> Option<usize>) -> String {
-    let (cell, value) = (&step.cell, number(step.value));
+    let (cell, value) = (kernel_name(&step.cell), shown(&step.cell, step.value));
     let seen = match step.stale {
         None => String::new(),
         Some(Seen::Initial) => " (initial value)".into(),
@@ -172,11 +201,12 @@ fn says(step: &Step, start: usize, numbered: impl Fn(usize) -> Option<usize>) ->
     match step.op {
         Op::Load | Op::Get => format!("reads {cell}: {value}{seen}"),
         Op::Store | Op::Set => format!("{cell} = {value}"),
-        Op::Rmw { before } => format!("{cell}: {} -> {value}", number(before)),
+        Op::Rmw { before } => format!("{cell}: {} -> {value}", shown(&step.cell, before)),
         Op::Lock => format!("lock {cell}"),
         Op::Missed => format!("trylock {cell} fails"),
         Op::Unlock => format!("unlock {cell}"),
-        Op::Note => format!("{cell} {value}"),
+        Op::Note if step.value == 0 => format!("* {cell}"),
+        Op::Note => format!("* {cell} {value}"),
     }
 }
 
@@ -184,11 +214,19 @@ fn writes(step: &Step) -> bool {
     matches!(step.op, Op::Store | Op::Set | Op::Rmw { .. })
 }
 
+/// Cells whose steps explain nothing: insides of RCU, of queues, of lists and caches.
+const MACHINERY: [&str; 8] =
+    ["rcu", "mcs_node", "swap_avail_head", "swp_slots", "swap_slots", "next", "zeromap", "list."];
+
 /// Reads, writes and locks of cells by which CPUs have something to do with each
-/// other; the insides of RCU and of queued locks are machinery.
+/// other, without machinery that the violation does not name.
 fn shared(trace: &Trace) -> Vec<usize> {
     let run = trace.start..trace.steps.len();
-    let machinery = |cell: &str| cell.starts_with("rcu") || cell.starts_with("mcs_node");
+    let named = |cell: &str| trace.violation.contains(cell);
+    let machinery = |cell: &str| {
+        let inside = cell.ends_with("_clusters") || cell.contains(".list.");
+        !named(cell) && (inside || MACHINERY.iter().any(|m| cell.starts_with(m)))
+    };
     let meets = |cell: &str, written: bool| {
         let here = || run.clone().map(|n| &trace.steps[n]).filter(|s| s.cell == cell);
         let cpus: BTreeSet<usize> = here().map(|s| s.cpu).collect();
@@ -202,7 +240,7 @@ fn shared(trace: &Trace) -> Vec<usize> {
                 && match step.op {
                     Op::Note => true,
                     Op::Lock | Op::Unlock | Op::Missed => meets(&step.cell, false),
-                    _ => meets(&step.cell, true) || trace.violation.contains(&step.cell),
+                    _ => meets(&step.cell, true) || named(&step.cell),
                 }
         })
         .collect()

@@ -240,7 +240,7 @@ fn named(message: &str) -> Invariant {
     let begins = |i: &Invariant| message.starts_with(&format!("{i}: "));
     match all.into_iter().find(begins) {
         Some(invariant) => invariant,
-        None if message.starts_with("L: ") => L,
+        None if message.starts_with("L: ") || message.starts_with("L2: ") => L,
         None if message.starts_with("no progress") || message.starts_with("deadlock") => L,
         None if message.starts_with("data race") => Race,
         None => Bug,

@@ -20,10 +20,11 @@ pub enum Act {
         order: usize,
         keep: bool,
     },
-    /// Swaps a page in.
+    /// Swaps a page in; its slot stays in the swap cache or not.
     In {
         owner: usize,
         page: usize,
+        keep: bool,
     },
     /// munmap of `nr` pages.
     Zap {
@@ -101,6 +102,16 @@ fn discarding() -> Spec {
     spec
 }
 
+fn shrinking() -> Spec {
+    let mut spec = small(&[8]);
+    spec.devices[0].later_slots = Some(4);
+    spec
+}
+
+fn limited() -> Spec {
+    Spec { swap_max: 1, ..small(&[8]) }
+}
+
 fn slot_caches() -> Spec {
     let mut spec = small(&[8]);
     spec.slot_cache.activate = 1;
@@ -118,6 +129,15 @@ const fn zap(owner: usize, page: usize) -> Act {
 /// Fills seven slots; their folios stay in the swap cache.
 const FILL: &[Act] =
     &[kept(0, 0), kept(0, 1), kept(0, 2), kept(1, 0), kept(1, 1), kept(1, 2), kept(2, 0)];
+
+/// A full cluster of two order-1 folios, one of which only the swap cache holds: an
+/// order-1 allocation has to reclaim it.
+const CACHED: &[Act] = &[
+    Act::Out { owner: 0, page: 0, order: 1, keep: true },
+    Act::Out { owner: 1, page: 0, order: 1, keep: false },
+    Act::In { owner: 0, page: 0, keep: true },
+    Act::In { owner: 0, page: 1, keep: true },
+];
 
 const fn kept(owner: usize, page: usize) -> Act {
     Act::Out { owner, page, order: 0, keep: true }
@@ -156,7 +176,7 @@ pub const SCENARIOS: &[Scenario] = &[
         name: "fault-in",
         spec: two_clusters,
         before: &[out(0, 0)],
-        cpus: &[("swapoff", &[OFF]), ("page fault", &[Act::In { owner: 0, page: 0 }])],
+        cpus: &[("swapoff", &[OFF]), ("page fault", &[Act::In { owner: 0, page: 0, keep: false }])],
         bound: 2,
     },
     Scenario {
@@ -212,6 +232,40 @@ pub const SCENARIOS: &[Scenario] = &[
         bound: 2,
     },
     Scenario {
+        name: "scan-reclaim",
+        spec: two_clusters,
+        before: CACHED,
+        cpus: &[
+            ("swapoff", &[OFF]),
+            ("allocator", &[Act::Out { owner: 2, page: 1, order: 1, keep: false }]),
+        ],
+        bound: 1,
+    },
+    Scenario {
+        name: "shrink",
+        spec: shrinking,
+        before: &[],
+        cpus: &[("swapoff, swapon", &[OFF, ON]), ("allocator", &[out(0, 0), out(0, 1)])],
+        bound: 1,
+    },
+    Scenario {
+        name: "limit",
+        spec: limited,
+        before: &[],
+        cpus: &[("allocator", &[out(0, 0), out(0, 1)])],
+        bound: 0,
+    },
+    Scenario {
+        name: "full-discard",
+        spec: discarding,
+        before: FILL,
+        cpus: &[
+            ("freer", &[Act::Zap { owner: 1, page: 0, nr: 3 }, zap(2, 0), Act::Work]),
+            ("allocator", &[out(2, 1)]),
+        ],
+        bound: 1,
+    },
+    Scenario {
         name: "fill",
         spec: two_clusters,
         before: &[],
@@ -221,12 +275,9 @@ pub const SCENARIOS: &[Scenario] = &[
     Scenario {
         name: "steal",
         spec: odd_end,
-        before: &[Act::Out { owner: 2, page: 0, order: 1, keep: false }],
-        cpus: &[
-            ("allocator", &[out(0, 0), out(0, 1), out(0, 2), out(1, 0)]),
-            ("freer", &[Act::Zap { owner: 2, page: 0, nr: 1 }]),
-        ],
-        bound: 1,
+        before: &[Act::Out { owner: 2, page: 0, order: 1, keep: false }, out(0, 0), out(0, 1)],
+        cpus: &[("allocator", &[out(0, 2)]), ("freer", &[zap(0, 0)])],
+        bound: 2,
     },
     Scenario {
         name: "discard",
@@ -290,8 +341,8 @@ impl<M: Machine, A: SwapAllocator<M>> World<M, A> {
             Act::Out { owner, page, order, keep } => {
                 swap.swap_out(cpu, owner, page, order, keep);
             }
-            Act::In { owner, page } => {
-                swap.swap_in(cpu, owner, page, false);
+            Act::In { owner, page, keep } => {
+                swap.swap_in(cpu, owner, page, keep);
             }
             Act::Zap { owner, page, nr } => {
                 swap.zap(cpu, owner, page, nr);
