@@ -29,6 +29,13 @@ check: $(SWAPSCALE) ## model-check every variant, and every historical bug put b
 	$(SWAPSCALE) check
 	$(SWAPSCALE) check --all-faults
 
+check-deep: $(SWAPSCALE) ## higher bounds, long random runs, and herd7 where it is installed
+	$(SWAPSCALE) check --deep
+	$(SWAPSCALE) check --deep --all-faults
+	@if command -v herd7 >/dev/null && [ -n "$$LKMM" ]; then \
+		cd "$$LKMM" && herd7 -conf linux-kernel.cfg $(CURDIR)/docs/litmus/*.litmus; \
+	else echo "litmus tests left out: they need herd7 and LKMM=<kernel>/tools/memory-model"; fi
+
 .PHONY: $(SWAPSCALE)
 $(SWAPSCALE):
 	cargo build --release --bin swapscale

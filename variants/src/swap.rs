@@ -138,6 +138,7 @@ pub(crate) fn swap_in<M: Machine, A: SwapAllocator<M>>(
     let Some(entry) = owners.get(owner, page) else { return Ok(false) };
     let dev = entry.dev();
     if !swap.tryget_device(cpu, dev) {
+        cpu.note("swap-in: get_swap_device() fails", dev as u64);
         return Err(SwapInError::NoDevice);
     }
     let result = lock_folio(swap, cpu, entry).map(|folio| {

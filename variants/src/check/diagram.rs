@@ -240,7 +240,7 @@ fn shared(trace: &Trace) -> Vec<usize> {
                 && match step.op {
                     Op::Note => true,
                     Op::Lock | Op::Unlock | Op::Missed => meets(&step.cell, false),
-                    _ => meets(&step.cell, true) || named(&step.cell),
+                    _ => meets(&step.cell, true) || named(&step.cell) || step.cell == "users.state",
                 }
         })
         .collect()
