@@ -19,6 +19,7 @@ mod list;
 mod plot;
 mod report;
 mod run;
+mod validate;
 
 /// What a subcommand ends with: its exit code, or why it could not do its work.
 type Answer = Result<ExitCode, Box<dyn Error>>;
@@ -45,6 +46,8 @@ enum Command {
     Compare(compare::Args),
     /// Explore the schemes under a model checker: can they go wrong, and how
     Check(check::Args),
+    /// Published experiments, predicted and held against their measurements
+    Validate(validate::Args),
     /// What about this machine spoils measurements
     Doctor(doctor::Args),
     /// Boot kernels before and after a change in QEMU, and compare them
@@ -67,6 +70,7 @@ fn main() -> ExitCode {
         Command::Compare(args) => compare::run(&args),
         Command::Check(args) => Ok(check::run(&args)),
         Command::Doctor(args) => doctor::run(&args),
+        Command::Validate(args) => validate::run(&args),
         Command::Run(args) => run::run(*args),
         #[cfg(target_os = "linux")]
         Command::Lab(args) => lab::run(&args),

@@ -11,4 +11,5 @@ pub mod plan;
 pub mod probe;
 pub mod schedule;
 pub mod trial;
+pub mod validate;
 pub mod workload;

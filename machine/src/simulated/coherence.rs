@@ -67,6 +67,8 @@ struct Line {
     busy: u64,
     /// When the last exclusive transfer arrived.
     arrived: u64,
+    /// Until when its core keeps it whoever asks.
+    leaves: u64,
     /// Transfers so far.
     fetched: u32,
     contention: u32,
@@ -81,6 +83,7 @@ struct Line {
 const UNTOUCHED: Line = Line {
     busy: 0,
     arrived: 0,
+    leaves: 0,
     fetched: 0,
     contention: NO_CONTENTION,
     owner: NONE,
@@ -166,6 +169,7 @@ impl Places {
 /// Costs in picoseconds.
 struct Prices {
     hit: u64,
+    stay: u64,
     smt: u64,
     /// Exclusive transfers by distance; the last one is from memory.
     transfer: [u64; DISTANCES],
@@ -208,6 +212,7 @@ impl Memory {
             places: Places::new(model, pins),
             prices: Prices {
                 hit: cost.hit.ps(),
+                stay: cost.stay.ps(),
                 smt: cost.smt.ps(),
                 transfer: [
                     cost.hit.ps(),
@@ -377,8 +382,8 @@ impl Memory {
                 let alone = line.owner == NONE
                     && self.shares(&line, core)
                     && self.holders(&line).all(|c| c == core);
-                // Once it has arrived, others that wait come before the sibling.
-                let rides = mine && (!queued || now < line.arrived);
+                // Then others that wait come first.
+                let rides = mine && (!queued || now <= line.leaves);
                 if !(rides || alone && !queued && line.busy <= now) {
                     return None;
                 }
@@ -396,7 +401,7 @@ impl Memory {
     fn ready(&mut self, at: At, access: Access) -> u64 {
         let (busy, contention) = {
             let line = self.line(at);
-            (line.busy, line.contention)
+            (line.busy.max(line.leaves), line.contention)
         };
         match (access, self.contentions.get(contention as usize)) {
             (Access::Write(_), Some(more)) => more.ports.iter().copied().fold(busy, u64::max),
@@ -415,13 +420,14 @@ impl Memory {
             Access::Write(_) => distances.fold((None, 0), |(far, n), d| (far.max(Some(d)), n + 1)),
         };
         let source = source.map_or(MEMORY, |d| d as usize);
-        let price = self.prices.transfer[source];
+        let (price, stay) = (self.prices.transfer[source], self.prices.stay);
         let done = match access {
             Access::Read => self.share(at, who, &line, price, now),
             Access::Write(keep) => {
                 let line = self.line(at);
                 line.arrived = now + price;
                 line.busy = line.arrived + keep;
+                line.leaves = line.busy + stay;
                 (line.owner, line.few, line.many) = (who as u16, [NONE; FEW], false);
                 line.busy
             }

@@ -102,6 +102,9 @@ pub struct Costs {
     pub store: Time,
     /// A locked instruction on a line this core owns; also smp_mb().
     pub locked: Time,
+    /// How long a core keeps a line after the access it fetched it for: what follows at
+    /// once still hits.
+    pub stay: Time,
     /// What a line that the sibling thread wrote last costs more than a hit.
     pub smt: Time,
     /// An exclusive transfer from another core of the L3 group.
@@ -239,11 +242,12 @@ impl Shape {
 }
 
 impl Costs {
-    fn all(&self) -> [(&'static str, &Time); 13] {
+    fn all(&self) -> [(&'static str, &Time); 14] {
         [
             ("hit", &self.hit),
             ("store", &self.store),
             ("locked", &self.locked),
+            ("stay", &self.stay),
             ("smt", &self.smt),
             ("l3", &self.l3),
             ("package", &self.package),

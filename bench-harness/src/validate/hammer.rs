@@ -1,0 +1,111 @@
+//! lockhammer's loop on a simulated machine: fixed work a thread, and the time until
+//! the last one is done.
+
+use super::locks::{Empty, IncDec, Osq, SwapMutex};
+use machine::lock::{LockKind, Qspin, RawLock, Ticket};
+use machine::simulated::{Config, Model};
+use machine::{Cpu, Failure, Fields, Machine, Region, Simulated};
+use std::sync::Arc;
+
+/// A cell to simulate.
+#[derive(Clone, Debug)]
+pub struct Point {
+    pub lock: Lock,
+    pub pins: Vec<usize>,
+    /// Nanoseconds held, and not held, an operation.
+    pub held: u64,
+    pub apart: u64,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Lock {
+    Empty,
+    IncDec,
+    Ticket,
+    Queued,
+    Swap,
+    Osq,
+}
+
+impl Lock {
+    pub const ALL: [(&'static str, Lock); 6] = [
+        ("empty", Lock::Empty),
+        ("incdec_refcount", Lock::IncDec),
+        ("ticket_spinlock", Lock::Ticket),
+        ("queued_spinlock", Lock::Queued),
+        ("swap_mutex", Lock::Swap),
+        ("osq_lock", Lock::Osq),
+    ];
+    /// Those whose curves are predicted.
+    pub const PREDICTED: [Lock; 4] = [Lock::Ticket, Lock::Queued, Lock::Swap, Lock::Osq];
+
+    pub fn name(self) -> &'static str {
+        Self::ALL.iter().find(|(_, lock)| *lock == self).expect("all are there").0
+    }
+}
+
+#[repr(C)]
+struct Hammered<L>(L);
+impl<L> Fields for Hammered<L> {
+    fn fields() -> Vec<(&'static str, usize)> {
+        vec![("lock", 0)]
+    }
+}
+
+/// Nanoseconds an operation of all threads together, with `operations` a thread.
+pub fn hammer(
+    model: &Arc<Model>,
+    point: &Point,
+    operations: u64,
+    seed: u64,
+) -> Result<f64, Failure> {
+    let run = match point.lock {
+        Lock::Empty => on::<Empty>,
+        Lock::IncDec => on::<IncDec>,
+        Lock::Ticket => on::<Ticket>,
+        Lock::Queued => on::<Qspin>,
+        Lock::Swap => on::<SwapMutex>,
+        Lock::Osq => on::<Osq>,
+    };
+    run(model, point, operations, seed)
+}
+
+fn on<K: LockKind>(
+    model: &Arc<Model>,
+    point: &Point,
+    operations: u64,
+    seed: u64,
+) -> Result<f64, Failure> {
+    type Lock<K> = <Simulated<K> as Machine>::Lock;
+    let config = Config {
+        model: model.clone(),
+        pins: point.pins.clone(),
+        warm_ns: 0,
+        measure_ns: u64::MAX,
+        seed,
+        preemption: None,
+    };
+    let (held, apart) = (point.held, point.apart);
+    let run = Simulated::<K>::run(
+        &config,
+        |_| Region::<Simulated<K>, _>::new("hammered", 1, |_| Hammered(Lock::<K>::new())),
+        move |lock: &Region<_, Hammered<Lock<K>>>, cpu| {
+            let began = cpu.now();
+            for _ in 0..operations {
+                let token = lock[0].0.lock(cpu, || ());
+                if held > 0 {
+                    cpu.work(held);
+                }
+                lock[0].0.unlock(cpu, token);
+                if apart > 0 {
+                    cpu.work(apart);
+                }
+            }
+            (began, cpu.now())
+        },
+        |_, _| (),
+    )?;
+    let began = run.workers.iter().map(|w| w.0).min().unwrap_or(0);
+    let ended = run.workers.iter().map(|w| w.1).max().unwrap_or(0);
+    Ok((ended - began) as f64 / (operations * point.pins.len() as u64) as f64)
+}
