@@ -15,6 +15,8 @@ pub struct Point {
     /// Nanoseconds held, and not held, an operation.
     pub held: u64,
     pub apart: u64,
+    /// Nanoseconds an operation a thread by which the last thread starts late.
+    pub late: f64,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -86,11 +88,14 @@ fn on<K: LockKind>(
         preemption: None,
     };
     let (held, apart) = (point.held, point.apart);
+    let others = point.pins.len().saturating_sub(1).max(1) as f64;
+    let late = point.late * operations as f64 / others;
     let run = Simulated::<K>::run(
         &config,
         |_| Region::<Simulated<K>, _>::new("hammered", 1, |_| Hammered(Lock::<K>::new())),
         move |lock: &Region<_, Hammered<Lock<K>>>, cpu| {
             let began = cpu.now();
+            cpu.work((late * cpu.id() as f64) as u64);
             for _ in 0..operations {
                 let token = lock[0].0.lock(cpu, || ());
                 if held > 0 {

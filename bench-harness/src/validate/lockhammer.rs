@@ -162,15 +162,24 @@ impl<'a> Host<'a> {
         self.rows().find(same).map(|r| r.ns)
     }
 
-    /// What starting and joining threads adds to an operation, from the empty loop.
-    fn overhead(&self, threads: usize) -> f64 {
-        self.measured(Lock::Empty, 0, threads).unwrap_or(0.0)
+    /// What starting and joining one thread adds to its operations, and how late the
+    /// last of `threads` starts, both an operation a thread: from the empty loop.
+    fn overhead(&self, threads: usize) -> (f64, f64) {
+        let empty = |n: usize| self.measured(Lock::Empty, 0, n).map(|ns| ns * n as f64);
+        let alone = empty(1).unwrap_or(0.0);
+        (alone, (empty(threads).unwrap_or(alone) - alone).max(0.0))
     }
 
     fn point(&self, row: &Row) -> Point {
         let stretched = |ns: u64| (ns as f64 * self.stretch).round() as u64;
         let pins = self.pins[..row.threads].to_vec();
-        Point { lock: row.lock, pins, held: stretched(row.held), apart: stretched(row.apart) }
+        Point {
+            lock: row.lock,
+            pins,
+            held: stretched(row.held),
+            apart: stretched(row.apart),
+            late: self.overhead(row.threads).1,
+        }
     }
 
     fn set(&mut self, key: &str, value: f64, from: &str) {
@@ -180,7 +189,6 @@ impl<'a> Host<'a> {
         let time = Time { ns: value, source: source.clone() };
         match key {
             "locked" => cost.locked = time,
-            "smt" => cost.smt = time,
             "l3" => cost.l3 = time,
             "package" => cost.package = time,
             "remote" => cost.remote = time,
@@ -198,7 +206,6 @@ impl<'a> Host<'a> {
         let count = one(Lock::IncDec, 0).ok_or(missing("incdec_refcount, 0ns, 1 thread"))?;
         self.set("locked", ((count - empty) / 2.0).max(1.0), "incdec_refcount - empty, 1 thread");
         self.fit_delays(empty);
-        self.fit_siblings();
         self.fit_transfer()
     }
 
@@ -214,7 +221,10 @@ impl<'a> Host<'a> {
         let core = |n: usize| topology.cpu(self.pins[n]).map(|c| c.core);
         let paired = |n: usize| (0..n).all(|a| (0..n).any(|b| a != b && core(a) == core(b)));
         let rows = self.rows().filter(|r| r.lock == Lock::Empty && r.held == load.held);
-        let ratio = |r: &Row| (r.ns - self.overhead(r.threads)) * r.threads as f64 / alone;
+        let ratio = |r: &Row| {
+            let (joined, late) = self.overhead(r.threads);
+            (r.ns * r.threads as f64 - joined - late) / alone
+        };
         let ratios = median(rows.filter(|r| paired(r.threads)).map(ratio).collect());
         if let Some(ratio) = ratios {
             self.set(
@@ -222,20 +232,6 @@ impl<'a> Host<'a> {
                 ratio.clamp(1.0, 4.0),
                 "empty with a load, both threads of each core",
             );
-        }
-    }
-
-    /// What two threads of a core lose to each other on one counter.
-    fn fit_siblings(&mut self) {
-        let topology = self.model.topology();
-        let core = |n: usize| self.pins.get(n).and_then(|&cpu| topology.cpu(cpu)).map(|c| c.core);
-        if core(0) != core(1) {
-            return;
-        }
-        if let Some(two) = self.measured(Lock::IncDec, 0, 2) {
-            let each = (two - self.overhead(2)) / 2.0;
-            let more = (each - self.model.cost.locked.ns).max(0.0);
-            self.set("smt", more, "incdec_refcount - empty, 2 threads of a core");
         }
     }
 
@@ -280,7 +276,7 @@ impl<'a> Host<'a> {
         let simulated = hammer(&self.model, &self.point(row), operations, 1);
         let simulated =
             simulated.map_err(|e| format!("{}, {}: {e}", self.name, row.lock.name()))?;
-        Ok(simulated + self.overhead(row.threads))
+        Ok(simulated + self.overhead(row.threads).0 / row.threads as f64)
     }
 
     /// All curves that are predictions.

@@ -69,6 +69,8 @@ struct Line {
     arrived: u64,
     /// Until when its core keeps it whoever asks.
     leaves: u64,
+    /// When the last of its shared reads arrives: before that, nobody gets it exclusively.
+    reads: u64,
     /// Transfers so far.
     fetched: u32,
     contention: u32,
@@ -84,6 +86,7 @@ const UNTOUCHED: Line = Line {
     busy: 0,
     arrived: 0,
     leaves: 0,
+    reads: 0,
     fetched: 0,
     contention: NO_CONTENTION,
     owner: NONE,
@@ -399,14 +402,9 @@ impl Memory {
 
     /// When the line could serve `access` next.
     fn ready(&mut self, at: At, access: Access) -> u64 {
-        let (busy, contention) = {
-            let line = self.line(at);
-            (line.busy.max(line.leaves), line.contention)
-        };
-        match (access, self.contentions.get(contention as usize)) {
-            (Access::Write(_), Some(more)) => more.ports.iter().copied().fold(busy, u64::max),
-            _ => busy,
-        }
+        let line = self.line(at);
+        let free = line.busy.max(line.leaves);
+        if access == Access::Read { free } else { free.max(line.reads) }
     }
 
     /// Moves the line; returns when whoever asked goes on.
@@ -461,6 +459,8 @@ impl Memory {
         }
         self.add_sharer(at, core);
         let done = start + price * latency / 1000;
+        let line = self.line(at);
+        line.reads = line.reads.max(done);
         self.reading[who] = (at, done);
         done
     }

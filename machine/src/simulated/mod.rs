@@ -38,6 +38,8 @@
 //!   is what makes a ticket lock collapse (Boyd-Wickizer et al., "Non-scalable locks
 //!   are dangerous", OLS 2012). Costs go by distance: same CPU, sibling thread, L3
 //!   group, package, other package, memory (David et al., SOSP 2013, measure them).
+//!   An exclusive transfer waits for the reads before it to arrive, and a core keeps a
+//!   line for a moment after what it fetched it for.
 //! - Sibling threads share a cache: one transfer serves the requests of both that
 //!   wait for it. Their think time slows down while both think.
 //! - Stores go through a store buffer in program order and block nobody; locked
