@@ -25,6 +25,14 @@ pub struct Args {
     max_threads: usize,
 }
 
+/// What kind of figure each one is.
+const RULES: &str = "\
+fitted: the lines above, from empty, incdec_refcount and one-thread rows alone
+chosen with sight of the published curves: the cost model's structure and its ratios
+(read-latency, read-occupancy, nearest-first, stay), and x86-1's latency beyond an L3 group
+predicted: every curve below, for locks whose rows no constant was fitted on
+";
+
 pub fn run(args: &Args) -> Answer {
     let read = |path: &PathBuf| {
         let name = path.display().to_string();
@@ -50,6 +58,7 @@ pub fn run(args: &Args) -> Answer {
         print(&host.fitted.iter().map(|line| format!("{line}\n")).collect::<String>())?;
         verdicts.extend(host.judge(args.max_threads)?);
     }
+    print(RULES)?;
     print(&report(&verdicts))?;
     Ok(ExitCode::SUCCESS)
 }
