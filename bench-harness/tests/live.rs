@@ -220,7 +220,8 @@ mod linux {
         let deadline = Instant::now() + Duration::from_secs(30);
         while Instant::now() < deadline {
             let swaps = fs::read_to_string("/proc/swaps").unwrap();
-            if swaps.lines().any(|line| line.ends_with("32767")) {
+            let ours = |line: &str| line.contains("/dev/zram") && line.ends_with("32767");
+            if swaps.lines().any(ours) {
                 return;
             }
             std::thread::sleep(Duration::from_millis(5));
