@@ -4,6 +4,7 @@ use std::process::ExitCode;
 
 use bench_harness::workload;
 use machine::lock;
+use machine::simulated::Model;
 use serde_json::json;
 use variants::registry;
 

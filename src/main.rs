@@ -34,7 +34,7 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Variants, locks and workloads
+    /// Machines, variants, locks and workloads
     List(list::Args),
     /// Run workloads and record a run
     Run(Box<run::Args>),

@@ -2,9 +2,11 @@
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use bench_harness::engine::{self, EngineError, Progress};
 use bench_harness::plan::{Host, Options, Plan, PlanError};
+use machine::simulated::Model;
 use machine::topology::Topology;
 use results::aggregate::label;
 use results::metric::Metric;
@@ -43,14 +45,11 @@ pub fn run(args: Args) -> Answer {
     }
     let file = args.plan.as_deref().map(Options::read).transpose()?.unwrap_or_default();
     let options = args.options.clone().over(file);
-    match options.machine.as_deref() {
-        None | Some("native") => {}
-        Some("kernel") => return Ok(kernel::run(&args, options)),
-        Some(other) => return Err(format!("machine '{other}': expected native or kernel").into()),
+    if options.machine.as_deref() == Some("kernel") {
+        return Ok(kernel::run(&args, options));
     }
     let topology = Topology::here()?;
-    let plan =
-        Plan::new(options, &Host::here(&topology)).map_err(|error| from_file(&args, error))?;
+    let plan = plan(options, &topology).map_err(|error| from_file(&args, error))?;
     let run = engine::describe(&plan, &topology, plan.options.command());
     let writer = Writer::create(&args.out, run)?;
     measure(&args, &plan, writer, &[])
@@ -70,9 +69,23 @@ fn resume(args: &Args, dir: Option<&Path>) -> Answer {
     let options = serde_json::from_value(loaded.run.plan.clone());
     let options = options.map_err(|e| format!("{}: plan: {e}", file.display()))?;
     let topology = Topology::here()?;
-    let plan = Plan::new(options, &Host::here(&topology))
-        .map_err(|e| format!("{}: {e}", file.display()))?;
+    let plan = plan(options, &topology).map_err(|e| format!("{}: {e}", file.display()))?;
     measure(args, &plan, writer, &loaded.cells)
+}
+
+/// The plan on this host, or on the model that the options name.
+fn plan(options: Options, here: &Topology) -> Result<Plan, PlanError> {
+    let name = match options.machine.as_deref() {
+        None | Some("native") => return Plan::new(options, &Host::here(here)),
+        Some(name) => name,
+    };
+    let model = Model::load(name).map_err(|error| PlanError::Value {
+        key: "machine",
+        value: name.into(),
+        expected: format!("native, kernel or a model ({error})"),
+    })?;
+    let topology = model.topology();
+    Plan::new(options, &Host { topology: &topology, guest: false, model: Some(Arc::new(model)) })
 }
 
 /// Names the plan file too where the value in question is the file's.
@@ -94,7 +107,7 @@ fn measure(
 ) -> Answer {
     let dir = writer.dir().to_owned();
     let cells = plan.points.len() * plan.trials as usize - finished.len();
-    eprintln!("{cells} cells of {:.2} s each, into {}", plan.measure.as_secs_f64(), dir.display());
+    eprintln!("{cells} cells of {:.4} s each, into {}", plan.measure.as_secs_f64(), dir.display());
     let refused = match engine::run(plan, &mut writer, finished, show) {
         Ok(refused) => refused,
         Err(wrong @ EngineError::Wrong { .. }) => {

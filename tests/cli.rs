@@ -94,6 +94,25 @@ fn a_run_leaves_its_cells_and_prints_a_table() {
     assert!(stdout(&swapscale(&["compare", path, path], dir.path())).contains("throughput"));
 }
 
+/// Deterministic: the same seed gives the same cells, byte for byte.
+#[test]
+fn a_model_predicts_the_same_twice() {
+    let dir = tempfile::tempdir().unwrap();
+    let predict = |out: &str| {
+        let mut words = SHORT.to_vec();
+        words[6] = "1,8";
+        words[10] = "0.0005";
+        words[14] = out;
+        stdout(&swapscale(&[&words[..], &["--machine", "vm-32"]].concat(), dir.path()));
+        let runs = fs::read_dir(dir.path().join(out)).unwrap().next().unwrap().unwrap().path();
+        fs::read_to_string(runs.join("cells.jsonl")).unwrap()
+    };
+    let cells = predict("one");
+    assert_eq!(cells.lines().count(), 4);
+    assert!(cells.contains(r#""machine":"vm-32""#) && cells.contains(r#""region":"#), "{cells}");
+    assert_eq!(predict("two"), cells);
+}
+
 #[test]
 fn a_run_cut_anywhere_is_resumed_to_the_same_cells() {
     let dir = tempfile::tempdir().unwrap();

@@ -6,22 +6,19 @@ use std::collections::BTreeSet;
 use std::sync::OnceLock;
 
 use jiff::Timestamp;
+use machine::Failure;
 use machine::topology::Topology;
-use machine::{Failure, Machine, Native, native, with_lock};
 use results::hlog::Interval;
 use results::schema::{Cell, CellKey, MachineId, MachineKind, Run, SCHEMA};
 use results::store::{self, Writer};
-use variants::SwapAllocator;
-use variants::registry::{self, Variant};
 
-use crate::cell::{Label, assemble};
+use crate::cell::Label;
 use crate::meter::histogram;
-use crate::plan::{Plan, Point};
-use crate::probe::noise::Watch;
-use crate::probe::{Roots, clock, environment};
+use crate::plan::Plan;
+use crate::probe::{clock, environment};
 use crate::schedule::interleaved;
-use crate::trial::{self, Log, Setting};
-use crate::workload::{self, Workload};
+
+mod machines;
 
 /// The least share of the interval in which all workers counted.
 pub const OVERLAP: f64 = 0.95;
@@ -63,7 +60,11 @@ pub fn describe(plan: &Plan, topology: &Topology, command: String) -> Run {
         label,
         command,
         plan: serde_json::to_value(&plan.options).expect("options are plain data"),
-        machine: MachineId { kind: MachineKind::Native, name: "native".into(), predicted: false },
+        machine: MachineId {
+            kind: if plan.model.is_some() { MachineKind::Simulated } else { MachineKind::Native },
+            name: plan.machine().into(),
+            predicted: plan.model.is_some(),
+        },
         environment,
         probe,
     }
@@ -91,7 +92,7 @@ pub fn run(
     let (all, mut refused) = (slots.len(), Vec::new());
     for (order, slot) in slots.into_iter().enumerate() {
         let label = Label {
-            machine: "native",
+            machine: plan.machine(),
             point: &plan.points[slot.point],
             pin: &plan.pin,
             block: slot.block,
@@ -136,27 +137,14 @@ fn measure_twice(plan: &Plan, label: &Label) -> Result<Result<Measured, String>,
     Ok(Err(format!("all workers ran in {is:.0} % of the interval, less than {least:.0} %")))
 }
 
-/// One trial on the plan's machine. A further kind of machine is a further arm here.
+/// One trial on the plan's machine.
 fn measure(plan: &Plan, label: &Label) -> Result<Measured, EngineError> {
     let point = label.point;
-    let setting = Setting {
-        params: point.params.clone(),
-        threads: point.threads,
-        seed: label.seed,
-        sample: plan.sample,
-        host: Some(plan.counters),
+    let measured = match &plan.model {
+        None => machines::native(plan, label),
+        Some(model) => machines::simulated(plan, label, model),
     };
-    let cpus: Vec<usize> = plan.cpus.iter().copied().cycle().take(point.threads).collect();
-    let watch = Watch::start(&Roots::default(), &cpus);
-    let config = native::Config {
-        pins: cpus.into_iter().map(Some).collect(),
-        warm: plan.warm,
-        measure: plan.measure,
-    };
-    let logs = with_lock!(point.lock, K => {
-        on_machine::<Native<K, true>>(&config, point, &setting)
-    });
-    let logs = logs.expect("the plan has checked the lock's name").map_err(|why| match why {
+    measured.map_err(|why| match why {
         Failure::Panicked(why) => EngineError::Wrong {
             variant: point.variant,
             workload: point.workload,
@@ -164,35 +152,5 @@ fn measure(plan: &Plan, label: &Label) -> Result<Measured, EngineError> {
             why,
         },
         other => EngineError::Machine(other),
-    })?;
-    Ok(assemble(label, &logs, Some(watch)))
-}
-
-/// Runs a trial of the point on machine `M`: from names to types.
-pub fn on_machine<M: Machine>(
-    config: &M::Config,
-    point: &Point,
-    setting: &Setting,
-) -> Result<Vec<Log>, Failure> {
-    struct ByVariant<'a, M: Machine>(&'a M::Config, &'a Point, &'a Setting);
-    struct ByWorkload<'a, M: Machine, A>(ByVariant<'a, M>, std::marker::PhantomData<fn() -> A>);
-
-    impl<M: Machine> registry::Visitor<M> for ByVariant<'_, M> {
-        type Output = Result<Vec<Log>, Failure>;
-        fn visit<A: SwapAllocator<M>>(self, _: &'static Variant) -> Self::Output {
-            let id = self.1.workload;
-            let visitor = ByWorkload::<M, A>(self, std::marker::PhantomData);
-            workload::visit(id, visitor).expect("the plan has checked the workload's name")
-        }
-    }
-
-    impl<M: Machine, A: SwapAllocator<M>> workload::Visitor<M> for ByWorkload<'_, M, A> {
-        type Output = Result<Vec<Log>, Failure>;
-        fn visit<W: Workload<M>>(self) -> Self::Output {
-            trial::run::<M, A, W>(self.0.0, self.0.2)
-        }
-    }
-
-    registry::visit(point.variant, ByVariant::<M>(config, point, setting))
-        .expect("the plan has checked the variant's name")
+    })
 }

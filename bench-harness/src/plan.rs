@@ -4,8 +4,10 @@
 use std::iter::once;
 use std::num::NonZeroU64;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
+use machine::simulated::Model;
 use machine::topology::{Pin, Topology, TopologyError};
 use serde::{Deserialize, Serialize};
 use variants::registry;
@@ -240,10 +242,12 @@ pub struct Point {
 }
 
 /// Options that have been checked, and what follows from them.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug)]
 pub struct Plan {
     /// As given, with the defaults that do not depend on the workload written out.
     pub options: Options,
+    /// The simulated machine; None is this host.
+    pub model: Option<Arc<Model>>,
     pub points: Vec<Point>,
     pub trials: u32,
     pub seed: u64,
@@ -264,12 +268,15 @@ pub struct Host<'a> {
     pub topology: &'a Topology,
     /// In a guest a waiter's CPU may be taken away: the lock's default differs.
     pub guest: bool,
+    /// The model whose CPUs these are, where they are not this host's.
+    pub model: Option<Arc<Model>>,
 }
 
 impl<'a> Host<'a> {
     pub fn here(topology: &'a Topology) -> Self {
         let virtualized = environment::virtualized(&Roots::default());
-        Self { topology, guest: virtualized.known().is_none_or(|name| name != "none") }
+        let guest = virtualized.known().is_none_or(|name| name != "none");
+        Self { topology, guest, model: None }
     }
 }
 
@@ -306,8 +313,9 @@ impl Plan {
         if cells > MOST_CELLS {
             return refuse("trials", trials, format!("at most {MOST_CELLS} cells, not {cells}"));
         }
-        let measure = window(&options, cells)?;
+        let measure = window(&options, cells, host.model.is_some())?;
         Ok(Plan {
+            model: host.model.clone(),
             points,
             trials,
             seed: *options.seed.get_or_insert(1),
@@ -322,15 +330,25 @@ impl Plan {
     }
 }
 
-/// The length of a trial's window.
-fn window(options: &Options, cells: usize) -> Result<Duration, PlanError> {
+impl Plan {
+    /// The machine's name as cells have it.
+    pub fn machine(&self) -> &str {
+        self.model.as_ref().map_or("native", |model| &model.name)
+    }
+}
+
+/// The length of a trial's window; on a model it is virtual time, of which little is enough.
+fn window(options: &Options, cells: usize, simulated: bool) -> Result<Duration, PlanError> {
     let Some(Budget(budget)) = options.budget else {
-        let seconds = options.seconds.unwrap_or(1.0);
+        let seconds = options.seconds.unwrap_or(if simulated { 0.002 } else { 1.0 });
         return match seconds {
-            0.001..=86_400.0 => Ok(Duration::from_secs_f64(seconds)),
-            _ => refuse("seconds", seconds, "0.001 to 86400"),
+            0.0001..=86_400.0 => Ok(Duration::from_secs_f64(seconds)),
+            _ => refuse("seconds", seconds, "0.0001 to 86400"),
         };
     };
+    if simulated {
+        return refuse("budget", Budget(budget), "seconds of virtual time on a model");
+    }
     let share = budget / cells as u32;
     let least = BESIDE_WINDOW + SHORTEST_WINDOW;
     if share < least {

@@ -10,7 +10,8 @@ fn good() -> Options {
 
 fn plan(options: Options) -> Result<Plan, String> {
     let topology = Topology::here().unwrap();
-    Plan::new(options, &Host { topology: &topology, guest: true }).map_err(|e| e.to_string())
+    Plan::new(options, &Host { topology: &topology, guest: true, model: None })
+        .map_err(|e| e.to_string())
 }
 
 fn from_file(text: &str) -> Result<Options, String> {

@@ -1,0 +1,106 @@
+//! The machines a trial can run on, one function each: from names to types, and from what the
+//! workers bring back to a cell.
+
+use std::sync::Arc;
+
+use machine::simulated::{self, Model, SOURCES};
+use machine::{Failure, Machine, Native, Simulated, native, with_lock};
+use results::schema::Line;
+use variants::SwapAllocator;
+use variants::registry::{self, Variant};
+
+use super::Measured;
+use crate::cell::{Label, assemble};
+use crate::plan::{Plan, Point};
+use crate::probe::Roots;
+use crate::probe::counters::Set;
+use crate::probe::noise::Watch;
+use crate::trial::{self, Log, Setting};
+use crate::workload::{self, Workload};
+
+const CHECKED: &str = "the plan has checked the name";
+
+fn setting(plan: &Plan, label: &Label, host: Option<Set>) -> Setting {
+    let Point { threads, params, .. } = label.point.clone();
+    Setting { params, threads, seed: label.seed, sample: plan.sample, host }
+}
+
+/// Pinned threads on this host.
+pub(super) fn native(plan: &Plan, label: &Label) -> Result<Measured, Failure> {
+    let point = label.point;
+    let cpus: Vec<usize> = plan.cpus.iter().copied().cycle().take(point.threads).collect();
+    let watch = Watch::start(&Roots::default(), &cpus);
+    let config = native::Config {
+        pins: cpus.into_iter().map(Some).collect(),
+        warm: plan.warm,
+        measure: plan.measure,
+    };
+    let setting = setting(plan, label, Some(plan.counters));
+    let logs = with_lock!(point.lock, K => {
+        on_machine::<Native<K, true>>(&config, point, &setting)
+    });
+    Ok(assemble(label, &logs.expect(CHECKED)?, Some(watch)))
+}
+
+/// Virtual CPUs of a model, in virtual time.
+pub(super) fn simulated(
+    plan: &Plan,
+    label: &Label,
+    model: &Arc<Model>,
+) -> Result<Measured, Failure> {
+    let point = label.point;
+    let config = simulated::Config {
+        model: model.clone(),
+        pins: plan.cpus.iter().copied().cycle().take(point.threads).collect(),
+        warm_ns: plan.warm.as_nanos() as u64,
+        measure_ns: plan.measure.as_nanos() as u64,
+        seed: label.seed,
+        preemption: None,
+    };
+    let setting = setting(plan, label, None);
+    let logs = with_lock!(point.lock, K => {
+        on_machine::<Simulated<K>>(&config, point, &setting)
+    });
+    let (mut cell, histograms) = assemble(label, &logs.expect(CHECKED)?, None);
+    cell.lines = simulated::take_account().map(|account| account.fields.iter().map(line).collect());
+    Ok((cell, histograms))
+}
+
+fn line(field: &simulated::FieldTraffic) -> Line {
+    let transfers = SOURCES.iter().zip(field.traffic.transfers);
+    Line {
+        region: field.region.into(),
+        field: field.field.into(),
+        transfers: transfers.map(|(source, n)| (source.to_string(), n)).collect(),
+        wait_ns: field.traffic.waited_ps / 1000,
+        invalidations: field.traffic.invalidations,
+    }
+}
+
+/// Runs a trial of the point on machine `M`: from names to types.
+fn on_machine<M: Machine>(
+    config: &M::Config,
+    point: &Point,
+    setting: &Setting,
+) -> Result<Vec<Log>, Failure> {
+    struct ByVariant<'a, M: Machine>(&'a M::Config, &'a Point, &'a Setting);
+    struct ByWorkload<'a, M: Machine, A>(ByVariant<'a, M>, std::marker::PhantomData<fn() -> A>);
+
+    impl<M: Machine> registry::Visitor<M> for ByVariant<'_, M> {
+        type Output = Result<Vec<Log>, Failure>;
+        fn visit<A: SwapAllocator<M>>(self, _: &'static Variant) -> Self::Output {
+            let id = self.1.workload;
+            let visitor = ByWorkload::<M, A>(self, std::marker::PhantomData);
+            workload::visit(id, visitor).expect(CHECKED)
+        }
+    }
+
+    impl<M: Machine, A: SwapAllocator<M>> workload::Visitor<M> for ByWorkload<'_, M, A> {
+        type Output = Result<Vec<Log>, Failure>;
+        fn visit<W: Workload<M>>(self) -> Self::Output {
+            trial::run::<M, A, W>(self.0.0, self.0.2)
+        }
+    }
+
+    registry::visit(point.variant, ByVariant::<M>(config, point, setting)).expect(CHECKED)
+}
