@@ -30,7 +30,14 @@ fn sections() -> Vec<Section> {
     });
     let locks = lock::KINDS.iter().map(|(id, about)| (*id, about.to_string()));
     let workloads = workload::LIST.iter().map(|entry| (entry.id, entry.about.to_owned()));
+    let models = Model::names().map(|name| {
+        let cpus = Model::load(name).map_or(0, |model| model.cpus());
+        (name, format!("simulated: {cpus} CPUs"))
+    });
+    let own = [("native", "this host's CPUs"), ("kernel", "this host's kernel, live")];
+    let machines = own.map(|(id, about)| (id, about.to_owned())).into_iter().chain(models);
     vec![
+        ("machines", machines.collect()),
         ("variants", variants.collect()),
         ("locks", locks.collect()),
         ("workloads", workloads.collect()),

@@ -101,7 +101,7 @@ fn a_model_predicts_the_same_twice() {
     let predict = |out: &str| {
         let mut words = SHORT.to_vec();
         words[6] = "1,8";
-        words[10] = "0.0005";
+        words[10] = "0.002";
         words[14] = out;
         stdout(&swapscale(&[&words[..], &["--machine", "vm-32"]].concat(), dir.path()));
         let runs = fs::read_dir(dir.path().join(out)).unwrap().next().unwrap().unwrap().path();

@@ -340,7 +340,7 @@ impl Plan {
 /// The length of a trial's window; on a model it is virtual time, of which little is enough.
 fn window(options: &Options, cells: usize, simulated: bool) -> Result<Duration, PlanError> {
     let Some(Budget(budget)) = options.budget else {
-        let seconds = options.seconds.unwrap_or(if simulated { 0.002 } else { 1.0 });
+        let seconds = options.seconds.unwrap_or(if simulated { 0.005 } else { 1.0 });
         return match seconds {
             0.0001..=86_400.0 => Ok(Duration::from_secs_f64(seconds)),
             _ => refuse("seconds", seconds, "0.0001 to 86400"),
