@@ -218,6 +218,19 @@ fn writes(step: &Step) -> bool {
 const MACHINERY: [&str; 8] =
     ["rcu", "mcs_node", "swap_avail_head", "swp_slots", "swap_slots", "next", "zeromap", "list."];
 
+/// One half of a ci->lock section with nothing in it: a barrier.
+fn passes_through(trace: &Trace, n: usize) -> bool {
+    let step = &trace.steps[n];
+    let pair = |lock: &Step, unlock: &Step| {
+        (lock.op, unlock.op) == (Op::Lock, Op::Unlock) && lock.cell == unlock.cell
+    };
+    let own = |s: &&Step| s.cpu == step.cpu;
+    let before = trace.steps[..n].iter().rev().find(own);
+    let after = trace.steps[n + 1..].iter().find(own);
+    step.cell.starts_with("ci[")
+        && (after.is_some_and(|a| pair(step, a)) || before.is_some_and(|b| pair(b, step)))
+}
+
 /// Reads, writes and locks of cells by which CPUs have something to do with each
 /// other, without machinery that the violation does not name.
 fn shared(trace: &Trace) -> Vec<usize> {
@@ -239,23 +252,34 @@ fn shared(trace: &Trace) -> Vec<usize> {
                 && !machinery(&step.cell)
                 && match step.op {
                     Op::Note => true,
-                    Op::Lock | Op::Unlock | Op::Missed => meets(&step.cell, false),
+                    Op::Lock | Op::Unlock | Op::Missed => {
+                        meets(&step.cell, false) || passes_through(trace, n)
+                    }
                     _ => meets(&step.cell, true) || named(&step.cell) || step.cell == "users.state",
                 }
         })
         .collect()
 }
 
-/// The steps a reader needs, in order: backwards from the last step of each CPU,
+/// Words that every story of swapoff is about.
+const PLOT: [&str; 2] = ["si.flags", "si.inuse_pages"];
+
+/// The steps a reader needs, in order: backwards from the last step of each CPU, from
+/// notes and from the words of the plot,
 /// along what it read, what it overwrote, which lock it waited for, and what its
 /// function had done before. Then locks around nothing are dropped.
 fn matter(trace: &Trace) -> Vec<usize> {
     let shared = shared(trace);
     let steps = &trace.steps;
     let mut kept = BTreeSet::new();
-    let mut todo: Vec<usize> = (0..trace.workers)
-        .filter_map(|cpu| shared.iter().rev().find(|&&n| steps[n].cpu == cpu).copied())
-        .collect();
+    let last = |cpu| shared.iter().rev().find(|&&n| steps[n].cpu == cpu).copied();
+    let plot = |&&n: &&usize| {
+        steps[n].op == Op::Note
+            || PLOT.contains(&steps[n].cell.as_str()) && writes(&steps[n])
+            || passes_through(trace, n)
+    };
+    let mut todo: Vec<usize> = (0..trace.workers).filter_map(last).collect();
+    todo.extend(shared.iter().filter(plot));
     while let Some(n) = todo.pop() {
         if !kept.insert(n) {
             continue;

@@ -1,0 +1,54 @@
+//! `swapscale check` as a user runs it: verdicts, exit codes, JSON and pictures.
+
+use std::process::{Command, Output};
+
+fn check(args: &[&str]) -> Output {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_swapscale"));
+    command.arg("check").args(args).output().expect("the program starts")
+}
+
+fn stdout(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stdout).into_owned()
+}
+
+#[test]
+fn what_holds_ends_with_0_and_says_what_was_explored() {
+    let output = check(&["rcu", "percpu_ref"]);
+    let text = stdout(&output);
+    assert_eq!(output.status.code(), Some(0), "{text}");
+    assert!(text.contains("percpu_ref/drain: no violation within bound 3: "), "{text}");
+    assert!(text.contains("executions"), "{text}");
+}
+
+#[test]
+fn a_caught_fault_ends_with_0_and_a_diagram() {
+    let output = check(&["percluster", "--fault", "kill-before-unuse"]);
+    let text = stdout(&output);
+    assert_eq!(output.status.code(), Some(0), "{text}");
+    assert!(text.contains("caught by L") && text.contains("swap-in: get_swap_device()"), "{text}");
+}
+
+#[test]
+fn json_says_whether_a_fault_was_caught() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let svg = dir.path().to_str().expect("UTF-8");
+    let output = check(&["--fault", "ref-no-bias", "--json", "--svg", svg]);
+    let results: serde_json::Value =
+        serde_json::from_slice(&output.stdout).expect("a JSON document");
+    assert_eq!(results[0]["caught"], true, "{results}");
+    assert_eq!(results[0]["verdict"], "broken", "{results}");
+    let picture = dir.path().join("percpu_ref-ref-no-bias.svg");
+    assert!(std::fs::read_to_string(picture).expect("a picture").starts_with("<svg "));
+}
+
+#[test]
+fn unknown_names_end_with_2_and_the_names_there_are() {
+    for (args, named) in
+        [(["nosuch"].as_slice(), "percluster"), (&["--fault", "nosuch"], "no-barrier")]
+    {
+        let output = check(args);
+        let message = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(output.status.code(), Some(2), "{message}");
+        assert!(message.contains("nosuch") && message.contains(named), "{message}");
+    }
+}
