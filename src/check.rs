@@ -97,12 +97,13 @@ fn say(text: &str) {
 fn jobs(args: &Args) -> Result<Vec<Job>, String> {
     let cases = check::cases();
     let known = |s: &str| cases.iter().any(|case| case.subject == s);
-    if let Some(unknown) = args.subjects.iter().find(|s| !known(s)) {
+    if let Some(unknown) = args.subjects.iter().find(|s| !known(canonical(s))) {
         let mut subjects: Vec<_> = cases.iter().map(|case| case.subject).collect();
         subjects.dedup();
         return Err(format!("VARIANT: '{unknown}' is none of {}", subjects.join(", ")));
     }
-    let wanted = |s: &str| args.subjects.is_empty() || args.subjects.iter().any(|w| w == s);
+    let wanted =
+        |s: &str| args.subjects.is_empty() || args.subjects.iter().any(|w| canonical(w) == s);
     let faults: Vec<&Fault> = match &args.fault {
         _ if args.all_faults => FAULTS.iter().collect(),
         Some(name) => vec![faults::named(name).ok_or_else(|| unknown_fault(name))?],
@@ -124,6 +125,11 @@ fn jobs(args: &Args) -> Result<Vec<Job>, String> {
         (true, Some(name)) => Err(format!("--fault {name}: not in {}", args.subjects.join(", "))),
         _ => Ok(jobs),
     }
+}
+
+/// A kernel release is another name of the variant that it is.
+fn canonical(name: &str) -> &str {
+    variants::registry::find(name).map_or(name, |variant| variant.name)
 }
 
 fn unknown_fault(name: &str) -> String {

@@ -22,7 +22,7 @@ fn what_holds_ends_with_0_and_says_what_was_explored() {
 
 #[test]
 fn a_caught_fault_ends_with_0_and_a_diagram() {
-    let output = check(&["percluster", "--fault", "kill-before-unuse"]);
+    let output = check(&["6.14", "--fault", "kill-before-unuse"]);
     let text = stdout(&output);
     assert_eq!(output.status.code(), Some(0), "{text}");
     assert!(text.contains("caught by L") && text.contains("swap-in: get_swap_device()"), "{text}");
