@@ -9,6 +9,7 @@ use std::process::ExitCode;
 use clap::error::ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand;
 use clap::{Parser, Subcommand};
 
+mod calibrate;
 mod check;
 mod compare;
 mod doctor;
@@ -46,6 +47,8 @@ enum Command {
     Compare(compare::Args),
     /// Explore the schemes under a model checker: can they go wrong, and how
     Check(check::Args),
+    /// Measure this machine and write a model of it
+    Calibrate(calibrate::Args),
     /// Published experiments, predicted and held against their measurements
     Validate(validate::Args),
     /// What about this machine spoils measurements
@@ -70,6 +73,7 @@ fn main() -> ExitCode {
         Command::Compare(args) => compare::run(&args),
         Command::Check(args) => Ok(check::run(&args)),
         Command::Doctor(args) => doctor::run(&args),
+        Command::Calibrate(args) => calibrate::run(&args),
         Command::Validate(args) => validate::run(&args),
         Command::Run(args) => run::run(*args),
         #[cfg(target_os = "linux")]

@@ -1,4 +1,5 @@
 //! Runs a plan and records what happened.
+pub mod calibrate;
 pub mod cell;
 pub mod engine;
 #[cfg(target_os = "linux")]

@@ -1,0 +1,176 @@
+//! Measures the machine at hand and writes a model of it. Every figure carries how it
+//! was measured; what this machine has no instance of keeps the base model's figure,
+//! and says so.
+
+use machine::lock::Tas;
+use machine::native::Config;
+use machine::simulated::{Model, Numbering, Shape, Siblings, Time};
+use machine::topology::{Distance, Topology};
+use machine::{Atomic, Cpu, Failure, Fields, Machine, Native, Region};
+
+type M = Native<Tas, false>;
+
+struct Ball(<M as Machine>::Atomic<u64>);
+impl Fields for Ball {}
+
+/// Repetitions of everything; the least disturbed one counts.
+const TRIES: usize = 9;
+/// CPU pairs measured for each distance.
+const PAIRS: usize = 8;
+const ROUNDS: u64 = 20_000;
+
+/// A model of this machine: `base` with what could be measured.
+pub fn calibrate(topology: &Topology, base: Model) -> Result<Model, String> {
+    let shape = shape(topology)?;
+    let mut model = Model { title: "this machine, calibrated".into(), topology: shape, ..base };
+    let same = |a, b| model.topology().distance(a, b) == topology.distance(a, b);
+    let ids: Vec<usize> = topology.cpus().iter().map(|c| c.id).collect();
+    if !ids.iter().all(|&a| ids.iter().all(|&b| same(a, b))) {
+        return Err("this machine's CPUs are not numbered as a model can say".into());
+    }
+    let failed = |e: Failure| e.to_string();
+    let first = ids[0];
+    let cost = &mut model.cost;
+    let alone = |body: fn(&Ball, &<M as Machine>::Cpu)| solo(first, body);
+    cost.hit =
+        measured(alone(|ball, _| _ = Atomic::load(&ball.0)).map_err(failed)?, "a loop of loads");
+    cost.locked = measured(
+        alone(|ball, _| _ = Atomic::fetch_add(&ball.0, 1)).map_err(failed)?,
+        "a loop of fetch_add",
+    );
+    cost.pause = measured(alone(|_, cpu| cpu.relax()).map_err(failed)?, "a loop of PAUSE");
+    if let Some(&second) = ids.get(1) {
+        let ns = grace(first, second).map_err(failed)? / 2.0;
+        cost.ipi = measured(ns, "membarrier(2), one other CPU spinning, the median");
+    }
+    for (distance, time) in [
+        (Distance::Smt, &mut cost.smt),
+        (Distance::L3, &mut cost.l3),
+        (Distance::Package, &mut cost.package),
+        (Distance::Remote, &mut cost.remote),
+    ] {
+        *time = match transfer(topology, distance).map_err(failed)? {
+            Some((ns, pairs)) => measured(
+                ns,
+                &format!("compare-exchange ping-pong, one way, median of {pairs} pairs"),
+            ),
+            None => Time {
+                source: format!("no such pair on this machine; base model: {}", time.source),
+                ..time.clone()
+            },
+        };
+    }
+    Ok(model)
+}
+
+fn measured(ns: f64, how: &str) -> Time {
+    let ns = (ns * 100.0).round() / 100.0;
+    Time { ns, source: format!("measured here: {how}; {TRIES} tries, the least if not said") }
+}
+
+/// The machine as rows of equal groups.
+fn shape(topology: &Topology) -> Result<Shape, String> {
+    let cpus = topology.cpus();
+    let (packages, groups) = (topology.packages(), topology.l3_groups());
+    let (cores, threads) = (topology.cores(), cpus.len());
+    if groups % packages + cores % groups + threads % cores != 0 {
+        return Err("a model needs packages, L3 groups and cores of equal size".into());
+    }
+    let place = |n: usize| cpus.get(n).map(|c| (c.package, c.l3, c.core));
+    let beside = place(0).map(|p| p.2) == place(1).map(|p| p.2);
+    let next = if beside { threads / cores } else { 1 };
+    let apart = place(0).map(|p| p.1) != place(next).map(|p| p.1);
+    let dealt = groups > 1 && cores > groups && apart;
+    Ok(Shape {
+        packages,
+        l3_groups: groups / packages,
+        cores: cores / groups,
+        smt: threads / cores,
+        numbering: if dealt { Numbering::Interleaved } else { Numbering::Blocks },
+        siblings: if beside { Siblings::Adjacent } else { Siblings::Split },
+        source: "sysfs of this machine".into(),
+    })
+}
+
+fn ball(_: &<M as Machine>::Cpu) -> Region<M, Ball> {
+    Region::new("ball", 1, |_| Ball(Atomic::new(0)))
+}
+
+fn least(times: impl Iterator<Item = f64>) -> f64 {
+    times.fold(f64::INFINITY, f64::min)
+}
+
+/// Nanoseconds of one `body` on one CPU.
+fn solo(cpu: usize, body: fn(&Ball, &<M as Machine>::Cpu)) -> Result<f64, Failure> {
+    let config = Config { pins: vec![Some(cpu)], ..Config::untimed(1) };
+    let worker = move |ball: &Region<M, Ball>, cpu: &<M as Machine>::Cpu| {
+        let once = |_| {
+            let began = cpu.now();
+            (0..ROUNDS).for_each(|_| body(&ball[0], cpu));
+            (cpu.now() - began) as f64 / ROUNDS as f64
+        };
+        least((0..TRIES).map(once))
+    };
+    Ok(M::run(&config, ball, worker, |_, _| ())?.workers[0])
+}
+
+/// Nanoseconds of a grace period, two heavy fences, while another CPU is busy.
+fn grace(first: usize, second: usize) -> Result<f64, Failure> {
+    let config = Config { pins: vec![Some(first), Some(second)], ..Config::untimed(2) };
+    let worker = |ball: &Region<M, Ball>, cpu: &<M as Machine>::Cpu| {
+        if cpu.id() == 1 {
+            ball[0].0.spin_until(|over| over == 1);
+            return 0.0;
+        }
+        let once = |_| {
+            let began = cpu.now();
+            (0..100).for_each(|_| cpu.system().rcu.synchronize(cpu));
+            (cpu.now() - began) as f64 / 100.0
+        };
+        // Not the least: where the other CPU was not running, there is nobody to interrupt.
+        let mut times: Vec<f64> = (0..TRIES).map(once).collect();
+        times.sort_by(f64::total_cmp);
+        Atomic::store(&ball[0].0, 1);
+        times[TRIES / 2]
+    };
+    Ok(M::run(&config, ball, worker, |_, _| ())?.workers[0])
+}
+
+/// Median over pairs at `distance` of a transfer one way, and how many pairs; None if
+/// there is no such pair.
+fn transfer(topology: &Topology, distance: Distance) -> Result<Option<(f64, usize)>, Failure> {
+    let ids: Vec<usize> = topology.cpus().iter().map(|c| c.id).collect();
+    let pairs =
+        ids.iter().enumerate().flat_map(|(n, &a)| ids[n + 1..].iter().map(move |&b| (a, b)));
+    let pairs: Vec<_> = pairs.filter(|&(a, b)| topology.distance(a, b) == Some(distance)).collect();
+    let every = pairs.len().div_ceil(PAIRS).max(1);
+    let times: Result<Vec<f64>, Failure> =
+        pairs.iter().step_by(every).map(|&(a, b)| ping_pong(a, b)).collect();
+    let mut times = times?;
+    times.sort_by(f64::total_cmp);
+    Ok(times.get(times.len() / 2).map(|&median| (median, times.len())))
+}
+
+/// Nanoseconds one way: each CPU in turn adds one by compare-exchange.
+fn ping_pong(a: usize, b: usize) -> Result<f64, Failure> {
+    let config = Config { pins: vec![Some(a), Some(b)], ..Config::untimed(2) };
+    let worker = |ball: &Region<M, Ball>, cpu: &<M as Machine>::Cpu| {
+        let (word, me) = (&ball[0].0, cpu.id() as u64);
+        let play = |from: u64| {
+            let began = cpu.now();
+            for n in (from + me..from + ROUNDS).step_by(2) {
+                let mut misses = 0u32;
+                while word.cmpxchg(n, n + 1).is_err() {
+                    misses += 1;
+                    if misses > 1 << 16 {
+                        // The other one may be waiting for this very CPU.
+                        std::thread::yield_now();
+                    }
+                }
+            }
+            (cpu.now() - began) as f64 / ROUNDS as f64
+        };
+        least((0..TRIES as u64).map(|n| play(n * ROUNDS)))
+    };
+    Ok(M::run(&config, ball, worker, |_, _| ())?.workers[0])
+}
