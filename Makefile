@@ -9,7 +9,7 @@ help: ## this list
 	@sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 24
 
 plots: $(SWAPSCALE) ## measure on this machine unless it has a run, then draw charts and page
-	@ls -d $(LOCAL)/*/cells.jsonl >/dev/null 2>&1 || $(SWAPSCALE) run --budget 4m --label plots
+	@ls $(LOCAL)/*/cells.jsonl >/dev/null 2>&1 || $(SWAPSCALE) run --budget 4m --label plots
 	$(SWAPSCALE) plot $$(dirname $(LOCAL)/*/cells.jsonl) --out $(LOCAL)/plots
 
 gallery: $(SWAPSCALE) ## redraw the README's pictures from the committed reference run
