@@ -3,6 +3,7 @@
 //! which every window was open goes beside it.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use hdrhistogram::Histogram;
 use machine::SiteStats;
@@ -26,6 +27,8 @@ pub struct Label<'a> {
     pub block: u32,
     pub seed: u64,
     pub order_in_run: u64,
+    /// How long the window was to be.
+    pub measure: Duration,
 }
 
 impl Label<'_> {
@@ -57,7 +60,9 @@ impl Label<'_> {
     }
 }
 
-/// The interval that the windows span, and the share of it in which all were open.
+/// The interval that the windows span, and the share of it in which all were open. Windows
+/// that all opened late, as on a loaded machine, are short of what was planned: that
+/// counts as no overlap either.
 pub struct Windows {
     pub start: u64,
     pub duration: u64,
@@ -66,20 +71,21 @@ pub struct Windows {
 
 impl Windows {
     /// Windows as (opened, closed).
-    pub fn of(windows: &[(u64, u64)]) -> Self {
+    pub fn of(windows: &[(u64, u64)], planned: Duration) -> Self {
         let opened = || windows.iter().map(|w| w.0);
         let closed = || windows.iter().map(|w| w.1);
         let start = opened().min().unwrap_or(0);
         let duration = closed().max().unwrap_or(0).saturating_sub(start).max(1);
         let all = closed().min().unwrap_or(0).saturating_sub(opened().max().unwrap_or(0));
-        Self { start, duration, overlap: all as f64 / duration as f64 }
+        let whole = u128::from(duration).max(planned.as_nanos());
+        Self { start, duration, overlap: all as f64 / whole as f64 }
     }
 }
 
 /// The cell and its histograms. `host` watched the host's CPUs, if they were the machine's.
 pub fn assemble(label: &Label, logs: &[Log], host: Option<Watch>) -> (Cell, Vec<Interval>) {
     let load: Vec<_> = logs.iter().filter(|l| !l.control).map(|l| (l.opened, l.closed)).collect();
-    let windows = Windows::of(&load);
+    let windows = Windows::of(&load, label.measure);
     let per_thread: Vec<u64> = logs.iter().map(|log| log.meter.total()).collect();
     let (kinds, histograms) = kinds(logs, &windows);
     let (noise, mut series) = noise(logs, host);
@@ -220,13 +226,15 @@ mod tests {
 
     #[test]
     fn overlap_is_what_all_windows_share() {
-        let overlap = |windows: &[(u64, u64)]| Windows::of(windows).overlap;
+        let of = |windows: &[(u64, u64)]| Windows::of(windows, Duration::from_nanos(100));
+        let overlap = |windows: &[(u64, u64)]| of(windows).overlap;
         assert_eq!(overlap(&[(10, 110)]), 1.0);
         assert_eq!(overlap(&[(0, 100), (0, 100)]), 1.0);
         assert_eq!(overlap(&[(0, 80), (20, 100)]), 0.6);
         assert_eq!(overlap(&[(0, 50), (50, 100)]), 0.0, "one after the other");
         assert_eq!(overlap(&[(0, 40), (60, 100)]), 0.0, "and never below");
-        let late = Windows::of(&[(0, 100), (90, 100)]);
+        assert_eq!(overlap(&[(98, 100)]), 0.02, "late for the planned window");
+        let late = of(&[(0, 100), (90, 100)]);
         assert_eq!((late.start, late.duration), (0, 100));
     }
 }

@@ -99,6 +99,7 @@ pub fn run(
             // The same for all points of a block: variants are compared on the same numbers.
             seed: plan.seed.wrapping_add(u64::from(slot.block)),
             order_in_run: order as u64,
+            measure: plan.measure,
         };
         let key = label.key();
         if finished.contains(&key) {

@@ -159,7 +159,7 @@ impl Workload<M> for Sleeper {
 fn a_late_worker_is_seen_and_who_is_done_keeps_the_load_on() {
     let logs = trial::run::<M, PerCluster<M>, Sleeper>(&config(2), &setting(2)).unwrap();
     let windows: Vec<_> = logs.iter().map(|log| (log.opened, log.closed)).collect();
-    assert!(Windows::of(&windows).overlap < OVERLAP, "{windows:?}");
+    assert!(Windows::of(&windows, config(2).measure).overlap < OVERLAP, "{windows:?}");
     assert!(AFTER.load(Ordering::Relaxed) > 1, "worker 0 stopped before worker 1 was done");
     // The step that is under way when the window closes began in it.
     assert!(logs[0].meter.total() <= 1, "{} counted after the window", logs[0].meter.total());
