@@ -1,48 +1,34 @@
-//! Threads with swapoff and swapon in the loop, for every variant and lock: what is
-//! left at the end must be consistent and complete. Counts, not times, end it.
+//! Every variant under every lock stands threads, with swapoff and swapon in the loop.
 
 mod common;
 
-use common::stress;
-use machine::Native;
-use machine::lock::{LockKind, Mcs, Qspin, Tas, Ticket};
-use std::marker::PhantomData;
+use common::{Check, On, every_variant_under_every_lock, stress};
+use machine::lock::LockKind;
 use variants::SwapAllocator;
-use variants::registry::{VARIANTS, Variant, Visitor, visit};
+use variants::registry::Variant;
 
-struct Stress<K>(PhantomData<K>);
+struct Pages;
 
-impl<K: LockKind> Visitor<Native<K, true>> for Stress<K> {
-    type Output = ();
-    fn visit<A: SwapAllocator<Native<K, true>>>(self, variant: &'static Variant) {
-        if let Err(failure) = stress::<K, A>(30_000, u32::MAX) {
-            panic!("{} under {}: {failure}", variant.name, K::NAME);
-        }
+impl Check for Pages {
+    fn check<K: LockKind, A: SwapAllocator<On<K>>>(&self, _: &Variant) -> Result<(), String> {
+        stress::pages::<K, A>()
     }
 }
 
-fn every_variant<K: LockKind>() {
-    for variant in VARIANTS {
-        visit::<Native<K, true>, _>(variant.name, Stress::<K>(PhantomData)).expect("is listed");
+struct Slots;
+
+impl Check for Slots {
+    fn check<K: LockKind, A: SwapAllocator<On<K>>>(&self, _: &Variant) -> Result<(), String> {
+        stress::slots::<K, A>()
     }
 }
 
 #[test]
-fn with_tas() {
-    every_variant::<Tas>();
+fn pages_go_out_and_in() {
+    every_variant_under_every_lock(&Pages);
 }
 
 #[test]
-fn with_ticket() {
-    every_variant::<Ticket>();
-}
-
-#[test]
-fn with_mcs() {
-    every_variant::<Mcs>();
-}
-
-#[test]
-fn with_qspin() {
-    every_variant::<Qspin>();
+fn a_slot_has_one_holder() {
+    every_variant_under_every_lock(&Slots);
 }

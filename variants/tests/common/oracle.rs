@@ -1,0 +1,192 @@
+//! A plain map of who owns which slot, that follows an allocator through random
+//! sequences of operations on one CPU and says where it goes another way.
+
+use super::{ORDERS, OWNERS, On, Op, PAGES, spec};
+use machine::lock::LockKind;
+use machine::native::Config;
+use machine::{Machine, Native};
+use proptest::prelude::*;
+use proptest::test_runner::{RngAlgorithm, TestRng, TestRunner};
+use std::collections::BTreeMap;
+use variants::{Spec, Swap, SwapAllocator, SwpEntry};
+
+/// What an allocator must be like to the one thread that uses it.
+pub struct Oracle<'a, M: Machine, A: SwapAllocator<M>> {
+    swap: &'a Swap<M, A>,
+    cpu: &'a M::Cpu,
+    spec: Spec,
+    /// Who has which entry.
+    owned: BTreeMap<(usize, usize), SwpEntry>,
+}
+
+impl<'a, M: Machine, A: SwapAllocator<M>> Oracle<'a, M, A> {
+    pub fn new(swap: &'a Swap<M, A>, cpu: &'a M::Cpu, spec: Spec) -> Self {
+        for dev in 0..spec.devices.len() {
+            assert!(swap.swapon(cpu, dev), "swapon of a device that is off");
+        }
+        Self { swap, cpu, spec, owned: BTreeMap::new() }
+    }
+
+    fn entries(&self) -> BTreeMap<(usize, usize), SwpEntry> {
+        let all = (0..OWNERS).flat_map(|owner| (0..PAGES).map(move |page| (owner, page)));
+        all.filter_map(|at| Some((at, self.swap.owners.peek(at.0, at.1)?))).collect()
+    }
+
+    fn users(&self, entry: SwpEntry) -> u32 {
+        self.owned.values().filter(|&&other| other == entry).count() as u32
+    }
+
+    /// Does it, and compares what came of it with what should.
+    pub fn step(&mut self, op: Op) {
+        match op {
+            Op::Out { owner, page, order, keep } => self.out(owner, page, order, keep),
+            Op::In { owner, page, keep } => {
+                let was = self.owned.remove(&(owner, page)).is_some();
+                assert_eq!(self.swap.swap_in(self.cpu, owner, page, keep), was);
+            }
+            Op::Zap { owner, page, nr } => {
+                let nr = nr.min(PAGES - page);
+                let gone = (page..page + nr).filter(|&p| self.owned.remove(&(owner, p)).is_some());
+                let gone = gone.count();
+                assert_eq!(self.swap.zap(self.cpu, owner, page, nr), gone);
+            }
+            Op::Fork { parent, child, page, nr } => self.fork(parent, child, page, nr),
+            Op::Off { dev } => {
+                self.swap.swapoff(self.cpu, dev).expect("swapoff by the only thread");
+                self.owned.retain(|_, entry| entry.dev() != dev);
+                assert_eq!(self.entries(), self.owned, "unuse");
+                assert!(!self.swap.alloc.tryget_device(self.cpu, dev), "I12");
+                self.validate();
+                assert!(self.swap.swapon(self.cpu, dev));
+            }
+            Op::Work => self.swap.alloc.run_work(self.cpu),
+        }
+        self.validate();
+    }
+
+    fn out(&mut self, owner: usize, page: usize, order: usize, keep: bool) {
+        let order = order.min(self.spec.orders - 1);
+        let nr = 1 << order;
+        let page = page.min(PAGES - nr);
+        if (page..page + nr).any(|p| self.owned.contains_key(&(owner, p))) {
+            return;
+        }
+        if self.swap.swap_out(self.cpu, owner, page, order, keep) {
+            let first = self.swap.owners.peek(owner, page).expect("a page that was swapped out");
+            assert_eq!(first.offset() % nr as u32, 0, "slots of an order are aligned");
+            for i in 0..nr {
+                let entry = first.plus(i as u32);
+                assert!(
+                    entry.offset() < self.swap.alloc.base().devices[entry.dev()].max(),
+                    "beyond the end"
+                );
+                assert_eq!(self.users(entry), 0, "I1: {entry:?} has an owner already");
+                self.owned.insert((owner, page + i), entry);
+            }
+        } else if order == 0 {
+            self.no_slot_is_free();
+        }
+    }
+
+    /// L3: an order-0 allocation without contention fails only if nothing is free.
+    fn no_slot_is_free(&self) {
+        let free = |dev| {
+            let stats = self.swap.alloc.stats(dev);
+            stats.pages - stats.inuse
+        };
+        let free: u64 = (0..self.spec.devices.len()).map(free).sum();
+        assert_eq!(free, 0, "L3: an allocation failed with {free} slots free");
+    }
+
+    fn fork(&mut self, parent: usize, child: usize, page: usize, nr: usize) {
+        let nr = nr.min(PAGES - page);
+        let busy = (page..page + nr).any(|p| self.owned.contains_key(&(child, p)));
+        if parent == child || busy {
+            return;
+        }
+        let mut copies = 0;
+        for page in page..page + nr {
+            if let Some(&entry) = self.owned.get(&(parent, page)) {
+                self.owned.insert((child, page), entry);
+                copies += 1;
+            }
+        }
+        assert_eq!(self.swap.fork(self.cpu, parent, child, page, nr), copies);
+    }
+
+    fn validate(&self) {
+        assert_eq!(self.entries(), self.owned, "page tables");
+        for &entry in self.owned.values() {
+            let users = self.swap.alloc.usage(entry).0;
+            assert_eq!(users, self.users(entry), "users of {entry:?}");
+        }
+        if let Err(broken) = self.swap.alloc.validate() {
+            panic!("{broken}");
+        }
+    }
+
+    /// Frees everything: afterwards every device goes off and nothing is left.
+    pub fn finish(mut self) {
+        for owner in 0..OWNERS {
+            self.step(Op::Zap { owner, page: 0, nr: PAGES });
+        }
+        for dev in 0..self.spec.devices.len() {
+            self.swap.swapoff(self.cpu, dev).expect("the last swapoff");
+        }
+        assert_eq!(self.swap.alloc.nr_swap_pages(), 0);
+        self.swap.alloc.validate().expect("all devices are off");
+    }
+}
+
+/// Runs `ops` on one native CPU under the oracle: what it objects to, if anything.
+pub fn follow<K: LockKind, A: SwapAllocator<On<K>>>(spec: Spec, ops: &[Op]) -> Result<(), String> {
+    let (ops, of) = (ops.to_vec(), spec.clone());
+    let run = Native::run(
+        &Config::untimed(1),
+        move |cpu| Swap::<On<K>, A>::new(&of, cpu),
+        move |swap, cpu| {
+            let mut oracle = Oracle::new(swap, cpu, spec.clone());
+            ops.iter().for_each(|&op| oracle.step(op));
+            oracle.finish();
+        },
+        |_, _| (),
+    );
+    run.map(|_| ()).map_err(|failure| failure.to_string())
+}
+
+fn op() -> impl Strategy<Value = Op> {
+    let (owner, page, nr) = (0..OWNERS, 0..PAGES, 1..20usize);
+    let out = (owner.clone(), page.clone(), 0..=ORDERS, any::<bool>());
+    let single = (owner.clone(), page.clone(), any::<bool>());
+    prop_oneof![
+        8 => out.prop_map(|(owner, page, order, keep)| Op::Out { owner, page, order, keep }),
+        8 => single.prop_map(|(owner, page, keep)| Op::Out { owner, page, order: 0, keep }),
+        6 => (owner.clone(), page.clone(), any::<bool>())
+            .prop_map(|(owner, page, keep)| Op::In { owner, page, keep }),
+        4 => (owner.clone(), page.clone(), nr.clone())
+            .prop_map(|(owner, page, nr)| Op::Zap { owner, page, nr }),
+        2 => (owner.clone(), owner, page, nr)
+            .prop_map(|(parent, child, page, nr)| Op::Fork { parent, child, page, nr }),
+        1 => (0..2usize).prop_map(|dev| Op::Off { dev }),
+        2 => Just(Op::Work),
+    ]
+}
+
+/// Follows an allocator through random sequences over clusters of several sizes; what
+/// it says of a failing one is of the shortest that it found.
+pub fn random_sequences<K: LockKind, A: SwapAllocator<On<K>>>() -> Result<(), String> {
+    let cases = proptest::test_runner::Config {
+        cases: 32,
+        max_shrink_iters: 400,
+        failure_persistence: None,
+        ..Default::default()
+    };
+    let clusters = proptest::sample::select(vec![4, 8, 64, 512]);
+    let sequences = (clusters, proptest::collection::vec(op(), 1..120));
+    let always_the_same = TestRng::deterministic_rng(RngAlgorithm::ChaCha);
+    TestRunner::new_with_rng(cases, always_the_same)
+        .run(&sequences, |(cluster_slots, ops)| {
+            follow::<K, A>(spec(cluster_slots), &ops).map_err(TestCaseError::fail)
+        })
+        .map_err(|error| error.to_string())
+}
