@@ -12,8 +12,12 @@ plots: $(SWAPSCALE) ## measure on this machine unless it has a run, then draw ch
 	@ls $(LOCAL)/*/cells.jsonl >/dev/null 2>&1 || $(SWAPSCALE) run --budget 4m --label plots
 	$(SWAPSCALE) plot $$(dirname $(LOCAL)/*/cells.jsonl) --out $(LOCAL)/plots
 
-gallery: $(SWAPSCALE) ## redraw the README's pictures from the committed reference run
-	$(SWAPSCALE) plot results/reference/*/ --out plots/gallery
+# The pictures that the README and docs show, from committed runs alone.
+REFERENCE = results/reference
+gallery: $(SWAPSCALE) ## redraw the README's pictures from the committed reference runs
+	$(SWAPSCALE) plot $(REFERENCE)/*-three-schemes --out plots/gallery --no-slides \
+		--only throughput,latency-churn-native-alloc,contention-churn,swapoff-swapoff
+	$(SWAPSCALE) plot $(REFERENCE)/*-ablation --out plots/gallery --no-slides --only ablation
 
 bench: ## single operations (criterion) and the scaling plan
 	cargo bench
@@ -29,13 +33,27 @@ check: $(SWAPSCALE) ## model-check every variant, and every historical bug put b
 	$(SWAPSCALE) check
 	$(SWAPSCALE) check --all-faults
 
-check-deep: $(SWAPSCALE) ## higher bounds, long random runs, and herd7 where it is installed
+check-deep: $(SWAPSCALE) ## higher bounds, long random runs, Miri, ThreadSanitizer, herd7
 	$(SWAPSCALE) check --deep
 	$(SWAPSCALE) check --deep --all-faults
+	@if cargo +nightly miri --version >/dev/null 2>&1; then $(MAKE) miri; \
+	else echo "Miri left out: rustup toolchain install nightly -c miri,rust-src"; fi
+	@if cargo +nightly --version >/dev/null 2>&1; then $(MAKE) tsan; \
+	else echo "ThreadSanitizer left out: rustup toolchain install nightly"; fi
 	@if command -v herd7 >/dev/null && [ -n "$$LKMM" ]; then \
 		cd "$$LKMM" && herd7 -conf linux-kernel.cfg $(CURDIR)/docs/litmus/*.litmus; \
 	else echo "litmus tests left out: they need herd7 and LKMM=<kernel>/tools/memory-model"; fi
 
-.PHONY: $(SWAPSCALE)
+# The machine layer under Miri: weak memory, data races, undefined behaviour.
+miri:
+	MIRIFLAGS="-Zmiri-many-seeds=0..32 -Zmiri-disable-isolation" \
+		cargo +nightly miri test -p machine --test native -- excludes
+
+# Every variant and lock as a plain program under ThreadSanitizer.
+tsan:
+	RUSTFLAGS="-Zsanitizer=thread -Cunsafe-allow-abi-mismatch=sanitizer" \
+		cargo +nightly test -Zbuild-std -p variants --test stress --target x86_64-unknown-linux-gnu
+
+.PHONY: miri tsan $(SWAPSCALE)
 $(SWAPSCALE):
 	cargo build --release --bin swapscale

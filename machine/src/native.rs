@@ -183,6 +183,13 @@ fn clock() -> &'static (quanta::Clock, u64) {
     })
 }
 
+/// Miri has no TSC.
+#[cold]
+fn miri_now() -> u64 {
+    static START: OnceLock<std::time::Instant> = OnceLock::new();
+    START.get_or_init(std::time::Instant::now).elapsed().as_nanos() as u64
+}
+
 /// One jiffy at HZ=250, the default of most distributions.
 const JIFFY: Duration = Duration::from_millis(4);
 
@@ -194,6 +201,9 @@ impl<K: LockKind, const SITES: bool> Cpu<Native<K, SITES>> for NativeCpu<K, SITE
 
     #[inline]
     fn now(&self) -> u64 {
+        if cfg!(miri) {
+            return miri_now();
+        }
         let (clock, start) = clock();
         clock.delta_as_nanos(*start, clock.raw())
     }
@@ -384,7 +394,7 @@ impl<K: LockKind, const SITES: bool> Machine for Native<K, SITES> {
 
     #[inline]
     fn light_mb() {
-        compiler_fence(SeqCst);
+        if cfg!(miri) { fence(SeqCst) } else { compiler_fence(SeqCst) }
     }
 
     fn heavy_mb(_cpu: &Self::Cpu) {
@@ -401,6 +411,11 @@ mod membarrier {
     const REGISTER_PRIVATE_EXPEDITED: libc::c_int = 1 << 4;
 
     fn call(command: libc::c_int) -> Result<(), std::io::Error> {
+        if cfg!(miri) {
+            // Miri has no membarrier(2); readers pay for a full fence there instead.
+            std::sync::atomic::fence(std::sync::atomic::Ordering::SeqCst);
+            return Ok(());
+        }
         // SAFETY: membarrier reads no memory of ours.
         #[allow(unsafe_code)]
         let result = unsafe { libc::syscall(libc::SYS_membarrier, command, 0, 0) };

@@ -6,7 +6,7 @@ use machine::native::Config;
 use machine::{Cpu, Failure, Fields, Machine, Native, PercpuRef, Plain, Region, Site, SpinLock};
 
 const WORKERS: usize = 3;
-const ROUNDS: u64 = 2_000;
+const ROUNDS: u64 = if cfg!(miri) { 20 } else { 2_000 };
 
 struct Counter<M: Machine> {
     lock: SpinLock<M>,
