@@ -27,6 +27,9 @@ pub struct Args {
     /// Exit with 1 where a point is significantly worse by more than this
     #[arg(long, value_name = "PCT", value_parser = percent)]
     fail_on: Option<f64>,
+    /// Exit with 1 where a verdict does not stand without the trials hit from outside
+    #[arg(long)]
+    strict: bool,
     #[command(flatten)]
     format: FormatArgs,
 }
@@ -50,11 +53,19 @@ pub fn run(args: &Args) -> Answer {
     }
     let report = Report::new(&pair(&runs[0], &runs[1], &args.variant)?, &args.metric)?;
     print(&args.format.chosen().render(&report))?;
-    let Some(threshold) = args.fail_on else { return Ok(ExitCode::SUCCESS) };
-    let worse: Vec<_> = report.comparisons.iter().flat_map(|c| c.regressions(threshold)).collect();
+    let point = |key| results::aggregate::label(key, |_| true);
+    let worse = args.fail_on.into_iter().flat_map(|threshold| {
+        report.comparisons.iter().flat_map(move |c| c.regressions(threshold))
+    });
+    let worse: Vec<_> = worse.collect();
     for row in &worse {
-        let point = results::aggregate::label(&row.key, |_| true);
-        eprintln!("swapscale: worse by {:.1}%: {point}", 100.0 * row.change().abs());
+        let percent = 100.0 * row.change().abs();
+        eprintln!("swapscale: worse by {percent:.1}%: {}", point(&row.key));
     }
-    Ok(ExitCode::from(u8::from(!worse.is_empty())))
+    let fragile = report.undisturbed.iter().flat_map(|again| &again.rows);
+    let fragile: Vec<_> = fragile.filter(|row| args.strict && !row.stands()).collect();
+    for row in &fragile {
+        eprintln!("swapscale: no verdict without the trials that were hit: {}", point(&row.key));
+    }
+    Ok(ExitCode::from(u8::from(!worse.is_empty() || !fragile.is_empty())))
 }

@@ -106,8 +106,14 @@ fn measure(
     finished: &[results::schema::Cell],
 ) -> Answer {
     let dir = writer.dir().to_owned();
-    let cells = plan.points.len() * plan.trials as usize - finished.len();
-    eprintln!("{cells} cells of {:.4} s each, into {}", plan.measure.as_secs_f64(), dir.display());
+    let each = format!("of {:.4} s each, into {}", plan.measure.as_secs_f64(), dir.display());
+    match plan.until {
+        Some(until) => eprintln!("for {} s at most, cells {each}", until.budget.as_secs_f64()),
+        None => {
+            let cells = plan.points.len() * plan.trials as usize - finished.len();
+            eprintln!("{cells} cells {each}");
+        }
+    }
     let refused = match engine::run(plan, &mut writer, finished, show) {
         Ok(refused) => refused,
         Err(wrong @ EngineError::Wrong { .. }) => {
@@ -125,15 +131,22 @@ fn measure(
     let report = Report::new(&sides(&runs, None)?, &Metric::Throughput)?;
     print(&args.format.chosen().render(&report))?;
     eprintln!("{}", dir.display());
+    if plan.strict && !refused.is_empty() {
+        let n = refused.len();
+        return Err(format!("--strict: {n} cells were refused, this machine is too noisy").into());
+    }
     Ok(ExitCode::SUCCESS)
 }
 
 /// One line a cell, printed between measurements.
 fn show(progress: Progress) {
-    let Progress { done, all, key, result } = progress;
+    let Progress { done, all, key, result, hit } = progress;
     let point = label(key, |axis| !["machine", "pin"].contains(&axis));
     match result {
-        Ok(rate) => eprintln!("[{done}/{all}] {point}: {:.3} Mops/s", rate / 1e6),
+        Ok(rate) => {
+            let hit = hit.map(|why| format!(" (hit: {why})")).unwrap_or_default();
+            eprintln!("[{done}/{all}] {point}: {:.3} Mops/s{hit}", rate / 1e6);
+        }
         Err(why) => eprintln!("[{done}/{all}] {point}: refused: {why}"),
     }
 }

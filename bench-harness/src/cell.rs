@@ -9,14 +9,14 @@ use hdrhistogram::Histogram;
 use machine::SiteStats;
 use results::hlog::Interval;
 use results::schema::{
-    Cell, CellKey, Kind as KindResult, Latency, Noise, Reading, Series, Site, Step, Swapoff,
+    Cell, CellKey, Kind as KindResult, Latency, Noise, Series, Site, Step, Swapoff,
 };
 use results::stats::jain;
 
 use crate::meter::{Kind, SwapoffSeen, histogram};
 use crate::plan::Point;
 use crate::probe::counters;
-use crate::probe::noise::{Watch, WorkerNoise};
+use crate::probe::noise::{Watch, WorkerNoise, unwatched};
 use crate::trial::Log;
 
 /// What a cell is called, and when it ran.
@@ -88,8 +88,6 @@ pub fn assemble(label: &Label, logs: &[Log], host: Option<Watch>) -> (Cell, Vec<
     let windows = Windows::of(&load, label.measure);
     let per_thread: Vec<u64> = logs.iter().map(|log| log.meter.total()).collect();
     let (kinds, histograms) = kinds(logs, &windows);
-    let (noise, mut series) = noise(logs, host);
-    series.extend(own_series(logs, windows.start));
     let cell = Cell {
         key: label.key(),
         seed: label.seed,
@@ -102,9 +100,9 @@ pub fn assemble(label: &Label, logs: &[Log], host: Option<Watch>) -> (Cell, Vec<
         kinds,
         sites: sites(logs),
         counters: counters::sum(&host_logs(logs, |host| host.counters.clone())),
-        noise,
+        noise: noise(logs, host),
         swapoff: swapoffs(label, logs, windows.start),
-        series,
+        series: own_series(logs, windows.start),
         lines: None,
         verified: "I1 over all page tables; the variant's invariants at rest".into(),
         counts: counts(logs),
@@ -170,19 +168,9 @@ fn host_logs<T>(logs: &[Log], what: impl Fn(&crate::trial::HostLog) -> T) -> Vec
     logs.iter().filter_map(|log| log.host.as_ref()).map(what).collect()
 }
 
-fn noise(logs: &[Log], host: Option<Watch>) -> (Noise, Vec<Series>) {
+fn noise(logs: &[Log], host: Option<Watch>) -> Noise {
     let workers: Vec<WorkerNoise> = host_logs(logs, |host| host.noise.clone());
-    let Some(host) = host else {
-        let none = || Reading::unknown("the machine is not this host");
-        let noise = Noise {
-            steal_ns: none(),
-            involuntary_switches: none(),
-            gaps: none(),
-            gap_max_ns: none(),
-        };
-        return (noise, Vec::new());
-    };
-    host.finish(&workers)
+    host.map_or_else(|| unwatched("the machine is not this host"), |host| host.finish(&workers))
 }
 
 fn swapoffs(label: &Label, logs: &[Log], start: u64) -> Vec<Swapoff> {

@@ -8,6 +8,7 @@ use std::sync::OnceLock;
 use jiff::Timestamp;
 use machine::Failure;
 use machine::topology::Topology;
+use results::disturbed::hit;
 use results::hlog::Interval;
 use results::schema::{Cell, CellKey, MachineId, MachineKind, Run, SCHEMA};
 use results::store::{self, Writer};
@@ -17,8 +18,10 @@ use crate::meter::histogram;
 use crate::plan::Plan;
 use crate::probe::{clock, environment};
 use crate::schedule::interleaved;
+use until::Watch;
 
 mod machines;
+mod until;
 
 /// The least share of the interval in which all workers counted.
 pub const OVERLAP: f64 = 0.95;
@@ -78,19 +81,28 @@ pub struct Progress<'a> {
     pub key: &'a CellKey,
     /// Operations per second, or why there is no figure.
     pub result: Result<f64, &'a str>,
+    /// What hit the trial from outside.
+    pub hit: Option<&'a str>,
 }
 
-/// Runs every cell of the plan that is not among `finished`; returns those refused, and why.
+/// Runs every cell of the plan that is not among `finished`, or as many of them as it takes to
+/// make the intervals narrow; returns those refused, and why.
 pub fn run(
     plan: &Plan,
     writer: &mut Writer,
     finished: &[Cell],
     mut progress: impl FnMut(Progress),
 ) -> Result<Vec<(CellKey, String)>, EngineError> {
-    let finished: BTreeSet<&CellKey> = finished.iter().map(|cell| &cell.key).collect();
     let slots = interleaved(plan.points.len(), plan.trials, plan.seed);
-    let (all, mut refused) = (slots.len(), Vec::new());
-    for (order, slot) in slots.into_iter().enumerate() {
+    let mut watch = plan.until.map(|until| Watch::new(until, plan.points.len(), finished));
+    let finished: BTreeSet<&CellKey> = finished.iter().map(|cell| &cell.key).collect();
+    let mut refused = Vec::new();
+    for (order, slot) in slots.iter().enumerate() {
+        let begins = order % plan.points.len() == 0;
+        if begins && watch.as_ref().is_some_and(|watch| watch.stops_before(slot.block)) {
+            break;
+        }
+        let all = watch.as_ref().map_or(slots.len(), |watch| watch.next_look(slot.block));
         let label = Label {
             machine: plan.machine(),
             point: &plan.points[slot.point],
@@ -105,16 +117,18 @@ pub fn run(
         if finished.contains(&key) {
             continue;
         }
-        let result = match measure_twice(plan, &label)? {
+        let (result, hit) = match measure_twice(plan, &label)? {
             Ok((mut cell, histograms)) => {
                 writer.attach(&mut cell, &histograms)?;
                 writer.append(&cell)?;
-                Ok(cell.ops_per_s)
+                watch.iter_mut().for_each(|watch| watch.add(&cell));
+                (Ok(cell.ops_per_s), hit(&cell))
             }
-            Err(why) => Err(why),
+            Err(why) => (Err(why), None),
         };
         let told = result.as_ref().map(|rate| *rate).map_err(String::as_str);
-        progress(Progress { done: order + 1, all, key: &key, result: told });
+        let hit = hit.as_deref();
+        progress(Progress { done: order + 1, all, key: &key, result: told, hit });
         if let Err(why) = result {
             refused.push((key, why));
         }
@@ -126,16 +140,25 @@ type Measured = (Cell, Vec<Interval>);
 
 /// A cell, or why it is refused after a second try.
 fn measure_twice(plan: &Plan, label: &Label) -> Result<Result<Measured, String>, EngineError> {
-    let mut overlap = 0.0;
+    let mut why = String::new();
     for _ in 0..2 {
         let measured = measure(plan, label)?;
-        overlap = measured.0.overlap;
-        if overlap >= OVERLAP {
-            return Ok(Ok(measured));
+        match refusal(&measured.0, plan.strict) {
+            None => return Ok(Ok(measured)),
+            Some(refusal) => why = refusal,
         }
     }
-    let (is, least) = (100.0 * overlap, 100.0 * OVERLAP);
-    Ok(Err(format!("all workers ran in {is:.0} % of the interval, less than {least:.0} %")))
+    Ok(Err(why))
+}
+
+/// Why a cell cannot stand.
+fn refusal(cell: &Cell, strict: bool) -> Option<String> {
+    if cell.overlap < OVERLAP {
+        let (is, least) = (100.0 * cell.overlap, 100.0 * OVERLAP);
+        let why = format!("all workers ran in {is:.0} % of the interval, less than {least:.0} %");
+        return Some(why);
+    }
+    hit(cell).filter(|_| strict)
 }
 
 /// One trial on the plan's machine.

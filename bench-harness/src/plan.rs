@@ -2,13 +2,13 @@
 //! is made or measured. Guards that a run never starts with something that cannot end well.
 
 use std::iter::once;
-use std::num::NonZeroU64;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use machine::simulated::Model;
 use machine::topology::{Pin, Topology, TopologyError};
+use results::sequential;
 use serde::{Deserialize, Serialize};
 use variants::registry;
 
@@ -19,7 +19,7 @@ use crate::workload::{self, Params};
 mod text;
 mod units;
 
-pub use units::{Budget, CLUSTER, ORDERS, Orders, PAGE, Size, Threads};
+pub use units::{Budget, CLUSTER, ORDERS, Orders, PAGE, Rate, Size, Threads, Width};
 
 /// A run's options as a user gives them; what is not given has a default. The same names serve as
 /// flags, as keys of a plan file and in `run.json`.
@@ -51,15 +51,25 @@ pub struct Options {
     )]
     pub threads: Vec<Threads>,
     /// Trials of every point, interleaved [default: 6]
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", conflicts_with = "until")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub trials: Option<u32>,
-    /// Measured time of a trial [default: 1, or what the budget leaves]
+    /// Goes on until the interval of every point's throughput is this narrow, as 1% on either
+    /// side, or the budget is gone
+    #[arg(long, value_name = "PCT")]
+    #[serde(
+        deserialize_with = "text::one",
+        serialize_with = "text::show_one",
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub until: Option<Width>,
+    /// Measured time of a trial [default: 1, with --until 0.2, or what the budget leaves]
     #[arg(long, value_name = "S")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub seconds: Option<f64>,
-    /// Time for the whole run, as 90s or 4m; decides the seconds of a trial
-    #[arg(long, value_name = "TIME", conflicts_with = "seconds")]
+    /// Time for the whole run, as 90s or 4m; decides the seconds of a trial, or with --until
+    /// their number [default with --until: 4m]
+    #[arg(long, value_name = "TIME")]
     #[serde(
         deserialize_with = "text::one",
         serialize_with = "text::show_one",
@@ -110,11 +120,16 @@ pub struct Options {
     #[arg(long, value_name = "NS")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub think_ns: Option<u64>,
-    /// Open loop: steps a second that each worker is asked for, on a schedule; times all operations
-    /// and their response from the intended start [default: closed loop]
+    /// Open loop: steps a second that each worker is asked for, on a schedule, as 200k; times all
+    /// operations and their response from the intended start. Several are a sweep, which shows
+    /// latency against load [default: closed loop]
     #[arg(long, value_delimiter = ',', value_name = "R,..")]
-    #[serde(deserialize_with = "text::many", skip_serializing_if = "Vec::is_empty")]
-    pub rate: Vec<u64>,
+    #[serde(
+        deserialize_with = "text::many",
+        serialize_with = "text::show_many",
+        skip_serializing_if = "Vec::is_empty"
+    )]
+    pub rate: Vec<Rate>,
     /// One operation in so many is timed; 1 times all (a latency run) [default: 64]
     #[arg(long, value_name = "N")]
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -127,6 +142,11 @@ pub struct Options {
         skip_serializing_if = "Option::is_none"
     )]
     pub counters: Option<Set>,
+    /// Refuses trials that something from outside has hit: clock gaps, stolen time, a clock that
+    /// changes, heat
+    #[arg(long)]
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub strict: bool,
     /// Name of the run [default: run]
     #[arg(long, value_name = "TEXT")]
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -178,13 +198,16 @@ impl Options {
         }
         // Of seconds and budget the later word counts, whichever it is.
         let timed = self.seconds.is_some() || self.budget.is_some();
+        let counted = self.trials.is_some() || self.until.is_some();
         Options {
             variant: list(self.variant, file.variant),
             lock: list(self.lock, file.lock),
             workload: list(self.workload, file.workload),
             machine: self.machine.or(file.machine),
             threads: list(self.threads, file.threads),
-            trials: self.trials.or(file.trials),
+            // Trials and until are one question, and so are seconds and budget without it.
+            trials: if counted { self.trials } else { file.trials },
+            until: if counted { self.until } else { file.until },
             seconds: if timed { self.seconds } else { file.seconds },
             budget: if timed { self.budget } else { file.budget },
             seed: self.seed.or(file.seed),
@@ -198,6 +221,7 @@ impl Options {
             rate: list(self.rate, file.rate),
             sample: self.sample.or(file.sample),
             counters: self.counters.or(file.counters),
+            strict: self.strict || file.strict,
             label: self.label.or(file.label),
         }
     }
@@ -249,7 +273,11 @@ pub struct Plan {
     /// The simulated machine; None is this host.
     pub model: Option<Arc<Model>>,
     pub points: Vec<Point>,
+    /// With `until` at most so many.
     pub trials: u32,
+    pub until: Option<Until>,
+    /// Trials that something from outside has hit are refused.
+    pub strict: bool,
     pub seed: u64,
     /// Before each trial's window, and the window itself.
     pub warm: Duration,
@@ -261,6 +289,14 @@ pub struct Plan {
     /// One operation in so many is timed.
     pub sample: u32,
     pub counters: Set,
+}
+
+/// When a run without a number of trials ends.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Until {
+    /// Half of each point's interval, as a share of its median.
+    pub width: f64,
+    pub budget: Duration,
 }
 
 /// What the defaults and the limits depend on.
@@ -285,6 +321,8 @@ const BESIDE_WINDOW: Duration = Duration::from_millis(150);
 const SHORTEST_WINDOW: Duration = Duration::from_millis(50);
 const LONGEST_WINDOW_OF_BUDGET: Duration = Duration::from_secs(2);
 const MOST_CELLS: usize = 1_000_000;
+/// A bound beside the budget: the interval shrinks as the root of the trials.
+const MOST_TRIALS_UNTIL: u32 = 2_000;
 
 impl Plan {
     /// Checks `options` and fills in what they leave open.
@@ -302,7 +340,11 @@ impl Plan {
         }
         let pin = options.pin.get_or_insert(Pin::SmtLast).clone();
         let cpus = pin.order(host.topology)?;
-        let trials = *options.trials.get_or_insert(6);
+        let until = until(&mut options, host.model.is_some())?;
+        let trials = match until {
+            Some(_) => MOST_TRIALS_UNTIL,
+            None => *options.trials.get_or_insert(6),
+        };
         let sample = *options.sample.get_or_insert(64);
         if trials == 0 || sample == 0 {
             let key = if trials == 0 { "trials" } else { "sample" };
@@ -313,11 +355,16 @@ impl Plan {
         if cells > MOST_CELLS {
             return refuse("trials", trials, format!("at most {MOST_CELLS} cells, not {cells}"));
         }
-        let measure = window(&options, cells, host.model.is_some())?;
+        let measure = match until {
+            Some(until) => window_until(&options, points.len(), until)?,
+            None => window(&options, cells, host.model.is_some())?,
+        };
         Ok(Plan {
             model: host.model.clone(),
             points,
             trials,
+            until,
+            strict: options.strict,
             seed: *options.seed.get_or_insert(1),
             warm: (measure / 5).min(Duration::from_millis(100)),
             measure,
@@ -335,17 +382,55 @@ impl Plan {
     pub fn machine(&self) -> &str {
         self.model.as_ref().map_or("native", |model| &model.name)
     }
+
+    /// The CPU of each of `threads` workers; with more of them than CPUs it starts again.
+    pub fn pins(&self, threads: usize) -> Vec<usize> {
+        self.cpus.iter().copied().cycle().take(threads).collect()
+    }
+}
+
+/// What `--until` asks for; the budget has a default then, so that every run ends.
+fn until(options: &mut Options, simulated: bool) -> Result<Option<Until>, PlanError> {
+    let Some(width) = options.until else { return Ok(None) };
+    if simulated {
+        return refuse("until", width, "a number of trials on a model, whose time is virtual");
+    }
+    if let Some(trials) = options.trials {
+        return refuse("trials", trials, "no number of trials beside until");
+    }
+    let Budget(budget) = *options.budget.get_or_insert(Budget(Duration::from_secs(240)));
+    Ok(Some(Until { width: width.share(), budget }))
+}
+
+/// The length of a trial's window where the budget decides their number: it must do for the
+/// first look at the intervals.
+fn window_until(options: &Options, points: usize, until: Until) -> Result<Duration, PlanError> {
+    let measure = seconds(options.seconds.unwrap_or(0.2))?;
+    let cells = points as u32 * sequential::looks().next().expect("there is a first") as u32;
+    let need = (measure + measure / 5 + BESIDE_WINDOW) * cells;
+    if need > until.budget {
+        let need = need.as_secs_f64().ceil();
+        let expected = format!("at least {need}s for {cells} cells, the first look with --until");
+        return refuse("budget", Budget(until.budget), expected);
+    }
+    Ok(measure)
+}
+
+fn seconds(seconds: f64) -> Result<Duration, PlanError> {
+    match seconds {
+        0.0001..=86_400.0 => Ok(Duration::from_secs_f64(seconds)),
+        _ => refuse("seconds", seconds, "0.0001 to 86400"),
+    }
 }
 
 /// The length of a trial's window; on a model it is virtual time, of which little is enough.
 fn window(options: &Options, cells: usize, simulated: bool) -> Result<Duration, PlanError> {
     let Some(Budget(budget)) = options.budget else {
-        let seconds = options.seconds.unwrap_or(if simulated { 0.005 } else { 1.0 });
-        return match seconds {
-            0.0001..=86_400.0 => Ok(Duration::from_secs_f64(seconds)),
-            _ => refuse("seconds", seconds, "0.0001 to 86400"),
-        };
+        return seconds(options.seconds.unwrap_or(if simulated { 0.005 } else { 1.0 }));
     };
+    if let Some(seconds) = options.seconds {
+        return refuse("seconds", seconds, "not both seconds and budget, except with until");
+    }
     if simulated {
         return refuse("budget", Budget(budget), "seconds of virtual time on a model");
     }
@@ -436,10 +521,7 @@ fn params(options: &Options, workload: &workload::Entry) -> Result<Vec<Params>, 
         return refuse("batch", batch, format!("1 to {CLUSTER} entries"));
     }
     let sizes = if options.size.is_empty() { vec![default.size] } else { options.size.clone() };
-    if let Some(rate) = options.rate.iter().find(|rate| !(1..=1_000_000_000).contains(*rate)) {
-        return refuse("rate", rate, "1 to 1000000000 steps a second");
-    }
-    let rates: Vec<_> = options.rate.iter().copied().map(NonZeroU64::new).collect();
+    let rates: Vec<_> = options.rate.iter().map(|rate| Some(rate.0)).collect();
     let rates = if rates.is_empty() { vec![None] } else { rates };
     let first = Params {
         orders: options.orders.clone().unwrap_or(default.orders.clone()),

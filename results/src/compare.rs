@@ -7,6 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::Serialize;
 
 use crate::aggregate::{self, Group, groups_by};
+use crate::disturbed::hit;
 use crate::metric::Metric;
 use crate::schema::{Cell, CellKey};
 use crate::stats::{self, ALPHA, Estimate, Interval, MIN_SAMPLES};
@@ -93,6 +94,8 @@ pub struct Row {
     /// the same, corrected for all the rows (Holm)
     pub p_holm: Option<f64>,
     pub outcome: Outcome,
+    /// trials of base and of new that something from outside has hit
+    pub hit: [usize; 2],
 }
 
 impl Row {
@@ -239,6 +242,7 @@ fn row(base: &Group, new: &Group, metric: &Metric) -> Option<Row> {
         p: stats::mann_whitney(&base_samples, &new_samples),
         p_holm: None,
         outcome: Outcome::TooFew,
+        hit: [base, new].map(|side| side.cells.iter().filter(|c| hit(c).is_some()).count()),
         base: base_estimate,
         new: new_estimate,
     })

@@ -129,6 +129,9 @@ fn noise() -> Noise {
         involuntary_switches: known(3),
         gaps: known(41),
         gap_max_ns: known(312_000),
+        gap_total_ns: known(1_200_000),
+        frequency_drift: Reading::unknown("ENOENT: no cpufreq in this VM"),
+        throttled: Reading::unknown("ENOENT: no thermal_throttle in this VM"),
     }
 }
 

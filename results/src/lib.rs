@@ -4,12 +4,15 @@
 
 pub mod aggregate;
 pub mod compare;
+pub mod disturbed;
 pub mod error;
 pub mod example;
 pub mod hlog;
+pub mod load;
 pub mod metric;
 pub mod report;
 pub mod schema;
+pub mod sequential;
 pub mod stats;
 pub mod store;
 pub mod tables;

@@ -2,6 +2,7 @@
 //! The first side is the base, every other side is compared with it.
 
 mod detail;
+mod narrow;
 mod summary;
 mod words;
 
@@ -11,11 +12,14 @@ use serde::Serialize;
 
 use crate::aggregate::groups;
 use crate::compare::{Comparison, Side, compare};
+use crate::disturbed::{Undisturbed, undisturbed};
+use crate::load::{Load, loads};
 use crate::metric::Metric;
 use crate::schema::{Cell, CellKey, Site, Step};
 use crate::stats::Estimate;
 use crate::store::Loaded;
 use crate::{Error, Result};
+pub use narrow::Narrow;
 
 /// A report of one side, or of a base and what is compared with it.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -27,6 +31,12 @@ pub struct Report {
     /// every group's throughput and what goes with it
     pub summary: Vec<Summary>,
     pub comparisons: Vec<Comparison>,
+    /// of each comparison with trials that were hit from outside, the points without them
+    pub undisturbed: Vec<Undisturbed>,
+    /// open-loop points, every load
+    pub loads: Vec<Load>,
+    /// of runs with `--until`, every point
+    pub narrow: Vec<Narrow>,
     /// lock contention and latency at the points with the most threads
     pub details: Vec<Detail>,
     /// what disturbed the run, and what a reader must know before he believes it
@@ -152,6 +162,8 @@ impl Report {
         let base = sides.first().ok_or_else(|| Error::Compare("no run to report".into()))?;
         let comparisons: Vec<Comparison> =
             sides[1..].iter().map(|new| compare(base, new, metric)).collect::<Result<_>>()?;
+        let pairs = sides[1..].iter().zip(&comparisons);
+        let undisturbed = pairs.filter_map(|(new, all)| undisturbed(base, new, all)).collect();
         let mut notes = words::notes(sides);
         for comparison in &comparisons {
             notes.extend(comparison.notes.iter().cloned());
@@ -165,6 +177,9 @@ impl Report {
             setting: words::setting(sides),
             summary: sides.iter().flat_map(summary::summaries).collect(),
             comparisons,
+            undisturbed,
+            loads: sides.iter().flat_map(|side| loads(side, summary::busiest_kind)).collect(),
+            narrow: sides.iter().flat_map(narrow::narrow).collect(),
             details,
             notes: unique(notes),
             repeat: unique(sides.iter().map(repeat).collect()),

@@ -314,6 +314,20 @@ pub struct Noise {
     pub gaps: Reading<u64>,
     /// longest gap, ns
     pub gap_max_ns: Reading<u64>,
+    /// all gaps of all workers together, ns
+    #[serde(default = "not_recorded")]
+    pub gap_total_ns: Reading<u64>,
+    /// change of the CPUs' mean clock from the start to the end of the trial; 0.05 = 5 % up
+    #[serde(default = "not_recorded", serialize_with = "six_reading")]
+    pub frequency_drift: Reading<f64>,
+    /// times a core that was used was slowed for heat
+    #[serde(default = "not_recorded")]
+    pub throttled: Reading<u64>,
+}
+
+/// What a run of an older program has no word on.
+fn not_recorded<T>() -> Reading<T> {
+    Reading::unknown("not recorded")
 }
 
 /// One swapoff and its steps.

@@ -135,8 +135,10 @@ fn recompute(run: &Loaded) -> usize {
     let mail = Mail.render(&report);
     hold_the_rules_of_mail(&mail);
     let cells = raw_cells(run);
-    // The rows are the lines with an interval of percentages.
-    let mut printed = mail.lines().filter(|line| line.contains("%..") && !line.contains("steal"));
+    // The rows are the lines with an interval of percentages; those that end with a verdict
+    // are of the trials that were not hit.
+    let verdict = |line: &&str| line.ends_with(char::is_alphabetic);
+    let mut printed = mail.lines().filter(|line| line.contains("%..") && !verdict(line));
     let mut rows = 0;
     for comparison in &report.comparisons {
         for row in &comparison.rows {
@@ -251,4 +253,60 @@ proptest! {
         }
         hold_the_rules_of_mail(&Mail.render(&report(&[run])));
     }
+}
+
+/// A gap of half the interval in one of eight trials, which is slow for it.
+#[test]
+fn the_verdict_stands_beside_the_one_without_trials_that_were_hit() {
+    let mut run = common::run(8);
+    let calm = report(std::slice::from_ref(&run));
+    assert!(calm.undisturbed.is_empty() && !calm.notes[0].contains("hit"), "{:?}", calm.notes);
+    let struck = |cell: &&mut results::schema::Cell| {
+        cell.key.variant == "percluster" && cell.key.threads == 2 && cell.key.block < 2
+    };
+    for cell in run.cells.iter_mut().filter(struck) {
+        cell.noise.gap_total_ns = results::schema::Reading::Known(cell.duration_ns / 2);
+        cell.ops_per_s /= 2.0;
+    }
+    let report = report(&[run]);
+    let [again] = report.undisturbed.as_slice() else { panic!("one comparison was hit") };
+    let [row] = again.rows.as_slice() else { panic!("at one point: {again:?}") };
+    let left = row.without.as_ref().unwrap();
+    assert_eq!((row.hit, left.base.n, left.new.n, row.stands()), ([0, 2], 8, 6, true));
+    assert!(report.notes[0].contains("2 of 32 trials were hit"), "{:?}", report.notes);
+    for text in [Mail.render(&report), Terminal::default().render(&report)] {
+        assert!(text.contains("without the trials hit") && text.contains("0+2"), "{text}");
+        assert!(text.contains("+179.") || text.contains("+18"), "{text}");
+    }
+}
+
+/// Where every trial was hit there is no verdict left, and none is made up.
+#[test]
+fn no_trial_left_is_no_verdict() {
+    let mut run = common::run(6);
+    run.cells.iter_mut().for_each(|cell| {
+        cell.noise.throttled = results::schema::Reading::Known(1);
+    });
+    let report = report(&[run]);
+    let rows = &report.undisturbed[0].rows;
+    assert!(rows.iter().all(|row| row.hit == [6, 6] && row.without.is_none() && !row.stands()));
+    assert!(Mail.render(&report).contains("none"));
+}
+
+/// A run that went on until it was narrow shows the intervals that hold over its looks.
+#[test]
+fn a_run_with_until_shows_what_it_reached() {
+    let mut run = common::run(8);
+    assert!(report(std::slice::from_ref(&run)).narrow.is_empty());
+    run.run.plan["until"] = "1%".into();
+    let report = report(&[run]);
+    assert_eq!(report.narrow.len(), 4);
+    assert!(report.narrow.iter().all(|row| row.trials == 8 && row.interval.is_some()));
+    let half = |row: &results::report::Narrow| {
+        row.interval.map(|i| (i.hi - i.lo) / 2.0 / row.median).unwrap()
+    };
+    assert!(report.narrow.iter().all(|row| row.reached == (half(row) <= 0.01)));
+    let mail = Mail.render(&report);
+    hold_the_rules_of_mail(&mail);
+    assert!(mail.contains("until +-1%") && mail.contains("reached"), "{mail}");
 }

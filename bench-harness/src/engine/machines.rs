@@ -28,7 +28,7 @@ fn setting(plan: &Plan, label: &Label, host: Option<Set>) -> Setting {
 /// Pinned threads on this host.
 pub(super) fn native(plan: &Plan, label: &Label) -> Result<Measured, Failure> {
     let point = label.point;
-    let cpus: Vec<usize> = plan.cpus.iter().copied().cycle().take(point.threads).collect();
+    let cpus = plan.pins(point.threads);
     let watch = Watch::start(&Roots::default(), &cpus);
     let config = native::Config {
         pins: cpus.into_iter().map(Some).collect(),
@@ -51,7 +51,7 @@ pub(super) fn simulated(
     let point = label.point;
     let config = simulated::Config {
         model: model.clone(),
-        pins: plan.cpus.iter().copied().cycle().take(point.threads).collect(),
+        pins: plan.pins(point.threads),
         warm_ns: plan.warm.as_nanos() as u64,
         measure_ns: plan.measure.as_nanos() as u64,
         seed: label.seed,

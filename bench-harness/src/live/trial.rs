@@ -87,7 +87,7 @@ pub fn run(setting: &Setting, point: &Point, block: u32, order: u64) -> Result<O
     let (before, watch) = (Snapshot::read(), Watch::start(&Roots::default(), &cpus));
     sleep_until(interval.end, &mut tracer)?;
     let after = Snapshot::read();
-    let (noise, _) = watch.finish(&[]);
+    let noise = watch.finish(&[]);
     let reports = crew.reports(PATIENCE)?;
     if device::used_slots(&setting.device.path).is_none() {
         sys::swapon(&setting.device.path)
@@ -285,6 +285,9 @@ impl Measured<'_> {
             ),
             gaps: Reading::unknown(why),
             gap_max_ns: Reading::unknown(why),
+            gap_total_ns: Reading::unknown(why),
+            frequency_drift: self.noise.frequency_drift.clone(),
+            throttled: self.noise.throttled.clone(),
         }
     }
 

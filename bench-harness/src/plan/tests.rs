@@ -80,7 +80,12 @@ fn every_bad_value_names_its_key() {
     assert!(bad(|o| o.seconds = Some(f64::NAN)).starts_with("seconds 'NaN'"));
     assert!(bad(|o| o.seconds = Some(0.0)).starts_with("seconds '0'"));
     assert!(bad(|o| o.fill = vec![60, 101]).starts_with("fill '101'"));
-    assert!(bad(|o| o.rate = vec![0]).starts_with("rate '0'"));
+    let until = bad(|o| (o.until, o.trials) = ("1%".parse().ok(), Some(6)));
+    assert!(until.starts_with("trials '6': expected no number"), "{until}");
+    let short = bad(|o| (o.until, o.budget) = ("1%".parse().ok(), "2s".parse().ok()));
+    assert!(short.starts_with("budget '2s': expected at least") && short.contains("first look"));
+    let both = bad(|o| (o.seconds, o.budget) = (Some(1.0), "90s".parse().ok()));
+    assert!(both.starts_with("seconds '1': expected not both"), "{both}");
     assert!(bad(|o| o.batch = vec![513]).starts_with("batch '513'"));
     assert!(bad(|o| o.budget = "1s".parse().ok()).starts_with("budget '1s': expected at least"));
     assert!(bad(|o| o.pin = Some(Pin::List(vec![60_000]))).contains("60000"));
@@ -109,6 +114,18 @@ fn a_budget_is_kept() {
     let cells = (plan.points.len() as u32) * plan.trials;
     assert!((plan.measure + BESIDE_WINDOW) * cells <= Duration::from_secs(240));
     assert!(plan.measure >= SHORTEST_WINDOW && plan.warm < plan.measure);
+}
+
+#[test]
+fn until_is_always_bounded_in_time() {
+    let flags = Options { until: "1%".parse().ok(), ..Options::default() };
+    let options = flags.over(Options { trials: Some(3), ..good() });
+    assert_eq!(options.trials, None, "until replaces the file's trials");
+    let plan = plan(options).unwrap();
+    let until = plan.until.unwrap();
+    assert_eq!((until.width, until.budget), (0.01, Duration::from_secs(240)));
+    assert_eq!(plan.options.budget, "4m".parse().ok(), "and run.json says so");
+    assert_eq!(plan.measure, Duration::from_millis(200));
 }
 
 #[test]

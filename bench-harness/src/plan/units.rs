@@ -2,6 +2,7 @@
 //! from what a user writes and shown so that it parses back to itself.
 
 use std::fmt;
+use std::num::NonZeroU64;
 use std::str::FromStr;
 use std::time::Duration;
 
@@ -133,6 +134,60 @@ impl fmt::Display for Budget {
     }
 }
 
+/// Steps a second: `200000`, `200k` or `1.5M`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Rate(pub NonZeroU64);
+
+impl FromStr for Rate {
+    type Err = String;
+    fn from_str(text: &str) -> Result<Self, String> {
+        let (number, factor) = match text.as_bytes().last() {
+            Some(b'k') => (&text[..text.len() - 1], 1e3),
+            Some(b'M') => (&text[..text.len() - 1], 1e6),
+            _ => (text, 1.0),
+        };
+        let rate = number.parse::<f64>().map_or(f64::NAN, |number| number * factor);
+        match NonZeroU64::new(rate as u64) {
+            Some(whole) if rate <= 1e9 && whole.get() as f64 == rate => Ok(Self(whole)),
+            _ => Err("expected 1 to 1000000000 steps a second, such as 200k".into()),
+        }
+    }
+}
+
+impl fmt::Display for Rate {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// How narrow an interval is to be: half of it as a percentage of the median, `1%`.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Width {
+    percent: f64,
+}
+
+impl Width {
+    pub fn share(self) -> f64 {
+        self.percent / 100.0
+    }
+}
+
+impl FromStr for Width {
+    type Err = String;
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text.strip_suffix('%').unwrap_or(text).parse() {
+            Ok(percent) if (0.01..=50.0).contains(&percent) => Ok(Self { percent }),
+            _ => Err("expected a percentage from 0.01% to 50%, such as 1%".into()),
+        }
+    }
+}
+
+impl fmt::Display for Width {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        write!(f, "{}%", self.percent)
+    }
+}
+
 /// A mix of allocation orders with their shares: `0` or `0:.7,2:.1,4:.2`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Orders(Vec<(u8, f64)>);
@@ -194,6 +249,10 @@ mod tests {
         ["2MiB", "10GiB", "10g", "6MB", "4096K"].iter().for_each(|text| round_trip::<Size>(text));
         ["90s", "4m", "0.5h"].iter().for_each(|text| round_trip::<Budget>(text));
         ["0", "9", "0:.7,2:.1,4:.2", "0,4"].iter().for_each(|text| round_trip::<Orders>(text));
+        ["1", "200k", "1.5M", "1e9"].iter().for_each(|text| round_trip::<Rate>(text));
+        ["1%", "0.5", "50%"].iter().for_each(|text| round_trip::<Width>(text));
+        assert_eq!("1.5M".parse::<Rate>().unwrap().0.get(), 1_500_000);
+        assert_eq!("1%".parse::<Width>().unwrap().share(), 0.01);
         assert_eq!("1GiB".parse::<Size>().unwrap().slots(), 262_144);
     }
 
@@ -209,6 +268,9 @@ mod tests {
         }
         assert!("0".parse::<Threads>().is_err() && "0GiB".parse::<Size>().is_err());
         assert!("0,0".parse::<Orders>().is_err() && "10".parse::<Orders>().is_err());
+        let rates = ["0", "-1", "0.5", "1.0005k", "2e9", "k", "", "1K", "NaN"];
+        assert!(rates.iter().all(|text| text.parse::<Rate>().is_err()));
+        assert!(["0%", "51%", "-1", "NaN", "%"].iter().all(|text| text.parse::<Width>().is_err()));
         assert!("0:0".parse::<Orders>().is_err() && "0s".parse::<Budget>().is_err());
     }
 

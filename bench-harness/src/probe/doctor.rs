@@ -57,7 +57,7 @@ impl Trial {
         counters.start();
         let spin = noise::quiet_spin(time);
         let counters = counters.stop();
-        let (noise, _) = watch.finish(&[]);
+        let noise = watch.finish(&[]);
         let (gaps, gap_max_ns) = (spin.count, spin.max_ns);
         Self { counters, time, gaps, gap_max_ns, steal_ns: noise.steal_ns }
     }

@@ -3,7 +3,7 @@
 
 use std::time::{Duration, Instant};
 
-use results::schema::{Noise, Reading, Series};
+use results::schema::{Noise, Reading};
 
 use super::Roots;
 
@@ -22,7 +22,6 @@ pub struct Watch {
     steal: Reading<u64>,
     throttles: Reading<u64>,
     khz: Reading<u64>,
-    start: Instant,
 }
 
 impl Watch {
@@ -34,33 +33,39 @@ impl Watch {
             khz: frequency_khz(roots, cpus),
             roots: roots.clone(),
             cpus: cpus.to_vec(),
-            start: Instant::now(),
         }
     }
 
-    /// The disturbances of the interval, and where the host tells them, the clock's frequency at
-    /// both ends and the times it was slowed for heat.
-    pub fn finish(self, workers: &[WorkerNoise]) -> (Noise, Vec<Series>) {
-        let end = self.start.elapsed().as_nanos() as u64;
+    /// The disturbances of the interval.
+    pub fn finish(self, workers: &[WorkerNoise]) -> Noise {
         let switches = workers.iter().map(|w| w.involuntary_switches.clone());
-        let noise = Noise {
+        let total = |of: fn(&GapMeter) -> u64| workers.iter().map(|w| of(&w.gaps)).sum();
+        Noise {
             steal_ns: since(&self.steal, &steal_ns(&self.roots, &self.cpus)),
             involuntary_switches: switches.fold(Reading::Known(0), |a, b| both(a, b, |a, b| a + b)),
-            gaps: Reading::Known(workers.iter().map(|w| w.gaps).sum()),
-            gap_max_ns: Reading::Known(workers.iter().map(|w| w.gap_max_ns).max().unwrap_or(0)),
-        };
-        let mut series = Vec::new();
-        let mut known = |name: &str, unit: &str, points: &[(u64, &Reading<u64>)]| {
-            let point = |(at, value): &(u64, &Reading<u64>)| Some((*at, *value.known()? as f64));
-            if let Some(points) = points.iter().map(point).collect() {
-                series.push(Series { name: name.into(), unit: unit.into(), points });
-            }
-        };
-        let khz = frequency_khz(&self.roots, &self.cpus);
-        known("cpu frequency", "kHz", &[(0, &self.khz), (end, &khz)]);
-        let throttles = since(&self.throttles, &throttles(&self.roots, &self.cpus));
-        known("thermal throttling", "events", &[(end, &throttles)]);
-        (noise, series)
+            gaps: Reading::Known(total(|gaps| gaps.count)),
+            gap_max_ns: Reading::Known(workers.iter().map(|w| w.gaps.max_ns).max().unwrap_or(0)),
+            gap_total_ns: Reading::Known(total(|gaps| gaps.total_ns)),
+            frequency_drift: both(
+                self.khz,
+                frequency_khz(&self.roots, &self.cpus),
+                |before, after| after as f64 / before.max(1) as f64 - 1.0,
+            ),
+            throttled: since(&self.throttles, &throttles(&self.roots, &self.cpus)),
+        }
+    }
+}
+
+/// The noise of an interval that nobody watched.
+pub fn unwatched(why: &str) -> Noise {
+    Noise {
+        steal_ns: Reading::unknown(why),
+        involuntary_switches: Reading::unknown(why),
+        gaps: Reading::unknown(why),
+        gap_max_ns: Reading::unknown(why),
+        gap_total_ns: Reading::unknown(why),
+        frequency_drift: Reading::unknown(why),
+        throttled: Reading::unknown(why),
     }
 }
 
@@ -74,8 +79,7 @@ pub struct Worker {
 #[derive(Clone, Debug)]
 pub struct WorkerNoise {
     pub involuntary_switches: Reading<u64>,
-    pub gaps: u64,
-    pub gap_max_ns: u64,
+    pub gaps: GapMeter,
 }
 
 impl Worker {
@@ -87,8 +91,7 @@ impl Worker {
     pub fn finish(self, roots: &Roots) -> WorkerNoise {
         WorkerNoise {
             involuntary_switches: since(&self.switches, &involuntary_switches(roots)),
-            gaps: self.gaps.count,
-            gap_max_ns: self.gaps.max_ns,
+            gaps: self.gaps,
         }
     }
 }
@@ -100,6 +103,7 @@ pub struct GapMeter {
     mean_ns: u64,
     pub count: u64,
     pub max_ns: u64,
+    pub total_ns: u64,
 }
 
 impl GapMeter {
@@ -113,6 +117,7 @@ impl GapMeter {
         } else if interval > GAP_NS && interval > GAP_TIMES * self.mean_ns {
             self.count += 1;
             self.max_ns = self.max_ns.max(interval);
+            self.total_ns += interval;
         } else {
             self.mean_ns = (15 * self.mean_ns + interval) / 16;
         }
@@ -178,10 +183,12 @@ fn since(before: &Reading<u64>, after: &Reading<u64>) -> Reading<u64> {
     both(before.clone(), after.clone(), |before, after| after.saturating_sub(before))
 }
 
-fn both(a: Reading<u64>, b: Reading<u64>, f: impl Fn(u64, u64) -> u64) -> Reading<u64> {
+fn both<T>(a: Reading<u64>, b: Reading<u64>, f: impl Fn(u64, u64) -> T) -> Reading<T> {
     match (a, b) {
         (Reading::Known(a), Reading::Known(b)) => Reading::Known(f(a, b)),
-        (Reading::Known(_), unknown) | (unknown, _) => unknown,
+        (Reading::Unknown { unknown }, _) | (_, Reading::Unknown { unknown }) => {
+            Reading::Unknown { unknown }
+        }
     }
 }
 
@@ -217,13 +224,13 @@ mod tests {
         host.put(status, &switches(7));
         [0, 100, 200, 50_000, 50_100].into_iter().for_each(|now| workers[1].gaps.feed(now));
         let seen = workers.map(|w| w.finish(&host.roots));
-        let (noise, series) = watch.finish(&seen);
+        let noise = watch.finish(&seen);
         assert_eq!(noise.steal_ns, Reading::Known(30_000_000));
         assert_eq!(noise.involuntary_switches, Reading::Known(10));
         assert_eq!((noise.gaps, noise.gap_max_ns), (Reading::Known(1), Reading::Known(49_800)));
-        let names: Vec<_> = series.iter().map(|s| s.name.as_str()).collect();
-        assert_eq!(names, ["thermal throttling"], "no cpufreq, no 0 kHz");
-        assert_eq!(series[0].points[0].1, 3.0);
+        assert_eq!(noise.gap_total_ns, Reading::Known(49_800));
+        assert_eq!(noise.throttled, Reading::Known(3));
+        assert!(noise.frequency_drift.to_string().contains("ENOENT"), "no cpufreq, no drift of 0");
     }
 
     #[test]
@@ -250,8 +257,8 @@ mod tests {
         assert_eq!(frequency_khz(&host.roots, &[0, 1]), Reading::Known(2_500_000));
         let watch = Watch::start(&host.roots, &[0]);
         host.put(&cpu(0), "1800000");
-        let khz: Vec<_> = watch.finish(&[]).1[0].points.iter().map(|p| p.1).collect();
-        assert_eq!(khz, [2e6, 1.8e6]);
+        let drift = *watch.finish(&[]).frequency_drift.known().unwrap();
+        assert!((drift + 0.1).abs() < 1e-9, "{drift}");
         assert!(frequency_khz(&host.roots, &[0, 2]).to_string().contains("'fast' is not a number"));
     }
 

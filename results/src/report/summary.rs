@@ -35,7 +35,7 @@ pub(super) fn summaries(side: &Side) -> Vec<Summary> {
     groups(side.cells.iter().copied()).into_iter().filter_map(summary).collect()
 }
 
-fn busiest_kind(group: &Group) -> Option<String> {
+pub(super) fn busiest_kind(group: &Group) -> Option<String> {
     let mut counts: BTreeMap<&str, u64> = BTreeMap::new();
     for (name, kind) in group.cells.iter().flat_map(|cell| &cell.kinds) {
         *counts.entry(name).or_default() += kind.count;

@@ -6,6 +6,7 @@ use std::collections::BTreeSet;
 use super::all_cells;
 use crate::aggregate::{self, groups, varying};
 use crate::compare::Side;
+use crate::disturbed;
 use crate::metric::Metric;
 use crate::schema::Reading;
 use crate::stats::median;
@@ -142,5 +143,14 @@ fn noise(sides: &[Side]) -> String {
         }
         None => "clock gaps unknown".into(),
     };
-    format!("Noise: {steal}, {switches}, {gap}")
+    format!("Noise: {steal}, {switches}, {gap}{}", hits(sides))
+}
+
+/// How many trials were hit, and one of them.
+fn hits(sides: &[Side]) -> String {
+    let hit: Vec<String> = all_cells(sides).filter_map(disturbed::hit).collect();
+    let all = all_cells(sides).count();
+    hit.first().map_or(String::new(), |first| {
+        format!("; {} of {all} trials were hit from outside (first: {first})", hit.len())
+    })
 }

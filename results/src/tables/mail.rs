@@ -27,6 +27,12 @@ impl Format for Mail {
         for comparison in &report.comparisons {
             out.grid(&rows::comparison(comparison));
         }
+        for again in &report.undisturbed {
+            out.grid(&rows::undisturbed(again));
+        }
+        for grid in rows::loads(report).iter().chain(&rows::narrow(report)) {
+            out.grid(grid);
+        }
         if !report.comparisons.is_empty() {
             out.blank();
             out.fill(LEGEND);

@@ -22,6 +22,12 @@ impl Format for Markdown {
         for comparison in &report.comparisons {
             out += &grid(&rows::comparison(comparison));
         }
+        for again in &report.undisturbed {
+            out += &grid(&rows::undisturbed(again));
+        }
+        for grid in rows::loads(report).iter().chain(&rows::narrow(report)) {
+            out += &self::grid(grid);
+        }
         if !report.comparisons.is_empty() {
             out += &format!("\n{}\n", escape(LEGEND));
         }

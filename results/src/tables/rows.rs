@@ -5,7 +5,9 @@ use std::collections::BTreeSet;
 
 use super::text::{Scale, duration, percent};
 use crate::aggregate::{label, varying};
-use crate::compare::{Comparison, Difference, Outcome};
+use crate::compare::{self, Comparison, Difference, Outcome};
+use crate::disturbed::Undisturbed;
+use crate::load::BEYOND_KNEE;
 use crate::report::{Detail, Report};
 use crate::stats::Estimate;
 
@@ -60,9 +62,7 @@ pub(super) fn comparison(comparison: &Comparison) -> Grid {
             spread(&row.new),
             percent(row.change()),
             row.outcome.mark().to_owned(),
-            row.interval.map_or("?".to_owned(), |interval| {
-                format!("{}..{}", percent(interval.lo - 1.0), percent(interval.hi - 1.0))
-            }),
+            interval(row),
             format!("{}+{}", row.base.n, row.new.n),
         ],
         outcome: Some(row.outcome),
@@ -86,6 +86,133 @@ pub(super) fn comparison(comparison: &Comparison) -> Grid {
         left: 0,
         rows: rows.collect(),
     }
+}
+
+/// The verdict with the trials that were hit from outside, and without them.
+pub(super) fn undisturbed(undisturbed: &Undisturbed) -> Grid {
+    let differ = varying(undisturbed.rows.iter().map(|row| &row.key));
+    let rows = undisturbed.rows.iter().map(|point| {
+        let delta = |row: &compare::Row| percent(row.change());
+        let rest = point.without.as_ref();
+        Row {
+            section: label(&point.key, |axis| axis != "threads" && differ.contains(axis)),
+            cells: vec![
+                point.key.threads.to_string(),
+                format!("{}+{}", point.hit[0], point.hit[1]),
+                rest.map_or("-".into(), delta),
+                rest.map_or("-", |row| row.outcome.mark()).to_owned(),
+                rest.map_or("-".into(), interval),
+                rest.map_or("none".into(), |row| format!("{}+{}", row.base.n, row.new.n)),
+                point.with.name().to_owned(),
+                rest.map_or("-", |row| row.outcome.name()).to_owned(),
+            ],
+            outcome: None,
+        }
+    });
+    Grid {
+        caption: format!(
+            "the same without the trials hit from outside: base = {}, new = {}",
+            undisturbed.base, undisturbed.new
+        ),
+        header: header(&[
+            "threads",
+            "hit",
+            "delta",
+            "",
+            "95% interval",
+            "runs left",
+            "verdict",
+            "without",
+        ]),
+        left: 0,
+        rows: rows.collect(),
+    }
+}
+
+/// Response beside service time of open-loop points, by load; `None` without any.
+pub(super) fn loads(report: &Report) -> Option<Grid> {
+    report.loads.first()?;
+    let mut differ = varying(report.loads.iter().map(|row| &row.key));
+    differ.remove("rate");
+    let scale =
+        Scale::of("ops/s", report.loads.iter().map(|row| row.done.median).fold(0.0, f64::max));
+    let rows = report.loads.iter().map(|row| {
+        let rest = label(&row.key, |axis| axis != "variant" && differ.contains(axis));
+        let knee = match row.knee {
+            [true, true] => "both",
+            [true, false] => "p50",
+            [false, true] => "p99",
+            [false, false] => "",
+        };
+        Row {
+            section: [row.side.as_str(), &row.kind, &rest].join(" ").trim_end().to_owned(),
+            cells: vec![
+                scale.print(row.asked),
+                scale.print(row.done.median),
+                duration(row.service[0].median),
+                duration(row.response[0].median),
+                duration(row.service[1].median),
+                duration(row.response[1].median),
+                knee.to_owned(),
+            ],
+            outcome: None,
+        }
+    });
+    Some(Grid {
+        caption: format!(
+            "open loop: steps asked for and operations done, {}; service time s and response time \
+             r from the intended start, median of the trials; the knee is the last load with at \
+             most {BEYOND_KNEE} times the response of the lowest",
+            scale.unit
+        ),
+        header: header(&["asked", "done", "p50 s", "p50 r", "p99 s", "p99 r", "knee"]),
+        left: 0,
+        rows: rows.collect(),
+    })
+}
+
+/// The points of runs that went on until they were narrow; `None` without any.
+pub(super) fn narrow(report: &Report) -> Option<Grid> {
+    let first = report.narrow.first()?;
+    let differ = varying(report.narrow.iter().map(|row| &row.key));
+    let several: BTreeSet<&str> = report.narrow.iter().map(|row| row.side.as_str()).collect();
+    let scale = Scale::of("ops/s", report.narrow.iter().map(|row| row.median).fold(0.0, f64::max));
+    let rows = report.narrow.iter().map(|row| {
+        let rest = label(&row.key, |axis| {
+            !["threads", "variant"].contains(&axis) && differ.contains(axis)
+        });
+        let side = if several.len() > 1 { &row.side } else { &row.key.variant };
+        let ends = row.interval.map(|i| format!("{}..{}", scale.print(i.lo), scale.print(i.hi)));
+        let half = row.interval.map(|i| (i.hi - i.lo) / 2.0 / row.median * 100.0);
+        Row {
+            section: [side, rest.as_str()].join(" ").trim_end().to_owned(),
+            cells: vec![
+                row.key.threads.to_string(),
+                scale.print(row.median),
+                ends.unwrap_or("?".into()),
+                half.map_or("?".into(), |half| format!("{half:.2}%")),
+                row.trials.to_string(),
+                if row.reached { "yes" } else { "no" }.to_owned(),
+            ],
+            outcome: None,
+        }
+    });
+    Some(Grid {
+        caption: format!(
+            "until +-{}: throughput, {}, with intervals of the median that hold at every look, 95%",
+            first.asked, scale.unit
+        ),
+        header: header(&["threads", "median", "interval", "half", "runs", "reached"]),
+        left: 0,
+        rows: rows.collect(),
+    })
+}
+
+/// The interval of a change.
+fn interval(row: &compare::Row) -> String {
+    row.interval.map_or("?".to_owned(), |interval| {
+        format!("{}..{}", percent(interval.lo - 1.0), percent(interval.hi - 1.0))
+    })
 }
 
 pub(super) fn summary(report: &Report) -> Grid {

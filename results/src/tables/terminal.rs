@@ -43,6 +43,12 @@ impl Format for Terminal {
         for comparison in &report.comparisons {
             out += &self.grid(&rows::comparison(comparison));
         }
+        for again in &report.undisturbed {
+            out += &self.grid(&rows::undisturbed(again));
+        }
+        for grid in rows::loads(report).iter().chain(&rows::narrow(report)) {
+            out += &self.grid(grid);
+        }
         out += "\n";
         for note in &report.notes {
             out += &(ascii(note) + "\n");

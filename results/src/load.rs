@@ -1,0 +1,107 @@
+//! Open-loop sweeps: latency against the load that was asked for, and the knee beyond which
+//! callers wait for each other. Guards the word "knee": one rule for tables and charts.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+
+use crate::aggregate::groups;
+use crate::compare::Side;
+use crate::metric::{Metric, Percentile};
+use crate::schema::CellKey;
+use crate::stats::Estimate;
+
+/// Beyond the knee the response takes more than so many times what it takes at the lowest load.
+pub const BEYOND_KNEE: f64 = 2.0;
+/// Fewer loads are no sweep.
+const SWEEP: usize = 3;
+
+/// Steps a second that all workers of a point are asked for; `None` in a closed loop.
+pub fn asked(key: &CellKey) -> Option<f64> {
+    Some(key.params.get("rate")?.parse::<f64>().ok()? * f64::from(key.threads))
+}
+
+/// The point without its load: what a curve of load is called.
+pub fn curve_key(key: &CellKey) -> CellKey {
+    let mut key = CellKey { block: 0, ..key.clone() };
+    key.params.remove("rate");
+    key
+}
+
+/// The highest load before the response leaves that of the lowest load behind, of (load,
+/// response) by rising load; `None` where it never does, or in too few points.
+pub fn knee(curve: &[(f64, f64)]) -> Option<f64> {
+    let first = curve.first().filter(|_| curve.len() >= SWEEP)?;
+    let beyond = curve.iter().position(|point| point.1 > BEYOND_KNEE * first.1)?;
+    Some(curve[beyond - 1].0)
+}
+
+/// One load of an open-loop point; latencies of its most frequent operation, ns.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Load {
+    pub side: String,
+    pub key: CellKey,
+    /// steps a second, all workers
+    pub asked: f64,
+    /// operations a second; a step may be several
+    pub done: Estimate,
+    pub kind: String,
+    /// at p50 and p99
+    pub service: [Estimate; 2],
+    pub response: [Estimate; 2],
+    /// whether the knee of p50, of p99 is here
+    pub knee: [bool; 2],
+}
+
+const AT: [Percentile; 2] = [Percentile::P50, Percentile::P99];
+
+/// The loads of a side, by point and then by rising load.
+pub fn loads(side: &Side, kind: impl Fn(&crate::aggregate::Group) -> Option<String>) -> Vec<Load> {
+    let mut curves: BTreeMap<CellKey, Vec<Load>> = BTreeMap::new();
+    for group in groups(side.cells.iter().copied()) {
+        let Some((asked, kind)) = asked(&group.key).zip(kind(&group)) else { continue };
+        let at = |metric: fn(String, Percentile) -> Metric| {
+            let [p50, p99] = AT.map(|at| group.estimate(&metric(kind.clone(), at)));
+            Some([p50?, p99?])
+        };
+        let service = at(|kind, at| Metric::Latency { kind, at });
+        let response = at(|kind, at| Metric::Response { kind, at });
+        let (Some(service), Some(response)) = (service, response) else { continue };
+        let Some(done) = group.estimate(&Metric::Throughput) else { continue };
+        curves.entry(curve_key(&group.key)).or_default().push(Load {
+            side: side.name.clone(),
+            key: group.key.clone(),
+            asked,
+            done,
+            kind,
+            service,
+            response,
+            knee: [false; 2],
+        });
+    }
+    let marked = curves.into_values().flat_map(|mut curve| {
+        curve.sort_by(|a, b| a.asked.total_cmp(&b.asked));
+        for at in 0..AT.len() {
+            let points: Vec<_> = curve.iter().map(|l| (l.asked, l.response[at].median)).collect();
+            let knee = knee(&points);
+            curve.iter_mut().for_each(|load| load.knee[at] = knee == Some(load.asked));
+        }
+        curve
+    });
+    marked.collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_knee_is_the_last_load_that_costs_no_wait() {
+        let flat = [(1.0, 300.0), (2.0, 310.0), (3.0, 330.0)];
+        assert_eq!(knee(&flat), None, "the sweep does not reach it");
+        assert_eq!(knee(&[flat.as_slice(), &[(4.0, 700.0), (5.0, 9e6)]].concat()), Some(3.0));
+        assert_eq!(knee(&[(1.0, 300.0), (2.0, 9e6), (3.0, 350.0)]), Some(1.0), "the first counts");
+        assert_eq!(knee(&[(1.0, 300.0), (2.0, 9e6)]), None, "two loads are no sweep");
+        assert_eq!(knee(&[]), None);
+    }
+}

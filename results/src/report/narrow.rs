@@ -1,0 +1,47 @@
+//! A report's word on runs that went on until their intervals were narrow: the intervals that
+//! hold although they were looked at again and again, which the bootstrap's do not.
+
+use serde::Serialize;
+
+use crate::aggregate::groups;
+use crate::compare::Side;
+use crate::metric::Metric;
+use crate::schema::CellKey;
+use crate::sequential;
+use crate::stats::{Interval, median};
+
+/// One point of a run with `--until`.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Narrow {
+    pub side: String,
+    pub key: CellKey,
+    pub trials: usize,
+    /// of throughput, ops/s
+    pub median: f64,
+    /// of the median, 95 % over all looks; none before the first
+    pub interval: Option<Interval>,
+    /// what was asked for, as the run wrote it: half of the interval in percent of the median
+    pub asked: String,
+    pub reached: bool,
+}
+
+/// Every point of a side whose run has an `until`; else none.
+pub(super) fn narrow(side: &Side) -> Vec<Narrow> {
+    let Some(asked) = side.loaded.run.plan.get("until").and_then(|until| until.as_str()) else {
+        return Vec::new();
+    };
+    let width = asked.trim_end_matches('%').parse().map_or(0.0, |percent: f64| percent / 100.0);
+    let row = |group: crate::aggregate::Group| {
+        let samples = group.samples(&Metric::Throughput);
+        Narrow {
+            side: side.name.clone(),
+            trials: samples.len(),
+            median: median(&samples),
+            interval: sequential::interval(&samples),
+            asked: asked.to_owned(),
+            reached: sequential::half_width(&samples).is_some_and(|half| half <= width),
+            key: group.key,
+        }
+    };
+    groups(side.cells.iter().copied()).into_iter().map(row).collect()
+}
