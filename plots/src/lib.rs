@@ -76,7 +76,9 @@ pub fn draw_only(runs: &[Loaded], out: &Path, wanted: &Wanted) -> Result<Vec<Dra
     }
     std::fs::create_dir_all(out).map_err(|e| PlotError::write(out, e))?;
     let mut jobs: Vec<(String, Job)> = Vec::new();
-    for set in &sets {
+    // The loads of a sweep are one picture, not each a dozen.
+    let all: Vec<&Set> = sets.iter().collect();
+    for set in sets.iter().filter(|set| !chart::load::in_sweep(set, &all)) {
         for (name, chart) in chart::OF_SET {
             jobs.push((format!("{name}-{}", set.id), Box::new(move |size| chart(set, size))));
         }

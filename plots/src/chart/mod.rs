@@ -8,6 +8,7 @@ mod counters;
 mod fairness;
 mod latency;
 mod lines;
+pub mod load;
 mod predicted;
 mod response;
 mod series;
@@ -68,8 +69,8 @@ pub const OF_SET: [(&str, OfSet); 12] = [
 pub type OfWorkload = fn(&[&Set], Size) -> Outcome;
 
 /// Every chart that needs several sets, by file name.
-pub const OF_WORKLOAD: [(&str, OfWorkload); 2] =
-    [("predicted", predicted::draw), ("swapoff-size", swapoff::draw_size)];
+pub const OF_WORKLOAD: [(&str, OfWorkload); 3] =
+    [("load", load::draw), ("predicted", predicted::draw), ("swapoff-size", swapoff::draw_size)];
 
 #[cfg(test)]
 mod tests {
@@ -143,6 +144,31 @@ mod tests {
     fn two_threads_and_one_trial_are_readable() {
         let small = Plan { threads: vec![1, 2], trials: 1, ..plan() };
         assert!(assert_all_readable(&small) > 40);
+    }
+
+    #[test]
+    fn a_sweep_of_loads_is_readable_and_marks_its_knees() {
+        let at = |rate: &str| {
+            let rate = [("rate".to_string(), rate.to_string()), ("fill".into(), "75".into())];
+            ("churn", std::collections::BTreeMap::from(rate))
+        };
+        let rates = ["50000", "100000", "200000", "400000", "800000"];
+        let plan = Plan {
+            variants: vec!["global", "scanning", "percluster"],
+            threads: vec![2],
+            workloads: rates.map(at).into(),
+            ..Plan::default()
+        };
+        let run = [common::simulated(&plan)];
+        let sets = data::sets(&run);
+        let all: Vec<&Set> = sets.iter().collect();
+        assert!(sets.iter().all(|set| load::in_sweep(set, &all)));
+        for size in [README, SLIDE] {
+            let pictures = load::draw(&all, size).unwrap();
+            assert_eq!(pictures.len(), 4, "p50 and p99 of two kinds");
+            pictures.iter().for_each(|p| assert_readable(&p.scene, &p.part));
+        }
+        assert!(load::draw(&all[..2], README).is_err(), "two loads are no sweep");
     }
 
     #[test]
