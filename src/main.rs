@@ -20,6 +20,7 @@ mod list;
 mod plot;
 mod report;
 mod run;
+mod selftest;
 mod validate;
 
 /// What a subcommand ends with: its exit code, or why it could not do its work.
@@ -53,6 +54,8 @@ enum Command {
     Validate(validate::Args),
     /// What about this machine spoils measurements
     Doctor(doctor::Args),
+    /// Can the engine be believed here: its own faults looked for, each with a figure
+    Selftest(selftest::Args),
     /// Boot kernels before and after a change in QEMU, and compare them
     #[cfg(target_os = "linux")]
     Lab(lab::Args),
@@ -73,6 +76,7 @@ fn main() -> ExitCode {
         Command::Compare(args) => compare::run(&args),
         Command::Check(args) => Ok(check::run(&args)),
         Command::Doctor(args) => doctor::run(&args),
+        Command::Selftest(args) => selftest::run(&args),
         Command::Calibrate(args) => calibrate::run(&args),
         Command::Validate(args) => validate::run(&args),
         Command::Run(args) => run::run(*args),

@@ -152,6 +152,9 @@ impl<M: Machine, A: SwapAllocator<M>, W: Workload<M>> AnyTrial<M> for Trial<M, A
     fn verify(&self, cpu: &M::Cpu) {
         let sharing = if W::FORKS { Sharing::Forked } else { Sharing::None };
         verify(&self.stage, cpu, sharing);
+        if let Err(broken) = self.workload.validate() {
+            panic!("{broken}");
+        }
     }
 }
 

@@ -74,6 +74,11 @@ pub trait Workload<M: Machine>: Send + Sync + Sized + 'static {
     fn is_control(_threads: usize, _worker: usize) -> bool {
         false
     }
+
+    /// What of its own must hold when all workers have stopped.
+    fn validate(&self) -> Result<(), String> {
+        Ok(())
+    }
 }
 
 /// Something to be done with a workload, whichever it is.

@@ -1,0 +1,128 @@
+//! The engine tested as what it is: an instrument. Faults that others' harnesses were published
+//! with, and what a figure is worth here. One room a check; each takes what it checks as an
+//! argument, so that a test can hand it something broken.
+
+use std::fmt;
+use std::time::Duration;
+
+use machine::lock::Tas;
+use machine::topology::{Pin, Topology};
+use machine::{Failure, Native, native};
+
+use crate::engine::EngineError;
+use crate::null::Null;
+use crate::plan::{Orders, Size};
+use crate::trial::{self, Log, Setting};
+use crate::workload::{Params, Workload};
+
+mod absent;
+mod falsealarm;
+mod load;
+mod lock;
+mod order;
+mod overlap;
+mod pinning;
+mod sensitivity;
+mod sites;
+mod trials;
+
+type M = Native<Tas, true>;
+
+/// What came of one check.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Finding {
+    pub check: &'static str,
+    /// None: it cannot be told here.
+    pub held: Option<bool>,
+    /// With the figure it is judged by.
+    pub figure: String,
+    /// A curve, a line a point.
+    pub curve: Vec<String>,
+}
+
+impl Finding {
+    fn new(check: &'static str, held: bool, figure: String) -> Self {
+        Self { check, held: Some(held), figure, curve: Vec::new() }
+    }
+
+    fn untold(check: &'static str, why: &str) -> Self {
+        Self { check, held: None, figure: why.into(), curve: Vec::new() }
+    }
+
+    pub fn broken(&self) -> bool {
+        self.held == Some(false)
+    }
+}
+
+impl fmt::Display for Finding {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        let word = match self.held {
+            Some(true) => "held",
+            Some(false) => "BROKEN",
+            None => "can't tell",
+        };
+        write!(f, "{:<12} {word:<10} {}", self.check, self.figure)?;
+        self.curve.iter().try_for_each(|line| write!(f, "\n{:24}{line}", ""))
+    }
+}
+
+/// How a trial is run: as the engine does, or in a test with a fault.
+trait Harness {
+    fn run<W: Workload<M>>(
+        &self,
+        config: &native::Config,
+        setting: &Setting,
+    ) -> Result<Vec<Log>, Failure>;
+}
+
+struct Engine;
+
+impl Harness for Engine {
+    fn run<W: Workload<M>>(
+        &self,
+        config: &native::Config,
+        setting: &Setting,
+    ) -> Result<Vec<Log>, Failure> {
+        trial::run::<M, Null<M>, W>(config, setting)
+    }
+}
+
+/// Every check, told to `tell` as it ends; the last two share about `time` of measuring.
+pub fn run(
+    topology: &Topology,
+    time: Duration,
+    mut tell: impl FnMut(&Finding),
+) -> Result<Vec<Finding>, EngineError> {
+    let cpus = Pin::SmtLast.order(topology).expect("a policy fits its own machine");
+    let mut findings = Vec::new();
+    let mut add = |finding: Finding| {
+        tell(&finding);
+        findings.push(finding);
+    };
+    add(overlap::check(&Engine, &cpus));
+    add(load::check(&Engine));
+    add(pinning::check(pinning::planned));
+    add(order::check(crate::schedule::interleaved));
+    add(lock::check::<lock::Busted>(&cpus));
+    add(absent::check(absent::read(&cpus)));
+    add(sites::check(sites::pairs()));
+    let trials = trials::measure(topology, time)?;
+    add(falsealarm::check(&trials, crate::schedule::interleaved));
+    add(sensitivity::check(&trials, trials::worse));
+    Ok(findings)
+}
+
+/// A small trial of `threads` workers, all operations timed.
+fn setting(threads: usize) -> Setting {
+    let (size, orders) = (Size::mib(4), Orders::base_pages());
+    let params = Params { size, fill: 50, orders, batch: 1, think_ns: 0, rate: None };
+    Setting { params, threads, seed: 1, sample: 1, host: None }
+}
+
+fn config(pins: &[usize], window: Duration) -> native::Config {
+    native::Config {
+        pins: pins.iter().copied().map(Some).collect(),
+        warm: window / 4,
+        measure: window,
+    }
+}
