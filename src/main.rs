@@ -12,6 +12,7 @@ use clap::{Parser, Subcommand};
 mod calibrate;
 mod check;
 mod compare;
+mod completions;
 mod doctor;
 mod kernel;
 #[cfg(target_os = "linux")]
@@ -59,6 +60,8 @@ enum Command {
     /// Boot kernels before and after a change in QEMU, and compare them
     #[cfg(target_os = "linux")]
     Lab(lab::Args),
+    /// The completion script of a shell, for its start-up file
+    Completions(completions::Args),
     /// What a run on the live kernel has made, and how to undo it
     #[command(subcommand)]
     Kernel(kernel::Command),
@@ -79,6 +82,7 @@ fn main() -> ExitCode {
         Command::Selftest(args) => selftest::run(&args),
         Command::Calibrate(args) => calibrate::run(&args),
         Command::Validate(args) => validate::run(&args),
+        Command::Completions(args) => completions::run(&args),
         Command::Run(args) => run::run(*args),
         #[cfg(target_os = "linux")]
         Command::Lab(args) => lab::run(&args),

@@ -1,10 +1,11 @@
 //! `swapscale plot`: the charts of runs, and one page that holds them all.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use plots::{Drawn, Race, Wanted};
 use results::store;
+use serde_json::Value;
 
 use crate::{Answer, print};
 
@@ -22,13 +23,13 @@ pub struct Args {
     /// No pictures in a slide's size
     #[arg(long)]
     no_slides: bool,
-    /// Text files with race diagrams for the page
+    /// Races for the page: what `swapscale check --json` printed, or a diagram as text
     #[arg(long, value_name = "FILE")]
     race: Vec<PathBuf>,
 }
 
 pub fn run(args: &Args) -> Answer {
-    let races = args.race.iter().map(race).collect::<Result<Vec<Race>, String>>()?;
+    let races = args.race.iter().map(|file| races(file)).collect::<Result<Vec<_>, String>>()?;
     let runs = store::load_all(&args.runs)?;
     for note in runs.iter().flat_map(|run| &run.notes) {
         eprintln!("swapscale: {note}");
@@ -36,7 +37,7 @@ pub fn run(args: &Args) -> Answer {
     let wanted = Wanted { charts: args.only.clone(), slides: !args.no_slides };
     let drawn = plots::draw_only(&runs, &args.out, &wanted)?;
     let page = args.out.join("report.html");
-    plots::page(&runs, &races, &page)?;
+    plots::page(&runs, &races.concat(), &page)?;
     let mut said = String::new();
     for chart in &drawn {
         match chart {
@@ -51,8 +52,26 @@ pub fn run(args: &Args) -> Answer {
     Ok(ExitCode::SUCCESS)
 }
 
-fn race(path: &PathBuf) -> Result<Race, String> {
+/// The races of a file: every finding that is broken, or the text that it is.
+fn races(path: &Path) -> Result<Vec<Race>, String> {
     let text = std::fs::read_to_string(path).map_err(|e| format!("{}: {e}", path.display()))?;
-    let title = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
-    Ok(Race { title, text })
+    if path.extension().is_none_or(|extension| extension != "json") {
+        let title = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+        return Ok(vec![Race { title, about: String::new(), text }]);
+    }
+    let expected = "expected the array that `swapscale check --json` prints";
+    let findings: Vec<Value> =
+        serde_json::from_str(&text).map_err(|e| format!("{}: {e}: {expected}", path.display()))?;
+    Ok(findings.iter().filter(|f| f["verdict"] == "broken").map(found).collect())
+}
+
+fn found(finding: &Value) -> Race {
+    let word = |key: &str| finding[key].as_str().unwrap_or_default();
+    let place = format!("{}/{}", word("subject"), word("scenario"));
+    let title = match word("fault") {
+        "" => format!("{place} is broken"),
+        fault => format!("{fault} put back into {place}"),
+    };
+    let about = if word("shows").is_empty() { word("violation") } else { word("shows") };
+    Race { title, about: about.into(), text: word("diagram").into() }
 }

@@ -46,6 +46,8 @@ pub struct Track<'a> {
     pub look_index: usize,
     /// By rising thread count.
     pub groups: Vec<Group<'a>>,
+    /// Of `groups`, the one that charts at a single number of threads show.
+    detailed: usize,
 }
 
 /// The trials of one point of the plan.
@@ -102,9 +104,10 @@ pub fn ops(cell: &Cell) -> f64 {
 }
 
 impl<'a> Track<'a> {
-    /// The trials at the largest number of threads.
+    /// The trials at the largest number of threads that all tracks of the set have, so that
+    /// like is held against like; at its own largest where they share none.
     pub fn widest(&self) -> &Group<'a> {
-        self.groups.last().expect("a track has cells")
+        &self.groups[self.detailed]
     }
 }
 
@@ -130,9 +133,14 @@ impl Set<'_> {
 }
 
 impl Place {
+    /// What stands before the machine's name.
+    pub fn origin(&self) -> &'static str {
+        if self.predicted { "predicted for" } else { "measured on" }
+    }
+
     /// Workload, machine, and whether the figures were measured.
     pub fn conditions(&self) -> String {
-        let kind = if self.predicted { "predicted for" } else { "measured on" };
+        let kind = self.origin();
         let params: Vec<String> = self.params.iter().map(|(k, v)| format!("{k} {v}")).collect();
         let params =
             if params.is_empty() { String::new() } else { format!(" ({})", params.join(", ")) };
@@ -194,10 +202,8 @@ pub fn sets(runs: &[Loaded]) -> Vec<Set<'_>> {
             }
         }
     }
-    let locks: BTreeSet<&str> =
-        runs.iter().flat_map(|r| &r.cells).map(|c| c.key.lock.as_str()).collect();
-    let mut looks = Looks { seen: Vec::new(), with_lock: locks.len() > 1 };
-    let mut sets: Vec<Set> = places.into_iter().map(|(p, m)| gather(p, m, &mut looks)).collect();
+    let mut names = Names::of(runs, &places);
+    let mut sets: Vec<Set> = places.into_iter().map(|(p, m)| gather(p, m, &mut names)).collect();
     sets.retain(|s| !s.tracks.is_empty());
     let ids = ids(&sets);
     let works: Vec<String> = sets.iter().map(|s| work(s, &sets)).collect();
@@ -207,15 +213,20 @@ pub fn sets(runs: &[Loaded]) -> Vec<Set<'_>> {
     sets
 }
 
-/// The cells of a run, variants in the order the plan names them.
+/// The cells of a run, workloads and variants in the order the plan names them.
 fn planned_order(loaded: &Loaded) -> Vec<&Cell> {
-    let planned: Vec<&str> = loaded.run.plan["variant"]
-        .as_array()
-        .map(|list| list.iter().filter_map(|v| v.as_str()).collect())
-        .unwrap_or_default();
-    let rank = |c: &Cell| planned.iter().position(|v| *v == c.key.variant).unwrap_or(planned.len());
+    let planned = |key: &str| -> Vec<&str> {
+        let list = loaded.run.plan[key].as_array();
+        list.map(|list| list.iter().filter_map(|v| v.as_str()).collect()).unwrap_or_default()
+    };
+    let (workloads, variants) = (planned("workload"), planned("variant"));
+    let rank = |list: &[&str], name: &str| list.iter().position(|v| *v == name);
+    let place = |list: &[&str], name: &str| rank(list, name).unwrap_or(list.len());
     let mut cells: Vec<&Cell> = loaded.cells.iter().collect();
-    cells.sort_by_key(|c| (rank(c), c.order_in_run));
+    cells.sort_by_key(|c| {
+        let workload = place(&workloads, &c.key.workload);
+        (workload, place(&variants, &c.key.variant), c.order_in_run)
+    });
     cells
 }
 
@@ -235,13 +246,46 @@ fn place(loaded: &Loaded, cell: &Cell, several_hosts: bool) -> Place {
     }
 }
 
-/// Gives one look to one name, in all sets.
-struct Looks {
+/// Gives one name and one look to one track, in all sets.
+struct Names {
     seen: Vec<String>,
     with_lock: bool,
+    /// Variants that a set has of several runs: the run belongs to their names.
+    ambiguous: BTreeSet<String>,
+    /// Run ids where labels do not tell the runs apart.
+    with_id: bool,
 }
 
-impl Looks {
+impl Names {
+    fn of(runs: &[Loaded], places: &[(Place, Vec<(&Loaded, &Cell)>)]) -> Names {
+        let locks: BTreeSet<&str> =
+            runs.iter().flat_map(|r| &r.cells).map(|c| c.key.lock.as_str()).collect();
+        let labels: BTreeSet<&str> = runs.iter().map(|r| r.run.label.as_str()).collect();
+        let mut ambiguous = BTreeSet::new();
+        for (_, members) in places {
+            let mut owner: BTreeMap<&str, &str> = BTreeMap::new();
+            for (run, cell) in members {
+                let first = owner.entry(&cell.key.variant).or_insert(&run.run.id);
+                if *first != run.run.id {
+                    ambiguous.insert(cell.key.variant.clone());
+                }
+            }
+        }
+        let (with_lock, with_id) = (locks.len() > 1, labels.len() < runs.len());
+        Names { seen: Vec::new(), with_lock, ambiguous, with_id }
+    }
+
+    fn name(&self, run: &Loaded, cell: &Cell) -> String {
+        let mut name = cell.key.variant.clone();
+        if self.with_lock {
+            name += &format!(" / {}", cell.key.lock);
+        }
+        if self.ambiguous.contains(&cell.key.variant) {
+            name += &format!(" [{}]", if self.with_id { &run.run.id } else { &run.run.label });
+        }
+        name
+    }
+
     fn index(&mut self, name: &str) -> usize {
         self.seen.iter().position(|s| s == name).unwrap_or_else(|| {
             self.seen.push(name.to_string());
@@ -250,7 +294,7 @@ impl Looks {
     }
 }
 
-fn gather<'a>(place: Place, members: Vec<(&'a Loaded, &'a Cell)>, looks: &mut Looks) -> Set<'a> {
+fn gather<'a>(place: Place, members: Vec<(&'a Loaded, &'a Cell)>, names: &mut Names) -> Set<'a> {
     let mut runs: Vec<&Loaded> = Vec::new();
     for (run, _) in &members {
         if !runs.iter().any(|r| std::ptr::eq(*r, *run)) {
@@ -264,17 +308,11 @@ fn gather<'a>(place: Place, members: Vec<(&'a Loaded, &'a Cell)>, looks: &mut Lo
             set.refused += 1;
             continue;
         }
-        let mut name = cell.key.variant.clone();
-        if looks.with_lock {
-            name += &format!(" / {}", cell.key.lock);
-        }
-        if set.runs.len() > 1 {
-            name += &format!(" [{}]", run.run.label);
-        }
+        let name = names.name(run, cell);
         let at = set.tracks.iter().position(|t| t.name == name).unwrap_or_else(|| {
-            let look_index = looks.index(&name);
+            let look_index = names.index(&name);
             let look = style::look(look_index);
-            set.tracks.push(Track { name, look, look_index, groups: Vec::new() });
+            set.tracks.push(Track { name, look, look_index, groups: Vec::new(), detailed: 0 });
             set.tracks.len() - 1
         });
         let groups = &mut set.tracks[at].groups;
@@ -284,7 +322,20 @@ fn gather<'a>(place: Place, members: Vec<(&'a Loaded, &'a Cell)>, looks: &mut Lo
             Err(at) => groups.insert(at, Group { threads, cells: vec![cell] }),
         }
     }
+    choose_detailed(&mut set.tracks);
     set
+}
+
+fn choose_detailed(tracks: &mut [Track]) {
+    let at = |t: &Track, n: u32| t.groups.iter().position(|g| g.threads == n);
+    let shared = tracks.first().and_then(|first| {
+        let counts = first.groups.iter().rev().map(|g| g.threads);
+        counts.into_iter().find(|n| tracks.iter().all(|t| at(t, *n).is_some()))
+    });
+    for track in tracks {
+        let shared = shared.and_then(|n| at(track, n));
+        track.detailed = shared.unwrap_or(track.groups.len() - 1);
+    }
 }
 
 fn work(set: &Set, sets: &[Set]) -> String {

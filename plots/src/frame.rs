@@ -147,7 +147,7 @@ impl Frame {
                 self.scene.line(vec![start, (x - 4.0 * z, y)], look.colour, 0.8, &[]);
             }
             let label = self.label(label);
-            self.scene.title((x, y + 0.32 * size * z), label, size, darker(look.colour));
+            self.scene.title((x, y + 0.32 * size * z), label, size, look.colour.darker());
         }
     }
 
@@ -269,12 +269,6 @@ fn spaced(wanted: &[f64], gap: f64, top: f64, bottom: f64) -> Vec<f64> {
         result[i] = row;
     }
     result
-}
-
-/// Text in a series' colour needs more contrast than its line.
-fn darker(c: Rgb) -> Rgb {
-    let dim = |v: u8| (f64::from(v) * 0.78) as u8;
-    Rgb(dim(c.0), dim(c.1), dim(c.2))
 }
 
 #[cfg(test)]

@@ -14,7 +14,6 @@ use std::path::{Path, PathBuf};
 use rayon::prelude::*;
 use results::store::Loaded;
 
-use data::Set;
 pub use page::{Race, page};
 
 /// Why a picture could not be made.
@@ -75,62 +74,30 @@ pub fn draw_only(runs: &[Loaded], out: &Path, wanted: &Wanted) -> Result<Vec<Dra
         return Err(PlotError::Empty);
     }
     std::fs::create_dir_all(out).map_err(|e| PlotError::write(out, e))?;
-    let mut jobs: Vec<(String, Job)> = Vec::new();
-    // The loads of a sweep are one picture, not each a dozen.
-    let all: Vec<&Set> = sets.iter().collect();
-    for set in sets.iter().filter(|set| !chart::load::in_sweep(set, &all)) {
-        for (name, chart) in chart::OF_SET {
-            jobs.push((format!("{name}-{}", set.id), Box::new(move |size| chart(set, size))));
-        }
-    }
-    for (workload, sets) in by_workload(&sets) {
-        for (name, chart) in chart::OF_WORKLOAD {
-            let sets = sets.clone();
-            let stem = format!("{name}-{}", data::slug(workload));
-            jobs.push((stem, Box::new(move |size| chart(&sets, size))));
-        }
-    }
+    let mut jobs = chart::jobs(&sets);
     let charts = &wanted.charts;
-    jobs.retain(|(stem, _)| charts.is_empty() || charts.iter().any(|c| stem.starts_with(c)));
+    jobs.retain(|job| charts.is_empty() || charts.iter().any(|c| job.stem.starts_with(c)));
     let sizes = if wanted.slides { &[style::README, style::SLIDE][..] } else { &[style::README] };
-    jobs.into_par_iter().map(|(stem, chart)| in_sizes(out, stem, sizes, chart)).collect()
+    jobs.into_par_iter().map(|job| in_sizes(out, job, sizes)).collect()
 }
 
-/// A chart with its data, waiting for a size.
-type Job<'a> = Box<dyn Fn(style::Size) -> chart::Outcome + Send + Sync + 'a>;
-
-fn by_workload<'s, 'a>(sets: &'s [Set<'a>]) -> Vec<(&'s str, Vec<&'s Set<'a>>)> {
-    let mut found: Vec<(&str, Vec<&Set>)> = Vec::new();
-    for set in sets {
-        match found.iter_mut().find(|(w, _)| *w == set.place.workload) {
-            Some((_, members)) => members.push(set),
-            None => found.push((&set.place.workload, vec![set])),
-        }
-    }
-    found
-}
-
-fn in_sizes(
-    out: &Path,
-    stem: String,
-    sizes: &[style::Size],
-    chart: Job,
-) -> Result<Drawn, PlotError> {
+fn in_sizes(out: &Path, job: chart::Job, sizes: &[style::Size]) -> Result<Drawn, PlotError> {
     let mut files = Vec::new();
     for size in sizes {
-        let pictures = match chart(*size) {
+        let pictures = match (job.draw)(*size) {
             Ok(pictures) => pictures,
-            Err(reason) => return Ok(Drawn::Absent { chart: stem, reason }),
+            Err(reason) => return Ok(Drawn::Absent { chart: job.stem, reason }),
         };
         for picture in pictures {
             let part = match &*picture.part {
                 "" => String::new(),
                 part => format!("-{}", data::slug(part)),
             };
-            files.extend(picture.scene.write(out, &format!("{stem}{part}{}", size.suffix))?);
+            let stem = format!("{}{part}{}", job.stem, size.suffix);
+            files.extend(picture.scene.write(out, &stem)?);
         }
     }
-    Ok(Drawn::Files { chart: stem, files })
+    Ok(Drawn::Files { chart: job.stem, files })
 }
 
 #[cfg(test)]

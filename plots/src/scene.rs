@@ -234,7 +234,7 @@ fn closed(mut points: Vec<(f64, f64)>) -> Vec<(f64, f64)> {
 }
 
 /// The corners of a marker of equal visual weight.
-fn outline(marker: Marker, (x, y): (f64, f64), r: f64) -> Vec<(f64, f64)> {
+pub fn outline(marker: Marker, (x, y): (f64, f64), r: f64) -> Vec<(f64, f64)> {
     let (corners, turn, r) = match marker {
         Marker::Circle => (24, 0.0, r),
         Marker::Square => (4, 0.125, r * 1.2),

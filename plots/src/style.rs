@@ -10,6 +10,18 @@ impl Rgb {
     pub fn hex(self) -> String {
         format!("#{:02x}{:02x}{:02x}", self.0, self.1, self.2)
     }
+
+    /// For text, which needs more contrast than a line of the same colour.
+    pub fn darker(self) -> Rgb {
+        let dim = |v: u8| (f64::from(v) * 0.78) as u8;
+        Rgb(dim(self.0), dim(self.1), dim(self.2))
+    }
+
+    /// The second shade of a part of a stack.
+    pub fn pale(self) -> Rgb {
+        let pale = |v: u8| v / 2 + 127;
+        Rgb(pale(self.0), pale(self.1), pale(self.2))
+    }
 }
 
 pub const PAPER: Rgb = Rgb(255, 255, 255);
@@ -32,9 +44,8 @@ pub const COLOURS: [Rgb; 7] = [
 
 /// The colour of the `index`-th part of a stacked bar; the second seven are pale.
 pub fn part(index: usize) -> Rgb {
-    let c = COLOURS[index % COLOURS.len()];
-    let pale = |v: u8| v / 2 + 127;
-    if index < COLOURS.len() { c } else { Rgb(pale(c.0), pale(c.1), pale(c.2)) }
+    let colour = COLOURS[index % COLOURS.len()];
+    if index < COLOURS.len() { colour } else { colour.pale() }
 }
 
 /// The same hues for the page's dark mode.

@@ -121,7 +121,11 @@ fn plan() -> Plan<'static> {
 }
 
 fn usual() -> Page {
-    let race = Race { title: "no-barrier".into(), text: "alloc   | swapoff\n<lost>".into() };
+    let race = Race {
+        title: "no-barrier".into(),
+        about: "a slot is lost".into(),
+        text: "alloc   | swapoff\n<lost>".into(),
+    };
     Page::of(&[common::native(&plan()), common::simulated(&plan())], &[race])
 }
 
@@ -261,7 +265,8 @@ fn a_hostile_name_is_text_and_loads_nothing() {
     let hostile =
         format!("</script><img src=http://127.0.0.1:{port}/x onerror=document.title='hit'>");
     let plan = Plan { variants: vec![&hostile, "global"], ..plan() };
-    let race = Race { title: hostile.clone(), text: hostile.clone() };
+    let [title, about, text] = [(); 3].map(|()| hostile.clone());
+    let race = Race { title, about, text };
     let page = Page::of(&[common::native(&plan)], &[race]);
     let opened = page.open(&browser, "", "document.title = `images: ${document.images.length}`");
     assert_eq!(opened.console, Vec::<String>::new());

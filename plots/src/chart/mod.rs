@@ -17,7 +17,7 @@ mod swapoff;
 mod throughput;
 mod transfers;
 
-use crate::data::Set;
+use crate::data::{self, Set};
 use crate::scene::Scene;
 use crate::style::Size;
 
@@ -72,11 +72,59 @@ pub type OfWorkload = fn(&[&Set], Size) -> Outcome;
 pub const OF_WORKLOAD: [(&str, OfWorkload); 3] =
     [("load", load::draw), ("predicted", predicted::draw), ("swapoff-size", swapoff::draw_size)];
 
+/// A chart with its data, waiting for a size.
+pub struct Job<'a> {
+    /// The chart's name above.
+    pub chart: &'static str,
+    /// What the names of its files begin with.
+    pub stem: String,
+    /// The sets that it shows.
+    pub sets: Vec<&'a Set<'a>>,
+    pub draw: Box<dyn Fn(Size) -> Outcome + Send + Sync + 'a>,
+}
+
+/// Every chart of every set and workload, whether or not there is data for it.
+pub fn jobs<'a>(sets: &'a [Set<'a>]) -> Vec<Job<'a>> {
+    let mut jobs = Vec::new();
+    // The loads of a sweep are one picture, not each a dozen.
+    let all: Vec<&Set> = sets.iter().collect();
+    for set in sets.iter().filter(|set| !load::in_sweep(set, &all)) {
+        jobs.extend(OF_SET.map(|(chart, draw)| Job {
+            chart,
+            stem: format!("{chart}-{}", set.id),
+            sets: vec![set],
+            draw: Box::new(move |size| draw(set, size)),
+        }));
+    }
+    for (workload, sets) in by_workload(sets) {
+        jobs.extend(OF_WORKLOAD.map(|(chart, draw)| {
+            let of = sets.clone();
+            Job {
+                chart,
+                stem: format!("{chart}-{}", data::slug(workload)),
+                sets: sets.clone(),
+                draw: Box::new(move |size| draw(&of, size)),
+            }
+        }));
+    }
+    jobs
+}
+
+fn by_workload<'a>(sets: &'a [Set<'a>]) -> Vec<(&'a str, Vec<&'a Set<'a>>)> {
+    let mut found: Vec<(&str, Vec<&Set>)> = Vec::new();
+    for set in sets {
+        match found.iter_mut().find(|(w, _)| *w == set.place.workload) {
+            Some((_, members)) => members.push(set),
+            None => found.push((&set.place.workload, vec![set])),
+        }
+    }
+    found
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::common::{self, Plan};
-    use crate::data;
     use crate::scene::{Anchor, Shape, text_width};
     use crate::style::{README, SLIDE};
 

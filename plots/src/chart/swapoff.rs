@@ -21,9 +21,9 @@ pub fn draw(set: &Set, size: Size) -> Outcome {
     let mut blocks = Vec::new();
     for track in &set.tracks {
         let mut rows = vec![Row::Heading { text: track.name.clone(), colour: track.look.colour }];
-        let mut shown: Vec<&Group> = vec![track.widest()];
-        if track.groups.len() > 1 {
-            shown.insert(0, &track.groups[0]);
+        let mut shown: Vec<&Group> = vec![&track.groups[0]];
+        if track.widest().threads > track.groups[0].threads {
+            shown.push(track.widest());
         }
         rows.extend(shown.iter().flat_map(|g| bar(g, &steps)));
         if rows.len() > 1 {
@@ -92,11 +92,10 @@ pub fn draw_size(sets: &[&Set], size: Size) -> Outcome {
 fn by_size(sets: &[&Set], size: Size, curves: &[Curve]) -> Scene {
     let (xs, ys) = lines::extents(curves);
     let place = &sets[0].place;
-    let kind = if place.predicted { "predicted for" } else { "measured on" };
     let note = "Points: median over all swapoffs; bands and bars: its 95 % interval.";
     let caption = Caption {
         title: "swapoff against device size".into(),
-        subtitle: format!("{}, {kind} {}", place.workload, place.machine),
+        subtitle: format!("{}, {} {}", place.workload, place.origin(), place.machine),
         small_print: small_print(&runs_of(sets), note.into()),
     };
     let mut frame = Frame::new(size, &caption);

@@ -10,7 +10,7 @@ use results::store::Loaded;
 use results::{stats, usl};
 use serde_json::{Value, json};
 
-use super::{Race, histograms, verdict};
+use super::{Race, histograms, pictures, verdict};
 use crate::data::{self, Group, Set, Spread, Track, ops};
 
 /// Lock sites and cache lines kept for a point.
@@ -32,8 +32,9 @@ pub fn json(runs: &[Loaded], sets: &[Set], races: &[Race]) -> Value {
         "tracks": tracks.iter().map(|(name, look)| json!({"name": name, "look": look})).collect::<Vec<_>>(),
         "runs": runs.iter().map(run).collect::<Vec<_>>(),
         "sets": sets.par_iter().map(|s| set(s, &tracks)).collect::<Vec<_>>(),
+        "pictures": pictures::of(sets),
         "cells": cells(sets),
-        "races": races.iter().map(|r| json!({"title": r.title, "text": r.text})).collect::<Vec<_>>(),
+        "races": races.iter().map(|r| json!({"title": r.title, "about": r.about, "text": r.text})).collect::<Vec<_>>(),
     })
 }
 
@@ -76,6 +77,7 @@ fn set(set: &Set, tracks: &[(String, usize)]) -> Value {
         "workload": set.work,
         "predicted": place.predicted,
         "conditions": place.conditions(),
+        "short": format!("{}, {} {}", set.work, place.origin(), place.machine),
         "refused": set.refused,
         "runs": set.runs.iter().map(|r| &r.run.id).collect::<Vec<_>>(),
         "verdict": verdict::words(set),
@@ -88,6 +90,7 @@ fn track(set: &Set, track: &Track, index: Option<usize>) -> Value {
     let first = track.widest().cells[0];
     json!({
         "t": index,
+        "d": track.groups.iter().position(|g| std::ptr::eq(g, track.widest())),
         "g": track.groups.par_iter().map(|g| group(g, one.as_deref())).collect::<Vec<_>>(),
         "usl": law(track),
         "hdr": histograms::of(set, track.widest()),
@@ -263,7 +266,7 @@ fn law(track: &Track) -> Value {
     let points: Vec<usl::Point> =
         track.groups.iter().map(|g| (g.threads, g.throughput())).collect();
     let Some(fit) = usl::fit(&points) else { return Value::Null };
-    let most = f64::from(track.widest().threads) * 2.0;
+    let most = points.last().map_or(1.0, |(threads, _)| f64::from(*threads)) * 2.0;
     let at: Vec<f64> = (0..=24).map(|i| most.powf(f64::from(i) / 24.0)).collect();
     let band = usl::band(&points, &at);
     let ends = |i: stats::Interval| [sig(i.lo), sig(i.hi)];

@@ -3,6 +3,7 @@
 
 mod content;
 mod histograms;
+mod pictures;
 mod verdict;
 
 use std::path::Path;
@@ -12,9 +13,10 @@ use results::store::Loaded;
 use crate::{PlotError, data, style};
 
 const CSS: &str = include_str!("page.css");
-const SCRIPTS: [&str; 4] = [
+const SCRIPTS: [&str; 5] = [
     include_str!("scale.js"),
     include_str!("chart.js"),
+    include_str!("picture.js"),
     include_str!("table.js"),
     include_str!("page.js"),
 ];
@@ -23,6 +25,8 @@ const SCRIPTS: [&str; 4] = [
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Race {
     pub title: String,
+    /// What it shows, in a sentence; may be empty.
+    pub about: String,
     pub text: String,
 }
 

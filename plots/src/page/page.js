@@ -86,9 +86,8 @@ function visible() {
   return sets;
 }
 
-/** The point of a track at the picked thread count. */
-const pointOf = track => (state.t === "max" ? track.g[track.g.length - 1]
-  : track.g.find(g => String(g.n) === state.t));
+/** The point of a track at the picked thread count; "max" is the most that all of its set have. */
+const pointOf = track => (state.t === "max" ? track.g[track.d] : track.g.find(g => String(g.n) === state.t));
 const threadsText = set => {
   const all = unique(set.tracks.map(pointOf).filter(Boolean).map(g => g.n));
   return all.length === 1 ? `${all[0]} thread${all[0] === 1 ? "" : "s"}` : "each variant's most threads";
@@ -117,21 +116,29 @@ function curves(set, field, format, words) {
 
 function againstThreads(set, title, name, format, field, words, extra = {}) {
   const list = curves(set, field, format, words);
-  if (!list.length) return absent(title, `${set.conditions}: not in this run`);
+  if (!list.length) return absent(title, `${set.short}: ${extra.needs || "not in this run"}`);
   const kind = extra.kind || yKind(list.flatMap(c => c.points.flatMap(p => [p.lo, p.y, p.hi])));
-  return lineChart({ title, sub: set.conditions, x: xAxis(), y: { kind, name, format }, curves: list, guides: extra.guides });
+  return lineChart({ title, sub: set.short, x: xAxis(), y: { kind, name, format }, curves: list, guides: extra.guides });
 }
 
 // ---- the sections ----
 
 function overview(sets) {
-  return el("div", { class: "verdicts" }, sets.map(set => el("div", { class: "verdict" },
-    el("b", {}, set.conditions),
-    set.verdict.map((words, i) => (i === 0 ? el("p", { class: "first" }, words) : null)),
-    el("ul", {}, set.verdict.slice(1).map(words => el("li", {}, words))),
-    set.refused ? el("p", { class: "muted" },
-      `${set.refused} cells are left out: their workers overlapped for less than 95 % of the time.`) : null)));
+  const others = DATA.sets.filter(s => picked(state.m, s.machine) && !picked(state.w, s.workload));
+  return [
+    el("div", { class: "verdicts" }, sets.map(set => el("div", { class: "verdict" },
+      el("b", {}, set.conditions),
+      set.verdict.map((words, i) => (i === 0 ? el("p", { class: "first" }, words) : null)),
+      el("ul", {}, set.verdict.slice(1).map(words => el("li", {}, words))),
+      set.refused ? el("p", { class: "muted" },
+        `${set.refused} cells are left out: their workers overlapped for less than 95 % of the time.`) : null))),
+    others.length ? el("p", { class: "muted" }, "Not picked:") : null,
+    others.length ? el("ul", { class: "others" }, others.slice(0, 4 * MOST_SETS).map(set => el("li", {},
+      el("button", { onclick: () => update({ w: [set.workload], page: 0 }) }, set.short), " ", set.verdict[0]))) : null,
+  ];
 }
+
+const NEEDS_ONE = "needs trials at one thread";
 
 function scaling(sets) {
   return sets.flatMap(set => {
@@ -141,9 +148,9 @@ function scaling(sets) {
     return grid([
       againstThreads(set, "Throughput", "operations per second", si, g => g.x, ends),
       againstThreads(set, "Speedup over one thread", "times the median at 1 thread", v => short(v) + "×", g => g.s, ends,
-        { guides: [{ name: "ideal", points: steps.map(v => [v, v]) }] }),
+        { needs: NEEDS_ONE, guides: [{ name: "ideal", points: steps.map(v => [v, v]) }] }),
       againstThreads(set, "Scaling efficiency", "speedup / threads", v => percent(+v.toPrecision(3)),
-        g => g.s && g.s.map(v => v / g.n), ends, { guides: [{ name: "", points: [[1, 1], [most, 1]] }] }),
+        g => g.s && g.s.map(v => v / g.n), ends, { needs: NEEDS_ONE, guides: [{ name: "", points: [[1, 1], [most, 1]] }] }),
     ]);
   });
 }
@@ -151,13 +158,13 @@ function scaling(sets) {
 function law(sets) {
   return sets.map(set => {
     const fitted = set.tracks.filter(t => t.usl);
-    if (!fitted.length) return absent("Fit", `${set.conditions}: three parameters need four thread counts`);
+    if (!fitted.length) return absent("Fit", `${set.short}: three parameters need four thread counts`);
     const fits = fitted.map(track => ({ name: nameOf(track), look: lookOf(track), dash: track.usl.fits ? "" : "2 5", marks: false,
       points: track.usl.curve.map(([n, x, lo, hi]) => ({ x: n, y: x, lo, hi,
         tip: `fit at ${short(n)} threads: ${ends([x, lo, hi], si)}` })) }));
     const measured = curves({ ...set, tracks: fitted }, g => g.x, si, ends).map(c => ({ ...c, stroke: false }));
     const list = fits.concat(measured);
-    const chart = lineChart({ title: "Universal Scalability Law", sub: `${set.conditions}; lines: fit with its 95 % band, dotted where it does not fit; marks: medians`,
+    const chart = lineChart({ title: "Universal Scalability Law", sub: `${set.short}; lines: fit with its 95 % band, dotted where it does not fit; marks: medians`,
       x: xAxis(), y: { kind: yKind(list.flatMap(c => c.points.map(p => p.y))), name: "operations per second", format: si },
       curves: list });
     const head = ["variant", "λ: ops/s at 1", "σ: contention (95 %)", "κ: coherence (95 %)", "peak, threads", "error", "verdict"];
@@ -196,11 +203,12 @@ function latency(sets) {
     const p99 = index => g => (g.lat[state.kind] || [])[index];
     const title = `Latency of ${state.kind} ${at}`;
     return grid([
-      list.length ? lineChart({ title, sub: set.conditions, x, y, curves: list }) : absent(title, `${set.conditions}: not timed`),
+      list.length ? lineChart({ title, sub: set.short, x, y, curves: list }) : absent(title, `${set.short}: not timed`),
       ...distribution(set, x, y),
-      response.length ? lineChart({ title: `Response and service time of ${state.kind} ${at}`, sub: set.conditions, x, y,
+      response.length ? lineChart({ title: `Response and service time of ${state.kind} ${at}`, sub: set.short, x, y,
         curves: response.concat(percentiles(set, "lat", " service", { hollow: true, dash: "4 4" })) }) : null,
-      againstThreads(set, `99th percentile of ${state.kind}`, "time", time, p99(2), spread, { kind: y.kind }),
+      againstThreads(set, `99th percentile of ${state.kind}`, "time", time, p99(2), spread,
+        { kind: y.kind, needs: "too few operations were timed" }),
     ]);
   });
 }
@@ -213,9 +221,9 @@ function distribution(set, x, y) {
     points: track.hdr[state.kind].curve.filter(([, ns]) => ns > 0).map(([q, ns]) => ({ x: q, y: ns,
       tip: `${percent(q)}: ${time(ns)}\nall trials in one histogram` })) }));
   const maps = found.filter(t => t.hdr[state.kind].heat).map(track => heatMap({
-    title: `${state.kind} over time: ${nameOf(track)}`, sub: `${set.conditions}; first trial, darker: more operations`,
+    title: `${state.kind} over time: ${nameOf(track)}`, sub: `${set.short}; first trial, darker: more operations`,
     look: lookOf(track), heat: track.hdr[state.kind].heat }));
-  return [lineChart({ title: `Distribution of ${state.kind} at ${threadsText(set)}`, sub: `${set.conditions}; all trials merged`, x, y, curves: list }), ...maps];
+  return [lineChart({ title: `Distribution of ${state.kind} at ${threadsText(set)}`, sub: `${set.short}; all trials merged`, x, y, curves: list }), ...maps];
 }
 
 function contention(sets) {
@@ -226,8 +234,8 @@ function contention(sets) {
       return { label: `${lock}  ${caller}`, parts: [[wait, colour(lookOf(track))]],
         note: n ? `${time(wait)}, ${often}, max ${time(longest)}` : "never contended" };
     }), true);
-    return blocks.length ? barChart({ title, sub: `${set.conditions}; time per operation`, blocks })
-      : absent(title, `${set.conditions}: no lock site was recorded`);
+    return blocks.length ? barChart({ title, sub: `${set.short}; time per operation`, blocks })
+      : absent(title, `${set.short}: no lock site was recorded`);
   }), true);
 }
 
@@ -236,7 +244,7 @@ function counters(sets) {
     const title = `Counters per operation at ${threadsText(set)}`;
     const points = set.tracks.map(t => [t, pointOf(t)]).filter(([, g]) => g);
     const names = unique(points.flatMap(([, g]) => Object.keys(g.ctr)));
-    if (!names.length) return absent(title, `${set.conditions}: no counter was recorded`);
+    if (!names.length) return absent(title, `${set.short}: no counter was recorded`);
     const blocks = names.map(name => {
       const most = Math.max(1e-300, ...points.map(([, g]) => (Array.isArray(g.ctr[name]) ? g.ctr[name][2] : 0)));
       return { name, rows: points.map(([track, g]) => {
@@ -250,7 +258,7 @@ function counters(sets) {
       const reasons = unique(block.rows.map(r => r.words));
       if (reasons.length === 1 && reasons[0] !== undefined) block.rows = [{ label: "all variants", words: reasons[0] }];
     }
-    return barChart({ title, sub: `${set.conditions}; each against its largest; black: range of the trials`, blocks });
+    return barChart({ title, sub: `${set.short}; each against its largest; black: range of the trials`, blocks });
   }), true);
 }
 
@@ -266,12 +274,12 @@ function transfers(sets) {
   return grid(sets.map(set => {
     const title = `Cache line transfers at ${threadsText(set)}`;
     const names = unique(set.tracks.map(pointOf).flatMap(g => (g && g.lines || []).flatMap(l => l[1].map(([d]) => d))));
-    if (!names.length) return absent(title, `${set.conditions}: this machine cannot tell which lines moved`);
+    if (!names.length) return absent(title, `${set.short}: this machine cannot tell which lines moved`);
     const shade = name => partColour(names.indexOf(name));
     const blocks = blocksOf(set, (track, g) => (g.lines || []).map(([label, moved, wait]) => ({
       label, parts: moved.map(([d, n]) => [n, shade(d)]),
       note: `${short(moved.reduce((sum, [, n]) => sum + n, 0))}, wait ${time(wait)}` })));
-    return barChart({ title, sub: `${set.conditions}; per operation`, blocks, legend: names.map(n => [n, shade(n)]) });
+    return barChart({ title, sub: `${set.short}; per operation`, blocks, legend: names.map(n => [n, shade(n)]) });
   }), true);
 }
 
@@ -279,13 +287,13 @@ function swapoff(sets) {
   const bars = sets.map(set => {
     const title = `swapoff by step at ${threadsText(set)}`;
     const names = unique(set.tracks.map(pointOf).flatMap(g => (g && g.off ? g.off.steps.map(s => s[0]) : [])));
-    if (!names.length) return absent(title, `${set.conditions}: no swapoff was recorded`);
+    if (!names.length) return absent(title, `${set.short}: no swapoff was recorded`);
     const shade = name => partColour(names.indexOf(name));
     const blocks = blocksOf(set, (track, g) => (g.off ? [
       { label: `${g.off.clusters} clusters`, parts: g.off.steps.map(([n, ns]) => [ns, shade(n)]), lo: g.off.total[1], hi: g.off.total[2],
         note: `${time(g.off.total[0])} (n = ${g.off.k})` },
       { label: "", words: g.off.steps.map(([n, ns]) => `${n} ${time(ns)}`).join(", ") }] : []));
-    return barChart({ title, sub: `${set.conditions}; black: 95 % interval of the total`, blocks, legend: names.map(n => [n, shade(n)]) });
+    return barChart({ title, sub: `${set.short}; black: 95 % interval of the total`, blocks, legend: names.map(n => [n, shade(n)]) });
   });
   return [grid(bars, true), grid(swapoffBySize())];
 }
@@ -315,7 +323,7 @@ function swapoffBySize() {
 function fairness(sets) {
   return sets.map(set => {
     const many = { ...set, tracks: set.tracks.map(t => ({ ...t, g: t.g.filter(g => g.n > 1) })).filter(t => t.g.length) };
-    if (!many.tracks.length) return [absent("Fairness", `${set.conditions}: needs more than one thread`)];
+    if (!many.tracks.length) return [absent("Fairness", `${set.short}: needs more than one thread`)];
     const title = `Share of each thread at ${threadsText(many)}`;
     const list = many.tracks.map(track => {
       const g = pointOf(track);
@@ -325,7 +333,7 @@ function fairness(sets) {
     }).filter(c => c.points.length);
     return grid([
       againstThreads(many, "Jain's index", "1 is fair", short, g => g.j, spread, { kind: "near" }),
-      list.length ? lineChart({ title, sub: `${set.conditions}; threads by rank, first trial`, x: { kind: "lin", name: "threads, least served first", format: percent },
+      list.length ? lineChart({ title, sub: `${set.short}; threads by rank, first trial`, x: { kind: "lin", name: "threads, least served first", format: percent },
         y: { kind: "near", name: "of the fair share", format: short }, curves: list.map(c => ({ ...c, marks: c.points.length < 24 })) }) : null,
     ]);
   });
@@ -339,7 +347,7 @@ function series(sets) {
       const list = set.tracks.map(t => [t, t.series.find(s => s.name === name && s.unit === unit)]).filter(([, s]) => s && s.points.length > 1)
         .map(([t, s]) => ({ name: nameOf(t), look: lookOf(t),
           points: s.points.map(([x, y]) => ({ x, y, tip: `${short(x)} s: ${si(y)} ${unit}\none trial` })) }));
-      return list.length ? lineChart({ title: `${name} over time`, sub: `${set.conditions}; first trial, most threads`,
+      return list.length ? lineChart({ title: `${name} over time`, sub: `${set.short}; first trial, most threads`,
         x: { kind: "lin", name: "seconds" }, y: { kind: "lin", name: unit, format: si }, curves: list.map(c => ({ ...c, marks: false })) }) : null;
     });
   });
@@ -358,9 +366,21 @@ function predicted(sets) {
     : [absent("Prediction against measurement", "needs a measured and a predicted run of one workload, both picked")];
 }
 
+/** Charts that come as pictures, of the sets that are picked. */
+function pictures() {
+  const { kept, left_out: left } = DATA.pictures;
+  const shown = kept.filter(p => p.sets.some(i => picked(state.m, DATA.sets[i].machine) && picked(state.w, DATA.sets[i].workload)));
+  const here = shown.slice(0, 2 * MOST_SETS).map(picture);
+  return [
+    here.length ? grid(here, true) : absent("More charts", "none of what is picked"),
+    left.length ? el("p", { class: "muted" }, `For its size this page leaves out: ${unique(left).join(", ")}. They are beside it as files.`) : null,
+  ];
+}
+
 function races() {
   if (!DATA.races.length) return [absent("Race diagrams", "the checker's findings were not given to this page")];
-  return DATA.races.map(race => el("div", {}, el("h3", {}, race.title), el("pre", {}, race.text)));
+  return DATA.races.map((race, i) => el("details", i ? {} : { open: "" },
+    el("summary", {}, el("b", {}, race.title), race.about ? `: ${race.about}` : ""), el("pre", {}, race.text)));
 }
 
 function environment() {
@@ -379,7 +399,7 @@ const SECTIONS = [
   ["overview", "Overview", overview], ["scaling", "Throughput and scaling", scaling], ["usl", "Scalability law", law],
   ["latency", "Latency", latency], ["contention", "Lock contention", contention], ["counters", "Counters", counters],
   ["transfers", "Line transfers", transfers], ["swapoff", "swapoff", swapoff], ["fairness", "Fairness", fairness],
-  ["series", "Over time", series], ["predicted", "Predicted and measured", predicted], ["races", "Races", races],
+  ["series", "Over time", series], ["predicted", "Predicted and measured", predicted], ["pictures", "More charts", pictures], ["races", "Races", races],
   ["environment", "Environment", environment], ["raw", "Raw cells", () => table(DATA, state, update)],
 ];
 
@@ -447,7 +467,7 @@ function render(tableOnly) {
   for (const [id, , draw] of SECTIONS) {
     if (tableOnly && id !== "raw") continue;
     const body = document.querySelector(`#${id} .body`);
-    const nothing = !sets.length && !["races", "environment", "raw"].includes(id);
+    const nothing = !sets.length && !["pictures", "races", "environment", "raw"].includes(id);
     const parts = nothing ? [absent("Nothing", "no variant, workload and machine picked together")] : draw(shown);
     const more = id === "overview" && sets.length > shown.length
       ? [el("p", { class: "muted" }, `The first ${MOST_SETS} of ${sets.length} are shown; pick fewer machines or workloads.`)] : [];

@@ -2,7 +2,7 @@
 //! claimed that the intervals do not bear.
 
 use crate::axis::{short, si};
-use crate::data::{Group, Set, Spread, Track};
+use crate::data::{Set, Spread, Track};
 
 /// One sentence each; the first is the answer.
 pub fn words(set: &Set) -> Vec<String> {
@@ -16,11 +16,14 @@ fn fastest(set: &Set) -> Vec<String> {
     let Some(threads) = common_threads(set) else {
         return vec!["The variants share no thread count, so none is compared.".into()];
     };
-    let at = |t: &'_ Track| t.groups.iter().find(|g| g.threads == threads).map(Group::throughput);
     let mut ranked: Vec<(&str, Vec<f64>, Spread)> = set
         .tracks
         .iter()
-        .filter_map(|t| Some((t.name.as_str(), at(t)?, Spread::of(&at(t)?)?)))
+        .filter_map(|t| {
+            let samples = t.widest().throughput();
+            let spread = Spread::of(&samples)?;
+            Some((t.name.as_str(), samples, spread))
+        })
         .collect();
     ranked.sort_by(|a, b| b.2.median.total_cmp(&a.2.median));
     let Some((best, best_samples, s)) = ranked.first() else { return Vec::new() };
@@ -55,9 +58,9 @@ fn compared(name: &str, r: Spread) -> String {
 }
 
 fn common_threads(set: &Set) -> Option<u32> {
-    let has = |t: &Track, n: u32| t.groups.iter().any(|g| g.threads == n);
-    let counts = set.tracks.first()?.groups.iter().rev().map(|g| g.threads);
-    counts.into_iter().find(|n| set.tracks.iter().all(|t| has(t, *n)))
+    let mut counts = set.tracks.iter().map(|t| t.widest().threads);
+    let first = counts.next()?;
+    counts.all(|n| n == first).then_some(first)
 }
 
 /// Where a variant stops gaining, if its intervals show that it does.

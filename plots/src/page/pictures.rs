@@ -1,0 +1,166 @@
+//! Charts that the page does not draw itself, as it gets them: the same shapes that
+//! become SVG and PNG, with colours that follow the page's theme. A chart that is
+//! added to the list of charts is on the page with no word here.
+
+use std::fmt::Write;
+
+use rayon::prelude::*;
+use serde_json::{Value, json};
+
+use crate::chart::{self, Job};
+use crate::data::Set;
+use crate::scene::{self, Anchor, Scene, Shape};
+use crate::style::{self, Dash, Rgb};
+
+/// Charts that the page draws from points, with hover and scales.
+const OWN: [&str; 13] = [
+    "throughput",
+    "speedup",
+    "efficiency",
+    "latency",
+    "response",
+    "contention",
+    "counters",
+    "fairness",
+    "swapoff",
+    "swapoff-size",
+    "transfers",
+    "series",
+    "predicted",
+];
+
+/// Bytes of pictures: a page of ten thousand cells stays small.
+const MOST: usize = 500_000;
+
+/// Every other chart that there is data for, until they get too large together, with
+/// the sets that it shows; and the names of those left out.
+pub fn of(sets: &[Set]) -> Value {
+    let jobs: Vec<Job> =
+        chart::jobs(sets).into_iter().filter(|j| !OWN.contains(&j.chart)).collect();
+    let drawn: Vec<(String, Value)> =
+        jobs.par_iter().flat_map_iter(|job| drawn(job, sets)).collect();
+    let (mut kept, mut left_out, mut bytes) = (Vec::new(), Vec::new(), 0);
+    for (stem, picture) in drawn {
+        bytes += picture.to_string().len();
+        if bytes <= MOST {
+            kept.push(picture);
+        } else {
+            left_out.push(stem);
+        }
+    }
+    json!({ "kept": kept, "left_out": left_out })
+}
+
+fn drawn(job: &Job, sets: &[Set]) -> Vec<(String, Value)> {
+    let index = |set: &&Set| sets.iter().position(|s| std::ptr::eq(s, *set));
+    let of: Vec<usize> = job.sets.iter().filter_map(index).collect();
+    let pictures = (job.draw)(style::README).unwrap_or_default();
+    pictures.iter().map(|p| (job.stem.clone(), picture(&p.scene, &of))).collect()
+}
+
+fn picture(scene: &Scene, sets: &[usize]) -> Value {
+    let shapes: Vec<Value> = scene.shapes.iter().map(shape).collect();
+    json!({ "sets": sets, "size": [scene.size.width, scene.size.height], "shapes": shapes })
+}
+
+/// `[path, fill, stroke, width, dash, opacity]` or `[text, x, y, size, colour, bold, anchor]`,
+/// the longer of the two.
+fn shape(shape: &Shape) -> Value {
+    match shape {
+        Shape::Line { points, colour, width, dash } => {
+            json!([path(points, false), null, css(*colour), round(*width), dashes(dash), 1])
+        }
+        Shape::Area { points, colour, opacity } => {
+            json!([path(points, true), css(*colour), null, 0, null, opacity])
+        }
+        Shape::Mark { x, y, marker, colour, radius, hollow } => {
+            let outline = path(&scene::outline(*marker, (*x, *y), *radius), true);
+            match hollow {
+                true => json!([outline, css(style::PAPER), css(*colour), 2, null, 1]),
+                false => json!([outline, css(*colour), css(style::PAPER), 1, null, 1]),
+            }
+        }
+        Shape::Text { x, y, text, size, colour, bold, anchor } => {
+            let anchor = match anchor {
+                Anchor::Start => "start",
+                Anchor::Middle => "middle",
+                Anchor::End => "end",
+            };
+            json!([text, round(*x), round(*y), round(*size), css(*colour), bold, anchor])
+        }
+    }
+}
+
+fn path(points: &[(f64, f64)], closed: bool) -> String {
+    let mut path = String::new();
+    for (i, (x, y)) in points.iter().enumerate() {
+        let step = if i == 0 { 'M' } else { 'L' };
+        write!(path, "{step}{} {}", round(*x), round(*y)).expect("a string takes all");
+    }
+    path + if closed { "Z" } else { "" }
+}
+
+fn dashes(dash: Dash) -> Option<String> {
+    let lengths: Vec<String> = dash.iter().map(f64::to_string).collect();
+    (!lengths.is_empty()).then(|| lengths.join(" "))
+}
+
+fn round(v: f64) -> f64 {
+    (v * 10.0).round() / 10.0
+}
+
+/// A colour of the style by its name on the page, so that it follows the theme.
+fn css(colour: Rgb) -> String {
+    let named = [
+        (style::PAPER, "--paper"),
+        (style::INK, "--ink"),
+        (style::MUTED, "--muted"),
+        (style::GRID, "--grid"),
+        (style::GRID_MINOR, "--minor"),
+    ];
+    if let Some((_, name)) = named.iter().find(|(c, _)| *c == colour) {
+        return format!("var({name})");
+    }
+    for (i, series) in style::COLOURS.iter().enumerate() {
+        match colour {
+            c if c == *series => return format!("var(--s{i})"),
+            c if c == series.darker() => {
+                return format!("color-mix(in srgb, var(--s{i}) 80%, var(--ink))");
+            }
+            c if c == series.pale() => {
+                return format!("color-mix(in srgb, var(--s{i}) 50%, var(--paper))");
+            }
+            _ => {}
+        }
+    }
+    colour.hex()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::common::{self, Plan};
+    use crate::data;
+
+    #[test]
+    fn charts_that_the_page_does_not_draw_are_on_it_as_pictures() {
+        let of_sets = chart::OF_SET.iter().map(|(name, _)| name);
+        let names: Vec<_> =
+            of_sets.chain(chart::OF_WORKLOAD.iter().map(|(name, _)| name)).collect();
+        assert!(OWN.iter().all(|own| names.contains(&own)), "{names:?}");
+        let runs = [common::native(&Plan::default())];
+        let sets = data::sets(&runs);
+        let pictures = of(&sets);
+        let kept = pictures["kept"].as_array().unwrap();
+        assert!(kept.iter().any(|p| p["sets"] == json!([0])), "the ablation of the first set");
+        assert_eq!(pictures["left_out"], json!([]));
+        assert!(pictures.to_string().len() < MOST);
+    }
+
+    #[test]
+    fn all_colours_of_the_charts_follow_the_theme() {
+        let runs = [common::native(&Plan::default())];
+        let text = of(&data::sets(&runs)).to_string();
+        assert!(text.contains("var(--s0)") && !text.contains("\"#"), "a fixed colour");
+    }
+}
