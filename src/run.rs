@@ -3,8 +3,9 @@
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
-use bench_harness::engine::{self, EngineError, Progress};
+use bench_harness::engine::{self, EngineError, Finished, Progress};
 use bench_harness::plan::{Host, Options, Plan, PlanError};
 use machine::simulated::Model;
 use machine::topology::Topology;
@@ -114,14 +115,19 @@ fn measure(
             eprintln!("{cells} cells {each}");
         }
     }
-    let refused = match engine::run(plan, &mut writer, finished, show) {
-        Ok(refused) => refused,
+    let began = Instant::now();
+    let ended = match engine::run(plan, &mut writer, finished, show) {
+        Ok(ended) => ended,
         Err(wrong @ EngineError::Wrong { .. }) => {
             eprintln!("swapscale: {wrong}");
             return Ok(ExitCode::from(1));
         }
         Err(other) => return Err(other.into()),
     };
+    if plan.model.is_some() {
+        simulated(&ended, began.elapsed());
+    }
+    let refused = ended.refused;
     let runs = [store::load(&dir)?];
     if runs[0].cells.is_empty() {
         return Err(
@@ -136,6 +142,17 @@ fn measure(
         return Err(format!("--strict: {n} cells were refused, this machine is too noisy").into());
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// What it took to simulate; no part of the results.
+fn simulated(ended: &Finished, took: Duration) {
+    let (events, handovers) = (ended.events as f64 / 1e6, ended.handovers as f64 / 1e6);
+    let (seconds, threads) = (took.as_secs_f64(), rayon::current_num_threads());
+    eprintln!(
+        "simulated {events:.1} M events and {handovers:.2} M lock hand-overs in {seconds:.1} s \
+         on {threads} threads: {:.1} M events/s",
+        events / seconds
+    );
 }
 
 /// One line a cell, printed between measurements.

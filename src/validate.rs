@@ -1,17 +1,34 @@
 //! `swapscale validate`: how good the simulated machine's predictions are.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use bench_harness::validate::{Data, Hosts, PUBLISHED, PUBLISHED_HOSTS, report};
+use bench_harness::engine::{self, Progress};
+use bench_harness::probe::environment;
+use bench_harness::validate::{
+    Data, Hosts, PUBLISHED, PUBLISHED_HOSTS, host, kernel_build, list, report, section,
+};
+use machine::topology::Topology;
+use results::schema::Reading;
+use results::validation::{Section, Validation};
 
 use crate::{Answer, print};
 
-/// Without options: lockhammer's published curves
+/// Without options: every published experiment, and this host
 #[derive(clap::Args)]
 pub struct Args {
+    /// Which experiments: lockhammer's lock curves, LLFree's lists, the lock series' kernel build,
+    /// this host against a model calibrated on it
+    #[arg(long, value_enum, value_delimiter = ',', value_name = "NAME,..")]
+    only: Vec<Experiment>,
+    /// Where validation.json, charts and this host's runs go
+    #[arg(long, value_name = "DIR")]
+    out: Option<PathBuf>,
+    /// Nothing is run: tables and charts of what an earlier --out has left in DIR
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["only", "out", "data"])]
+    redraw: Option<PathBuf>,
     /// Measurements in lockhammer's columns: host, lock, critical, parallel, threads, median_ns_per_op
-    #[arg(long, requires = "topology")]
+    #[arg(long, requires = "topology", conflicts_with = "only")]
     data: Option<PathBuf>,
     /// TOML: host.NAME with model (a name or a file), pins, and optionally topology, beyond-l3-ns
     #[arg(long, requires = "data")]
@@ -25,6 +42,14 @@ pub struct Args {
     max_threads: usize,
 }
 
+#[derive(Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum Experiment {
+    Curves,
+    Lists,
+    KernelBuild,
+    Host,
+}
+
 /// What kind of figure each one is.
 const RULES: &str = "\
 fitted: the lines above, from empty, incdec_refcount and one-thread rows alone
@@ -32,8 +57,53 @@ chosen with sight of the published curves: the cost model's structure and its ra
 (read-latency, read-occupancy, nearest-first, stay), and x86-1's latency beyond an L3 group
 predicted: every curve below, for locks whose rows no constant was fitted on
 ";
+const LOCKHAMMER: &str = "lockhammer's data set (ARM-software/synchronization-benchmarks, \
+    BSD-3-Clause, Arm Limited), medians of 9 runs";
 
 pub fn run(args: &Args) -> Answer {
+    if let Some(dir) = &args.redraw {
+        let validation = Validation::read(dir)?;
+        for section in &validation.sections {
+            print(&(section.table() + "\n"))?;
+        }
+        return drawn(&validation, dir);
+    }
+    let all = [Experiment::Curves, Experiment::Lists, Experiment::KernelBuild, Experiment::Host];
+    let wanted: &[Experiment] = match (&args.data, args.only.as_slice()) {
+        (Some(_), _) => &all[..1],
+        (None, []) => &all,
+        (None, only) => only,
+    };
+    let mut sections = Vec::new();
+    for experiment in all.iter().filter(|e| wanted.contains(e)) {
+        let section = match experiment {
+            Experiment::Curves => curves(args)?,
+            Experiment::Lists => list::section()?,
+            Experiment::KernelBuild => kernel_build::section()?,
+            Experiment::Host => this_host(args.out.as_deref())?,
+        };
+        if *experiment != Experiment::Curves {
+            print(&(section.table() + "\n"))?;
+        }
+        sections.push(section);
+    }
+    let Some(out) = &args.out else { return Ok(ExitCode::SUCCESS) };
+    let command = std::env::args().skip(1).collect::<Vec<_>>().join(" ");
+    let command = format!("swapscale {command}");
+    let validation = Validation { command, commit: commit()?, sections };
+    validation.write(out)?;
+    drawn(&validation, out)
+}
+
+fn drawn(validation: &Validation, out: &Path) -> Answer {
+    let files = plots::validation(validation, out)?;
+    let svg = files.iter().filter(|file| file.extension().is_some_and(|e| e == "svg"));
+    print(&svg.map(|file| format!("{}\n", file.display())).collect::<String>())?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Lock curves, published ones or the user's, with a report of their own.
+fn curves(args: &Args) -> Result<Section, Box<dyn std::error::Error>> {
     let read = |path: &PathBuf| {
         let name = path.display().to_string();
         let text = std::fs::read_to_string(path).map_err(|e| format!("{name}: {e}"))?;
@@ -49,16 +119,35 @@ pub fn run(args: &Args) -> Answer {
     };
     let measured = Data::parse(&data.0, &data.1)?;
     let known = Hosts::parse(&hosts.0, &hosts.1)?;
-    let mut verdicts = Vec::new();
+    let (mut verdicts, mut notes) = (Vec::new(), Vec::new());
     for name in measured.hosts() {
         let mut host = known.host(&hosts.0, &name, &measured)?;
         if fit {
             host.fit()?;
         }
-        print(&host.fitted.iter().map(|line| format!("{line}\n")).collect::<String>())?;
+        notes.append(&mut host.fitted);
         verdicts.extend(host.judge(args.max_threads)?);
     }
+    print(&notes.iter().map(|line| format!("{line}\n")).collect::<String>())?;
     print(RULES)?;
-    print(&report(&verdicts))?;
-    Ok(ExitCode::SUCCESS)
+    print(&(report(&verdicts) + "\n"))?;
+    let source = if args.data.is_some() { &data.0 } else { LOCKHAMMER };
+    Ok(section(&verdicts, source, notes))
+}
+
+/// Leaves its two runs in `out`, or nothing.
+fn this_host(out: Option<&Path>) -> Result<Section, Box<dyn std::error::Error>> {
+    let show = |progress: Progress| {
+        if progress.done % 20 == 0 || progress.done == progress.all {
+            eprintln!("[{}/{}] {}", progress.done, progress.all, progress.key.machine);
+        }
+    };
+    Ok(host::section(&Topology::here()?, out, show)?)
+}
+
+/// What the program was built from; a plus where the tree had changes.
+fn commit() -> Result<Reading<String>, Box<dyn std::error::Error>> {
+    let environment = environment::here(&Topology::here()?, engine::now);
+    let dirty = environment.dirty.known() == Some(&true);
+    Ok(environment.commit.and_then(|commit| Ok(if dirty { commit + "+" } else { commit })))
 }

@@ -104,6 +104,8 @@ pub fn assemble(label: &Label, logs: &[Log], host: Option<Watch>) -> (Cell, Vec<
         swapoff: swapoffs(label, logs, windows.start),
         series: own_series(logs, windows.start),
         lines: None,
+        line_callers: None,
+        hot_lines: None,
         verified: "I1 over all page tables; the variant's invariants at rest".into(),
         counts: counts(logs),
         hlog: None,

@@ -2,12 +2,13 @@
 //! stored as soon as it is done. Guards what is stored: a trial whose workers did not overlap is
 //! repeated once and then refused, and a wrong allocator ends the run.
 
-use std::collections::BTreeSet;
-use std::sync::OnceLock;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{OnceLock, mpsc};
 
 use jiff::Timestamp;
 use machine::Failure;
 use machine::topology::Topology;
+use rayon::prelude::*;
 use results::disturbed::hit;
 use results::hlog::Interval;
 use results::schema::{Cell, CellKey, MachineId, MachineKind, Run, SCHEMA};
@@ -17,7 +18,7 @@ use crate::cell::Label;
 use crate::meter::histogram;
 use crate::plan::Plan;
 use crate::probe::{clock, environment};
-use crate::schedule::interleaved;
+use crate::schedule::{Slot, interleaved};
 use until::Watch;
 
 mod machines;
@@ -85,65 +86,152 @@ pub struct Progress<'a> {
     pub hit: Option<&'a str>,
 }
 
+/// What a run came to beside the cells on disk.
+#[derive(Debug, Default)]
+pub struct Finished {
+    /// Cells that were refused, and why.
+    pub refused: Vec<(CellKey, String)>,
+    /// Events of the simulator; none natively.
+    pub events: u64,
+    /// Times a lock went from one CPU to another that waited for it, in measured windows.
+    pub handovers: u64,
+}
+
 /// Runs every cell of the plan that is not among `finished`, or as many of them as it takes to
-/// make the intervals narrow; returns those refused, and why.
+/// make the intervals narrow. On this host one after the other; on a model one on each thread
+/// of rayon's pool, and stored in the same order.
 pub fn run(
     plan: &Plan,
     writer: &mut Writer,
     finished: &[Cell],
-    mut progress: impl FnMut(Progress),
-) -> Result<Vec<(CellKey, String)>, EngineError> {
+    progress: impl FnMut(Progress),
+) -> Result<Finished, EngineError> {
     let slots = interleaved(plan.points.len(), plan.trials, plan.seed);
-    let mut watch = plan.until.map(|until| Watch::new(until, plan.points.len(), finished));
+    let watch = plan.until.map(|until| Watch::new(until, plan.points.len(), finished));
     let finished: BTreeSet<&CellKey> = finished.iter().map(|cell| &cell.key).collect();
-    let mut refused = Vec::new();
-    for (order, slot) in slots.iter().enumerate() {
-        let begins = order % plan.points.len() == 0;
-        if begins && watch.as_ref().is_some_and(|watch| watch.stops_before(slot.block)) {
+    let labels = slots.into_iter().enumerate().map(|(order, slot)| label(plan, order, slot));
+    let labels: Vec<Label> = labels.collect();
+    // Between blocks it is asked whether to go on; where nobody asks, all are one.
+    let block = if watch.is_some() { plan.points.len() } else { labels.len() };
+    let mut keeper =
+        Keeper { writer, watch, progress, all: labels.len(), sums: Finished::default() };
+    for block in labels.chunks(block.max(1)) {
+        if keeper.ends_before(block[0].block) {
             break;
         }
-        let all = watch.as_ref().map_or(slots.len(), |watch| watch.next_look(slot.block));
-        let label = Label {
-            machine: plan.machine(),
-            point: &plan.points[slot.point],
-            pin: &plan.pin,
-            block: slot.block,
-            // The same for all points of a block: variants are compared on the same numbers.
-            seed: plan.seed.wrapping_add(u64::from(slot.block)),
-            order_in_run: order as u64,
-            measure: plan.measure,
-        };
+        let left: Vec<&Label> = block.iter().filter(|l| !finished.contains(&l.key())).collect();
+        match plan.model {
+            None => {
+                left.iter().try_for_each(|label| keeper.keep(label, measure_twice(plan, label)?))
+            }
+            Some(_) => side_by_side(
+                &left,
+                |label| measure_twice(plan, label),
+                |label, measured| keeper.keep(label, measured),
+            ),
+        }?;
+    }
+    Ok(keeper.sums)
+}
+
+/// Puts on disk what was measured, and says so.
+struct Keeper<'a, P> {
+    writer: &'a mut Writer,
+    watch: Option<Watch>,
+    progress: P,
+    /// Cells of the run, as far as is known.
+    all: usize,
+    sums: Finished,
+}
+
+impl<P: FnMut(Progress)> Keeper<'_, P> {
+    fn ends_before(&mut self, block: u32) -> bool {
+        let Some(watch) = &self.watch else { return false };
+        self.all = watch.next_look(block);
+        watch.stops_before(block)
+    }
+
+    /// A cell, or why it was refused.
+    fn keep(
+        &mut self,
+        label: &Label,
+        measured: Result<Measured, String>,
+    ) -> Result<(), EngineError> {
         let key = label.key();
-        if finished.contains(&key) {
-            continue;
-        }
-        let (result, hit) = match measure_twice(plan, &label)? {
-            Ok((mut cell, histograms)) => {
-                writer.attach(&mut cell, &histograms)?;
-                writer.append(&cell)?;
-                watch.iter_mut().for_each(|watch| watch.add(&cell));
+        let (result, hit) = match measured {
+            Ok(Measured { mut cell, histograms, events }) => {
+                self.writer.attach(&mut cell, &histograms)?;
+                self.writer.append(&cell)?;
+                self.watch.iter_mut().for_each(|watch| watch.add(&cell));
+                self.sums.events += events;
+                self.sums.handovers += cell.sites.iter().map(|site| site.contended).sum::<u64>();
                 (Ok(cell.ops_per_s), hit(&cell))
             }
             Err(why) => (Err(why), None),
         };
         let told = result.as_ref().map(|rate| *rate).map_err(String::as_str);
-        let hit = hit.as_deref();
-        progress(Progress { done: order + 1, all, key: &key, result: told, hit });
+        let (done, hit) = (label.order_in_run as usize + 1, hit.as_deref());
+        (self.progress)(Progress { done, all: self.all, key: &key, result: told, hit });
         if let Err(why) = result {
-            refused.push((key, why));
+            self.sums.refused.push((key, why));
         }
+        Ok(())
     }
-    Ok(refused)
 }
 
-type Measured = (Cell, Vec<Interval>);
+fn label<'a>(plan: &'a Plan, order: usize, slot: Slot) -> Label<'a> {
+    Label {
+        machine: plan.machine(),
+        point: &plan.points[slot.point],
+        pin: &plan.pin,
+        block: slot.block,
+        // The same for all points of a block: variants are compared on the same numbers.
+        seed: plan.seed.wrapping_add(u64::from(slot.block)),
+        order_in_run: order as u64,
+        measure: plan.measure,
+    }
+}
+
+/// Does `work` for all of `jobs` on rayon's threads and hands what comes of it to `store`, on
+/// this thread and in the order of `jobs`: what is stored does not depend on how many there are.
+fn side_by_side<J: Sync, T: Send, E: Send>(
+    jobs: &[J],
+    work: impl Fn(&J) -> Result<T, E> + Sync,
+    mut store: impl FnMut(&J, T) -> Result<(), E>,
+) -> Result<(), E> {
+    let (done, results) = mpsc::channel();
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            // A bridge hands jobs out one by one from the first on; whoever stops listening
+            // ends it.
+            let jobs = jobs.iter().enumerate().par_bridge();
+            let _ = jobs.try_for_each_with(done, |done, (n, job)| done.send((n, work(job))));
+        });
+        let (mut next, mut early) = (0, BTreeMap::new());
+        for (n, result) in results {
+            early.insert(n, result);
+            while let Some(result) = early.remove(&next) {
+                store(&jobs[next], result?)?;
+                next += 1;
+            }
+        }
+        Ok(())
+    })
+}
+
+/// What one trial came to.
+struct Measured {
+    cell: Cell,
+    histograms: Vec<Interval>,
+    events: u64,
+}
 
 /// A cell, or why it is refused after a second try.
 fn measure_twice(plan: &Plan, label: &Label) -> Result<Result<Measured, String>, EngineError> {
     let mut why = String::new();
     for _ in 0..2 {
         let measured = measure(plan, label)?;
-        match refusal(&measured.0, plan.strict) {
+        match refusal(&measured.cell, plan.strict) {
             None => return Ok(Ok(measured)),
             Some(refusal) => why = refusal,
         }

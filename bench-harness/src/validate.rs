@@ -3,7 +3,10 @@
 //! stated, or predicted.
 
 mod hammer;
+pub mod host;
+pub mod kernel_build;
+pub mod list;
 mod lockhammer;
 mod locks;
 
-pub use lockhammer::{Data, Host, Hosts, PUBLISHED, PUBLISHED_HOSTS, Verdict, report};
+pub use lockhammer::{Data, Host, Hosts, PUBLISHED, PUBLISHED_HOSTS, Verdict, report, section};

@@ -132,7 +132,7 @@ fn lines_are_named_and_counted() {
     let (_, account) = count::<Ticket>(&Config::untimed(model("x86-2"), 8), 50);
     let first = &account.fields[0];
     assert_eq!((first.region, first.field), ("counter", "lock"));
-    assert_eq!(account.hottest[0].name, "counter.lock");
+    assert_eq!(account.hottest[0].name, "counter->lock");
     // Eight CPUs on four cores take turns: nearly every section moves the line.
     assert!(first.traffic.misses() > 4 * 50, "{:?}", first.traffic);
     assert_eq!(account.callers[0].0, "excludes");

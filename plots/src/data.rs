@@ -141,10 +141,15 @@ impl Place {
     /// Workload, machine, and whether the figures were measured.
     pub fn conditions(&self) -> String {
         let kind = self.origin();
+        format!("{}, {kind} {}, pinned {}", self.work_words(), self.machine, self.pin)
+    }
+
+    /// The workload with all its parameters.
+    pub fn work_words(&self) -> String {
         let params: Vec<String> = self.params.iter().map(|(k, v)| format!("{k} {v}")).collect();
         let params =
             if params.is_empty() { String::new() } else { format!(" ({})", params.join(", ")) };
-        format!("{}{params}, {kind} {}, pinned {}", self.workload, self.machine, self.pin)
+        format!("{}{params}", self.workload)
     }
 }
 
@@ -393,13 +398,6 @@ pub fn unsupported(reason: &str) -> String {
         true => reason.into(),
         false => format!("unsupported: {reason}"),
     }
-}
-
-/// Where a cache line came from, near to far; for names not listed, the last place.
-pub fn nearness(distance: &str) -> usize {
-    const ORDER: [&str; 6] =
-        ["same-cpu", "sibling", "same-l3", "same-package", "other-package", "memory"];
-    ORDER.iter().position(|d| *d == distance).unwrap_or(ORDER.len())
 }
 
 /// Only what every file system takes.

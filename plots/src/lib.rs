@@ -8,6 +8,7 @@ mod frame;
 mod page;
 mod scene;
 mod style;
+mod validation;
 
 use std::path::{Path, PathBuf};
 
@@ -15,6 +16,7 @@ use rayon::prelude::*;
 use results::store::Loaded;
 
 pub use page::{Race, page};
+pub use validation::validation;
 
 /// Why a picture could not be made.
 #[derive(Debug, thiserror::Error)]

@@ -68,7 +68,11 @@ fn every_chart_is_drawn_and_says_where_it_is_from() {
         ("swapoff-swapoff-native-clusters64", &["barrier", "drain", "(n = 3)"]),
         ("swapoff-size-swapoff-native", &["clusters of the device", "512"]),
         ("ablation-churn-native", &["scanning-ref", "×"]),
-        ("transfers-churn-epyc-7742", &["swap_info lock", "invalidations", "other-package"]),
+        (
+            "transfers-churn-epyc-7742",
+            &["swap_info-&gt;lock", "invalidations", "other-package", "cluster_info[17].count"],
+        ),
+        ("transfers-churn-epyc-7742-callers", &["by lock caller", "move_cluster"]),
         ("series-churn-native-fallbacks", &["fallbacks over time", "seconds"]),
         ("predicted-churn", &["percluster · native", "percluster · epyc-7742", "dashed"]),
     ] {

@@ -140,7 +140,7 @@ fn charts_are_drawn_without_complaint() {
     assert_eq!(opened.series("scaling"), common::VARIANTS);
     for words in [
         "At 64 threads percpu-cluster does",
-        "Cache line transfers at 64 threads",
+        "Cache line transfers by field at 64 threads",
         "unsupported: ENOENT: this machine has no PMU event for it",
         "Response and service time",
         "swapoff against device size",

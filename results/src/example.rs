@@ -79,6 +79,13 @@ pub fn cell() -> Cell {
             wait_ns: 9_600,
             invalidations: 127,
         }]),
+        line_callers: Some(vec![LineCaller {
+            caller: "swapcache_free_entries".into(),
+            transfers: BTreeMap::from([("same-l3".into(), 120), ("other-package".into(), 7)]),
+            wait_ns: 9_600,
+            invalidations: 127,
+        }]),
+        hot_lines: Some(vec![HotLine { name: "ci[17].lock".into(), transfers: 31 }]),
         verified: "invariants I1..I12 of 5120 clusters".into(),
         counts: BTreeMap::from([("fallback".into(), 12)]),
         hlog: Some("00000.hlog".into()),

@@ -16,6 +16,8 @@ pub mod sequential;
 pub mod stats;
 pub mod store;
 pub mod tables;
+pub mod traffic;
 pub mod usl;
+pub mod validation;
 
 pub use error::{Error, Result};

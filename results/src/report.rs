@@ -18,6 +18,7 @@ use crate::metric::Metric;
 use crate::schema::{Cell, CellKey, Site, Step};
 use crate::stats::Estimate;
 use crate::store::Loaded;
+use crate::traffic::Traffic;
 use crate::{Error, Result};
 pub use narrow::Narrow;
 
@@ -26,6 +27,8 @@ pub use narrow::Narrow;
 pub struct Report {
     /// one line that says what was compared
     pub subject: String,
+    /// true where all figures come from a model, not from hardware
+    pub predicted: bool,
     /// machine, kernel, conditions: a line each
     pub setting: [String; 3],
     /// every group's throughput and what goes with it
@@ -86,6 +89,8 @@ pub struct Detail {
     pub duration_ns: u64,
     /// sums over the trials, longest total wait first
     pub sites: Vec<Site>,
+    /// cache lines, where the machine can tell
+    pub traffic: Option<Traffic>,
     pub latency: Vec<LatencyRow>,
     /// steps of swapoff in their order: mean of a trial's swapoffs, median of the
     /// trials, ns
@@ -135,13 +140,22 @@ pub fn pair<'a>(base: &'a Loaded, new: &'a Loaded, variants: &[String]) -> Resul
     Ok(told_apart(vec![first, last]))
 }
 
-/// Where names are not enough to tell the sides apart, the runs' ids do.
+/// Where names are not enough to tell the sides apart, the runs' ids do; of measured and
+/// predicted sides, the predicted say so.
 fn told_apart(mut sides: Vec<Side<'_>>) -> Vec<Side<'_>> {
     let names: BTreeSet<&str> = sides.iter().map(|side| side.name.as_str()).collect();
     if names.len() < sides.len() {
         sides.iter_mut().for_each(|side| side.name = side.loaded.run.id.clone());
     }
+    if !all_predicted(&sides) {
+        let predicted = sides.iter_mut().filter(|side| side.loaded.run.machine.predicted);
+        predicted.for_each(|side| side.name += " (predicted)");
+    }
     sides
+}
+
+fn all_predicted(sides: &[Side]) -> bool {
+    sides.iter().all(|side| side.loaded.run.machine.predicted)
 }
 
 /// The variants as the plan lists them, then any others by name.
@@ -174,6 +188,7 @@ impl Report {
         }
         Ok(Report {
             subject: words::subject(sides, metric),
+            predicted: all_predicted(sides),
             setting: words::setting(sides),
             summary: sides.iter().flat_map(summary::summaries).collect(),
             comparisons,

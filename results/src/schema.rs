@@ -188,8 +188,12 @@ pub struct Cell {
     pub swapoff: Vec<Swapoff>,
     /// values over time
     pub series: Vec<Series>,
-    /// cache lines that moved most; null on a machine that cannot tell
+    /// traffic of cache lines by field; null on a machine that cannot tell
     pub lines: Option<Vec<Line>>,
+    /// the same traffic by the function that last took a lock; null as above
+    pub line_callers: Option<Vec<LineCaller>>,
+    /// the single lines fetched most often, the hottest first; null as above
+    pub hot_lines: Option<Vec<HotLine>>,
     /// what was checked after the interval, in words
     pub verified: String,
     /// other counts of the workload and the variant (fallback, reclaimed, ...)
@@ -366,19 +370,41 @@ pub struct Series {
     pub points: Vec<(u64, f64)>,
 }
 
-/// One cache line's traffic (simulated machines).
+/// Coherence traffic of a field, in all elements of its array (simulated machines).
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Line {
-    /// array the line lies in
+    /// array or structure the field lies in
     pub region: String,
-    /// field or index in it
+    /// the field; empty where the array has none
     pub field: String,
-    /// times it was fetched, by distance (same core, same L3, ...)
+    /// times its line was fetched (coherence misses), by distance; none: not listed
     pub transfers: BTreeMap<String, u64>,
     /// time CPUs waited for it, ns
     pub wait_ns: u64,
     /// copies it lost to writers
     pub invalidations: u64,
+}
+
+/// Coherence traffic after a function took a lock and before another did.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct LineCaller {
+    /// the function
+    pub caller: String,
+    /// lines it fetched (coherence misses), by distance; none: not listed
+    pub transfers: BTreeMap<String, u64>,
+    /// time it waited for them, ns
+    pub wait_ns: u64,
+    /// copies that others lost to it
+    pub invalidations: u64,
+}
+
+/// One cache line.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct HotLine {
+    /// its first field, with the element's index: `ci[17].count`, `si->lock`
+    pub name: String,
+    /// times it was fetched
+    pub transfers: u64,
 }
 
 /// `x` to six significant digits: more is noise, and a diff must not show noise.

@@ -1,11 +1,12 @@
 //! The machines a trial can run on, one function each: from names to types, and from what the
 //! workers bring back to a cell.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use machine::simulated::{self, Model, SOURCES};
+use machine::simulated::{self, FieldTraffic, Model, SOURCES, Traffic};
 use machine::{Failure, Machine, Native, Simulated, native, with_lock};
-use results::schema::Line;
+use results::schema::{HotLine, Line, LineCaller};
 use variants::SwapAllocator;
 use variants::registry::{self, Variant};
 
@@ -39,7 +40,8 @@ pub(super) fn native(plan: &Plan, label: &Label) -> Result<Measured, Failure> {
     let logs = with_lock!(point.lock, K => {
         on_machine::<Native<K, true>>(&config, point, &setting)
     });
-    Ok(assemble(label, &logs.expect(CHECKED)?, Some(watch)))
+    let (cell, histograms) = assemble(label, &logs.expect(CHECKED)?, Some(watch));
+    Ok(Measured { cell, histograms, events: 0 })
 }
 
 /// Virtual CPUs of a model, in virtual time.
@@ -62,19 +64,40 @@ pub(super) fn simulated(
         on_machine::<Simulated<K>>(&config, point, &setting)
     });
     let (mut cell, histograms) = assemble(label, &logs.expect(CHECKED)?, None);
-    cell.lines = simulated::take_account().map(|account| account.fields.iter().map(line).collect());
-    Ok((cell, histograms))
+    let account = simulated::take_account().expect("a run that went well has one");
+    let (fields, callers, lines) = (account.fields, account.callers, account.hottest);
+    cell.lines = Some(fields.into_iter().map(field).collect());
+    cell.line_callers = Some(callers.into_iter().map(caller).collect());
+    cell.hot_lines = Some(lines.into_iter().map(hot_line).collect());
+    Ok(Measured { cell, histograms, events: account.events })
 }
 
-fn line(field: &simulated::FieldTraffic) -> Line {
-    let transfers = SOURCES.iter().zip(field.traffic.transfers);
+fn field(FieldTraffic { region, field, traffic }: FieldTraffic) -> Line {
     Line {
-        region: field.region.into(),
-        field: field.field.into(),
-        transfers: transfers.map(|(source, n)| (source.to_string(), n)).collect(),
-        wait_ns: field.traffic.waited_ps / 1000,
-        invalidations: field.traffic.invalidations,
+        region: region.into(),
+        field: field.into(),
+        transfers: transfers(&traffic),
+        wait_ns: traffic.waited_ps / 1000,
+        invalidations: traffic.invalidations,
     }
+}
+
+fn caller((caller, traffic): (&str, Traffic)) -> LineCaller {
+    LineCaller {
+        caller: caller.into(),
+        transfers: transfers(&traffic),
+        wait_ns: traffic.waited_ps / 1000,
+        invalidations: traffic.invalidations,
+    }
+}
+
+fn hot_line(simulated::HotLine { name, transfers }: simulated::HotLine) -> HotLine {
+    HotLine { name, transfers }
+}
+
+fn transfers(traffic: &Traffic) -> BTreeMap<String, u64> {
+    let all = SOURCES.iter().zip(traffic.transfers).filter(|(_, n)| *n > 0);
+    all.map(|(source, n)| (source.to_string(), n)).collect()
 }
 
 /// Runs a trial of the point on machine `M`: from names to types.

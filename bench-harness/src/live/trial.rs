@@ -211,6 +211,8 @@ impl Measured<'_> {
             swapoff: self.swapoffs(),
             series: Vec::new(),
             lines: None,
+            line_callers: None,
+            hot_lines: None,
             verified,
             counts,
             hlog: None,

@@ -6,6 +6,7 @@ use super::hammer::{Lock, Point, hammer};
 use machine::simulated::{Model, Ratio, Shape, Time};
 use machine::topology::Pin;
 use rayon::prelude::*;
+use results::validation::{self, Basis, Section};
 use serde::Deserialize;
 use std::collections::BTreeMap;
 use std::fmt::Write;
@@ -319,6 +320,27 @@ pub struct Verdict {
 impl Verdict {
     fn error(&self) -> f64 {
         (self.predicted / self.measured - 1.0).abs()
+    }
+}
+
+/// The curves for charts and for the file of all sections.
+pub fn section(verdicts: &[Verdict], source: &str, notes: Vec<String>) -> Section {
+    let point = |v: &Verdict| validation::Point {
+        panel: format!("{}, {} ns held", v.host, v.held),
+        curve: v.lock.name().into(),
+        x: v.threads as f64,
+        measured: v.measured,
+        predicted: v.predicted,
+        basis: Basis::Predicted,
+    };
+    Section {
+        id: "curves".into(),
+        title: "Lock curves, an operation of all threads".into(),
+        source: source.into(),
+        x: "threads".into(),
+        y: "ns an operation".into(),
+        points: verdicts.iter().map(point).collect(),
+        notes,
     }
 }
 

@@ -11,7 +11,7 @@ use variants::{Spec, SwapAllocator};
 use super::{Params, Stage, Workload};
 use crate::meter::{Kind, Meter};
 
-pub(super) fn defaults() -> Params {
+pub(crate) fn defaults() -> Params {
     Params { batch: 512, ..super::base() }
 }
 

@@ -55,7 +55,7 @@ pub struct FieldTraffic {
 /// A line and how often it was transferred.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HotLine {
-    /// The line's first cell: "si.lock", "cluster_info[17].count".
+    /// The line's first cell: "si->lock", "ci[17].count".
     pub name: String,
     pub transfers: u64,
 }

@@ -281,13 +281,13 @@ impl Memory {
 
     pub fn name(&self, at: At) -> String {
         let home = &self.homes[at.region as usize];
-        let field = match home.field(at.offset) {
-            n if n < home.fields.len() => format!(".{}", home.fields[n].0),
-            _ => String::new(),
+        let (element, dot) = match home.elements {
+            0 | 1 => (home.name.to_owned(), "->"),
+            _ => (format!("{}[{}]", home.name, at.offset / home.stride), "."),
         };
-        match home.elements {
-            0 | 1 => format!("{}{field}", home.name),
-            _ => format!("{}[{}]{field}", home.name, at.offset / home.stride),
+        match home.fields.get(home.field(at.offset)) {
+            Some((field, _)) => format!("{element}{dot}{field}"),
+            None => element,
         }
     }
 

@@ -33,9 +33,23 @@ pub fn y_axis(name: &str, ys: &[f64], format: fn(f64) -> String) -> Axis {
     }
 }
 
-/// Draws axes and curves with labels at their ends; bands below all lines.
+/// Draws axes and curves with labels at their ends.
 pub fn draw(frame: &mut Frame, x: Axis, y: Axis, curves: &[Curve]) -> Panel {
     let room = frame.room_for(curves.iter().map(|c| c.name.as_str()));
+    let panel = unlabelled(frame, x, y, curves, room);
+    let ends: Vec<_> = curves
+        .iter()
+        .filter_map(|c| {
+            let (x, s) = c.points.last()?;
+            Some((c.name.as_str(), panel.at(*x, s.median), c.look))
+        })
+        .collect();
+    frame.end_labels(&panel, &ends);
+    panel
+}
+
+/// Draws axes and curves and leaves `room` pixels beside them; bands below all lines.
+pub fn unlabelled(frame: &mut Frame, x: Axis, y: Axis, curves: &[Curve], room: f64) -> Panel {
     let panel = frame.panel(x, y, room);
     for curve in curves {
         let upper = curve.points.iter().map(|(x, s)| panel.at(*x, s.hi));
@@ -54,14 +68,6 @@ pub fn draw(frame: &mut Frame, x: Axis, y: Axis, curves: &[Curve]) -> Panel {
             frame.scene.mark(at, curve.look.marker, curve.look.colour, curve.hollow);
         }
     }
-    let ends: Vec<_> = curves
-        .iter()
-        .filter_map(|c| {
-            let (x, s) = c.points.last()?;
-            Some((c.name.as_str(), panel.at(*x, s.median), c.look))
-        })
-        .collect();
-    frame.end_labels(&panel, &ends);
     panel
 }
 

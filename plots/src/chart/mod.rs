@@ -6,8 +6,10 @@ mod bars;
 mod contention;
 mod counters;
 mod fairness;
+mod front;
+mod hold;
 mod latency;
-mod lines;
+pub(crate) mod lines;
 pub mod load;
 mod predicted;
 mod response;
@@ -69,8 +71,14 @@ pub const OF_SET: [(&str, OfSet); 12] = [
 pub type OfWorkload = fn(&[&Set], Size) -> Outcome;
 
 /// Every chart that needs several sets, by file name.
-pub const OF_WORKLOAD: [(&str, OfWorkload); 3] =
-    [("load", load::draw), ("predicted", predicted::draw), ("swapoff-size", swapoff::draw_size)];
+pub const OF_WORKLOAD: [(&str, OfWorkload); 6] = [
+    ("load", load::draw),
+    ("predicted", predicted::draw),
+    ("front", front::draw),
+    ("swapoff-size", swapoff::draw_size),
+    ("swapoff-barrier", swapoff::draw_barrier),
+    ("hold", hold::draw),
+];
 
 /// A chart with its data, waiting for a size.
 pub struct Job<'a> {

@@ -2,6 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use results::schema::Swapoff;
+
 use super::bars::{self, Row};
 use super::lines::{self, Curve};
 use super::{Outcome, Picture};
@@ -9,7 +11,7 @@ use crate::axis::{Axis, time};
 use crate::data::{Group, Set, Spread, runs_of, small_print};
 use crate::frame::{Caption, Frame};
 use crate::scene::Scene;
-use crate::style::{Rgb, Size, part};
+use crate::style::{Dash, Look, Rgb, Size, part};
 
 pub fn draw(set: &Set, size: Size) -> Outcome {
     let steps = step_names(set);
@@ -39,7 +41,7 @@ fn bar(group: &Group, steps: &[String]) -> Vec<Row> {
     let medians: Vec<Option<Spread>> = steps
         .iter()
         .map(|name| {
-            let step = |s: &results::schema::Swapoff| {
+            let step = |s: &Swapoff| {
                 s.steps.iter().find(|step| step.name == *name).map(|step| step.ns as f64)
             };
             Spread::of(&swapoffs(group).filter_map(step).collect::<Vec<f64>>())
@@ -73,14 +75,47 @@ fn bar(group: &Group, steps: &[String]) -> Vec<Row> {
 /// Total time against the number of clusters, over all sets of a workload; one
 /// picture a machine.
 pub fn draw_size(sets: &[&Set], size: Size) -> Outcome {
+    let whole = |name: &str, _: u32| (name.to_owned(), [].as_slice());
+    each_machine(sets, size, "swapoff against device size", whole, |off| Some(total(off)))
+}
+
+/// Time of the barrier alone, apart for each number of threads at work meanwhile.
+pub fn draw_barrier(sets: &[&Set], size: Size) -> Outcome {
+    let loads: BTreeSet<u32> =
+        sets.iter().flat_map(|s| s.groups()).map(|(_, g)| g.threads).collect();
+    let loads: Vec<u32> = loads.into_iter().collect();
+    const DASHES: [Dash; 4] = [&[], &[9.0, 4.0], &[3.0, 3.0], &[9.0, 3.0, 2.0, 3.0]];
+    let apart = |name: &str, threads: u32| {
+        let load = loads.iter().position(|n| *n == threads).unwrap_or(0);
+        let unit = if threads == 1 { "thread" } else { "threads" };
+        (format!("{name}, {threads} {unit}"), DASHES[load % DASHES.len()])
+    };
+    let barrier = |off: &Swapoff| {
+        let step = off.steps.iter().find(|step| step.name == "barrier")?;
+        Some(step.ns as f64)
+    };
+    each_machine(sets, size, "swapoff's barrier against device size and load", apart, barrier)
+}
+
+/// What a curve is called and dashed like, by track and threads.
+type Named<'a> = &'a dyn Fn(&str, u32) -> (String, Dash);
+
+fn each_machine(
+    sets: &[&Set],
+    size: Size,
+    title: &str,
+    named: impl Fn(&str, u32) -> (String, Dash),
+    value: impl Fn(&Swapoff) -> Option<f64>,
+) -> Outcome {
     let machines: BTreeSet<&String> = sets.iter().map(|s| &s.place.machine).collect();
     let mut pictures = Vec::new();
     for machine in machines {
         let here: Vec<&Set> =
             sets.iter().copied().filter(|s| s.place.machine == *machine).collect();
-        let curves = size_curves(&here);
+        let curves = size_curves(&here, &named, &value);
         if !curves.is_empty() {
-            pictures.push(Picture { part: machine.clone(), scene: by_size(&here, size, &curves) });
+            let scene = by_size(&here, size, title, &curves);
+            pictures.push(Picture { part: machine.clone(), scene });
         }
     }
     if pictures.is_empty() {
@@ -89,12 +124,12 @@ pub fn draw_size(sets: &[&Set], size: Size) -> Outcome {
     Ok(pictures)
 }
 
-fn by_size(sets: &[&Set], size: Size, curves: &[Curve]) -> Scene {
+fn by_size(sets: &[&Set], size: Size, title: &str, curves: &[Curve]) -> Scene {
     let (xs, ys) = lines::extents(curves);
     let place = &sets[0].place;
     let note = "Points: median over all swapoffs; bands and bars: its 95 % interval.";
     let caption = Caption {
-        title: "swapoff against device size".into(),
+        title: title.into(),
         subtitle: format!("{}, {} {}", place.workload, place.origin(), place.machine),
         small_print: small_print(&runs_of(sets), note.into()),
     };
@@ -104,35 +139,34 @@ fn by_size(sets: &[&Set], size: Size, curves: &[Curve]) -> Scene {
     frame.scene
 }
 
-/// A curve for each track name that has two sizes or more.
-fn size_curves(sets: &[&Set]) -> Vec<Curve> {
-    let mut totals: BTreeMap<&str, BTreeMap<u64, Vec<f64>>> = BTreeMap::new();
-    let tracks = || sets.iter().flat_map(|s| &s.tracks);
-    for track in tracks() {
-        let by_size = totals.entry(&track.name).or_default();
-        for swapoff in track.groups.iter().flat_map(swapoffs).filter(|s| s.clusters > 0) {
-            by_size.entry(swapoff.clusters).or_default().push(total(swapoff).max(1.0));
+/// A curve for each name that has two sizes or more.
+fn size_curves(sets: &[&Set], named: Named, value: &dyn Fn(&Swapoff) -> Option<f64>) -> Vec<Curve> {
+    let mut all: BTreeMap<(usize, u32, String), (Look, BTreeMap<u64, Vec<f64>>)> = BTreeMap::new();
+    for (track, group) in sets.iter().flat_map(|s| s.groups()) {
+        let (name, dash) = named(&track.name, group.threads);
+        let threads = if name == track.name { 0 } else { group.threads };
+        let look = Look { dash, ..track.look };
+        let (_, by_size) =
+            all.entry((track.look_index, threads, name)).or_insert((look, BTreeMap::new()));
+        for off in swapoffs(group).filter(|s| s.clusters > 0) {
+            let values = value(off).map(|ns| ns.max(1.0));
+            by_size.entry(off.clusters).or_default().extend(values);
         }
     }
-    totals
-        .into_iter()
-        .filter(|(_, by_size)| by_size.len() > 1)
-        .map(|(name, by_size)| {
-            let track = tracks().find(|t| t.name == name).expect("taken from the tracks");
-            let spread = |(clusters, totals): (&u64, &Vec<f64>)| {
-                Some((*clusters as f64, Spread::of(totals)?))
-            };
-            let points = by_size.iter().filter_map(spread).collect();
-            Curve { name: name.into(), look: track.look, points, hollow: sets[0].place.predicted }
-        })
-        .collect()
+    let curves = all.into_iter().map(|((_, _, name), (look, by_size))| {
+        let spread =
+            |(clusters, values): (u64, Vec<f64>)| Some((clusters as f64, Spread::of(&values)?));
+        let points = by_size.into_iter().filter_map(spread).collect();
+        Curve { name, look, points, hollow: sets[0].place.predicted }
+    });
+    curves.filter(|curve| curve.points.len() > 1).collect()
 }
 
-fn swapoffs<'a>(group: &'a Group) -> impl Iterator<Item = &'a results::schema::Swapoff> {
+fn swapoffs<'a>(group: &'a Group) -> impl Iterator<Item = &'a Swapoff> {
     group.cells.iter().flat_map(|c| &c.swapoff).filter(|s| s.result == "ok")
 }
 
-fn total(swapoff: &results::schema::Swapoff) -> f64 {
+fn total(swapoff: &Swapoff) -> f64 {
     swapoff.steps.iter().map(|s| s.ns as f64).sum()
 }
 

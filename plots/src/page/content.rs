@@ -7,7 +7,7 @@ use rayon::prelude::*;
 use results::metric::Metric;
 use results::schema::{Cell, Counter, Latency, Swapoff};
 use results::store::Loaded;
-use results::{stats, usl};
+use results::{stats, traffic, usl};
 use serde_json::{Value, json};
 
 use super::{Race, histograms, pictures, verdict};
@@ -236,29 +236,22 @@ fn swapoff(group: &Group) -> Value {
     })
 }
 
-/// Line, transfers per operation by distance, ns waited per operation.
+/// By field, by caller: name, transfers per operation by distance, ns waited per operation.
+/// And the hottest single lines.
 fn lines(group: &Group) -> Value {
-    let done: f64 = group.cells.iter().map(|c| ops(c)).sum();
-    let mut by_name: BTreeMap<String, (BTreeMap<&str, u64>, u64)> = BTreeMap::new();
-    for line in group.cells.iter().flat_map(|c| c.lines.iter().flatten()) {
-        let entry = by_name.entry(format!("{} {}", line.region, line.field)).or_default();
-        for (distance, n) in &line.transfers {
-            *entry.0.entry(distance).or_default() += n;
-        }
-        entry.1 += line.wait_ns;
-    }
-    if by_name.is_empty() || done == 0.0 {
-        return Value::Null;
-    }
-    let mut list: Vec<_> = by_name.into_iter().collect();
-    list.sort_by_key(|(_, (moved, _))| std::cmp::Reverse(moved.values().sum::<u64>()));
-    let rows = list.into_iter().take(TOP).map(|(name, (moved, wait))| {
-        let mut moved: Vec<(&str, f64)> =
-            moved.into_iter().map(|(d, n)| (d, sig(n as f64 / done))).collect();
-        moved.sort_by_key(|(d, _)| data::nearness(d));
-        json!([name, moved, sig(wait as f64 / done)])
-    });
-    rows.collect()
+    let Some(traffic) = traffic::of(group.cells.iter().copied()) else { return Value::Null };
+    let rows = |mut all: Vec<traffic::Moved>| -> Value {
+        all.sort_by(|a, b| b.misses().total_cmp(&a.misses()));
+        let row = |m: &traffic::Moved| {
+            let moved: Vec<(&str, f64)> =
+                m.transfers.iter().map(|(d, n)| (d.as_str(), sig(*n))).collect();
+            json!([m.name, moved, sig(m.wait_ns)])
+        };
+        all.iter().take(TOP).map(row).collect()
+    };
+    let hottest: Value =
+        traffic.hottest.iter().take(TOP).map(|(name, n)| json!([name, sig(*n)])).collect();
+    json!({ "fields": rows(traffic.fields), "callers": rows(traffic.callers), "hottest": hottest })
 }
 
 /// The fitted law with its band up to twice the threads measured, or null.

@@ -271,16 +271,19 @@ function blocksOf(set, rows) {
 }
 
 function transfers(sets) {
-  return grid(sets.map(set => {
-    const title = `Cache line transfers at ${threadsText(set)}`;
-    const names = unique(set.tracks.map(pointOf).flatMap(g => (g && g.lines || []).flatMap(l => l[1].map(([d]) => d))));
-    if (!names.length) return absent(title, `${set.short}: this machine cannot tell which lines moved`);
+  const by = (what, which, hottest) => grid(sets.map(set => {
+    const title = `Cache line transfers by ${what} at ${threadsText(set)}`;
+    const rowsOf = g => (g && g.lines ? g.lines[which] : []);
+    const names = unique(set.tracks.map(pointOf).flatMap(g => rowsOf(g).flatMap(l => l[1].map(([d]) => d))));
+    if (!names.length) return hottest && absent(title, `${set.short}: this machine cannot tell which lines moved`);
     const shade = name => partColour(names.indexOf(name));
-    const blocks = blocksOf(set, (track, g) => (g.lines || []).map(([label, moved, wait]) => ({
+    const blocks = blocksOf(set, (track, g) => rowsOf(g).map(([label, moved, wait]) => ({
       label, parts: moved.map(([d, n]) => [n, shade(d)]),
-      note: `${short(moved.reduce((sum, [, n]) => sum + n, 0))}, wait ${time(wait)}` })));
+      note: `${short(moved.reduce((sum, [, n]) => sum + n, 0))}, wait ${time(wait)}` })).concat(
+      hottest && g.lines ? [{ label: "hottest lines", words: g.lines.hottest.slice(0, 3).map(([n, x]) => `${n} ${short(x)}`).join(", ") }] : []));
     return barChart({ title, sub: `${set.short}; per operation`, blocks, legend: names.map(n => [n, shade(n)]) });
   }), true);
+  return [by("field", "fields", true), by("lock caller", "callers", false)];
 }
 
 function swapoff(sets) {

@@ -127,6 +127,8 @@ fn fill(cell: &mut Cell, law: usize, factor: f64, predicted: bool) {
         series("fallbacks", "per second", 12.0, law + 1),
     ];
     cell.lines = predicted.then(|| lines(rate, n, law));
+    cell.line_callers = predicted.then(|| callers(&cell.sites, cell.lines.as_deref()));
+    cell.hot_lines = predicted.then(|| hot_lines(rate));
 }
 
 fn kind(service: f64, count: u64, seed: u64, open_loop: bool) -> Kind {
@@ -251,4 +253,23 @@ fn lines(rate: f64, threads: f64, law: usize) -> Vec<Line> {
         line("cluster_info", "lock", 0.3),
         line("swap_map", "slots", 0.2),
     ]
+}
+
+/// Each caller of a lock has moved what one of the fields says.
+fn callers(sites: &[Site], lines: Option<&[Line]>) -> Vec<LineCaller> {
+    let of = |(site, line): (&Site, &Line)| LineCaller {
+        caller: site.caller.clone(),
+        transfers: line.transfers.clone(),
+        wait_ns: line.wait_ns,
+        invalidations: line.invalidations,
+    };
+    sites.iter().zip(lines.into_iter().flatten()).map(of).collect()
+}
+
+fn hot_lines(rate: f64) -> Vec<HotLine> {
+    let hot = |(name, per_op): (&str, f64)| HotLine {
+        name: name.into(),
+        transfers: (rate * per_op) as u64,
+    };
+    [("swap_info->lock", 1.7), ("cluster_info[17].count", 0.2)].map(hot).into()
 }

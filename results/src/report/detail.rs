@@ -9,6 +9,7 @@ use crate::compare::Side;
 use crate::metric::{Metric, Percentile};
 use crate::schema::{CellKey, Site, Step};
 use crate::stats::median;
+use crate::traffic;
 
 /// Points shown in detail, at most: a mail is read, not archived.
 const MAX_DETAILED_POINTS: usize = 3;
@@ -58,6 +59,7 @@ fn detail(side: &str, point: String, group: &Group) -> Detail {
         trials: group.cells.len(),
         duration_ns: group.cells.iter().map(|cell| cell.duration_ns).sum(),
         sites: sum_sites(group),
+        traffic: traffic::of(group.cells.iter().copied()),
         latency: latency.flatten().collect(),
         swapoff: swapoff_steps(group),
         key: group.key.clone(),

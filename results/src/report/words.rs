@@ -21,7 +21,8 @@ pub(super) fn subject(sides: &[Side], metric: &Metric) -> String {
     let workloads = workloads.into_iter().collect::<Vec<_>>().join(", ");
     let names: Vec<&str> = sides[1..].iter().map(|side| side.name.as_str()).collect();
     let base = &sides[0].name;
-    let line = |who: &str| format!("{metric} of {workloads}, {}: {who}", threads(sides));
+    let figures = if super::all_predicted(sides) { "predicted " } else { "" };
+    let line = |who: &str| format!("{figures}{metric} of {workloads}, {}: {who}", threads(sides));
     match names.as_slice() {
         [] => line(base),
         _ => Some(line(&format!("{} against {base}", names.join(", "))))
@@ -44,7 +45,7 @@ fn threads(sides: &[Side]) -> String {
 pub(super) fn setting(sides: &[Side]) -> [String; 3] {
     let run = &sides[0].loaded.run;
     let env = &run.environment;
-    let predicted = if run.machine.predicted { " PREDICTED" } else { "" };
+    let predicted = if run.machine.predicted { ": PREDICTED by a model, computed" } else { "" };
     let model = short(&env.cpu_model);
     let model = ["(R)", "(TM)"].iter().fold(model, |model, mark| model.replace(mark, ""));
     [

@@ -25,7 +25,7 @@ impl Format for Mail {
             out.grid(&rows::summary(report));
         }
         for comparison in &report.comparisons {
-            out.grid(&rows::comparison(comparison));
+            out.grid(&rows::comparison(report, comparison));
         }
         for again in &report.undisturbed {
             out.grid(&rows::undisturbed(again));
@@ -38,7 +38,7 @@ impl Format for Mail {
             out.fill(LEGEND);
         }
         for point in rows::points(&report.details) {
-            rows::of_point(&point).iter().for_each(|grid| out.grid(grid));
+            rows::of_point(report, &point).iter().for_each(|grid| out.grid(grid));
         }
         out.blank();
         report.notes.iter().for_each(|note| out.fill(note));

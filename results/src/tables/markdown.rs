@@ -20,7 +20,7 @@ impl Format for Markdown {
             out += &grid(&rows::summary(report));
         }
         for comparison in &report.comparisons {
-            out += &grid(&rows::comparison(comparison));
+            out += &grid(&rows::comparison(report, comparison));
         }
         for again in &report.undisturbed {
             out += &grid(&rows::undisturbed(again));
@@ -32,7 +32,7 @@ impl Format for Markdown {
             out += &format!("\n{}\n", escape(LEGEND));
         }
         for point in rows::points(&report.details) {
-            out.extend(rows::of_point(&point).iter().map(grid));
+            out.extend(rows::of_point(report, &point).iter().map(grid));
         }
         out += "\n";
         for note in &report.notes {

@@ -10,9 +10,20 @@ use crate::disturbed::Undisturbed;
 use crate::load::BEYOND_KNEE;
 use crate::report::{Detail, Report};
 use crate::stats::Estimate;
+use crate::traffic::{Moved, Traffic};
 
 /// Rows of contended lock sites, at most.
 const MAX_SITES: usize = 6;
+/// Rows of fields, callers and lines each, at most.
+const MAX_LINES: usize = 4;
+/// Columns of distances and what is in each.
+const NEAR_TO_FAR: [(&str, &[&str]); 5] = [
+    ("core", &["same-cpu", "sibling"]),
+    ("L3", &["same-l3"]),
+    ("package", &["same-package"]),
+    ("remote", &["other-package"]),
+    ("memory", &["memory"]),
+];
 
 /// One table.
 pub(super) struct Grid {
@@ -41,6 +52,11 @@ pub(super) const LEGEND: &str = "+-: half the 95% interval of the median. 95% in
      ratio of the medians (bootstrap). ~: not significant at 5% (Mann-Whitney, corrected after \
      Holm). n<6: too few runs a side to tell.";
 
+/// What a caption begins with: nothing where figures were measured.
+fn kind(report: &Report) -> &'static str {
+    if report.predicted { "predicted " } else { "" }
+}
+
 /// What is not the same on the two sides, in words.
 pub(super) fn difference(difference: &Difference) -> String {
     let loud = if difference.loud { "WARNING: " } else { "" };
@@ -48,7 +64,8 @@ pub(super) fn difference(difference: &Difference) -> String {
     format!("{loud}not the same {what}: base {base}, new {new}")
 }
 
-pub(super) fn comparison(comparison: &Comparison) -> Grid {
+pub(super) fn comparison(report: &Report, comparison: &Comparison) -> Grid {
+    let figures = kind(report);
     let differ = varying(comparison.rows.iter().map(|row| &row.key));
     let largest = comparison.rows.iter().map(|row| row.base.median.max(row.new.median));
     let scale = Scale::of(comparison.unit, largest.fold(0.0, f64::max));
@@ -69,7 +86,7 @@ pub(super) fn comparison(comparison: &Comparison) -> Grid {
     });
     Grid {
         caption: format!(
-            "{}, {}, median: base = {}, new = {}",
+            "{figures}{}, {}, median: base = {}, new = {}",
             comparison.metric, scale.unit, comparison.base, comparison.new
         ),
         header: header(&[
@@ -250,7 +267,8 @@ pub(super) fn summary(report: &Report) -> Grid {
     });
     Grid {
         caption: format!(
-            "throughput, {}, median; latency of the most frequent operation",
+            "{}throughput, {}, median; latency of the most frequent operation",
+            kind(report),
             scale.unit
         ),
         header: header(&[
@@ -270,7 +288,7 @@ pub(super) fn summary(report: &Report) -> Grid {
 }
 
 /// The columns of `perf lock contention`; `None` where no site was watched.
-fn sites(detail: &Detail) -> Option<Grid> {
+fn sites(report: &Report, detail: &Detail) -> Option<Grid> {
     if detail.sites.is_empty() {
         return None;
     }
@@ -294,8 +312,11 @@ fn sites(detail: &Detail) -> Option<Grid> {
     }
     Some(Grid {
         caption: format!(
-            "{what}: {} at {}, sum of {} trials",
-            detail.side, detail.point, detail.trials
+            "{}{what}: {} at {}, sum of {} trials",
+            kind(report),
+            detail.side,
+            detail.point,
+            detail.trials
         ),
         header: header(&[
             "contended",
@@ -312,7 +333,7 @@ fn sites(detail: &Detail) -> Option<Grid> {
 }
 
 /// Latency of one point, all its sides together; `None` where none was timed.
-fn latency(details: &[&Detail]) -> Option<Grid> {
+fn latency(report: &Report, details: &[&Detail]) -> Option<Grid> {
     let first = details.first()?;
     let mut kinds: BTreeSet<&str> = BTreeSet::new();
     for detail in details {
@@ -331,7 +352,7 @@ fn latency(details: &[&Detail]) -> Option<Grid> {
         }
     }
     (!rows.is_empty()).then(|| Grid {
-        caption: format!("latency, median of the trials, at {}", first.point),
+        caption: format!("{}latency, median of the trials, at {}", kind(report), first.point),
         header: header(&["", "", "timed", "p50", "p90", "p99", "p99.9", "max"]),
         left: 2,
         rows,
@@ -339,7 +360,7 @@ fn latency(details: &[&Detail]) -> Option<Grid> {
 }
 
 /// The steps of swapoff, a row each, a column for each side; `None` without any.
-fn swapoff(details: &[&Detail]) -> Option<Grid> {
+fn swapoff(report: &Report, details: &[&Detail]) -> Option<Grid> {
     let first = details.first()?;
     let mut names: Vec<&str> = Vec::new();
     for step in details.iter().flat_map(|detail| &detail.swapoff) {
@@ -358,19 +379,56 @@ fn swapoff(details: &[&Detail]) -> Option<Grid> {
     let mut header = vec!["step".to_owned()];
     header.extend(details.iter().map(|detail| detail.side.clone()));
     (!names.is_empty()).then(|| Grid {
-        caption: format!("swapoff, median of the trials, at {}", first.point),
+        caption: format!("{}swapoff, median of the trials, at {}", kind(report), first.point),
         header,
         left: 1,
         rows: names.into_iter().map(row).collect(),
     })
 }
 
-/// The tables of one point: contention of each side, then latency and swapoff of
-/// all sides together.
-pub(super) fn of_point(details: &[&Detail]) -> Vec<Grid> {
-    let mut grids: Vec<Grid> = details.iter().filter_map(|detail| sites(detail)).collect();
-    grids.extend(latency(details));
-    grids.extend(swapoff(details));
+/// Coherence misses an operation by distance, of fields, callers and single lines;
+/// `None` where the machine cannot tell.
+fn traffic(report: &Report, detail: &Detail) -> Option<Grid> {
+    let Traffic { fields, callers, hottest } = detail.traffic.as_ref()?;
+    let per_op = |n: f64| if n > 0.0 { format!("{n:.2}") } else { "-".to_owned() };
+    let moved = |section: &str, moved: &Moved| {
+        let mut cells = vec![per_op(moved.misses())];
+        cells.extend(NEAR_TO_FAR.iter().map(|(_, distances)| {
+            let near = moved.transfers.iter().filter(|(d, _)| distances.contains(&d.as_str()));
+            per_op(near.map(|(_, n)| n).sum())
+        }));
+        cells.extend([duration(moved.wait_ns), moved.name.clone()]);
+        Row { section: section.to_owned(), cells, outcome: None }
+    };
+    let mut rows: Vec<Row> = fields.iter().take(MAX_LINES).map(|m| moved("by field", m)).collect();
+    rows.extend(callers.iter().take(MAX_LINES).map(|m| moved("by lock caller", m)));
+    rows.extend(hottest.iter().take(MAX_LINES).map(|(name, fetched)| {
+        let mut cells = vec![per_op(*fetched)];
+        cells.extend(vec![String::new(); NEAR_TO_FAR.len() + 1]);
+        cells.push(name.clone());
+        Row { section: "hottest lines".into(), cells, outcome: None }
+    }));
+    let distances = NEAR_TO_FAR.map(|(name, _)| name);
+    Some(Grid {
+        caption: format!(
+            "{}cache line transfers an operation: {} at {}",
+            kind(report),
+            detail.side,
+            detail.point
+        ),
+        header: header(&[&["misses"], &distances[..], &["wait", "where"]].concat()),
+        left: 0,
+        rows,
+    })
+}
+
+/// The tables of one point: contention and cache lines of each side, then latency and
+/// swapoff of all sides together.
+pub(super) fn of_point(report: &Report, details: &[&Detail]) -> Vec<Grid> {
+    let mut grids: Vec<Grid> = details.iter().filter_map(|detail| sites(report, detail)).collect();
+    grids.extend(details.iter().filter_map(|detail| traffic(report, detail)));
+    grids.extend(latency(report, details));
+    grids.extend(swapoff(report, details));
     grids
 }
 

@@ -41,7 +41,7 @@ impl Format for Terminal {
         }
         out += &self.grid(&summary);
         for comparison in &report.comparisons {
-            out += &self.grid(&rows::comparison(comparison));
+            out += &self.grid(&rows::comparison(report, comparison));
         }
         for again in &report.undisturbed {
             out += &self.grid(&rows::undisturbed(again));

@@ -180,7 +180,7 @@ pub fn columns(rows: &[Vec<String>], left: usize, gap: u16) -> Vec<String> {
 
 /// Whether a column of that header holds names, which close a line to the left.
 pub fn is_name(header: &str) -> bool {
-    ["caller", "lock"].contains(&header)
+    ["caller", "lock", "where"].contains(&header)
 }
 
 #[cfg(test)]

@@ -1,0 +1,97 @@
+//! How long a lock is held against how full the device is: the fuller, the longer a search
+//! for free slots. One picture a machine and lock, at the most threads.
+
+use std::collections::BTreeSet;
+
+use results::schema::{Cell, Site};
+
+use super::lines::{self, Curve};
+use super::{Outcome, Picture};
+use crate::axis::{Axis, short, time};
+use crate::data::{Set, Spread, runs_of, small_print};
+use crate::frame::{Caption, Frame};
+use crate::scene::Scene;
+use crate::style::Size;
+
+/// The parameter of the workload that says it, percent.
+const FILL: &str = "fill";
+
+pub fn draw(sets: &[&Set], size: Size) -> Outcome {
+    let machines: BTreeSet<&str> = sets.iter().map(|s| s.place.machine.as_str()).collect();
+    let mut pictures = Vec::new();
+    for machine in &machines {
+        let here: Vec<&Set> =
+            sets.iter().copied().filter(|s| s.place.machine == *machine).collect();
+        for lock in locks(&here) {
+            let curves = curves(&here, lock);
+            if !curves.is_empty() {
+                let scene = picture(&here, size, lock, &curves);
+                pictures.push(Picture { part: format!("{machine} {lock}"), scene });
+            }
+        }
+    }
+    if pictures.is_empty() {
+        return Err("needs lock holds of devices filled to several shares".into());
+    }
+    Ok(pictures)
+}
+
+fn locks<'a>(sets: &[&'a Set]) -> BTreeSet<&'a str> {
+    let cells = sets.iter().flat_map(|s| &s.tracks).flat_map(|t| &t.widest().cells);
+    let sites = cells.flat_map(|c| &c.sites).filter(|site| site.hold_sampled > 0);
+    sites.map(|site| site.lock.as_str()).collect()
+}
+
+/// A curve for each track name with two shares or more.
+fn curves(sets: &[&Set], lock: &str) -> Vec<Curve> {
+    let mut curves: Vec<Curve> = Vec::new();
+    for set in sets {
+        let fill = set.place.params.get(FILL).and_then(|fill| fill.parse::<f64>().ok());
+        let Some(fill) = fill else { continue };
+        for track in &set.tracks {
+            let held = track.widest().spread(|cell| mean_hold(cell, lock));
+            let Some(held) = held.filter(|s| s.lo > 0.0) else { continue };
+            match curves.iter_mut().find(|c| c.name == track.name) {
+                Some(curve) => curve.points.push((fill, held)),
+                None => curves.push(Curve {
+                    name: track.name.clone(),
+                    look: track.look,
+                    points: vec![(fill, held)],
+                    hollow: set.place.predicted,
+                }),
+            }
+        }
+    }
+    for curve in &mut curves {
+        curve.points.sort_by(|a: &(f64, Spread), b| a.0.total_cmp(&b.0));
+        curve.points.dedup_by_key(|(fill, _)| *fill);
+    }
+    curves.retain(|curve| curve.points.len() > 1);
+    curves
+}
+
+/// ns; `None` where no hold was timed.
+fn mean_hold(cell: &Cell, lock: &str) -> Option<f64> {
+    let sites = || cell.sites.iter().filter(|site| site.lock == lock);
+    let sum = |of: fn(&Site) -> u64| sites().map(of).sum::<u64>() as f64;
+    let timed = sum(|site| site.hold_sampled);
+    (timed > 0.0).then(|| sum(|site| site.hold_total_ns) / timed)
+}
+
+fn picture(sets: &[&Set], size: Size, lock: &str, curves: &[Curve]) -> Scene {
+    let (xs, ys) = lines::extents(curves);
+    let place = &sets[0].place;
+    let note = "Points: median over the trials of the mean of the timed holds; bands and bars: \
+                its 95 % interval.";
+    let threads = super::latency::most_threads(sets[0]);
+    let caption = Caption {
+        title: format!("How long {lock} is held, at {threads}"),
+        subtitle: format!("{}, {} {}", place.workload, place.origin(), place.machine),
+        small_print: small_print(&runs_of(sets), note.into()),
+    };
+    let mut frame = Frame::new(size, &caption);
+    let (low, high) = xs.iter().fold((f64::MAX, f64::MIN), |(a, b), x| (a.min(*x), b.max(*x)));
+    let x = Axis::span("device in use, %", low - 1.0, high + 1.0, short);
+    lines::draw(&mut frame, x, lines::y_axis("mean hold time", &ys, time), curves);
+    frame.scene
+}

@@ -1,0 +1,163 @@
+//! Charts of a validation: where a curve has several points, measured and model over x;
+//! where it has one, model over measured, with the diagonal on which they agree.
+
+use std::path::{Path, PathBuf};
+
+use results::validation::{Basis, Point, Section, Validation};
+
+use crate::PlotError;
+use crate::axis::{Axis, si};
+use crate::chart::lines::{self, Curve};
+use crate::data::{Spread, slug};
+use crate::frame::{Caption, Frame};
+use crate::scene::Scene;
+use crate::style::{Dash, INK, MUTED, README, Rgb, look};
+
+/// Draws every panel of every section into `out`.
+pub fn validation(validation: &Validation, out: &Path) -> Result<Vec<PathBuf>, PlotError> {
+    std::fs::create_dir_all(out).map_err(|e| PlotError::write(out, e))?;
+    let mut files = Vec::new();
+    for section in &validation.sections {
+        for panel in section.panels() {
+            let points: Vec<&Point> = section.points.iter().filter(|p| p.panel == panel).collect();
+            let caption = caption(validation, section, panel, &points);
+            let single = |curve: &&str| points.iter().filter(|p| p.curve == **curve).count() == 1;
+            let scene = match section.curves(panel).iter().all(single) {
+                true => scatter(&caption, &points),
+                false => curves(&caption, section, panel, &points),
+            };
+            files.extend(scene.write(out, &slug(&format!("validation-{}-{panel}", section.id)))?);
+        }
+    }
+    Ok(files)
+}
+
+fn caption(validation: &Validation, section: &Section, panel: &str, points: &[&Point]) -> Caption {
+    let commit: String =
+        validation.commit.known().map_or("unknown", |c| c.as_str()).chars().take(12).collect();
+    let mut fitted: Vec<String> =
+        points.iter().filter(|p| p.basis == Basis::Fitted).map(|p| si(p.x)).collect();
+    fitted.dedup();
+    let fitted = match fitted.as_slice() {
+        [] => "all points of the model are predictions".into(),
+        some => {
+            format!("fitted at {} {}, the other points are predictions", some.join(", "), section.x)
+        }
+    };
+    Caption {
+        title: section.title.clone(),
+        subtitle: format!("{panel}; {fitted}"),
+        small_print: vec![
+            format!("measured: {}", section.source),
+            format!("model: commit {commit}. Repeat: {}", validation.command),
+        ],
+    }
+}
+
+fn curves(caption: &Caption, section: &Section, panel: &str, points: &[&Point]) -> Scene {
+    let curve = |name: &str, i: usize, predicted: bool| {
+        let mut look = look(i);
+        look.dash = if predicted { &[5.0, 5.0] } else { &[] };
+        let at = |p: &&&Point| {
+            let y = if predicted { p.predicted } else { p.measured };
+            (p.x, Spread { n: 1, lo: y, median: y, hi: y })
+        };
+        let mut points: Vec<_> =
+            points.iter().filter(|p| p.curve == name).map(|p| at(&p)).collect();
+        points.sort_by(|a, b| a.0.total_cmp(&b.0));
+        let name = format!("{name}, {}", if predicted { "model" } else { "measured" });
+        Curve { name, look, points, hollow: predicted }
+    };
+    let names = section.curves(panel);
+    let pair = |(i, name): (usize, &&str)| [curve(name, i, false), curve(name, i, true)];
+    let all: Vec<Curve> = names.iter().enumerate().flat_map(pair).collect();
+    let (xs, ys) = lines::extents(&all);
+    let mut frame = Frame::new(README, caption);
+    lines::draw(&mut frame, Axis::log2(&section.x, &xs), lines::y_axis(&section.y, &ys, si), &all);
+    frame.scene
+}
+
+fn scatter(caption: &Caption, points: &[&Point]) -> Scene {
+    let mut groups: Vec<&str> = Vec::new();
+    for point in points {
+        let group = group(point);
+        if !groups.contains(&group) {
+            groups.push(group);
+        }
+    }
+    let mut frame = Frame::new(README, caption);
+    let legend: Vec<(String, Rgb)> =
+        groups.iter().enumerate().map(|(i, g)| (g.to_string(), look(i).colour)).collect();
+    frame.legend(&legend);
+    let all: Vec<f64> = points.iter().flat_map(|p| [p.measured, p.predicted]).collect();
+    let axis = |name| Axis::log10(name, &all, si);
+    let panel = frame.panel(axis("measured"), axis("model"), 0.0);
+    let (low, high) = all.iter().fold((f64::MAX, 0f64), |(a, b), v| (a.min(*v), b.max(*v)));
+    let dashed: Dash = &[4.0, 4.0];
+    for (factor, colour, dash) in
+        [(1.0, INK, &[][..]), (1.3, MUTED, dashed), (1.0 / 1.3, MUTED, dashed)]
+    {
+        // The ends of the line that stay inside both axes.
+        let (from, to) = (low.max(low / factor), high.min(high / factor));
+        if from < to {
+            let line = vec![panel.at(from, from * factor), panel.at(to, to * factor)];
+            frame.scene.line(line, colour, 1.0, dash);
+        }
+    }
+    for point in points {
+        let index = groups.iter().position(|g| *g == group(point)).expect("just gathered");
+        let look = look(index);
+        frame.scene.mark(panel.at(point.measured, point.predicted), look.marker, look.colour, true);
+    }
+    frame.scene
+}
+
+/// What a curve is coloured by: what stands behind the slash of `variant / lock`.
+fn group(point: &Point) -> &str {
+    point.curve.rsplit(" / ").next().unwrap_or(&point.curve)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use results::schema::Reading;
+
+    #[test]
+    fn curves_and_single_points_have_a_chart_each() {
+        let point = |panel: &str, curve: &str, x, predicted| Point {
+            panel: panel.into(),
+            curve: curve.into(),
+            x,
+            measured: 100.0 * x,
+            predicted,
+            basis: if x == 4.0 { Basis::Fitted } else { Basis::Predicted },
+        };
+        let section = Section {
+            id: "demo".into(),
+            title: "A demonstration".into(),
+            source: "nobody".into(),
+            x: "threads".into(),
+            y: "ns".into(),
+            points: vec![
+                point("curve", "ticket", 1.0, 120.0),
+                point("curve", "ticket", 4.0, 400.0),
+                point("scatter", "a / tas", 1.0, 90.0),
+                point("scatter", "a / mcs", 2.0, 290.0),
+            ],
+            notes: Vec::new(),
+        };
+        let commit = Reading::Known("0123456789abcdef".to_owned());
+        let whole =
+            Validation { command: "swapscale validate".into(), commit, sections: vec![section] };
+        let dir = tempfile::tempdir().unwrap();
+        let files = validation(&whole, dir.path()).unwrap();
+        assert_eq!(files.len(), 4, "{files:?}");
+        let svg = |name: &str| std::fs::read_to_string(dir.path().join(name)).unwrap();
+        let curve = svg("validation-demo-curve.svg");
+        for words in ["ticket, measured", "ticket, model", "fitted at 4 threads", "0123456789ab"] {
+            assert!(curve.contains(words), "{words}");
+        }
+        let scatter = svg("validation-demo-scatter.svg");
+        assert!(scatter.contains("\ntas\n") && scatter.contains("all points of the model"));
+    }
+}

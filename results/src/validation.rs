@@ -1,0 +1,210 @@
+//! Predictions held against measurements, as `swapscale validate` leaves them on disk:
+//! `validation.json`, from which its tables and charts are made. Guards that every figure
+//! says whether it was fitted or predicted, and where the measurement is from.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::path::Path;
+
+use serde::{Deserialize, Serialize};
+
+use crate::schema::Reading;
+use crate::stats::median;
+use crate::tables::text::columns;
+use crate::{Error, Result};
+
+/// The file's name in the directory that `validate --out` is given.
+pub const FILE: &str = "validation.json";
+
+/// `validation.json`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Validation {
+    /// the command line that repeats it
+    pub command: String,
+    /// commit the program was built from
+    pub commit: Reading<String>,
+    pub sections: Vec<Section>,
+}
+
+/// One experiment.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Section {
+    /// fit for a file name
+    pub id: String,
+    pub title: String,
+    /// citation of what was measured
+    pub source: String,
+    /// what `x` counts
+    pub x: String,
+    /// what was measured, with its unit
+    pub y: String,
+    pub points: Vec<Point>,
+    /// what was fitted, chosen or left out, a sentence each
+    pub notes: Vec<String>,
+}
+
+/// One figure, measured and from the model.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Point {
+    /// points with the same panel share a chart
+    pub panel: String,
+    pub curve: String,
+    pub x: f64,
+    pub measured: f64,
+    pub predicted: f64,
+    pub basis: Basis,
+}
+
+/// How the model came to its figure.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Basis {
+    /// a constant was chosen so that it fits
+    Fitted,
+    Predicted,
+}
+
+impl Point {
+    /// Predicted over measured, less 1.
+    pub fn error(&self) -> f64 {
+        self.predicted / self.measured - 1.0
+    }
+}
+
+impl Section {
+    /// Panels in the order in which they occur.
+    pub fn panels(&self) -> Vec<&str> {
+        in_order(self.points.iter().map(|p| p.panel.as_str()))
+    }
+
+    /// Curves of a panel in the order in which they occur.
+    pub fn curves(&self, panel: &str) -> Vec<&str> {
+        in_order(self.points.iter().filter(|p| p.panel == panel).map(|p| p.curve.as_str()))
+    }
+
+    /// Median size of the error of the predicted points among `points`, and how many.
+    fn median_error<'a>(points: impl Iterator<Item = &'a Point>) -> Option<(f64, usize)> {
+        let predicted = points.filter(|p| p.basis == Basis::Predicted);
+        let errors: Vec<f64> = predicted.map(|p| p.error().abs()).collect();
+        (!errors.is_empty()).then(|| (median(&errors), errors.len()))
+    }
+
+    /// Title, source, every point with its error, median errors and notes.
+    pub fn table(&self) -> String {
+        let mut text = format!("{}\n  measured: {}\n\n", self.title, self.source);
+        let header = ["", "", &self.x, "measured", "model", "error", ""];
+        let mut rows = vec![header.map(str::to_owned).to_vec()];
+        rows.extend(self.points.iter().map(|p| {
+            vec![
+                p.panel.clone(),
+                p.curve.clone(),
+                figure(p.x),
+                figure(p.measured),
+                figure(p.predicted),
+                format!("{:+.0} %", 100.0 * p.error()),
+                if p.basis == Basis::Fitted { "fitted".into() } else { "predicted".into() },
+            ]
+        }));
+        for line in columns(&rows, 2, 2) {
+            text += &(line + "\n");
+        }
+        text += &format!("\n{}; median size of the predicted points' errors:\n", self.y);
+        let mut by_curve: BTreeMap<&str, Vec<&Point>> = BTreeMap::new();
+        for point in &self.points {
+            by_curve.entry(&point.curve).or_default().push(point);
+        }
+        for (name, points) in by_curve.iter().filter(|(_, points)| points.len() > 1) {
+            if let Some((error, n)) = Self::median_error(points.iter().copied()) {
+                text += &format!("  {name}: {:.0} % of {n}\n", 100.0 * error);
+            }
+        }
+        if let Some((error, n)) = Self::median_error(self.points.iter()) {
+            text += &format!("  all: {:.0} % of {n}\n", 100.0 * error);
+        }
+        self.notes.iter().for_each(|note| text += &format!("* {note}\n"));
+        text
+    }
+}
+
+impl Validation {
+    /// Writes `validation.json` into `dir`, which is made if it is not there.
+    pub fn write(&self, dir: &Path) -> Result<()> {
+        fs::create_dir_all(dir).map_err(Error::io("make", dir))?;
+        let path = dir.join(FILE);
+        let text = serde_json::to_string_pretty(self)
+            .map_err(|e| Error::NotStorable { problem: format!("{}: {e}", path.display()) })?;
+        fs::write(&path, text + "\n").map_err(Error::io("write", &path))
+    }
+
+    /// Reads `validation.json` from `dir`.
+    pub fn read(dir: &Path) -> Result<Self> {
+        let path = dir.join(FILE);
+        let text = fs::read(&path).map_err(Error::io("read", &path))?;
+        serde_json::from_slice(&text).map_err(|e| Error::corrupt(&path, e, "a validation, as JSON"))
+    }
+}
+
+/// Three significant digits, or the whole number.
+fn figure(value: f64) -> String {
+    match value.abs() {
+        v if v >= 100.0 || v.fract() == 0.0 => format!("{value:.0}"),
+        v if v >= 10.0 => format!("{value:.1}"),
+        _ => format!("{value:.2}"),
+    }
+}
+
+fn in_order<'a>(names: impl Iterator<Item = &'a str>) -> Vec<&'a str> {
+    let mut seen = BTreeSet::new();
+    names.filter(|name| seen.insert(*name)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn section() -> Section {
+        let point = |x, measured, predicted, basis| Point {
+            panel: "host".into(),
+            curve: "ticket".into(),
+            x,
+            measured,
+            predicted,
+            basis,
+        };
+        Section {
+            id: "locks".into(),
+            title: "Locks".into(),
+            source: "somebody, somewhere".into(),
+            x: "threads".into(),
+            y: "ns an operation".into(),
+            points: vec![
+                point(1.0, 50.0, 50.0, Basis::Fitted),
+                point(2.0, 100.0, 80.0, Basis::Predicted),
+                point(4.0, 100.0, 110.0, Basis::Predicted),
+            ],
+            notes: vec!["one constant was fitted".into()],
+        }
+    }
+
+    #[test]
+    fn fitted_points_do_not_lower_the_error() {
+        let table = section().table();
+        assert!(table.contains("ticket: 15 % of 2"), "{table}");
+        assert!(table.contains("all: 15 % of 2"), "{table}");
+        let row = table.lines().find(|l| l.contains("-20 %")).unwrap();
+        assert!(row.contains("predicted") && !row.contains("fitted"), "{row}");
+        assert!(table.contains("somebody, somewhere") && table.contains("* one constant"));
+    }
+
+    #[test]
+    fn it_reads_back_from_disk() {
+        let dir = tempfile::tempdir().unwrap();
+        let command = "swapscale validate".to_owned();
+        let whole =
+            Validation { command, commit: Reading::unknown("no git"), sections: vec![section()] };
+        whole.write(dir.path()).unwrap();
+        assert_eq!(Validation::read(dir.path()).unwrap(), whole);
+        let error = Validation::read(&dir.path().join("none")).unwrap_err().to_string();
+        assert!(error.contains("none/validation.json"), "{error}");
+    }
+}
