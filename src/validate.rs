@@ -138,7 +138,7 @@ fn curves(args: &Args) -> Result<Section, Box<dyn std::error::Error>> {
 /// Leaves its two runs in `out`, or nothing.
 fn this_host(out: Option<&Path>) -> Result<Section, Box<dyn std::error::Error>> {
     let show = |progress: Progress| {
-        if progress.done % 20 == 0 || progress.done == progress.all {
+        if progress.done.is_multiple_of(20) || progress.done == progress.all {
             eprintln!("[{}/{}] {}", progress.done, progress.all, progress.key.machine);
         }
     };

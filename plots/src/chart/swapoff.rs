@@ -139,21 +139,29 @@ fn by_size(sets: &[&Set], size: Size, title: &str, curves: &[Curve]) -> Scene {
     frame.scene
 }
 
+/// Values by the number of clusters, on their way to a curve.
+struct Growing {
+    name: String,
+    look: Look,
+    by_size: BTreeMap<u64, Vec<f64>>,
+}
+
 /// A curve for each name that has two sizes or more.
 fn size_curves(sets: &[&Set], named: Named, value: &dyn Fn(&Swapoff) -> Option<f64>) -> Vec<Curve> {
-    let mut all: BTreeMap<(usize, u32, String), (Look, BTreeMap<u64, Vec<f64>>)> = BTreeMap::new();
+    let mut all: Vec<Growing> = Vec::new();
     for (track, group) in sets.iter().flat_map(|s| s.groups()) {
         let (name, dash) = named(&track.name, group.threads);
-        let threads = if name == track.name { 0 } else { group.threads };
-        let look = Look { dash, ..track.look };
-        let (_, by_size) =
-            all.entry((track.look_index, threads, name)).or_insert((look, BTreeMap::new()));
+        let at = all.iter().position(|g| g.name == name).unwrap_or_else(|| {
+            let look = Look { dash, ..track.look };
+            all.push(Growing { name, look, by_size: BTreeMap::new() });
+            all.len() - 1
+        });
         for off in swapoffs(group).filter(|s| s.clusters > 0) {
             let values = value(off).map(|ns| ns.max(1.0));
-            by_size.entry(off.clusters).or_default().extend(values);
+            all[at].by_size.entry(off.clusters).or_default().extend(values);
         }
     }
-    let curves = all.into_iter().map(|((_, _, name), (look, by_size))| {
+    let curves = all.into_iter().map(|Growing { name, look, by_size }| {
         let spread =
             |(clusters, values): (u64, Vec<f64>)| Some((clusters as f64, Spread::of(&values)?));
         let points = by_size.into_iter().filter_map(spread).collect();

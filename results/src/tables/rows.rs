@@ -390,7 +390,11 @@ fn swapoff(report: &Report, details: &[&Detail]) -> Option<Grid> {
 /// `None` where the machine cannot tell.
 fn traffic(report: &Report, detail: &Detail) -> Option<Grid> {
     let Traffic { fields, callers, hottest } = detail.traffic.as_ref()?;
-    let per_op = |n: f64| if n > 0.0 { format!("{n:.2}") } else { "-".to_owned() };
+    let per_op = |n: f64| match n {
+        0.0 => "-".to_owned(),
+        n if n < 0.01 => "<.01".to_owned(),
+        n => format!("{n:.2}"),
+    };
     let moved = |section: &str, moved: &Moved| {
         let mut cells = vec![per_op(moved.misses())];
         cells.extend(NEAR_TO_FAR.iter().map(|(_, distances)| {
