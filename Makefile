@@ -1,6 +1,6 @@
 # The project's commands; `make help` lists them. Every recipe is what CI and the
 # README run: nothing more to install than a Rust toolchain.
-.PHONY: help bench plots gallery test lint check check-deep
+.PHONY: help bench plots gallery reference costs test lint check check-deep
 
 SWAPSCALE = target/release/swapscale
 LOCAL = results/local
@@ -20,6 +20,21 @@ gallery: $(SWAPSCALE) ## redraw the README's pictures from the committed referen
 	$(SWAPSCALE) plot $(REFERENCE)/*-three-schemes --out plots/gallery --no-slides \
 		--only throughput,latency-churn-native-alloc,contention-churn,swapoff-swapoff
 	$(SWAPSCALE) plot $(REFERENCE)/*-ablation --out plots/gallery --no-slides --only ablation
+	$(SWAPSCALE) plot $(REFERENCE)/*-swapoff --out plots/gallery --no-slides --only swapoff-size
+	$(SWAPSCALE) plot $(REFERENCE)/*-hold --out plots/gallery --no-slides --only hold
+	$(SWAPSCALE) plot $(REFERENCE)/*-mthp --out plots/gallery --no-slides --only series
+
+# A reference run takes the place of the last one of its plan; `make gallery` draws them.
+reference: $(SWAPSCALE) ## measure the plans in plans/ anew, for results/reference (quiet machine)
+	@for plan in plans/*.toml; do \
+		label=$$(basename $$plan .toml) && \
+		$(SWAPSCALE) run --plan $$plan --label $$label --out $(LOCAL)/reference && \
+		rm -rf $(REFERENCE)/*-$$label && \
+		mv $(LOCAL)/reference/*-$$label $(REFERENCE)/ || exit 1; \
+	done
+
+costs: ## bytes a slot, and instructions an operation (callgrind)
+	cargo run --release -p variants --example costs
 
 bench: ## single operations (criterion) and the scaling plan
 	cargo bench

@@ -40,7 +40,7 @@ mod linux {
     use std::time::Duration;
 
     use bench_harness::live::{self, Error, Workload};
-    use bench_harness::plan::{Options, Size};
+    use bench_harness::plan::{Fill, Options, Size};
     use machine::topology::{Pin, Topology};
 
     use super::Command;
@@ -134,7 +134,11 @@ mod linux {
             cpus,
             pin: pin.to_string(),
             size: options.size.first().copied().unwrap_or(Size::mib(1024)).bytes(),
-            fill: options.fill.first().copied().unwrap_or(25),
+            fill: match options.fill.first() {
+                None => 25,
+                Some(Fill::Percent(percent)) => *percent,
+                Some(size) => return Err(refused("--fill", &format!("{size}: expected percent"))),
+            },
             trace: true,
             swap_device: request.swap_device.clone(),
         })

@@ -22,6 +22,9 @@ pub struct Args {
     /// Of a single run: the variant that the others are compared with
     #[arg(long)]
     base: Option<String>,
+    /// Of a single run: compare each variant with the one before it, in the plan's order
+    #[arg(long, conflicts_with = "base")]
+    steps: bool,
     #[command(flatten)]
     format: FormatArgs,
 }
@@ -61,7 +64,8 @@ pub fn run(args: &Args) -> Answer {
         eprintln!("swapscale: {note}");
     }
     let sides = sides(&runs, args.base.as_deref())?;
-    let mut report = Report::new(&sides, &args.metric)?;
+    let report = if args.steps { Report::stepwise } else { Report::new };
+    let mut report = report(&sides, &args.metric)?;
     report.add_shapes(&sides)?;
     print(&args.format.chosen().render(&report))?;
     Ok(ExitCode::SUCCESS)

@@ -144,7 +144,7 @@ fn bad_options_are_one_line() {
     };
     bad(&["--pin", "closest"], &["--pin", "closest", "compact"]);
     bad(&["--pin", "60000"], &["60000"]);
-    bad(&["--fill", "200"], &["fill", "200", "1 to 100"]);
+    bad(&["--fill", "200"], &["fill", "200", "0 to 100"]);
     bad(&["--size", "3MiB"], &["--size", "3MiB", "2MiB"]);
     bad(&["--budget", "4m"], &["--budget", "--seconds"]);
     bad(&["--machine", "abacus"], &["machine", "abacus", "native"]);

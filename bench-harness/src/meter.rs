@@ -15,7 +15,9 @@ use crate::probe::noise::GapMeter;
 pub enum Kind {
     /// A folio swapped out: slots are allocated.
     Alloc,
-    /// The same of an order above 0.
+    /// The same begun while a swapoff was under way, where a workload tells them apart.
+    AllocInSwapoff,
+    /// The same as `Alloc` of an order above 0.
     AllocLarge,
     /// A page swapped in, or a run of pages unmapped: slots are freed.
     Free,
@@ -30,8 +32,9 @@ pub enum Kind {
 }
 
 impl Kind {
-    pub const ALL: [Kind; 8] = [
+    pub const ALL: [Kind; 9] = [
         Kind::Alloc,
+        Kind::AllocInSwapoff,
         Kind::AllocLarge,
         Kind::Free,
         Kind::Dup,
@@ -44,6 +47,7 @@ impl Kind {
     pub fn name(self) -> &'static str {
         match self {
             Kind::Alloc => "alloc",
+            Kind::AllocInSwapoff => "alloc-in-swapoff",
             Kind::AllocLarge => "alloc-large",
             Kind::Free => "free",
             Kind::Dup => "dup",
@@ -79,6 +83,9 @@ pub struct Tally {
     /// From the intended start, in an open loop.
     pub response: Option<Box<Histogram<u64>>>,
 }
+
+/// Swapoffs whose steps a worker keeps: an empty device goes through thousands in a second.
+const SWAPOFFS_KEPT: usize = 64;
 
 /// A swapoff: when it began, slots in use then, and what it came to.
 pub type SwapoffSeen = (u64, u64, Result<Steps, SwapoffError>);
@@ -165,8 +172,11 @@ impl Meter {
         self.series.entry((name, unit)).or_default().push((at, value));
     }
 
+    /// The kind counts and times all of them; their steps are kept of the first.
     pub fn swapoff(&mut self, at: u64, used: u64, result: Result<Steps, SwapoffError>) {
-        self.swapoffs.push((at, used, result));
+        if self.swapoffs.len() < SWAPOFFS_KEPT {
+            self.swapoffs.push((at, used, result));
+        }
     }
 
     /// Forgets all counts: the window opens. Memory taken while warming up is kept.

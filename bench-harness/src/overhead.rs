@@ -9,7 +9,7 @@ use machine::{Cpu, Failure, Native, native};
 use results::stats::{Interval, bootstrap_median, median};
 use variants::percluster::PerCluster;
 
-use crate::plan::{Orders, Size};
+use crate::plan::{Fill, Orders, Size};
 use crate::trial::{self, Setting};
 use crate::workload::churn::Local;
 use crate::workload::{Params, Stage};
@@ -73,7 +73,8 @@ pub fn measure(rounds: usize, window: Duration, cpu: usize) -> Result<Overhead, 
 
 fn setting(seed: u64) -> Setting {
     let (size, orders) = (Size::mib(64), Orders::base_pages());
-    let params = Params { size, fill: 75, orders, batch: 1, think_ns: 0, rate: None };
+    let params =
+        Params { size, fill: Fill::Percent(75), orders, batch: 1, think_ns: 0, rate: None };
     Setting { params, threads: 1, seed, sample: 64, host: None }
 }
 

@@ -19,7 +19,7 @@ use crate::workload::{self, Params};
 mod text;
 mod units;
 
-pub use units::{Budget, CLUSTER, ORDERS, Orders, PAGE, Rate, Size, Threads, Width};
+pub use units::{Budget, CLUSTER, Fill, ORDERS, Orders, PAGE, Rate, Size, Threads, Width};
 
 /// A run's options as a user gives them; what is not given has a default. The same names serve as
 /// flags, as keys of a plan file and in `run.json`.
@@ -100,10 +100,14 @@ pub struct Options {
         skip_serializing_if = "Vec::is_empty"
     )]
     pub size: Vec<Size>,
-    /// Percent of the device in use [default: the workload's]
-    #[arg(long, value_delimiter = ',', value_name = "PCT,..")]
-    #[serde(deserialize_with = "text::many", skip_serializing_if = "Vec::is_empty")]
-    pub fill: Vec<u32>,
+    /// How much of the device is in use: percent, or an amount as 1GiB [default: the workload's]
+    #[arg(long, value_delimiter = ',', value_name = "PCT|SIZE,..")]
+    #[serde(
+        deserialize_with = "text::many",
+        serialize_with = "text::show_many",
+        skip_serializing_if = "Vec::is_empty"
+    )]
+    pub fill: Vec<Fill>,
     /// Allocation orders with their shares, as 0 or 0:.7,2:.1,4:.2 [default: the workload's]
     #[arg(long, value_name = "MIX")]
     #[serde(
@@ -511,16 +515,19 @@ fn threads(options: &Options, cpus: usize) -> Result<Vec<usize>, PlanError> {
 
 fn params(options: &Options, workload: &workload::Entry) -> Result<Vec<Params>, PlanError> {
     let default = (workload.defaults)();
-    let or = |list: &[u32], one: u32| if list.is_empty() { vec![one] } else { list.to_vec() };
-    let fills = or(&options.fill, default.fill);
-    if let Some(fill) = fills.iter().find(|fill| !(1..=100).contains(*fill)) {
-        return refuse("fill", fill, "1 to 100 percent");
+    fn or<T: Clone>(list: &[T], one: T) -> Vec<T> {
+        if list.is_empty() { vec![one] } else { list.to_vec() }
     }
+    let fills = or(&options.fill, default.fill);
     let batches = or(&options.batch, default.batch);
     if let Some(batch) = batches.iter().find(|batch| !(1..=CLUSTER as u32).contains(*batch)) {
         return refuse("batch", batch, format!("1 to {CLUSTER} entries"));
     }
-    let sizes = if options.size.is_empty() { vec![default.size] } else { options.size.clone() };
+    let sizes = or(&options.size, default.size);
+    let smallest = sizes.iter().min_by_key(|size| size.bytes()).expect("never empty");
+    if let Some(fill) = fills.iter().find(|fill| fill.of(smallest.slots()) > smallest.slots()) {
+        return refuse("fill", fill, format!("at most the size of the device, {smallest}"));
+    }
     let rates: Vec<_> = options.rate.iter().map(|rate| Some(rate.0)).collect();
     let rates = if rates.is_empty() { vec![None] } else { rates };
     let first = Params {

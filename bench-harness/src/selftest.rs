@@ -11,7 +11,7 @@ use machine::{Failure, Native, native};
 
 use crate::engine::EngineError;
 use crate::null::Null;
-use crate::plan::{Orders, Size};
+use crate::plan::{Fill, Orders, Size};
 use crate::trial::{self, Log, Setting};
 use crate::workload::{Params, Workload};
 
@@ -115,7 +115,8 @@ pub fn run(
 /// A small trial of `threads` workers, all operations timed.
 fn setting(threads: usize) -> Setting {
     let (size, orders) = (Size::mib(4), Orders::base_pages());
-    let params = Params { size, fill: 50, orders, batch: 1, think_ns: 0, rate: None };
+    let params =
+        Params { size, fill: Fill::Percent(50), orders, batch: 1, think_ns: 0, rate: None };
     Setting { params, threads, seed: 1, sample: 1, host: None }
 }
 

@@ -7,7 +7,7 @@ use machine::{Atomic, Cpu, Machine};
 use variants::{DeviceSpec, Spec, Swap, SwapAllocator, SwapoffError};
 
 use crate::meter::{Kind, Meter};
-use crate::plan::{Orders, Size};
+use crate::plan::{Fill, Orders, Size};
 
 pub mod build;
 pub mod churn;
@@ -23,8 +23,8 @@ pub mod swapoff;
 pub struct Params {
     /// Of a swap device.
     pub size: Size,
-    /// Percent of the device in use.
-    pub fill: u32,
+    /// How much of the device is in use.
+    pub fill: Fill,
     pub orders: Orders,
     /// Entries in one call, where the workload leaves it open.
     pub batch: u32,
@@ -132,7 +132,7 @@ pub fn find(id: &str) -> Option<&'static Entry> {
 /// 1 GiB, three quarters in use, order 0, one page a call.
 fn base() -> Params {
     let (size, orders) = (Size::mib(1024), Orders::base_pages());
-    Params { size, fill: 75, orders, batch: 1, think_ns: 0, rate: None }
+    Params { size, fill: Fill::Percent(75), orders, batch: 1, think_ns: 0, rate: None }
 }
 
 fn share_of_one_device(params: &Params, threads: usize) -> Spec {
@@ -140,7 +140,7 @@ fn share_of_one_device(params: &Params, threads: usize) -> Spec {
     Spec {
         devices: vec![DeviceSpec::new(slots as u32)],
         owners: threads,
-        pages_per_owner: (slots * params.fill as usize / 100 / threads).max(1),
+        pages_per_owner: (params.fill.of(slots) / threads).max(1),
         ..Spec::default()
     }
 }
@@ -151,11 +151,15 @@ const RECLAIM_BATCH: usize = 32;
 impl<M: Machine, A: SwapAllocator<M>> Stage<M, A> {
     /// Swaps all pages of all owners out, a batch of each in turn, as reclaim does.
     pub(crate) fn swap_all_out(&self, cpu: &M::Cpu) {
+        self.swap_first_out(cpu, |_| self.swap.owners.pages());
+    }
+
+    /// The same for as many pages of each owner as `pages` says.
+    fn swap_first_out(&self, cpu: &M::Cpu, pages: impl Fn(usize) -> usize) {
         let owners = &self.swap.owners;
         for first in (0..owners.pages()).step_by(RECLAIM_BATCH) {
-            let last = (first + RECLAIM_BATCH).min(owners.pages());
             for owner in 0..owners.count() {
-                for page in first..last {
+                for page in first..(first + RECLAIM_BATCH).min(pages(owner)) {
                     self.swap.swap_out(cpu, owner, page, 0, false);
                 }
             }
@@ -178,30 +182,33 @@ impl<M: Machine, A: SwapAllocator<M>> Stage<M, A> {
 
     /// One page back in, and out again to another slot. A page that is in memory already, because
     /// swapoff brought it back, is only swapped out. `owner` is swapped out by this CPU alone.
-    fn refault(&self, cpu: &M::Cpu, owner: usize, page: usize, meter: &mut Meter) {
+    /// The allocation counts as of kind `alloc`.
+    fn refault(&self, cpu: &M::Cpu, (owner, page): (usize, usize), alloc: Kind, meter: &mut Meter) {
         let swap = &self.swap;
         if swap.owners.get(owner, page).is_some() {
             meter.op(cpu, Kind::Free, || swap.swap_in(cpu, owner, page, false));
         }
         if swap.owners.get(owner, page).is_none() {
-            meter.op(cpu, Kind::Alloc, || swap.swap_out(cpu, owner, page, 0, false));
+            meter.op(cpu, alloc, || swap.swap_out(cpu, owner, page, 0, false));
         }
     }
 }
 
 impl<M: Machine, A: SwapAllocator<M>> Stage<M, A> {
-    /// swapoff with its steps, then swapon.
-    fn off_and_on(&self, cpu: &M::Cpu, dev: usize, meter: &mut Meter) {
+    /// swapoff with its steps; false if the device is still on.
+    fn swapoff(&self, cpu: &M::Cpu, dev: usize, meter: &mut Meter) -> bool {
         let (at, used) = (cpu.now(), self.swap.alloc.inuse(dev));
         let mut result = Err(SwapoffError::NotOn);
         meter.op(cpu, Kind::Swapoff, || {
             result = self.swap.swapoff(cpu, dev);
             result.is_ok()
         });
-        if result.is_ok() {
-            meter.op(cpu, Kind::Swapon, || self.swap.swapon(cpu, dev));
-        }
         meter.swapoff(at, used, result);
+        result.is_ok()
+    }
+
+    fn swapon(&self, cpu: &M::Cpu, dev: usize, meter: &mut Meter) {
+        meter.op(cpu, Kind::Swapon, || self.swap.swapon(cpu, dev));
     }
 }
 

@@ -8,7 +8,7 @@ use std::time::Duration;
 use bench_harness::cell::Windows;
 use bench_harness::engine::OVERLAP;
 use bench_harness::meter::{Kind, Meter};
-use bench_harness::plan::{Orders, Size};
+use bench_harness::plan::{Fill, Orders, Size};
 use bench_harness::trial::{self, Setting};
 use bench_harness::workload::churn::Local;
 use bench_harness::workload::{Params, Stage, Workload};
@@ -28,7 +28,8 @@ fn config(workers: usize) -> native::Config {
 
 fn setting(threads: usize) -> Setting {
     let (size, orders) = (Size::mib(4), Orders::base_pages());
-    let params = Params { size, fill: 50, orders, batch: 1, think_ns: 0, rate: None };
+    let params =
+        Params { size, fill: Fill::Percent(50), orders, batch: 1, think_ns: 0, rate: None };
     Setting { params, threads, seed: 1, sample: 64, host: None }
 }
 

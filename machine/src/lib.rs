@@ -153,6 +153,8 @@ pub trait Machine: Sized + Send + Sync + 'static {
     const FAULTS: bool = false;
     /// Whether lock sites are accounted; false leaves nothing in the code.
     const SITES: bool = false;
+    /// One acquisition in so many has its hold time taken: 1 where the clock costs nothing.
+    const HOLDS_TIMED: u64 = 64;
     /// How long to run, on which CPUs, with which seed.
     type Config;
     type Atomic<T: Word>: Atomic<T>;

@@ -89,13 +89,15 @@ impl Frame {
 
     fn y_axis(&mut self, panel: &Panel) {
         let (z, a) = (self.zoom, panel.area);
+        let mut free_above = f64::MAX;
         for tick in panel.y.ticks() {
             let y = panel.y_at(tick.value);
             let colour = if tick.label.is_some() { GRID } else { GRID_MINOR };
             self.scene.line(vec![(a.left, y), (a.right, y)], colour, 1.0, &[]);
-            if let Some(label) = &tick.label {
+            if let Some(label) = tick.label.as_ref().filter(|_| y < free_above) {
                 let at = (a.left - 7.0 * z, y + 5.0 * z);
                 self.scene.text(at, label, text::TICK, INK, Anchor::End);
+                free_above = y - text::TICK * z;
             }
         }
         let at = (self.free.left, a.top - 13.0 * z);
@@ -163,6 +165,38 @@ impl Frame {
             self.scene.bar((x, y - 11.0 * z), (x + 12.0 * z, y + 1.0 * z), *colour);
             x -= 16.0 * z;
         }
+    }
+
+    /// A column of lines with their names on the right of the free area, which gets
+    /// narrower by it.
+    pub fn key(&mut self, items: &[(&str, Look)]) {
+        let z = self.zoom;
+        let widest = self.room_for(items.iter().map(|(name, _)| *name));
+        let left = self.free.right - widest - 24.0 * z;
+        let step = (24.0 * z).min((self.free.bottom - self.free.top) / (items.len() + 1) as f64);
+        for (i, (name, look)) in items.iter().enumerate() {
+            let y = self.free.top + step * (1.0 + i as f64);
+            let middle = left + 14.0 * z;
+            self.scene.line(vec![(left, y), (left + 28.0 * z, y)], look.colour, 2.2, look.dash);
+            self.scene.mark((middle, y), look.marker, look.colour, false);
+            let at = (left + 36.0 * z, y + 5.0 * z);
+            self.scene.title(at, self.label(name), text::LABEL, look.colour.darker());
+        }
+        self.free.right = left - 14.0 * z;
+    }
+
+    /// The free area in `rows` times `columns` equal parts, row by row.
+    pub fn grid(&self, rows: usize, columns: usize) -> Vec<Area> {
+        let a = self.free;
+        let (gap, below) = (self.px(22.0), self.px(8.0));
+        let width = (a.right - a.left + gap) / columns as f64;
+        let height = (a.bottom - a.top + below) / rows as f64;
+        let part = |i: usize| {
+            let left = a.left + (i % columns) as f64 * width;
+            let top = a.top + (i / columns) as f64 * height;
+            Area { left, top, right: left + width - gap, bottom: top + height - below }
+        };
+        (0..rows * columns).map(part).collect()
     }
 
     fn label(&self, label: &str) -> String {

@@ -3,6 +3,7 @@
 
 mod common;
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use common::Plan;
@@ -65,15 +66,15 @@ fn every_chart_is_drawn_and_says_where_it_is_from() {
         ("contention-churn-native", &["si-&gt;lock  get_swap_pages", "contended", "max 2.1 ms"]),
         ("counters-churn-native", &["cycles", "per op"]),
         ("fairness-churn-native", &["Jain", "fair share"]),
-        ("swapoff-swapoff-native-clusters64", &["barrier", "drain", "(n = 3)"]),
-        ("swapoff-size-swapoff-native", &["clusters of the device", "512"]),
+        ("swapoff-swapoff-native-size64", &["barrier", "drain", "(n = 3)"]),
+        ("swapoff-size-swapoff-native-threads64", &["barrier's share", "allocations meanwhile"]),
         ("ablation-churn-native", &["scanning-ref", "×"]),
         (
             "transfers-churn-epyc-7742",
             &["swap_info-&gt;lock", "invalidations", "other-package", "cluster_info[17].count"],
         ),
         ("transfers-churn-epyc-7742-callers", &["by lock caller", "move_cluster"]),
-        ("series-churn-native-fallbacks", &["fallbacks over time", "seconds"]),
+        ("series-churn-native", &["fallbacks, per second", "seconds"]),
         ("predicted-churn", &["percluster · native", "percluster · epyc-7742", "dashed"]),
     ] {
         let svg = pictures.svg(stem);
@@ -91,6 +92,19 @@ fn every_chart_is_drawn_and_says_where_it_is_from() {
     assert!(
         pictures.svg("throughput-churn-epyc-7742").contains("predicted by the model epyc-7742")
     );
+}
+
+#[test]
+fn hold_times_are_drawn_against_what_is_in_use() {
+    let filled = |percent: &str| BTreeMap::from([("fill".to_string(), percent.to_string())]);
+    let workloads = ["50", "75", "98"].map(|percent| ("churn", filled(percent))).into();
+    let pictures = draw(&[common::native(&Plan { workloads, ..churn() })]);
+    for which in ["mean", "longest"] {
+        let svg = pictures.svg(&format!("hold-churn-native-si--lock-{which}"));
+        for word in ["How long si-&gt;lock is held", "device in use, %", which] {
+            assert!(svg.contains(word), "{word}");
+        }
+    }
 }
 
 #[test]
@@ -118,7 +132,7 @@ fn what_is_not_there_is_not_drawn() {
         ("contention-churn-native", "no lock site"),
         ("counters-churn-native", "no counter"),
         ("fairness-churn-native", "more than one thread"),
-        ("swapoff-swapoff-native-clusters64", "no swapoff"),
+        ("swapoff-swapoff-native-size64", "no swapoff"),
         ("swapoff-size-swapoff", "several sizes"),
         ("ablation-churn-native", "three variants"),
         ("transfers-churn-native", "cannot tell"),

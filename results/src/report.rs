@@ -40,6 +40,9 @@ pub struct Report {
     pub loads: Vec<Load>,
     /// of runs with `--until`, every point
     pub narrow: Vec<Narrow>,
+    /// each side is compared with the one before it, and the last with the first
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub stepwise: bool,
     /// lock contention and latency at the points with the most threads
     pub details: Vec<Detail>,
     /// what disturbed the run, and what a reader must know before he believes it
@@ -174,10 +177,31 @@ impl Report {
     /// Compute a report. The first side is the base.
     pub fn new(sides: &[Side], metric: &Metric) -> Result<Report> {
         let base = sides.first().ok_or_else(|| Error::Compare("no run to report".into()))?;
-        let comparisons: Vec<Comparison> =
-            sides[1..].iter().map(|new| compare(base, new, metric)).collect::<Result<_>>()?;
-        let pairs = sides[1..].iter().zip(&comparisons);
-        let undisturbed = pairs.filter_map(|(new, all)| undisturbed(base, new, all)).collect();
+        let pairs: Vec<_> = sides[1..].iter().map(|new| (base, new)).collect();
+        Self::of_pairs(sides, &pairs, metric, false)
+    }
+
+    /// The same step by step: what each side adds to the one before it.
+    pub fn stepwise(sides: &[Side], metric: &Metric) -> Result<Report> {
+        let [first, _, .., last] = sides else {
+            return Err(Error::Compare("steps need three variants of one run, or more".into()));
+        };
+        let mut pairs: Vec<_> = sides.windows(2).map(|pair| (&pair[0], &pair[1])).collect();
+        pairs.push((first, last));
+        Self::of_pairs(sides, &pairs, metric, true)
+    }
+
+    fn of_pairs(
+        sides: &[Side],
+        pairs: &[(&Side, &Side)],
+        metric: &Metric,
+        stepwise: bool,
+    ) -> Result<Report> {
+        let compared = pairs.iter().map(|(base, new)| compare(base, new, metric));
+        let comparisons: Vec<Comparison> = compared.collect::<Result<_>>()?;
+        let pairs = pairs.iter().zip(&comparisons);
+        let undisturbed =
+            pairs.filter_map(|((base, new), all)| undisturbed(base, new, all)).collect();
         let mut notes = words::notes(sides);
         for comparison in &comparisons {
             notes.extend(comparison.notes.iter().cloned());
@@ -195,6 +219,7 @@ impl Report {
             undisturbed,
             loads: sides.iter().flat_map(|side| loads(side, summary::busiest_kind)).collect(),
             narrow: sides.iter().flat_map(narrow::narrow).collect(),
+            stepwise,
             details,
             notes: unique(notes),
             repeat: unique(sides.iter().map(repeat).collect()),

@@ -184,7 +184,7 @@ pub struct Cell {
     pub counters: BTreeMap<String, Counter>,
     /// what disturbed the interval
     pub noise: Noise,
-    /// each swapoff in the interval
+    /// swapoffs in the interval, the first 64 of them
     pub swapoff: Vec<Swapoff>,
     /// values over time
     pub series: Vec<Series>,

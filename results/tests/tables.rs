@@ -34,6 +34,25 @@ fn mail_of_two_variants() {
     golden("mail.txt", &Mail.render(&report(&[common::run(8)])));
 }
 
+/// What each variant adds to the one before it, and its part in the whole.
+#[test]
+fn mail_of_steps() {
+    let mut run = common::run(8);
+    let last = run.cells.iter().filter(|cell| cell.key.variant == "percluster").cloned();
+    let slower = last.map(|mut cell| {
+        cell.key.variant = "later".into();
+        cell.ops_per_s *= 0.9;
+        cell
+    });
+    run.cells.extend(slower.collect::<Vec<_>>());
+    let runs = [run];
+    let steps = Report::stepwise(&sides(&runs, None).unwrap(), &Metric::Throughput).unwrap();
+    golden("mail-steps.txt", &Mail.render(&steps));
+    let two = [common::run(8)];
+    let two = Report::stepwise(&sides(&two, None).unwrap(), &Metric::Throughput);
+    assert!(two.unwrap_err().to_string().contains("three variants"));
+}
+
 /// Too few trials, and an environment that is not the same.
 #[test]
 fn mail_of_two_runs_that_differ() {

@@ -63,6 +63,10 @@ impl<M: Machine> SwapCache<M> {
         Self { words }
     }
 
+    pub fn bytes(&self) -> usize {
+        size_of_val(&*self.words)
+    }
+
     /// add_to_swap_cache() of a fresh folio, which is locked.
     pub fn add(&self, offset: u32, order: usize) -> Folio {
         let folio = Folio { offset, order };

@@ -473,6 +473,16 @@ impl<M: Machine> Device<M> {
         }
     }
 
+    /// Bytes of each array: for every slot, except cluster_info.
+    pub fn footprint(&self) -> [(&'static str, usize); 4] {
+        [
+            ("swap_map", size_of_val(&*self.map)),
+            ("zeromap", size_of_val(&*self.shadows)),
+            ("swap cache", self.folios.bytes()),
+            ("cluster_info", size_of_val(&*self.clusters)),
+        ]
+    }
+
     pub fn orders(&self) -> usize {
         self.orders
     }

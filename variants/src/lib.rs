@@ -15,6 +15,7 @@ pub mod percluster;
 mod percpu;
 pub mod percpu_cluster;
 pub mod registry;
+pub mod scan;
 pub mod scanning;
 mod slot_cache;
 mod swap;
@@ -97,7 +98,7 @@ pub struct Spec {
     pub cluster_cols: u32,
     pub slot_cache: SlotCacheSpec,
     /// memory.swap.max of the one cgroup there is, in slots of a device; a folio that
-    /// exceeds it gives its slots back. Only `percpu-cluster` looks at it.
+    /// exceeds it gives its slots back. Only the schemes from 6.15 on look at it.
     pub swap_max: u64,
     /// How long a device takes to discard a cluster, nanoseconds.
     pub discard_ns: u64,

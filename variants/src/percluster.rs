@@ -3,11 +3,12 @@
 //! barrier is a type: the kernel's takes every ci->lock; two others stand beside it.
 
 use crate::cluster::{CiFirst, Policy};
-use crate::device::{Device, FREE, NONFULL};
+use crate::device::Device;
 use crate::percpu::PercpuNext;
+use crate::scan;
 use crate::slot_cache::SlotCaches;
 use crate::{Spec, SwpEntry};
-use machine::{Atomic, Cpu, Machine, PercpuRef, Site, fault};
+use machine::{Cpu, Machine, PercpuRef, Site, fault};
 
 static GET: Site = Site::new("swap_avail_lock", "get_swap_pages");
 
@@ -195,8 +196,7 @@ fn get_swap_pages<M: Machine, B: Barrier<M>>(
     got
 }
 
-/// cluster_alloc_swap_entry(): this CPU's cluster, then a free one, then nonfull and
-/// fragmented ones, then what discards give back, then, for order 0, other orders'.
+/// cluster_alloc_swap_entry(): this CPU's cluster, then a new one.
 fn alloc_entry<M: Machine, B: Barrier<M>>(
     core: &Core<M, B>,
     cpu: &M::Cpu,
@@ -210,75 +210,5 @@ fn alloc_entry<M: Machine, B: Barrier<M>>(
             return found;
         }
     }
-    loop {
-        if let Some(free) = core.isolate(cpu, dev, FREE, 0) {
-            let found = core.alloc_isolated(cpu, dev, free, order);
-            if found != 0 {
-                return found;
-            }
-        }
-        if core.base.avail.full() {
-            core.reclaim_full(cpu, dev, 1);
-        }
-        if 1 << order < dev.cluster_slots {
-            let found = alloc_fragmented(core, cpu, dev, order);
-            if found != 0 {
-                return found;
-            }
-        }
-        if !dev.spec.discard || !core.do_discards(cpu, dev) {
-            break;
-        }
-    }
-    if order == 0 { steal(core, cpu, dev) } else { 0 }
-}
-
-/// All nonfull clusters of the order, then its fragmented ones: as many in total as
-/// there are of the latter.
-fn alloc_fragmented<M: Machine, B: Barrier<M>>(
-    core: &Core<M, B>,
-    cpu: &M::Cpu,
-    dev: &Device<M>,
-    order: usize,
-) -> u32 {
-    let mut frags = 0;
-    while let Some(nonfull) = core.isolate(cpu, dev, NONFULL, order) {
-        let found = core.alloc_isolated(cpu, dev, nonfull, order);
-        if found != 0 {
-            return found;
-        }
-        frags += 1;
-    }
-    while frags < dev.si().frag_cluster_nr[order].load()
-        && let Some(frag) = core.isolate_frag(cpu, dev, order)
-    {
-        let found = core.alloc_isolated(cpu, dev, frag, order);
-        if found != 0 {
-            return found;
-        }
-        frags += 1;
-    }
-    0
-}
-
-/// Order 0 may take any free slot.
-fn steal<M: Machine, B: Barrier<M>>(core: &Core<M, B>, cpu: &M::Cpu, dev: &Device<M>) -> u32 {
-    let mut visits = 0;
-    for order in 1..dev.orders() {
-        while let Some(cluster) =
-            core.isolate_frag(cpu, dev, order).or_else(|| core.isolate(cpu, dev, NONFULL, order))
-        {
-            let found = core.alloc_isolated(cpu, dev, cluster, 0);
-            if found != 0 {
-                return found;
-            }
-            visits += 1;
-            // L2. A cluster on these lists has a free slot; only a race can hide it.
-            assert!(
-                visits < 64 + 8 * dev.nr_clusters(),
-                "L: order-0 allocation visits clusters without end"
-            );
-        }
-    }
-    0
+    scan::free_first(core, cpu, dev, order)
 }

@@ -1,16 +1,54 @@
-//! `percpu-cluster`: Linux 6.15 .. 7.3. As `percluster`, but no slot cache: each CPU
-//! has one current cluster an order, on whichever device, and only a new one needs
-//! the avail list. Scans as 6.18: nonfull clusters before free ones, one fragmented
-//! cluster. Counts are still swap_map's; the swap table (6.18 on) is not modelled.
+//! `percpu-cluster`: Linux 6.18 .. 7.3, and `percpu-free-first`: 6.15 .. 6.17. As
+//! `percluster`, but no slot cache: each CPU has one current cluster an order, on
+//! whichever device, and only a new one needs the avail list. They differ in which
+//! cluster is taken then. Counts are still swap_map's; the swap table is not modelled.
 
 use crate::cluster::{CiFirst, Policy};
-use crate::device::{Device, FRAG, FREE, NONFULL};
+use crate::device::Device;
+use crate::scan;
 use crate::{Spec, SwapAllocator, SwpEntry};
-use machine::{Atomic, Cpu, Fields, Guard, Machine, PerCpu, Plain, Region, Site, fault};
+use machine::{Atomic, Cpu, Fields, Machine, PerCpu, Plain, Region, Site, fault};
+use std::marker::PhantomData;
 
 static SLOW: Site = Site::new("swap_avail_lock", "swap_alloc_slow");
 
-pub type PercpuCluster<M> = CiFirst<M, Release6_18<M>>;
+pub type PercpuCluster<M> = CiFirst<M, Release6_15<M, NonfullFirst>>;
+/// Before "prefer nonfull over free clusters" (6.18).
+pub type PercpuFreeFirst<M> = CiFirst<M, Release6_15<M, FreeFirst>>;
+
+/// Which cluster is taken when the current one gives nothing.
+pub trait Choice<M: Machine>: Send + Sync + Sized + 'static {
+    /// As [`scan::free_first`].
+    fn new_cluster(core: &Core<M, Self>, cpu: &M::Cpu, dev: &Device<M>, order: usize) -> u32;
+    /// Once out of slots, outside the allocation path: true if there are slots again.
+    fn last_resort(_core: &Core<M, Self>, _cpu: &M::Cpu) -> bool {
+        false
+    }
+}
+
+/// 6.15 .. 6.17, as 6.14: what it discards, it discards in the allocation path.
+pub struct FreeFirst;
+
+impl<M: Machine> Choice<M> for FreeFirst {
+    fn new_cluster(core: &Core<M, Self>, cpu: &M::Cpu, dev: &Device<M>, order: usize) -> u32 {
+        scan::free_first(core, cpu, dev, order)
+    }
+}
+
+/// 6.18 on.
+pub struct NonfullFirst;
+
+impl<M: Machine> Choice<M> for NonfullFirst {
+    fn new_cluster(core: &Core<M, Self>, cpu: &M::Cpu, dev: &Device<M>, order: usize) -> u32 {
+        scan::nonfull_first(core, cpu, dev, order)
+    }
+
+    fn last_resort(core: &Core<M, Self>, cpu: &M::Cpu) -> bool {
+        sync_discard(core, cpu)
+    }
+}
+
+type Core<M, C> = CiFirst<M, Release6_15<M, C>>;
 
 /// percpu_swap_cluster: one CPU's current clusters by order.
 struct Current<M: Machine> {
@@ -32,18 +70,19 @@ impl<M: Machine> Fields for Place<M> {
     }
 }
 
-pub struct Release6_18<M: Machine> {
+pub struct Release6_15<M: Machine, C> {
     current: PerCpu<M, Current<M>>,
     swap_max: u64,
+    choice: PhantomData<C>,
 }
 
-impl<M: Machine> Release6_18<M> {
+impl<M: Machine, C> Release6_15<M, C> {
     fn place(&self, cpu: &M::Cpu, order: usize) -> &Place<M> {
         &self.current.of(cpu.id()).by_order[order]
     }
 }
 
-impl<M: Machine> Policy<M> for Release6_18<M> {
+impl<M: Machine, C: Choice<M>> Policy<M> for Release6_15<M, C> {
     const RESERVES: bool = false;
 
     fn new(spec: &Spec, cpu: &M::Cpu) -> Self {
@@ -53,18 +92,20 @@ impl<M: Machine> Policy<M> for Release6_18<M> {
         Self {
             current: PerCpu::new("percpu_swap_cluster", cpu.system().cpus(), current),
             swap_max: spec.swap_max,
+            choice: PhantomData,
         }
     }
 
-    fn alloc(core: &PercpuCluster<M>, cpu: &M::Cpu, order: usize) -> Option<SwpEntry> {
+    fn alloc(core: &Core<M, C>, cpu: &M::Cpu, order: usize) -> Option<SwpEntry> {
         let entry = loop {
             let entry = alloc_fast(core, cpu, order).or_else(|| alloc_slow(core, cpu, order));
-            if entry.is_some() || order > 0 || !sync_discard(core, cpu) {
+            if entry.is_some() || order > 0 || !C::last_resort(core, cpu) {
                 break entry?;
             }
         };
         // mem_cgroup_try_charge_swap().
-        if core.inuse(entry.dev()) > core.policy.swap_max {
+        let limited = core.policy.swap_max != u64::MAX;
+        if limited && core.inuse(entry.dev()) > core.policy.swap_max {
             core.put_folio(cpu, entry, order);
             return None;
         }
@@ -86,12 +127,12 @@ impl<M: Machine> Policy<M> for Release6_18<M> {
         allocate()
     }
 
-    fn barrier(core: &PercpuCluster<M>, cpu: &M::Cpu, dev: &Device<M>) {
+    fn barrier(core: &Core<M, C>, cpu: &M::Cpu, dev: &Device<M>) {
         core.take_every_cluster_lock(cpu, dev);
     }
 
     /// No slot cache since 6.15.
-    fn drain(_core: &PercpuCluster<M>, _cpu: &M::Cpu) {}
+    fn drain(_core: &Core<M, C>, _cpu: &M::Cpu) {}
     fn undrain(&self) {}
 
     /// flush_percpu_swap_cluster(), once `users` is dead: nobody can store it again.
@@ -115,7 +156,11 @@ impl<M: Machine> Policy<M> for Release6_18<M> {
 }
 
 /// swap_alloc_fast(): from this CPU's current cluster.
-fn alloc_fast<M: Machine>(core: &PercpuCluster<M>, cpu: &M::Cpu, order: usize) -> Option<SwpEntry> {
+fn alloc_fast<M: Machine, C: Choice<M>>(
+    core: &Core<M, C>,
+    cpu: &M::Cpu,
+    order: usize,
+) -> Option<SwpEntry> {
     let place = core.policy.place(cpu, order);
     let (si, offset) = (place.si.load() as usize, place.offset.get());
     if si == 0 || offset == 0 {
@@ -131,7 +176,11 @@ fn alloc_fast<M: Machine>(core: &PercpuCluster<M>, cpu: &M::Cpu, order: usize) -
 }
 
 /// swap_alloc_slow(): a new cluster, from the first device that has one.
-fn alloc_slow<M: Machine>(core: &PercpuCluster<M>, cpu: &M::Cpu, order: usize) -> Option<SwpEntry> {
+fn alloc_slow<M: Machine, C: Choice<M>>(
+    core: &Core<M, C>,
+    cpu: &M::Cpu,
+    order: usize,
+) -> Option<SwpEntry> {
     let avail = &core.base.avail;
     let mut entry = None;
     let guard = avail.lock(cpu, &SLOW);
@@ -144,7 +193,7 @@ fn alloc_slow<M: Machine>(core: &PercpuCluster<M>, cpu: &M::Cpu, order: usize) -
         if early {
             dev.users.put(cpu);
         }
-        let found = alloc_entry(core, cpu, dev, order);
+        let found = C::new_cluster(core, cpu, dev, order);
         if !early {
             dev.users.put(cpu);
         }
@@ -156,7 +205,7 @@ fn alloc_slow<M: Machine>(core: &PercpuCluster<M>, cpu: &M::Cpu, order: usize) -
 
 /// swap_sync_discard(): out of slots, so clusters that wait for their discard get it
 /// now; outside the allocation path since 6.18.
-fn sync_discard<M: Machine>(core: &PercpuCluster<M>, cpu: &M::Cpu) -> bool {
+fn sync_discard<M: Machine, C: Choice<M>>(core: &Core<M, C>, cpu: &M::Cpu) -> bool {
     core.base.devices.iter().filter(|dev| dev.spec.discard).any(|dev| {
         dev.users.tryget_live(cpu) && {
             let freed = core.do_discards(cpu, dev);
@@ -164,79 +213,4 @@ fn sync_discard<M: Machine>(core: &PercpuCluster<M>, cpu: &M::Cpu) -> bool {
             freed
         }
     })
-}
-
-/// cluster_alloc_swap_entry() of 6.18.
-fn alloc_entry<M: Machine>(
-    core: &PercpuCluster<M>,
-    cpu: &M::Cpu,
-    dev: &Device<M>,
-    order: usize,
-) -> u32 {
-    let below_pmd = 1 << order < dev.cluster_slots;
-    let mut found = 0;
-    // With discard, a fresh cluster is better than one that has been written to.
-    if dev.spec.discard {
-        found = from_list(core, cpu, dev, FREE, (order, order), 1);
-    }
-    if found == 0 && below_pmd {
-        found = from_list(core, cpu, dev, NONFULL, (order, order), u32::MAX);
-    }
-    if found == 0 && !dev.spec.discard {
-        found = from_list(core, cpu, dev, FREE, (order, order), 1);
-    }
-    if found == 0 && core.base.avail.full() {
-        core.reclaim_full(cpu, dev, 1);
-    }
-    if found == 0 && below_pmd {
-        found = from_list(core, cpu, dev, FRAG, (order, order), 1);
-    }
-    // Order 0 may take any free slot.
-    let mut other = 1;
-    while found == 0 && order == 0 && other < dev.orders() {
-        found = from_list(core, cpu, dev, FRAG, (other, 0), u32::MAX);
-        if found == 0 {
-            found = from_list(core, cpu, dev, NONFULL, (other, 0), u32::MAX);
-        }
-        other += 1;
-    }
-    found
-}
-
-/// Isolates up to `most` clusters of a list of one order and tries to allocate
-/// another order from them.
-fn from_list<M: Machine>(
-    core: &PercpuCluster<M>,
-    cpu: &M::Cpu,
-    dev: &Device<M>,
-    list: u8,
-    (of, order): (usize, usize),
-    most: u32,
-) -> u32 {
-    let mut visits = 0;
-    while visits < most
-        && let Some(cluster) = isolate(core, cpu, dev, list, of)
-    {
-        let found = core.alloc_isolated(cpu, dev, cluster, order);
-        if found != 0 {
-            return found;
-        }
-        visits += 1;
-        let bound = 64 + 8 * dev.nr_clusters() as u32;
-        assert!(visits < bound, "L: an allocation visits clusters without end");
-    }
-    0
-}
-
-fn isolate<M: Machine>(
-    core: &PercpuCluster<M>,
-    cpu: &M::Cpu,
-    dev: &Device<M>,
-    list: u8,
-    order: usize,
-) -> Option<(usize, Guard<M>)> {
-    match list {
-        FRAG => core.isolate_frag(cpu, dev, order),
-        _ => core.isolate(cpu, dev, list, order),
-    }
 }

@@ -53,12 +53,14 @@ registry! {
     "percluster", ["6.14"], false, percluster::PerCluster,
         "ci->lock first, si->lock for list moves, percpu_ref, swapoff takes every ci->lock";
     "percluster-rcu", [], true, percluster::PerClusterRcu,
-        "percluster; swapoff's barrier is a grace period";
+        "percluster; swapoff's barrier is a grace period (here membarrier(2), not the kernel's RCU)";
     "percluster-second-ref", [], true, percluster::PerClusterSecondRef,
         "percluster; swapoff's barrier is the drain of a second percpu_ref";
-    "percpu-cluster", ["6.15", "6.16", "6.17", "6.18", "6.19", "7.0", "7.1", "7.2", "7.3"], false,
+    "percpu-free-first", ["6.15", "6.16", "6.17"], false, percpu_cluster::PercpuFreeFirst,
+        "one current cluster a CPU for all devices, no slot cache; free clusters before nonfull";
+    "percpu-cluster", ["6.18", "6.19", "7.0", "7.1", "7.2", "7.3"], false,
         percpu_cluster::PercpuCluster,
-        "one current cluster a CPU for all devices, no slot cache, 6.18's scan strategy";
+        "the same with 6.18's scan strategy: nonfull clusters before free ones, one fragmented";
 }
 
 /// The variant called `name`, or of the kernel release `name`.

@@ -23,7 +23,7 @@ pub struct Steps {
     /// try_to_unuse().
     pub unuse: u64,
     /// synchronize_rcu() after percpu_ref_kill(). Here it is membarrier(2) or its
-    /// model, not the kernel's grace period of milliseconds.
+    /// model, as its name says: the kernel's grace period takes milliseconds.
     pub grace: u64,
     /// Waiting for the last reference.
     pub users: u64,
@@ -43,7 +43,7 @@ impl Steps {
             ("barrier", self.barrier),
             ("drain", self.drain),
             ("unuse", self.unuse),
-            ("grace period", self.grace),
+            ("membarrier for RCU", self.grace),
             ("users", self.users),
             ("flush", self.flush),
             ("scanning", self.scanning),

@@ -5,60 +5,14 @@
 mod common;
 
 use common::oracle::Oracle;
+use common::order::{allowed, documented};
 use common::{Check, OWNERS, On, PAGES, every_variant_under_every_lock, random_op, spec};
 use machine::lock::{LockKind, Tas};
 use machine::native::Config;
 use machine::{Cpu, Machine, Native, Site};
-use std::collections::BTreeSet;
 use variants::percluster::PerCluster;
 use variants::registry::Variant;
 use variants::{Swap, SwapAllocator};
-
-const ALLOC: &str = "slot cache alloc_lock";
-const FREE: &str = "slot cache free_lock";
-const PTL: &str = "ptl";
-const SWAP: &str = "swap_lock";
-const SI: &str = "si->lock";
-const CI: &str = "ci->lock";
-const AVAIL: &str = "swap_avail_lock";
-const CONT: &str = "cont_lock";
-
-/// Chains of locks, outermost first. A lock may be taken inside any before it in a
-/// path through the chains, and every step of a chain does occur. mm/swapfile.c and
-/// mm/swap_slots.c of the kernels named.
-fn documented(variant: &str) -> Option<&'static [&'static [&'static str]]> {
-    Some(match variant {
-        // 6.12's without ci->lock.
-        "global" => &[&[SWAP, SI, AVAIL], &[PTL, FREE, SI, CONT], &[ALLOC, SI]],
-        // 6.12: a second lock for a cluster's slots, inside si->lock.
-        "scanning" | "scanning-ref" => {
-            &[&[SWAP, SI, CI, AVAIL], &[PTL, FREE, SI, CI, CONT], &[ALLOC, SI]]
-        }
-        // 6.14: the other way round.
-        "percluster" | "percluster-rcu" | "percluster-second-ref" => {
-            &[&[SWAP, SI, AVAIL], &[PTL, CI, SI], &[ALLOC, CI, CONT]]
-        }
-        // 6.15 on: no slot cache.
-        "percpu-cluster" => &[&[SWAP, SI, AVAIL], &[PTL, CI, SI], &[CI, CONT]],
-        _ => return None,
-    })
-}
-
-/// Every "outer > inner" that the chains allow.
-fn allowed(chains: &[&[&str]]) -> BTreeSet<String> {
-    let mut pairs: BTreeSet<(&str, &str)> =
-        chains.iter().flat_map(|chain| chain.windows(2).map(|w| (w[0], w[1]))).collect();
-    loop {
-        let through = |&(a, b): &(_, _)| {
-            pairs.iter().filter(move |(c, _)| *c == b).map(move |&(_, d)| (a, d))
-        };
-        let longer: BTreeSet<_> = pairs.iter().flat_map(through).collect();
-        if longer.is_subset(&pairs) {
-            return pairs.iter().map(|(a, b)| format!("{a} > {b}")).collect();
-        }
-        pairs.extend(longer);
-    }
-}
 
 /// What random operations seldom reach: more users than one swap_map byte counts, so
 /// that continuations come into play, and devices that become full.

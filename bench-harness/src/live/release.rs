@@ -28,6 +28,7 @@ pub fn scheme(release: &str) -> &'static str {
             (..=5, _) | (6, ..=11) => "pre-6.12",
             (6, 12 | 13) => "scanning",
             (6, 14) => "percluster",
+            (6, 15..=17) => "percpu-free-first",
             _ => "percpu-cluster",
         },
         _ => "unknown",
@@ -46,7 +47,8 @@ mod tests {
             ("6.12.117+deb13-cloud-amd64", "scanning"),
             ("6.13.0-rc1", "scanning"),
             ("6.14", "percluster"),
-            ("6.16.3+deb13-amd64", "percpu-cluster"),
+            ("6.16.3+deb13-amd64", "percpu-free-first"),
+            ("6.18.15+deb14-amd64", "percpu-cluster"),
             ("7.3.4", "percpu-cluster"),
             ("later", "unknown"),
         ] {

@@ -46,7 +46,7 @@ fn flags_win_over_the_file() {
         Options { trials: Some(2), budget: Some("90s".parse().unwrap()), ..Options::default() };
     let both = flags.over(file);
     assert_eq!((both.trials, both.seconds), (Some(2), None), "a budget replaces the seconds");
-    assert_eq!(both.fill, [60, 90]);
+    assert_eq!(both.fill, [Fill::Percent(60), Fill::Percent(90)]);
 }
 
 #[test]
@@ -79,7 +79,7 @@ fn every_bad_value_names_its_key() {
     assert!(bad(|o| o.sample = Some(0)).starts_with("sample '0'"));
     assert!(bad(|o| o.seconds = Some(f64::NAN)).starts_with("seconds 'NaN'"));
     assert!(bad(|o| o.seconds = Some(0.0)).starts_with("seconds '0'"));
-    assert!(bad(|o| o.fill = vec![60, 101]).starts_with("fill '101'"));
+    assert!(bad(|o| o.fill = vec![Fill::Fixed(Size::mib(2048))]).starts_with("fill '2GiB'"));
     let until = bad(|o| (o.until, o.trials) = ("1%".parse().ok(), Some(6)));
     assert!(until.starts_with("trials '6': expected no number"), "{until}");
     let short = bad(|o| (o.until, o.budget) = ("1%".parse().ok(), "2s".parse().ok()));
@@ -99,7 +99,7 @@ fn points_are_the_product_and_no_value_counts_twice() {
         lock: words("tas,mcs"),
         workload: words("churn"),
         threads: vec![Threads::Count(1), Threads::Count(1)],
-        fill: vec![60, 90, 60],
+        fill: [60, 90, 60].map(Fill::Percent).into(),
         ..Options::default()
     };
     let plan = plan(options).unwrap();

@@ -104,6 +104,46 @@ impl fmt::Display for Size {
     }
 }
 
+/// How much of a device is in use.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fill {
+    /// Of the device.
+    Percent(u32),
+    /// The same on a device of any size.
+    Fixed(Size),
+}
+
+impl Fill {
+    /// Slots in use of a device that has `slots`.
+    pub fn of(self, slots: usize) -> usize {
+        match self {
+            Self::Percent(percent) => slots * percent as usize / 100,
+            Self::Fixed(size) => size.slots(),
+        }
+    }
+}
+
+impl FromStr for Fill {
+    type Err = String;
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text.parse() {
+            Ok(percent @ 0..=100) => Ok(Self::Percent(percent)),
+            _ => text.parse().map(Self::Fixed).map_err(|_| {
+                "expected 0 to 100 percent, or an amount that is a multiple of 2MiB".into()
+            }),
+        }
+    }
+}
+
+impl fmt::Display for Fill {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        match self {
+            Self::Percent(percent) => percent.fmt(f),
+            Self::Fixed(size) => size.fmt(f),
+        }
+    }
+}
+
 /// How long a whole run may take.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Budget(pub Duration);
@@ -247,6 +287,7 @@ mod tests {
     fn values_are_shown_as_they_are_parsed() {
         ["1", "384", "auto"].iter().for_each(|text| round_trip::<Threads>(text));
         ["2MiB", "10GiB", "10g", "6MB", "4096K"].iter().for_each(|text| round_trip::<Size>(text));
+        ["0", "75", "1GiB"].iter().for_each(|text| round_trip::<Fill>(text));
         ["90s", "4m", "0.5h"].iter().for_each(|text| round_trip::<Budget>(text));
         ["0", "9", "0:.7,2:.1,4:.2", "0,4"].iter().for_each(|text| round_trip::<Orders>(text));
         ["1", "200k", "1.5M", "1e9"].iter().for_each(|text| round_trip::<Rate>(text));
@@ -258,19 +299,21 @@ mod tests {
 
     #[test]
     fn nonsense_is_refused_with_what_was_expected() {
-        let refused = |text: &str, all: [bool; 4]| assert_eq!(all, [true; 4], "{text}");
+        let refused = |text: &str, all: [bool; 5]| assert_eq!(all, [true; 5], "{text}");
         let words = ["", "-1", "0", "1e9999", "NaN", "x", "3MiB", "99999999999999999999GiB", "m"];
         for text in words.into_iter().filter(|t| *t != "0") {
             let threads = text.parse::<Threads>().is_err();
             let size = text.parse::<Size>().is_err();
             let budget = text.parse::<Budget>().is_err();
-            refused(text, [threads, size, budget, text.parse::<Orders>().is_err()]);
+            let fill = text.parse::<Fill>().is_err();
+            refused(text, [threads, size, budget, fill, text.parse::<Orders>().is_err()]);
         }
         assert!("0".parse::<Threads>().is_err() && "0GiB".parse::<Size>().is_err());
         assert!("0,0".parse::<Orders>().is_err() && "10".parse::<Orders>().is_err());
         let rates = ["0", "-1", "0.5", "1.0005k", "2e9", "k", "", "1K", "NaN"];
         assert!(rates.iter().all(|text| text.parse::<Rate>().is_err()));
         assert!(["0%", "51%", "-1", "NaN", "%"].iter().all(|text| text.parse::<Width>().is_err()));
+        assert!("101".parse::<Fill>().is_err() && "-1".parse::<Fill>().is_err());
         assert!("0:0".parse::<Orders>().is_err() && "0s".parse::<Budget>().is_err());
     }
 

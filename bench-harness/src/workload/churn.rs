@@ -44,7 +44,7 @@ impl<M: Machine, const REMOTE: bool> Workload<M> for Churn<M, REMOTE> {
     ) {
         let page = rng.usize(..stage.swap.owners.pages());
         if !REMOTE {
-            return stage.refault(cpu, cpu.id(), page, meter);
+            return stage.refault(cpu, (cpu.id(), page), Kind::Alloc, meter);
         }
         // Who has swapped a page in has it to himself until he swaps it out.
         let (swap, owner) = (&stage.swap, rng.usize(..stage.threads));

@@ -12,9 +12,10 @@ use variants::SwapAllocator;
 
 use super::{Params, Stage, Workload};
 use crate::meter::{Kind, Meter};
+use crate::plan::Fill;
 
 pub(super) fn defaults() -> Params {
-    Params { fill: 98, ..super::base() }
+    Params { fill: Fill::Percent(98), ..super::base() }
 }
 
 pub struct Full<M>(PhantomData<fn() -> M>);

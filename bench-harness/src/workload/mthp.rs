@@ -3,32 +3,42 @@
 //! the largest order of the mix. A step drops a block, or a single page of it, and swaps what is
 //! then in memory out again: the block as folios of an order drawn from the mix, each falling
 //! back to single pages where no such run of slots is free. Fragmentation ages: clusters per list
-//! are recorded over time. It deviates in that a block in part swapped in goes out by single
+//! and worker 0's fallback rate are recorded over time. It deviates in that a block in part swapped in goes out by single
 //! pages, as split folios do, and that no folio is ever re-collapsed.
 
-use machine::{Atomic, Cpu, Machine};
+use std::marker::PhantomData;
+
+use machine::{Cpu, Machine};
 use variants::{Spec, SwapAllocator};
 
 use super::{Params, Stage, Workload};
 use crate::meter::{Kind, Meter};
+use crate::plan::Fill;
 
 pub(super) fn defaults() -> Params {
     let orders = "0:.7,2:.1,4:.2".parse().expect("a mix of known orders");
-    Params { orders, fill: 90, ..super::base() }
+    Params { orders, fill: Fill::Percent(90), ..super::base() }
 }
 
 /// Between two looks at the lists, ns.
 const LOOK_EVERY: u64 = 20_000_000;
 
-pub struct Mthp<M: Machine> {
+pub struct Mthp<M> {
     /// The order of a block.
     order: usize,
-    /// When the lists are to be looked at next; worker 0 does.
-    next_look: M::Atomic<u64>,
+    machine: PhantomData<fn() -> M>,
+}
+
+pub struct Worker {
+    rng: fastrand::Rng,
+    /// When worker 0 looks at the lists next.
+    next_look: u64,
+    /// Its folios until the last look, and those of them that fell back.
+    seen: (u64, u64),
 }
 
 impl<M: Machine> Workload<M> for Mthp<M> {
-    type Worker = fastrand::Rng;
+    type Worker = Worker;
 
     fn spec(params: &Params, threads: usize) -> Spec {
         let mut spec = super::share_of_one_device(params, threads);
@@ -39,7 +49,7 @@ impl<M: Machine> Workload<M> for Mthp<M> {
     }
 
     fn new<A: SwapAllocator<M>>(stage: &Stage<M, A>, cpu: &M::Cpu) -> Self {
-        let this = Self { order: largest(&stage.params), next_look: M::Atomic::new(0) };
+        let this = Self { order: largest(&stage.params), machine: PhantomData };
         let (mut rng, mut meter) = (stage.rng(usize::MAX - 1), Meter::new(u32::MAX));
         for owner in 0..stage.threads {
             for block in 0..this.blocks(stage) {
@@ -49,17 +59,18 @@ impl<M: Machine> Workload<M> for Mthp<M> {
         this
     }
 
-    fn worker<A: SwapAllocator<M>>(&self, stage: &Stage<M, A>, cpu: &M::Cpu) -> fastrand::Rng {
-        stage.rng(cpu.id())
+    fn worker<A: SwapAllocator<M>>(&self, stage: &Stage<M, A>, cpu: &M::Cpu) -> Worker {
+        Worker { rng: stage.rng(cpu.id()), next_look: 0, seen: (0, 0) }
     }
 
     fn step<A: SwapAllocator<M>>(
         &self,
         stage: &Stage<M, A>,
         cpu: &M::Cpu,
-        rng: &mut fastrand::Rng,
+        worker: &mut Worker,
         meter: &mut Meter,
     ) {
+        let rng = &mut worker.rng;
         let (block, owner) = (rng.usize(..self.blocks(stage)), cpu.id());
         let first = block << self.order;
         if rng.bool() {
@@ -70,8 +81,8 @@ impl<M: Machine> Workload<M> for Mthp<M> {
             meter.op(cpu, Kind::Free, || stage.swap.zap(cpu, owner, page, 1) > 0);
             meter.op(cpu, Kind::Alloc, || stage.swap.swap_out(cpu, owner, page, 0, false));
         }
-        if cpu.id() == 0 && cpu.now() >= self.next_look.peek() {
-            self.look(stage, cpu, meter);
+        if cpu.id() == 0 && cpu.now() >= worker.next_look {
+            self.look(stage, cpu, worker, meter);
         }
     }
 }
@@ -108,10 +119,26 @@ impl<M: Machine> Mthp<M> {
         }
     }
 
-    /// How the clusters are spread over the lists.
-    fn look<A: SwapAllocator<M>>(&self, stage: &Stage<M, A>, cpu: &M::Cpu, meter: &mut Meter) {
+    /// How the clusters are spread over the lists, and how many of this worker's folios fell
+    /// back since the last look.
+    fn look<A: SwapAllocator<M>>(
+        &self,
+        stage: &Stage<M, A>,
+        cpu: &M::Cpu,
+        worker: &mut Worker,
+        meter: &mut Meter,
+    ) {
         let now = cpu.now();
-        self.next_look.store(now + LOOK_EVERY);
+        worker.next_look = now + LOOK_EVERY;
+        let large = &meter.tallies[Kind::AllocLarge as usize];
+        let seen = (large.count, large.failed);
+        // The counts begin anew when the window opens.
+        let since = if seen.0 < worker.seen.0 { (0, 0) } else { worker.seen };
+        worker.seen = seen;
+        if seen.0 > since.0 {
+            let share = (seen.1 - since.1) as f64 / (seen.0 - since.0) as f64;
+            meter.point("fallback", "percent of folios", now, 100.0 * share);
+        }
         let stats = stage.swap.alloc.stats(0);
         let sum = |lists: &[usize]| lists.iter().sum::<usize>();
         let lists = [

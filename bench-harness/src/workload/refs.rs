@@ -50,7 +50,9 @@ impl<M: Machine> Workload<M> for Refs<M> {
             got
         });
         if cpu.id() == 0 && cpu.now() >= *next {
-            stage.off_and_on(cpu, 0, meter);
+            if stage.swapoff(cpu, 0, meter) {
+                stage.swapon(cpu, 0, meter);
+            }
             *next = cpu.now() + SWITCH_EVERY;
         }
     }

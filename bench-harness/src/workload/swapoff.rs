@@ -1,17 +1,16 @@
 //! W6, swapoff under load: a machine whose swap device is replaced while it swaps (and, on small
 //! devices, stress-ng --swap). Worker 0 fills the device, switches it off and on, again and
-//! again; the others churn all the while, on a second device of lower priority when the first is
-//! off. With one worker the device is idle meanwhile. It deviates in that unuse brings pages back
-//! without I/O, and that no owner ever exits.
+//! again; the others churn 8 MiB each all the while, on a second device of lower priority when the
+//! first is off: what their allocations take during a swapoff is told apart. With one worker the
+//! device is idle meanwhile, and with `--fill 0` empty. It deviates in that unuse brings pages
+//! back without I/O, that no owner ever exits, and that the arrays are kept for the next swapon.
 
-use std::marker::PhantomData;
-
-use machine::{Cpu, Machine};
+use machine::{Atomic, Cpu, Machine};
 use variants::{DeviceSpec, Spec, SwapAllocator};
 
 use super::{Params, RECLAIM_BATCH, Stage, Workload};
 use crate::meter::{Kind, Meter};
-use crate::plan::Size;
+use crate::plan::{CLUSTER, Size};
 
 pub(super) fn defaults() -> Params {
     Params { size: Size::mib(64), ..super::base() }
@@ -19,8 +18,13 @@ pub(super) fn defaults() -> Params {
 
 /// The device that goes and comes.
 const DEV: usize = 0;
+/// Pages that a worker churns, where there is room for them.
+const CHURNED: usize = 2048;
 
-pub struct Storm<M>(PhantomData<fn() -> M>);
+pub struct Storm<M: Machine> {
+    /// 1 while the device is being switched off.
+    going: M::Atomic<u32>,
+}
 
 /// `next` is the page worker 0 has come to in filling up its own.
 pub struct Worker {
@@ -28,19 +32,32 @@ pub struct Worker {
     next: usize,
 }
 
+/// Pages of worker 0, which are the device's fill, and of each other worker.
+fn pages(params: &Params, threads: usize) -> (usize, usize) {
+    let (slots, fill) = (params.size.slots(), params.fill.of(params.size.slots()));
+    let others = threads.max(2) - 1;
+    (fill, ((slots - fill) / 2 / others).clamp(1, CHURNED))
+}
+
 impl<M: Machine> Workload<M> for Storm<M> {
     type Worker = Worker;
 
     fn spec(params: &Params, threads: usize) -> Spec {
         let mut spec = super::share_of_one_device(params, threads);
+        let (own, each) = pages(params, threads);
+        spec.pages_per_owner = own.max(each);
         let victim = DeviceSpec { priority: 1, ..spec.devices[0].clone() };
+        // Room for everything twice, and for what hides in slot caches.
+        let room = 2 * (own + each * threads).next_multiple_of(CLUSTER as usize);
+        spec.devices[0].slots = spec.devices[0].slots.min(room as u32);
         spec.devices.insert(DEV, victim);
         spec
     }
 
     fn new<A: SwapAllocator<M>>(stage: &Stage<M, A>, cpu: &M::Cpu) -> Self {
-        stage.swap_all_out(cpu);
-        Self(PhantomData)
+        let (own, each) = pages(&stage.params, stage.threads);
+        stage.swap_first_out(cpu, |owner| if owner == 0 { own } else { each });
+        Self { going: M::Atomic::new(0) }
     }
 
     fn worker<A: SwapAllocator<M>>(&self, stage: &Stage<M, A>, cpu: &M::Cpu) -> Worker {
@@ -55,12 +72,13 @@ impl<M: Machine> Workload<M> for Storm<M> {
         worker: &mut Worker,
         meter: &mut Meter,
     ) {
-        let pages = stage.swap.owners.pages();
+        let (own, each) = pages(&stage.params, stage.threads);
         if cpu.id() != 0 {
-            return stage.refault(cpu, cpu.id(), worker.rng.usize(..pages), meter);
+            let alloc = if self.going.load() == 0 { Kind::Alloc } else { Kind::AllocInSwapoff };
+            return stage.refault(cpu, (cpu.id(), worker.rng.usize(..each)), alloc, meter);
         }
-        if worker.next < pages {
-            let last = (worker.next + RECLAIM_BATCH).min(pages);
+        if worker.next < own {
+            let last = (worker.next + RECLAIM_BATCH).min(own);
             for page in worker.next..last {
                 if stage.swap.owners.get(0, page).is_none() {
                     meter.op(cpu, Kind::Refill, || stage.swap.swap_out(cpu, 0, page, 0, false));
@@ -68,7 +86,12 @@ impl<M: Machine> Workload<M> for Storm<M> {
             }
             worker.next = last;
         } else {
-            stage.off_and_on(cpu, DEV, meter);
+            self.going.store(1);
+            let off = stage.swapoff(cpu, DEV, meter);
+            self.going.store(0);
+            if off {
+                stage.swapon(cpu, DEV, meter);
+            }
             worker.next = 0;
         }
     }

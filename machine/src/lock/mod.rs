@@ -142,6 +142,11 @@ impl<M: Machine> SpinLock<M> {
         std::ptr::from_ref(self) as usize
     }
 
+    #[inline]
+    fn took(&self, cpu: &M::Cpu, site: &'static Site, began: u64) -> u64 {
+        cpu.local().took(site, began, M::HOLDS_TIMED, || cpu.now())
+    }
+
     /// spin_lock(). `site` names the lock's class and the kernel function that takes it.
     #[inline]
     pub fn lock(&self, cpu: &M::Cpu, site: &'static Site) -> Guard<M> {
@@ -154,7 +159,7 @@ impl<M: Machine> SpinLock<M> {
             }
         });
         order::acquired(cpu.local(), site, self.address());
-        let since = if M::SITES { cpu.local().took(site, began, || cpu.now()) } else { 0 };
+        let since = if M::SITES { self.took(cpu, site, began) } else { 0 };
         Guard { token, site, since }
     }
 
@@ -169,7 +174,7 @@ impl<M: Machine> SpinLock<M> {
             return None;
         };
         order::acquired(cpu.local(), site, self.address());
-        let since = if M::SITES { cpu.local().took(site, 0, || cpu.now()) } else { 0 };
+        let since = if M::SITES { self.took(cpu, site, 0) } else { 0 };
         Some(Guard { token, site, since })
     }
 

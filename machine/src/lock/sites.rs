@@ -1,5 +1,5 @@
 //! Lock sites: which function takes which lock, how often, and what it waits.
-//! The clock is read on contended paths only; hold time is sampled, 1 in 64.
+//! The clock is read on contended paths only; hold time is sampled, as the machine says.
 //! Everything is CPU-local, merged when the run is over.
 
 use super::order::Held;
@@ -56,7 +56,7 @@ pub struct SiteStats {
     pub missed: u64,
     pub wait_total: u64,
     pub wait_max: u64,
-    /// Acquisitions whose hold time was taken (1 in 64).
+    /// Acquisitions whose hold time was taken.
     pub hold_sampled: u64,
     pub hold_total: u64,
     pub hold_max: u64,
@@ -64,7 +64,6 @@ pub struct SiteStats {
 
 /// How many sites a process may have.
 const MAX_SITES: usize = 128;
-const HOLD_SAMPLE: u64 = 64;
 
 /// What a CPU keeps to itself: lock nesting, held locks, site counts.
 pub struct Local {
@@ -97,10 +96,16 @@ impl Local {
         self.nodes.set(self.nodes.get() & !(1 << level));
     }
 
-    /// Counts an acquisition that waited since `began` (0: it did not). Returns
-    /// when it was taken if its hold time is to be sampled, else 0.
+    /// Counts an acquisition that waited since `began` (0: it did not). Returns when it
+    /// was taken if its hold time is to be taken, which is one in `every`, else 0.
     #[inline]
-    pub(super) fn took(&self, site: &'static Site, began: u64, now: impl Fn() -> u64) -> u64 {
+    pub(super) fn took(
+        &self,
+        site: &'static Site,
+        began: u64,
+        every: u64,
+        now: impl Fn() -> u64,
+    ) -> u64 {
         let stats = &mut self.sites.borrow_mut()[site.index()];
         stats.acquired += 1;
         if began != 0 {
@@ -109,7 +114,7 @@ impl Local {
             stats.wait_total += wait;
             stats.wait_max = stats.wait_max.max(wait);
         }
-        if stats.acquired % HOLD_SAMPLE == 1 { now().max(1) } else { 0 }
+        if (stats.acquired - 1).is_multiple_of(every) { now().max(1) } else { 0 }
     }
 
     pub(super) fn missed(&self, site: &'static Site) {

@@ -330,6 +330,7 @@ fn conduct(mut coroutines: Vec<Worker>) -> Result<(), Failure> {
 
 impl<K: LockKind> Machine for Simulated<K> {
     const SITES: bool = true;
+    const HOLDS_TIMED: u64 = 1;
     type Config = Config;
     type Atomic<T: Word> = Shared<T>;
     type Plain<T: Word> = Cell<T>;

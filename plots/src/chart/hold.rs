@@ -1,5 +1,6 @@
 //! How long a lock is held against how full the device is: the fuller, the longer a search
-//! for free slots. One picture a machine and lock, at the most threads.
+//! for free slots. Two pictures a machine and lock, the mean and the longest hold, at the most
+//! threads.
 
 use std::collections::BTreeSet;
 
@@ -7,7 +8,7 @@ use results::schema::{Cell, Site};
 
 use super::lines::{self, Curve};
 use super::{Outcome, Picture};
-use crate::axis::{Axis, short, time};
+use crate::axis::{Axis, short, si, time};
 use crate::data::{Set, Spread, runs_of, small_print};
 use crate::frame::{Caption, Frame};
 use crate::scene::Scene;
@@ -23,10 +24,12 @@ pub fn draw(sets: &[&Set], size: Size) -> Outcome {
         let here: Vec<&Set> =
             sets.iter().copied().filter(|s| s.place.machine == *machine).collect();
         for lock in locks(&here) {
-            let curves = curves(&here, lock);
-            if !curves.is_empty() {
-                let scene = picture(&here, size, lock, &curves);
-                pictures.push(Picture { part: format!("{machine} {lock}"), scene });
+            for (which, held) in [MEAN, LONGEST] {
+                let curves = curves(&here, |cell| held(cell, lock));
+                if !curves.is_empty() {
+                    let scene = picture(&here, size, (lock, which), &curves);
+                    pictures.push(Picture { part: format!("{machine} {lock} {which}"), scene });
+                }
             }
         }
     }
@@ -43,13 +46,13 @@ fn locks<'a>(sets: &[&'a Set]) -> BTreeSet<&'a str> {
 }
 
 /// A curve for each track name with two shares or more.
-fn curves(sets: &[&Set], lock: &str) -> Vec<Curve> {
+fn curves(sets: &[&Set], held: impl Fn(&Cell) -> Option<f64>) -> Vec<Curve> {
     let mut curves: Vec<Curve> = Vec::new();
     for set in sets {
         let fill = set.place.params.get(FILL).and_then(|fill| fill.parse::<f64>().ok());
         let Some(fill) = fill else { continue };
         for track in &set.tracks {
-            let held = track.widest().spread(|cell| mean_hold(cell, lock));
+            let held = track.widest().spread(&held);
             let Some(held) = held.filter(|s| s.lo > 0.0) else { continue };
             match curves.iter_mut().find(|c| c.name == track.name) {
                 Some(curve) => curve.points.push((fill, held)),
@@ -70,28 +73,48 @@ fn curves(sets: &[&Set], lock: &str) -> Vec<Curve> {
     curves
 }
 
-/// ns; `None` where no hold was timed.
-fn mean_hold(cell: &Cell, lock: &str) -> Option<f64> {
-    let sites = || cell.sites.iter().filter(|site| site.lock == lock);
-    let sum = |of: fn(&Site) -> u64| sites().map(of).sum::<u64>() as f64;
+/// What is taken of a trial's timed holds of a lock, and how: ns, `None` where none was timed.
+type Hold = (&'static str, fn(&Cell, &str) -> Option<f64>);
+
+const MEAN: Hold = ("mean", |cell, lock| {
+    let sum = |of: fn(&Site) -> u64| sites(cell, lock).map(of).sum::<u64>() as f64;
     let timed = sum(|site| site.hold_sampled);
     (timed > 0.0).then(|| sum(|site| site.hold_total_ns) / timed)
+});
+
+const LONGEST: Hold = ("longest", |cell, lock| {
+    let longest = sites(cell, lock).map(|site| site.hold_max_ns).max()?;
+    (longest > 0).then_some(longest as f64)
+});
+
+fn sites<'a>(cell: &'a Cell, lock: &'a str) -> impl Iterator<Item = &'a Site> {
+    cell.sites.iter().filter(move |site| site.lock == lock)
 }
 
-fn picture(sets: &[&Set], size: Size, lock: &str, curves: &[Curve]) -> Scene {
+fn picture(sets: &[&Set], size: Size, (lock, which): (&str, &str), curves: &[Curve]) -> Scene {
     let (xs, ys) = lines::extents(curves);
     let place = &sets[0].place;
-    let note = "Points: median over the trials of the mean of the timed holds; bands and bars: \
-                its 95 % interval.";
+    let timed: u64 = sets
+        .iter()
+        .flat_map(|set| set.groups())
+        .flat_map(|(_, group)| &group.cells)
+        .flat_map(|cell| sites(cell, lock))
+        .map(|site| site.hold_sampled)
+        .sum();
+    let note = format!(
+        "Points: median over the trials of the {which} of the timed holds ({} in all); bands and \
+         bars: its 95 % interval.",
+        si(timed as f64)
+    );
     let threads = super::latency::most_threads(sets[0]);
     let caption = Caption {
         title: format!("How long {lock} is held, at {threads}"),
         subtitle: format!("{}, {} {}", place.workload, place.origin(), place.machine),
-        small_print: small_print(&runs_of(sets), note.into()),
+        small_print: small_print(&runs_of(sets), note),
     };
     let mut frame = Frame::new(size, &caption);
     let (low, high) = xs.iter().fold((f64::MAX, f64::MIN), |(a, b), x| (a.min(*x), b.max(*x)));
     let x = Axis::span("device in use, %", low - 1.0, high + 1.0, short);
-    lines::draw(&mut frame, x, lines::y_axis("mean hold time", &ys, time), curves);
+    lines::draw(&mut frame, x, lines::y_axis(&format!("{which} hold time"), &ys, time), curves);
     frame.scene
 }

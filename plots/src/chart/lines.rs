@@ -51,6 +51,12 @@ pub fn draw(frame: &mut Frame, x: Axis, y: Axis, curves: &[Curve]) -> Panel {
 /// Draws axes and curves and leaves `room` pixels beside them; bands below all lines.
 pub fn unlabelled(frame: &mut Frame, x: Axis, y: Axis, curves: &[Curve], room: f64) -> Panel {
     let panel = frame.panel(x, y, room);
+    plot(frame, &panel, curves, true);
+    panel
+}
+
+/// Draws curves alone, with their points unless they are many; bands below all lines.
+pub fn plot(frame: &mut Frame, panel: &Panel, curves: &[Curve], marks: bool) {
     for curve in curves {
         let upper = curve.points.iter().map(|(x, s)| panel.at(*x, s.hi));
         let lower = curve.points.iter().rev().map(|(x, s)| panel.at(*x, s.lo));
@@ -60,15 +66,14 @@ pub fn unlabelled(frame: &mut Frame, x: Axis, y: Axis, curves: &[Curve], room: f
     }
     for curve in curves {
         let path: Vec<_> = curve.points.iter().map(|(x, s)| panel.at(*x, s.median)).collect();
-        whiskers(frame, &panel, curve);
+        whiskers(frame, panel, curve);
         if path.len() > 1 {
             frame.scene.line(path.clone(), curve.look.colour, 2.2, curve.look.dash);
         }
-        for at in path {
+        for at in path.into_iter().filter(|_| marks) {
             frame.scene.mark(at, curve.look.marker, curve.look.colour, curve.hollow);
         }
     }
-    panel
 }
 
 /// Interval bars at each point; the band alone hides how few points there are.

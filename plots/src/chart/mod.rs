@@ -11,11 +11,13 @@ mod hold;
 mod latency;
 pub(crate) mod lines;
 pub mod load;
+mod panels;
 mod predicted;
 mod response;
 mod series;
 mod speedup;
 mod swapoff;
+mod swapoff_size;
 mod throughput;
 mod transfers;
 
@@ -75,7 +77,7 @@ pub const OF_WORKLOAD: [(&str, OfWorkload); 6] = [
     ("load", load::draw),
     ("predicted", predicted::draw),
     ("front", front::draw),
-    ("swapoff-size", swapoff::draw_size),
+    ("swapoff-size", swapoff_size::draw),
     ("swapoff-barrier", swapoff::draw_barrier),
     ("hold", hold::draw),
 ];

@@ -1,4 +1,4 @@
-//! Where the time of a swapoff goes, step by step, and how it grows with the device.
+//! Where the time of a swapoff goes, step by step, and its barrier by load.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -70,13 +70,6 @@ fn bar(group: &Group, steps: &[String]) -> Vec<Row> {
         },
         Row::Words { label: String::new(), text: words.join(", ") },
     ]
-}
-
-/// Total time against the number of clusters, over all sets of a workload; one
-/// picture a machine.
-pub fn draw_size(sets: &[&Set], size: Size) -> Outcome {
-    let whole = |name: &str, _: u32| (name.to_owned(), [].as_slice());
-    each_machine(sets, size, "swapoff against device size", whole, |off| Some(total(off)))
 }
 
 /// Time of the barrier alone, apart for each number of threads at work meanwhile.
@@ -170,11 +163,11 @@ fn size_curves(sets: &[&Set], named: Named, value: &dyn Fn(&Swapoff) -> Option<f
     curves.filter(|curve| curve.points.len() > 1).collect()
 }
 
-fn swapoffs<'a>(group: &'a Group) -> impl Iterator<Item = &'a Swapoff> {
+pub(super) fn swapoffs<'a>(group: &'a Group) -> impl Iterator<Item = &'a Swapoff> {
     group.cells.iter().flat_map(|c| &c.swapoff).filter(|s| s.result == "ok")
 }
 
-fn total(swapoff: &Swapoff) -> f64 {
+pub(super) fn total(swapoff: &Swapoff) -> f64 {
     swapoff.steps.iter().map(|s| s.ns as f64).sum()
 }
 

@@ -301,14 +301,14 @@ function swapoff(sets) {
   return [grid(bars, true), grid(swapoffBySize())];
 }
 
-/** Over all parameters of a workload: the device's size is one of them. */
+/** Over the sizes of the device, all other conditions being the same. */
 function swapoffBySize() {
   const groups = new Map();
   for (const set of DATA.sets.filter(s => picked(state.m, s.machine))) {
     for (const track of set.tracks.filter(t => picked(state.v, nameOf(t)))) {
       const g = pointOf(track);
       if (!g || !g.off || !g.off.clusters) continue;
-      const key = JSON.stringify([set.machine, set.workload.split(" (")[0]]);
+      const key = set.conditions.replace(/(, )?size [^,)]*/, "");
       const here = groups.get(key) || groups.set(key, new Map()).get(key);
       const curve = here.get(nameOf(track)) || here.set(nameOf(track), { name: nameOf(track), look: lookOf(track), points: [] }).get(nameOf(track));
       const [y, lo, hi] = g.off.total;
@@ -317,8 +317,7 @@ function swapoffBySize() {
   }
   return [...groups].map(([key, here]) => {
     const list = [...here.values()].map(c => ({ ...c, points: c.points.sort((a, b) => a.x - b.x) })).filter(c => unique(c.points.map(p => p.x)).length > 1);
-    const [machine, workload] = JSON.parse(key);
-    return list.length ? lineChart({ title: "swapoff against device size", sub: `${workload}, ${machine}`,
+    return list.length ? lineChart({ title: "swapoff against device size", sub: key,
       x: { kind: "log2", name: "clusters of the device" }, y: { kind: "log", name: "time", format: time }, curves: list }) : null;
   });
 }

@@ -40,7 +40,7 @@ pub struct Plan<'a> {
 impl Default for Plan<'_> {
     fn default() -> Self {
         let fill = BTreeMap::from([("fill".to_string(), "60".to_string())]);
-        let sized = |n: &str| BTreeMap::from([("clusters".to_string(), n.to_string())]);
+        let sized = |n: &str| BTreeMap::from([("size".to_string(), n.to_string())]);
         Plan {
             variants: VARIANTS.to_vec(),
             threads: vec![1, 2, 4, 8, 16, 32, 64],
@@ -117,6 +117,7 @@ fn fill(cell: &mut Cell, law: usize, factor: f64, predicted: bool) {
     cell.kinds = BTreeMap::from([
         ("alloc".into(), kind(service * 0.6, rate as u64 / 2, seed, predicted)),
         ("free".into(), kind(service * 0.4, rate as u64 / 2, seed + 7, predicted)),
+        ("alloc-in-swapoff".into(), kind(service * 0.9, rate as u64 / 9, seed + 5, false)),
     ]);
     cell.sites = sites(service, rate, law, seed);
     cell.counters = counters(rate, law, seed, predicted);
@@ -207,7 +208,7 @@ fn counters(rate: f64, law: usize, seed: u64, predicted: bool) -> BTreeMap<Strin
 }
 
 fn swapoff(cell: &Cell, law: usize) -> Swapoff {
-    let clusters: u64 = cell.key.params["clusters"].parse().unwrap();
+    let clusters: u64 = cell.key.params["size"].parse().unwrap();
     let scale = |ns: f64| (ns * noise(cell.order_in_run)) as u64;
     let step = |name: &str, ns: f64| Step { name: name.into(), ns: scale(ns) };
     let c = clusters as f64;

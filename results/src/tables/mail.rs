@@ -24,9 +24,7 @@ impl Format for Mail {
         if report.comparisons.is_empty() {
             out.grid(&rows::summary(report));
         }
-        for comparison in &report.comparisons {
-            out.grid(&rows::comparison(report, comparison));
-        }
+        rows::comparisons(report).iter().for_each(|grid| out.grid(grid));
         for again in &report.undisturbed {
             out.grid(&rows::undisturbed(again));
         }

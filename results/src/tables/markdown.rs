@@ -19,9 +19,7 @@ impl Format for Markdown {
         if report.comparisons.is_empty() {
             out += &grid(&rows::summary(report));
         }
-        for comparison in &report.comparisons {
-            out += &grid(&rows::comparison(report, comparison));
-        }
+        out.extend(rows::comparisons(report).iter().map(grid));
         for again in &report.undisturbed {
             out += &grid(&rows::undisturbed(again));
         }

@@ -64,7 +64,58 @@ pub(super) fn difference(difference: &Difference) -> String {
     format!("{loud}not the same {what}: base {base}, new {new}")
 }
 
-pub(super) fn comparison(report: &Report, comparison: &Comparison) -> Grid {
+/// A table for each comparison, or one for all steps.
+pub(super) fn comparisons(report: &Report) -> Vec<Grid> {
+    match report.comparisons.split_last() {
+        Some((whole, steps)) if report.stepwise => vec![self::steps(report, whole, steps)],
+        _ => report.comparisons.iter().map(|c| comparison(report, c)).collect(),
+    }
+}
+
+/// What each step does to each point, and its part in the whole: of the logarithms,
+/// since factors multiply.
+fn steps(report: &Report, whole: &Comparison, steps: &[Comparison]) -> Grid {
+    let figures = kind(report);
+    let differ = varying(whole.rows.iter().map(|row| &row.key));
+    let most = steps.iter().flat_map(|s| &s.rows).map(|r| r.base.median.max(r.new.median));
+    let scale = Scale::of(whole.unit, most.fold(0.0, f64::max));
+    let mut rows = Vec::new();
+    for total in &whole.rows {
+        let section = label(&total.key, |axis| differ.contains(axis));
+        let mut push = |name: &str, figures: Vec<String>, outcome| {
+            let cells = [vec![name.to_owned()], figures].concat();
+            rows.push(Row { section: section.clone(), cells, outcome });
+        };
+        let blank = |n| vec![String::new(); n];
+        push(&whole.base, [vec![scale.print(total.base.median)], blank(4)].concat(), None);
+        for step in steps.iter().chain([whole]) {
+            let Some(row) = step.rows.iter().find(|row| row.key == total.key) else { continue };
+            let told = matches!(total.outcome, Outcome::Better | Outcome::Worse);
+            let part = told.then(|| percent(row.ratio.ln() / total.ratio.ln()));
+            let figures = vec![
+                scale.print(row.new.median),
+                percent(row.change()),
+                row.outcome.mark().to_owned(),
+                interval(row),
+                part.unwrap_or_else(|| "-".to_owned()),
+            ];
+            let name = if std::ptr::eq(step, whole) { "all steps" } else { &step.new };
+            push(name, figures, Some(row.outcome));
+        }
+    }
+    Grid {
+        caption: format!(
+            "{figures}{}, {}, median: each variant against the one above it; part: of all steps, by \
+             logarithms, - where they come to nothing significant",
+            whole.metric, scale.unit
+        ),
+        header: header(&["variant", &scale.unit, "delta", "", "95% interval", "part"]),
+        left: 1,
+        rows,
+    }
+}
+
+fn comparison(report: &Report, comparison: &Comparison) -> Grid {
     let figures = kind(report);
     let differ = varying(comparison.rows.iter().map(|row| &row.key));
     let largest = comparison.rows.iter().map(|row| row.base.median.max(row.new.median));

@@ -40,9 +40,7 @@ impl Format for Terminal {
             }
         }
         out += &self.grid(&summary);
-        for comparison in &report.comparisons {
-            out += &self.grid(&rows::comparison(report, comparison));
-        }
+        out.extend(rows::comparisons(report).iter().map(|grid| self.grid(grid)));
         for again in &report.undisturbed {
             out += &self.grid(&rows::undisturbed(again));
         }

@@ -3,6 +3,7 @@
 #![allow(dead_code, reason = "each test binary uses its part")]
 
 pub mod oracle;
+pub mod order;
 pub mod stress;
 
 use machine::lock::{KINDS, LockKind};
