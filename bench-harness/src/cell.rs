@@ -34,25 +34,21 @@ pub struct Label<'a> {
 impl Label<'_> {
     pub fn key(&self) -> CellKey {
         let Point { variant, lock, workload, threads, params } = self.point;
-        let rate = params.rate;
         let params = [
-            ("size", params.size.to_string()),
-            ("fill", params.fill.to_string()),
-            ("orders", params.orders.to_string()),
-            ("batch", params.batch.to_string()),
-            ("think-ns", params.think_ns.to_string()),
+            ("size", Some(params.size.to_string())),
+            ("fill", Some(params.fill.to_string())),
+            ("orders", params.orders.as_ref().map(ToString::to_string)),
+            ("batch", params.batch.map(|batch| batch.to_string())),
+            ("think-ns", Some(params.think_ns.to_string())),
+            ("rate", params.rate.map(|rate| rate.to_string())),
         ];
-        let mut params: BTreeMap<String, String> =
-            params.into_iter().map(|(name, value)| (name.into(), value)).collect();
-        if let Some(rate) = rate {
-            params.insert("rate".into(), rate.to_string());
-        }
+        let given = params.into_iter().filter_map(|(name, value)| Some((name.into(), value?)));
         CellKey {
             machine: self.machine.into(),
             variant: variant.to_string(),
             lock: lock.to_string(),
             workload: workload.to_string(),
-            params,
+            params: given.collect(),
             threads: *threads as u32,
             pin: self.pin.into(),
             block: self.block,

@@ -72,9 +72,9 @@ pub fn measure(rounds: usize, window: Duration, cpu: usize) -> Result<Overhead, 
 }
 
 fn setting(seed: u64) -> Setting {
-    let (size, orders) = (Size::mib(64), Orders::base_pages());
+    let (size, orders) = (Size::mib(64), Some(Orders::base_pages()));
     let params =
-        Params { size, fill: Fill::Percent(75), orders, batch: 1, think_ns: 0, rate: None };
+        Params { size, fill: Fill::Percent(75), orders, batch: None, think_ns: 0, rate: None };
     Setting { params, threads: 1, seed, sample: 64, host: None }
 }
 

@@ -462,6 +462,7 @@ fn points(options: &Options, cpus: usize) -> Result<Vec<Point>, PlanError> {
         workload::find(id).map(|entry| entry.id)
     })?;
     let threads = threads(options, cpus)?;
+    used(options, &workloads)?;
     let mut points = Vec::new();
     for id in &workloads {
         let entry = workload::find(id).expect("just looked up");
@@ -478,6 +479,22 @@ fn points(options: &Options, cpus: usize) -> Result<Vec<Point>, PlanError> {
         }
     }
     Ok(points)
+}
+
+/// Refuses orders and batches that no workload of the plan has a use for.
+fn used(options: &Options, workloads: &[&str]) -> Result<(), PlanError> {
+    let who = |has: fn(&Params) -> bool| {
+        let all = workload::LIST.iter().filter(|entry| has(&(entry.defaults)()));
+        all.map(|entry| entry.id).collect::<Vec<_>>()
+    };
+    let check = |key, given: Option<String>, has: fn(&Params) -> bool| match given {
+        Some(value) if !who(has).iter().any(|id| workloads.contains(id)) => {
+            refuse(key, value, format!("a workload that has a use for it: {}", who(has).join(", ")))
+        }
+        _ => Ok(()),
+    };
+    check("orders", options.orders.as_ref().map(ToString::to_string), |p| p.orders.is_some())?;
+    check("batch", options.batch.first().map(ToString::to_string), |p| p.batch.is_some())
 }
 
 /// The ids that `names` stand for, each once, in the order given.
@@ -519,8 +536,12 @@ fn params(options: &Options, workload: &workload::Entry) -> Result<Vec<Params>, 
         if list.is_empty() { vec![one] } else { list.to_vec() }
     }
     let fills = or(&options.fill, default.fill);
-    let batches = or(&options.batch, default.batch);
-    if let Some(batch) = batches.iter().find(|batch| !(1..=CLUSTER as u32).contains(*batch)) {
+    // What a workload has no use for is no axis of it.
+    let batches: Vec<_> = match default.batch {
+        Some(batch) => or(&options.batch, batch).into_iter().map(Some).collect(),
+        None => vec![None],
+    };
+    if let Some(batch) = options.batch.iter().find(|batch| !(1..=CLUSTER as u32).contains(*batch)) {
         return refuse("batch", batch, format!("1 to {CLUSTER} entries"));
     }
     let sizes = or(&options.size, default.size);
@@ -531,7 +552,7 @@ fn params(options: &Options, workload: &workload::Entry) -> Result<Vec<Params>, 
     let rates: Vec<_> = options.rate.iter().map(|rate| Some(rate.0)).collect();
     let rates = if rates.is_empty() { vec![None] } else { rates };
     let first = Params {
-        orders: options.orders.clone().unwrap_or(default.orders.clone()),
+        orders: default.orders.clone().map(|mix| options.orders.clone().unwrap_or(mix)),
         think_ns: options.think_ns.unwrap_or(default.think_ns),
         ..default
     };

@@ -114,9 +114,9 @@ pub fn run(
 
 /// A small trial of `threads` workers, all operations timed.
 fn setting(threads: usize) -> Setting {
-    let (size, orders) = (Size::mib(4), Orders::base_pages());
+    let (size, orders) = (Size::mib(4), Some(Orders::base_pages()));
     let params =
-        Params { size, fill: Fill::Percent(50), orders, batch: 1, think_ns: 0, rate: None };
+        Params { size, fill: Fill::Percent(50), orders, batch: None, think_ns: 0, rate: None };
     Setting { params, threads, seed: 1, sample: 1, host: None }
 }
 

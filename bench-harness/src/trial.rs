@@ -13,7 +13,7 @@ use crate::meter::Meter;
 use crate::probe::Roots;
 use crate::probe::counters::{Counters, Set};
 use crate::probe::noise::{Worker as NoiseWorker, WorkerNoise};
-use crate::workload::{Params, Stage, Workload};
+use crate::workload::{Params, Stage, Workload, block};
 
 /// What a trial needs to know beside its machine's own configuration.
 #[derive(Clone, Debug)]
@@ -168,7 +168,8 @@ impl<M: Machine, A: SwapAllocator<M>> Stage<M, A> {
         for dev in 0..devices {
             assert!(swap.swapon(cpu, dev), "a fresh device can be switched on");
         }
-        Self { swap, devices, params, threads, seed }
+        let block_order = block::order(&params.orders);
+        Self { swap, devices, params, threads, seed, block_order }
     }
 }
 

@@ -9,6 +9,7 @@ use variants::{DeviceSpec, Spec, Swap, SwapAllocator, SwapoffError};
 use crate::meter::{Kind, Meter};
 use crate::plan::{Fill, Orders, Size};
 
+pub(crate) mod block;
 pub mod build;
 pub mod churn;
 pub mod dup;
@@ -25,9 +26,10 @@ pub struct Params {
     pub size: Size,
     /// How much of the device is in use.
     pub fill: Fill,
-    pub orders: Orders,
-    /// Entries in one call, where the workload leaves it open.
-    pub batch: u32,
+    /// None where the workload has no choice of orders.
+    pub orders: Option<Orders>,
+    /// Entries in one call; None where the workload has no such choice.
+    pub batch: Option<u32>,
     /// Think time between operations, ns.
     pub think_ns: u64,
     /// Open loop: steps a second that each worker is asked for.
@@ -41,6 +43,8 @@ pub struct Stage<M: Machine, A: SwapAllocator<M>> {
     pub params: Params,
     pub threads: usize,
     pub seed: u64,
+    /// What goes out at once is 2^this pages.
+    pub block_order: usize,
 }
 
 /// A workload. The engine calls `new` once, `worker` on each CPU, then `step` until time is up.
@@ -129,10 +133,15 @@ pub fn find(id: &str) -> Option<&'static Entry> {
     LIST.iter().find(|entry| entry.id == id)
 }
 
-/// 1 GiB, three quarters in use, order 0, one page a call.
+/// 1 GiB, three quarters in use, no choice of orders and batches.
 fn base() -> Params {
-    let (size, orders) = (Size::mib(1024), Orders::base_pages());
-    Params { size, fill: Fill::Percent(75), orders, batch: 1, think_ns: 0, rate: None }
+    let (size, fill) = (Size::mib(1024), Fill::Percent(75));
+    Params { size, fill, orders: None, batch: None, think_ns: 0, rate: None }
+}
+
+/// The same with a choice of orders, which is order 0.
+fn base_with_orders() -> Params {
+    Params { orders: Some(Orders::base_pages()), ..base() }
 }
 
 fn share_of_one_device(params: &Params, threads: usize) -> Spec {
@@ -140,7 +149,7 @@ fn share_of_one_device(params: &Params, threads: usize) -> Spec {
     Spec {
         devices: vec![DeviceSpec::new(slots as u32)],
         owners: threads,
-        pages_per_owner: (params.fill.of(slots) / threads).max(1),
+        pages_per_owner: block::whole(params, params.fill.of(slots) / threads),
         ..Spec::default()
     }
 }
@@ -149,28 +158,21 @@ fn share_of_one_device(params: &Params, threads: usize) -> Spec {
 const RECLAIM_BATCH: usize = 32;
 
 impl<M: Machine, A: SwapAllocator<M>> Stage<M, A> {
-    /// Swaps all pages of all owners out, a batch of each in turn, as reclaim does.
-    pub(crate) fn swap_all_out(&self, cpu: &M::Cpu) {
-        self.swap_first_out(cpu, |_| self.swap.owners.pages());
-    }
-
-    /// The same for as many pages of each owner as `pages` says.
-    fn swap_first_out(&self, cpu: &M::Cpu, pages: impl Fn(usize) -> usize) {
-        let owners = &self.swap.owners;
-        for first in (0..owners.pages()).step_by(RECLAIM_BATCH) {
-            for owner in 0..owners.count() {
-                for page in first..(first + RECLAIM_BATCH).min(pages(owner)) {
-                    self.swap.swap_out(cpu, owner, page, 0, false);
-                }
-            }
-        }
-    }
-
     /// A generator that differs between workers, and is the same in a run repeated.
     pub(crate) fn rng(&self, worker: usize) -> fastrand::Rng {
         fastrand::Rng::with_seed(
             self.seed ^ (worker as u64 + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15),
         )
+    }
+
+    /// The most entries of one call.
+    fn most_entries(&self) -> usize {
+        self.params.batch.map_or(1, |batch| batch as usize)
+    }
+
+    /// Entries of one call, at random.
+    fn batch(&self, rng: &mut fastrand::Rng) -> usize {
+        rng.usize(1..=self.most_entries())
     }
 
     /// Workqueues run on some CPU; here worker 0 runs them, one step in 64.
@@ -180,21 +182,22 @@ impl<M: Machine, A: SwapAllocator<M>> Stage<M, A> {
         }
     }
 
-    /// One page back in, and out again to another slot. A page that is in memory already, because
-    /// swapoff brought it back, is only swapped out. `owner` is swapped out by this CPU alone.
-    /// The allocation counts as of kind `alloc`.
-    fn refault(&self, cpu: &M::Cpu, (owner, page): (usize, usize), alloc: Kind, meter: &mut Meter) {
-        let swap = &self.swap;
-        if swap.owners.get(owner, page).is_some() {
-            meter.op(cpu, Kind::Free, || swap.swap_in(cpu, owner, page, false));
-        }
-        if swap.owners.get(owner, page).is_none() {
-            meter.op(cpu, alloc, || swap.swap_out(cpu, owner, page, 0, false));
-        }
+    /// A random one of this CPU's first `blocks` back in, and out again to other slots. Pages that
+    /// are in memory already, because swapoff brought them back, are only swapped out.
+    #[inline]
+    fn refault(
+        &self,
+        cpu: &M::Cpu,
+        blocks: usize,
+        alloc: [Kind; 2],
+        rng: &mut fastrand::Rng,
+        meter: &mut Meter,
+    ) {
+        let block = rng.usize(..blocks);
+        self.block_in(cpu, cpu.id(), block, meter);
+        self.block_out(cpu, cpu.id(), block, alloc, rng, meter);
     }
-}
 
-impl<M: Machine, A: SwapAllocator<M>> Stage<M, A> {
     /// swapoff with its steps; false if the device is still on.
     fn swapoff(&self, cpu: &M::Cpu, dev: usize, meter: &mut Meter) -> bool {
         let (at, used) = (cpu.now(), self.swap.alloc.inuse(dev));

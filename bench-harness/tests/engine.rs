@@ -10,7 +10,10 @@ use bench_harness::engine::OVERLAP;
 use bench_harness::meter::{Kind, Meter};
 use bench_harness::plan::{Fill, Orders, Size};
 use bench_harness::trial::{self, Setting};
-use bench_harness::workload::churn::Local;
+use bench_harness::workload::churn::{Local, Remote};
+use bench_harness::workload::mthp::Mthp;
+use bench_harness::workload::seq::Seq;
+use bench_harness::workload::swapoff::Storm;
 use bench_harness::workload::{Params, Stage, Workload};
 use machine::lock::Tas;
 use machine::{Cpu, Failure, Machine, Native, Phase, native};
@@ -27,9 +30,9 @@ fn config(workers: usize) -> native::Config {
 }
 
 fn setting(threads: usize) -> Setting {
-    let (size, orders) = (Size::mib(4), Orders::base_pages());
+    let (size, orders) = (Size::mib(4), Some(Orders::base_pages()));
     let params =
-        Params { size, fill: Fill::Percent(50), orders, batch: 1, think_ns: 0, rate: None };
+        Params { size, fill: Fill::Percent(50), orders, batch: None, think_ns: 0, rate: None };
     Setting { params, threads, seed: 1, sample: 64, host: None }
 }
 
@@ -126,6 +129,24 @@ fn a_wrong_allocator_has_no_figures() {
     let lost = verdict::<LOSES_A_FREE>();
     assert!(lost.contains("no page-table entry names it"), "{lost}");
     assert_ne!(verdict::<FREES_TWICE>(), "passed");
+}
+
+/// Folios of a mix of orders go out and come back, and what is left is consistent.
+fn mixed<W: Workload<M>>() {
+    let mut setting = setting(2);
+    setting.params.orders = Some("0:.5,2:.3,4:.2".parse().unwrap());
+    let logs = trial::run::<M, PerCluster<M>, W>(&config(2), &setting).unwrap();
+    let count = |kind| logs.iter().map(|log| log.meter.tallies[kind as usize].count).sum::<u64>();
+    assert!(count(Kind::AllocLarge) + count(Kind::Refill) > 0);
+}
+
+#[test]
+fn orders_are_drawn_from_the_mix() {
+    mixed::<Local<M>>();
+    mixed::<Remote<M>>();
+    mixed::<Seq<M>>();
+    mixed::<Storm<M>>();
+    mixed::<Mthp<M>>();
 }
 
 /// Steps that worker 0 took after its window.

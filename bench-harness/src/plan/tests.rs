@@ -87,6 +87,10 @@ fn every_bad_value_names_its_key() {
     let both = bad(|o| (o.seconds, o.budget) = (Some(1.0), "90s".parse().ok()));
     assert!(both.starts_with("seconds '1': expected not both"), "{both}");
     assert!(bad(|o| o.batch = vec![513]).starts_with("batch '513'"));
+    let message = bad(|o| (o.batch, o.workload) = (vec![64], vec!["churn".into()]));
+    assert!(message.starts_with("batch '64'") && message.contains("seq"), "{message}");
+    let message = bad(|o| (o.orders, o.workload) = ("4".parse().ok(), vec!["build".into()]));
+    assert!(message.starts_with("orders '4'") && message.contains("mthp"), "{message}");
     assert!(bad(|o| o.budget = "1s".parse().ok()).starts_with("budget '1s': expected at least"));
     assert!(bad(|o| o.pin = Some(Pin::List(vec![60_000]))).contains("60000"));
 }
@@ -105,6 +109,19 @@ fn points_are_the_product_and_no_value_counts_twice() {
     let plan = plan(options).unwrap();
     assert_eq!(plan.points.len(), 2 * 2 * 2);
     assert_eq!(plan.trials, 6);
+}
+
+#[test]
+fn what_a_workload_has_no_use_for_is_no_axis_of_it() {
+    let words = |text: &str| text.split(',').map(str::to_owned).collect();
+    let options = Options { workload: words("churn,seq"), batch: vec![1, 64], ..good() };
+    let plan = plan(options).unwrap();
+    let batches = |workload| {
+        let points = plan.points.iter().filter(move |p| p.workload == workload);
+        points.map(|p| p.params.batch).collect::<std::collections::BTreeSet<_>>()
+    };
+    assert_eq!(batches("churn"), [None].into());
+    assert_eq!(batches("seq"), [Some(1), Some(64)].into());
 }
 
 #[test]

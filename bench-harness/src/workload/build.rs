@@ -12,13 +12,17 @@ use super::{Params, Stage, Workload};
 use crate::meter::{Kind, Meter};
 
 pub(crate) fn defaults() -> Params {
-    Params { batch: 512, ..super::base() }
+    Params { batch: Some(512), ..super::base() }
 }
 
 /// The largest process, in pages.
 const MOST: usize = 5000;
-/// The typical one: `exp` of the mean of the logarithms; sigma is 1, so the mean is 1.65 of it.
+/// The median one.
 const TYPICAL: usize = 500;
+/// Every 16th quantile of a log-normal distribution with sigma 1, cut at a tenth and at ten times
+/// the median, in thousandths of it: a table, since libm's last digits differ between platforms.
+const QUANTILES: [u64; 17] =
+    [100, 216, 317, 412, 509, 613, 727, 854, 1000, 1170, 1375, 1630, 1963, 2428, 3159, 4638, 10000];
 /// Of so many pages so many are shared with a child.
 const SHARED: (usize, usize) = (3, 10);
 
@@ -89,7 +93,7 @@ impl<M: Machine> Workload<M> for Build<M> {
             worker.building = self.grow(stage, cpu, process, meter);
         }
         if let Some(process) = worker.ending.take() {
-            let burst = worker.rng.usize(1..=stage.params.batch as usize);
+            let burst = stage.batch(&mut worker.rng);
             worker.ending = self.shrink(stage, cpu, process, burst, meter);
         }
         if idle {
@@ -98,12 +102,12 @@ impl<M: Machine> Workload<M> for Build<M> {
     }
 }
 
-/// A log-normal number of pages, sigma 1; small where the device is.
+/// A log-normal number of pages; small where the device is.
 fn size(rng: &mut fastrand::Rng, most: usize) -> usize {
-    // Box and Muller.
-    let normal = (-2.0 * (1.0 - rng.f64()).ln()).sqrt() * (std::f64::consts::TAU * rng.f64()).cos();
-    let typical = (TYPICAL * most) as f64 / MOST as f64;
-    ((typical * normal.exp()) as usize).clamp(most.div_ceil(100), most)
+    let at = rng.usize(..QUANTILES.len() - 1);
+    let thousandths = rng.u64(QUANTILES[at]..QUANTILES[at + 1]);
+    let typical = (TYPICAL * most) as u64;
+    ((typical * thousandths / 1000 / MOST as u64) as usize).clamp(1, most)
 }
 
 impl<M: Machine> Build<M> {

@@ -8,11 +8,12 @@ use std::marker::PhantomData;
 use machine::{Cpu, Machine};
 use variants::SwapAllocator;
 
+use super::block::ALLOC;
 use super::{Params, Stage, Workload};
 use crate::meter::{Kind, Meter};
 
 pub(super) fn defaults() -> Params {
-    super::base()
+    super::base_with_orders()
 }
 
 /// A worker's own pages: it frees what it allocated.
@@ -42,14 +43,16 @@ impl<M: Machine, const REMOTE: bool> Workload<M> for Churn<M, REMOTE> {
         rng: &mut fastrand::Rng,
         meter: &mut Meter,
     ) {
-        let page = rng.usize(..stage.swap.owners.pages());
+        let blocks = stage.blocks();
         if !REMOTE {
-            return stage.refault(cpu, (cpu.id(), page), Kind::Alloc, meter);
+            return stage.refault(cpu, blocks, ALLOC, rng, meter);
         }
-        // Who has swapped a page in has it to himself until he swaps it out.
-        let (swap, owner) = (&stage.swap, rng.usize(..stage.threads));
-        if meter.op(cpu, Kind::Free, || swap.swap_in(cpu, owner, page, false)) {
-            while !meter.op(cpu, Kind::Alloc, || swap.swap_out(cpu, owner, page, 0, false)) {
+        // Who has swapped a block's first page in has the block to himself until it is out again.
+        let (owner, block) = (rng.usize(..stage.threads), rng.usize(..blocks));
+        let first = block << stage.block_order;
+        if meter.op(cpu, Kind::Free, || stage.swap.swap_in(cpu, owner, first, false)) {
+            stage.block_in(cpu, owner, block, meter);
+            while !stage.block_out(cpu, owner, block, ALLOC, rng, meter) {
                 if cpu.phase() == machine::Phase::Stop {
                     return;
                 }

@@ -14,7 +14,7 @@ use crate::meter::{Kind, Meter};
 use crate::plan::Size;
 
 pub(super) fn defaults() -> Params {
-    Params { size: Size::mib(64), batch: 64, ..super::base() }
+    Params { size: Size::mib(64), batch: Some(64), ..super::base() }
 }
 
 /// Children of a worker: with the parent more users than SWAP_MAP_MAX.
@@ -68,7 +68,7 @@ impl<M: Machine> Workload<M> for Dup<M> {
         meter: &mut Meter,
     ) {
         let (swap, first) = (&stage.swap, worker.page);
-        let nr = (stage.params.batch as usize).min(swap.owners.pages() - first);
+        let nr = stage.most_entries().min(swap.owners.pages() - first);
         let (parent, child) = (owner(cpu.id(), 0), owner(cpu.id(), worker.child));
         if worker.forking {
             meter.op(cpu, Kind::Dup, || swap.fork(cpu, parent, child, first, nr) == nr);

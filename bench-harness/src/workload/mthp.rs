@@ -3,31 +3,28 @@
 //! the largest order of the mix. A step drops a block, or a single page of it, and swaps what is
 //! then in memory out again: the block as folios of an order drawn from the mix, each falling
 //! back to single pages where no such run of slots is free. Fragmentation ages: clusters per list
-//! and worker 0's fallback rate are recorded over time. It deviates in that a block in part swapped in goes out by single
-//! pages, as split folios do, and that no folio is ever re-collapsed.
+//! and worker 0's fallback rate are recorded over time. It deviates in that a block in part swapped
+//! in goes out by single pages, as split folios do, and that no folio is ever re-collapsed.
 
 use std::marker::PhantomData;
 
 use machine::{Cpu, Machine};
-use variants::{Spec, SwapAllocator};
+use variants::SwapAllocator;
 
+use super::block::ALLOC;
 use super::{Params, Stage, Workload};
 use crate::meter::{Kind, Meter};
 use crate::plan::Fill;
 
 pub(super) fn defaults() -> Params {
     let orders = "0:.7,2:.1,4:.2".parse().expect("a mix of known orders");
-    Params { orders, fill: Fill::Percent(90), ..super::base() }
+    Params { orders: Some(orders), fill: Fill::Percent(90), ..super::base() }
 }
 
 /// Between two looks at the lists, ns.
 const LOOK_EVERY: u64 = 20_000_000;
 
-pub struct Mthp<M> {
-    /// The order of a block.
-    order: usize,
-    machine: PhantomData<fn() -> M>,
-}
+pub struct Mthp<M>(PhantomData<fn() -> M>);
 
 pub struct Worker {
     rng: fastrand::Rng,
@@ -40,23 +37,9 @@ pub struct Worker {
 impl<M: Machine> Workload<M> for Mthp<M> {
     type Worker = Worker;
 
-    fn spec(params: &Params, threads: usize) -> Spec {
-        let mut spec = super::share_of_one_device(params, threads);
-        // Whole blocks only.
-        let block = 1 << largest(params);
-        spec.pages_per_owner = (spec.pages_per_owner / block).max(1) * block;
-        spec
-    }
-
     fn new<A: SwapAllocator<M>>(stage: &Stage<M, A>, cpu: &M::Cpu) -> Self {
-        let this = Self { order: largest(&stage.params), machine: PhantomData };
-        let (mut rng, mut meter) = (stage.rng(usize::MAX - 1), Meter::new(u32::MAX));
-        for owner in 0..stage.threads {
-            for block in 0..this.blocks(stage) {
-                this.swap_block_out(stage, cpu, owner, block, &mut rng, &mut meter);
-            }
-        }
-        this
+        stage.swap_all_out(cpu);
+        Self(PhantomData)
     }
 
     fn worker<A: SwapAllocator<M>>(&self, stage: &Stage<M, A>, cpu: &M::Cpu) -> Worker {
@@ -71,13 +54,13 @@ impl<M: Machine> Workload<M> for Mthp<M> {
         meter: &mut Meter,
     ) {
         let rng = &mut worker.rng;
-        let (block, owner) = (rng.usize(..self.blocks(stage)), cpu.id());
-        let first = block << self.order;
+        let (block, owner) = (rng.usize(..stage.blocks()), cpu.id());
+        let (first, pages) = (block << stage.block_order, 1 << stage.block_order);
         if rng.bool() {
-            meter.op(cpu, Kind::Free, || stage.swap.zap(cpu, owner, first, 1 << self.order) > 0);
-            self.swap_block_out(stage, cpu, owner, block, rng, meter);
+            meter.op(cpu, Kind::Free, || stage.swap.zap(cpu, owner, first, pages) > 0);
+            stage.block_out(cpu, owner, block, ALLOC, rng, meter);
         } else {
-            let page = first + rng.usize(..1 << self.order);
+            let page = first + rng.usize(..pages);
             meter.op(cpu, Kind::Free, || stage.swap.zap(cpu, owner, page, 1) > 0);
             meter.op(cpu, Kind::Alloc, || stage.swap.swap_out(cpu, owner, page, 0, false));
         }
@@ -87,38 +70,7 @@ impl<M: Machine> Workload<M> for Mthp<M> {
     }
 }
 
-fn largest(params: &Params) -> usize {
-    params.orders.shares().map(|(order, _)| usize::from(order)).max().unwrap_or(0)
-}
-
 impl<M: Machine> Mthp<M> {
-    fn blocks<A: SwapAllocator<M>>(&self, stage: &Stage<M, A>) -> usize {
-        stage.swap.owners.pages() >> self.order
-    }
-
-    fn swap_block_out<A: SwapAllocator<M>>(
-        &self,
-        stage: &Stage<M, A>,
-        cpu: &M::Cpu,
-        owner: usize,
-        block: usize,
-        rng: &mut fastrand::Rng,
-        meter: &mut Meter,
-    ) {
-        let (swap, first) = (&stage.swap, block << self.order);
-        let order = draw(&stage.params, rng);
-        for page in (first..first + (1 << self.order)).step_by(1 << order) {
-            let kind = if order == 0 { Kind::Alloc } else { Kind::AllocLarge };
-            let whole = meter.op(cpu, kind, || swap.swap_out(cpu, owner, page, order, false));
-            if !whole && order > 0 {
-                meter.add("fallback", 1);
-                for page in page..page + (1 << order) {
-                    meter.op(cpu, Kind::Alloc, || swap.swap_out(cpu, owner, page, 0, false));
-                }
-            }
-        }
-    }
-
     /// How the clusters are spread over the lists, and how many of this worker's folios fell
     /// back since the last look.
     fn look<A: SwapAllocator<M>>(
@@ -151,18 +103,4 @@ impl<M: Machine> Mthp<M> {
             meter.point(list, "clusters", now, clusters as f64);
         }
     }
-}
-
-/// An order from the mix.
-fn draw(params: &Params, rng: &mut fastrand::Rng) -> usize {
-    let mut at = rng.f64();
-    let mut last = 0;
-    for (order, share) in params.orders.shares() {
-        last = usize::from(order);
-        at -= share;
-        if at < 0.0 {
-            break;
-        }
-    }
-    last
 }

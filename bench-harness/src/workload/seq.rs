@@ -9,11 +9,12 @@
 use machine::{Cpu, Machine};
 use variants::{Spec, SwapAllocator};
 
+use super::block::ALLOC;
 use super::{Gate, Params, Stage, Workload};
 use crate::meter::{Kind, Meter};
 
 pub(super) fn defaults() -> Params {
-    Params { batch: 512, ..super::base() }
+    Params { batch: Some(512), ..super::base_with_orders() }
 }
 
 pub type Seq<M> = FillAndFree<M, false>;
@@ -69,12 +70,13 @@ impl<M: Machine, const DISCARD: bool> Workload<M> for FillAndFree<M, DISCARD> {
         let (swap, owner, at) = (&stage.swap, cpu.id(), worker.at);
         let pages = swap.owners.pages();
         if worker.freeing {
-            let run = worker.rng.usize(1..=stage.params.batch as usize).min(pages - at);
+            let run = stage.batch(&mut worker.rng).min(pages - at);
             meter.op(cpu, Kind::Free, || swap.zap(cpu, owner, at, run) > 0);
             worker.at += run;
         } else {
-            meter.op(cpu, Kind::Alloc, || swap.swap_out(cpu, owner, at, 0, false));
-            worker.at += 1;
+            let block = at >> stage.block_order;
+            stage.block_out(cpu, owner, block, ALLOC, &mut worker.rng, meter);
+            worker.at += 1 << stage.block_order;
         }
         if DISCARD {
             stage.run_work_sometimes(cpu, &mut worker.rng);

@@ -8,12 +8,13 @@
 use machine::{Atomic, Cpu, Machine};
 use variants::{DeviceSpec, Spec, SwapAllocator};
 
+use super::block::{self, ALLOC};
 use super::{Params, RECLAIM_BATCH, Stage, Workload};
 use crate::meter::{Kind, Meter};
 use crate::plan::{CLUSTER, Size};
 
 pub(super) fn defaults() -> Params {
-    Params { size: Size::mib(64), ..super::base() }
+    Params { size: Size::mib(64), ..super::base_with_orders() }
 }
 
 /// The device that goes and comes.
@@ -26,17 +27,18 @@ pub struct Storm<M: Machine> {
     going: M::Atomic<u32>,
 }
 
-/// `next` is the page worker 0 has come to in filling up its own.
+/// `next` is the block worker 0 has come to in filling up its own.
 pub struct Worker {
     rng: fastrand::Rng,
     next: usize,
 }
 
-/// Pages of worker 0, which are the device's fill, and of each other worker.
+/// Pages of worker 0, which are the device's fill, and of each other worker: whole blocks.
 fn pages(params: &Params, threads: usize) -> (usize, usize) {
     let (slots, fill) = (params.size.slots(), params.fill.of(params.size.slots()));
     let others = threads.max(2) - 1;
-    (fill, ((slots - fill) / 2 / others).clamp(1, CHURNED))
+    let own = if fill == 0 { 0 } else { block::whole(params, fill) };
+    (own, block::whole(params, ((slots - fill) / 2 / others).min(CHURNED)))
 }
 
 impl<M: Machine> Workload<M> for Storm<M> {
@@ -56,7 +58,8 @@ impl<M: Machine> Workload<M> for Storm<M> {
 
     fn new<A: SwapAllocator<M>>(stage: &Stage<M, A>, cpu: &M::Cpu) -> Self {
         let (own, each) = pages(&stage.params, stage.threads);
-        stage.swap_first_out(cpu, |owner| if owner == 0 { own } else { each });
+        let pages = |owner| if owner == 0 { own } else { each };
+        stage.swap_first_out(cpu, |owner| pages(owner) >> stage.block_order);
         Self { going: M::Atomic::new(0) }
     }
 
@@ -73,16 +76,15 @@ impl<M: Machine> Workload<M> for Storm<M> {
         meter: &mut Meter,
     ) {
         let (own, each) = pages(&stage.params, stage.threads);
+        let (own, each) = (own >> stage.block_order, each >> stage.block_order);
         if cpu.id() != 0 {
-            let alloc = if self.going.load() == 0 { Kind::Alloc } else { Kind::AllocInSwapoff };
-            return stage.refault(cpu, (cpu.id(), worker.rng.usize(..each)), alloc, meter);
+            let alloc = if self.going.load() == 0 { ALLOC } else { [Kind::AllocInSwapoff; 2] };
+            return stage.refault(cpu, each, alloc, &mut worker.rng, meter);
         }
         if worker.next < own {
             let last = (worker.next + RECLAIM_BATCH).min(own);
-            for page in worker.next..last {
-                if stage.swap.owners.get(0, page).is_none() {
-                    meter.op(cpu, Kind::Refill, || stage.swap.swap_out(cpu, 0, page, 0, false));
-                }
+            for block in worker.next..last {
+                stage.block_out(cpu, 0, block, [Kind::Refill; 2], &mut worker.rng, meter);
             }
             worker.next = last;
         } else {
