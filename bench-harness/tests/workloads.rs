@@ -70,7 +70,7 @@ impl registry::Visitor<M> for ByWorkload {
         let mut params = (workload::find(self.0).expect("it is in the list").defaults)();
         params.size = Size::mib(8);
         if self.0 == "mthp" {
-            params.orders = "0:.5,2:.3,4:.2".parse::<Orders>()?;
+            params.orders = Some("0:.5,2:.3,4:.2".parse::<Orders>()?);
         }
         let visitor = ByVariant(PhantomData::<fn() -> A>, params);
         workload::visit(self.0, visitor).expect("it is in the list")
