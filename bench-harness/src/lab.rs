@@ -8,10 +8,13 @@ mod image;
 mod packages;
 mod qemu;
 mod report;
+mod steps;
 
 pub use guest::{is_guest, main as guest_main};
 pub use packages::{Kernel, cache, fetch, given};
-pub use report::{Report, Text};
+pub use report::report;
+pub(crate) use report::{ratio, short, step_shares};
+pub(crate) use steps::BARRIER_AND_UNUSE;
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -107,7 +110,9 @@ impl Keeper {
         match said {
             Said::Up { release, unsupported } => {
                 self.run.machine.name = release;
-                self.note(unsupported.map(|why| format!("slow paths are not counted: {why}")));
+                self.note(
+                    unsupported.map(|why| format!("a probe of the guest does not count: {why}")),
+                );
             }
             Said::Cell(mut cell) => {
                 cell.key.block += first_block;

@@ -1,4 +1,6 @@
 //! Runs a plan and records what happened.
+#[cfg(target_os = "linux")]
+pub mod against;
 pub mod calibrate;
 pub mod cell;
 pub mod engine;
@@ -13,6 +15,7 @@ pub mod plan;
 pub mod probe;
 pub mod schedule;
 pub mod selftest;
+pub mod table;
 pub mod trial;
 pub mod validate;
 pub mod workload;
