@@ -106,14 +106,15 @@ fn pictured(drawn: &Drawn) -> impl Iterator<Item = &PathBuf> {
 }
 
 fn resolve(args: &Args) -> Result<Plan, Error> {
+    if args.before.is_none() && args.after.is_empty() && args.kernel.is_empty() {
+        return Err(Error::Refused("give --before and --after, or --kernel".into()));
+    }
+    lab::find_qemu()?;
     let cache = lab::cache();
     let versions = args.before.iter().chain(&args.after);
     let fetched = versions.map(|version| lab::fetch(version, &cache));
     let given = args.kernel.iter().map(|image| lab::given(image, args.modules.as_deref()));
     let kernels = fetched.chain(given).collect::<Result<Vec<Kernel>, _>>()?;
-    if kernels.is_empty() {
-        return Err(Error::Refused("give --before and --after, or --kernel".into()));
-    }
     let workload = |name: &String| {
         let known = Workload::ALL.into_iter().find(|workload| workload.id() == name);
         known.ok_or_else(|| {

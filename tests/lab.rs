@@ -18,7 +18,8 @@ fn without_a_kernel_there_is_one_message() {
     assert!(said.contains("--before"), "{said}");
     let output = swapscale(&["lab", "--kernel", "/nowhere/bzImage"]);
     let said = String::from_utf8(output.stderr).unwrap();
-    assert!(output.status.code() == Some(2) && said.contains("/nowhere/bzImage"), "{said}");
+    let why = ["/nowhere/bzImage", "qemu-system-x86"].iter().any(|why| said.contains(why));
+    assert!(output.status.code() == Some(2) && why, "{said}");
 }
 
 /// Past the test harness, which shows nothing of a test that passes.

@@ -12,6 +12,7 @@ mod steps;
 
 pub use guest::{is_guest, main as guest_main};
 pub use packages::{Kernel, cache, fetch, given};
+pub use qemu::find as find_qemu;
 pub use report::report;
 pub(crate) use report::{ratio, short, step_shares};
 pub(crate) use steps::BARRIER_AND_UNUSE;
@@ -66,7 +67,7 @@ pub fn run(
     let images = plan.kernels.iter().map(|kernel| image::build(kernel, &plan.args, work.path()));
     let images = images.collect::<Result<Vec<_>, _>>()?;
     let cpus = plan.args.cpus.len();
-    let accel = qemu::probe(&plan.kernels[0], &images[0], plan.memory_mib, cpus);
+    let accel = qemu::probe(&plan.kernels[0], &images[0], plan.memory_mib, cpus, plan.patience);
     progress(&format!("guests run by {}", accel.describe()));
     let start = |kernel: &Kernel| Keeper {
         run: describe(plan, kernel, accel, command),
