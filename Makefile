@@ -37,7 +37,7 @@ costs: ## bytes a slot, and instructions an operation (callgrind)
 	cargo run --release -p variants --example costs
 
 # The lab, and the kernels against the model: all runs of it anew.
-AGAINST = --variant scanning,percpu-cluster --lock tas --workload churn,swapoff --batch 16 \
+AGAINST = --variant 6.12,6.16,6.18 --lock tas --workload churn,swapoff --batch 16 \
 	--size 256MiB --fill 25 --threads 1,2 --trials 6 --out $(REFERENCE)/kernel
 lab-reference: $(SWAPSCALE) ## kernels in QEMU, held against the model: 20 minutes
 	rm -rf $(REFERENCE)/kernel plots/gallery/kernel
