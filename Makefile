@@ -49,7 +49,8 @@ lab-reference: $(SWAPSCALE) ## kernels in QEMU, held against the model: 20 minut
 		$(SWAPSCALE) run --machine kernel --workload churn,swapoff --batch 16 --size 256MiB --fill 25 \
 			--threads 1,2 --trials 6 --label live --out $(REFERENCE)/kernel; \
 	else echo "the running kernel left out: it needs root and zram"; fi
-	$(SWAPSCALE) lab --before 6.12 --after 6.16,6.18 --workload churn,swapoff --out $(REFERENCE)/kernel
+	$(SWAPSCALE) lab --before 6.12 --after 6.16,6.18 --workload churn,swapoff \
+		--seconds 4 --out $(REFERENCE)/kernel
 	$(SWAPSCALE) kernel compare $(REFERENCE)/kernel --out plots/gallery/kernel
 	cp $(REFERENCE)/kernel/*-report/lab.txt $(REFERENCE)/kernel/*-report/swapoff-slots* plots/gallery/kernel
 	rm -r $(REFERENCE)/kernel/*-report

@@ -12,8 +12,10 @@ use crate::table::{Document, Table};
 
 mod sites;
 
-/// Below this share a call site's place in the order is chance.
+/// Below this share a call site's place in the order is chance, and below so many contended
+/// acquisitions all of them are.
 const TELLING: f64 = 0.01;
+const FEW: u64 = 100;
 
 /// One scheme under one workload.
 pub struct Against {
@@ -110,19 +112,25 @@ fn compare<'a>(
 ) -> Option<Against> {
     let machine = |kind: MachineKind, cell: &'a Cell| (kind, &*cell.key.machine, &*cell.key.lock);
     let machines: BTreeSet<Place> = cells.iter().map(|(kind, cell)| machine(*kind, cell)).collect();
-    let models = machines.iter().filter(|(kind, ..)| !real(*kind)).count();
-    if models == 0 || models == machines.len() {
-        return None;
-    }
     let of = |place: Place| -> Vec<&Cell> {
         let here = cells.iter().filter(|(kind, cell)| machine(*kind, cell) == place);
         here.map(|(_, cell)| *cell).collect()
     };
-    // The most actors that all of them have.
-    let counts = machines.iter().map(|place| {
-        of(*place).into_iter().map(|cell| actors(place.0, cell)).collect::<BTreeSet<u32>>()
-    });
-    let most = counts.reduce(|a, b| &a & &b)?.last().copied()?;
+    let counts = |place: &Place| -> BTreeSet<u32> {
+        of(*place).into_iter().map(|cell| actors(place.0, cell)).collect()
+    };
+    // As many machines as possible, then as many actors.
+    let having = |most: u32| -> Vec<Place<'a>> {
+        machines.iter().copied().filter(|place| counts(place).contains(&most)).collect()
+    };
+    let both = |places: &[Place]| {
+        let models = places.iter().filter(|(kind, ..)| !real(*kind)).count();
+        models > 0 && models < places.len()
+    };
+    let all: BTreeSet<u32> = machines.iter().flat_map(&counts).collect();
+    let candidates = all.into_iter().map(|most| (having(most), most));
+    let (machines, most) =
+        candidates.filter(|(places, _)| both(places)).max_by_key(|(p, most)| (p.len(), *most))?;
     let columns: Vec<Column> =
         machines.iter().map(|place| Column::of(*place, most, &of(*place))).collect();
     let batch = batch.map_or(String::new(), |batch| format!(", {batch} pages a call"));
@@ -138,10 +146,10 @@ fn compare<'a>(
 impl Column {
     fn of((kind, machine, lock): Place, most: u32, cells: &[&Cell]) -> Column {
         let name = match kind {
-            MachineKind::Native => format!("native, {lock}"),
-            MachineKind::Simulated => format!("simulated {machine}, {lock}"),
+            MachineKind::Native => format!("native/{lock}"),
+            MachineKind::Simulated => format!("{machine}/{lock}, simulated"),
             MachineKind::Kernel => format!("kernel {}", short(machine)),
-            MachineKind::Emulated => format!("kernel {}, emulated", short(machine)),
+            MachineKind::Emulated => format!("{}, emulated", short(machine)),
         };
         let at = |actors_wanted: u32| {
             cells.iter().copied().filter(move |cell| actors(kind, cell) == actors_wanted)
@@ -279,11 +287,10 @@ impl Against {
         for step in &self.steps {
             row(format!("swapoff: {step}"), &|column| {
                 let share = self.step(column, step);
-                share.map_or("not cut".into(), |share| format!("{:.1} %", 100.0 * share))
+                share.map_or("not cut".into(), |share| format!("{:.1}", 100.0 * share))
             });
         }
         row("workers".into(), &|column| column.workers.to_string());
-        row("rate against 1 worker".into(), &|column| column.against_one.clone());
         Document {
             title: format!("Model against kernel: {} of {}", self.scheme, self.workload),
             remarks: self.remarks(),
@@ -309,6 +316,12 @@ impl Against {
             format!("{name}: {trials} trials, {conditions}")
         });
         remarks.push(format!("{}.", conditions.collect::<Vec<_>>().join("; ")));
+        let rates = self.columns.iter().map(|column| {
+            let Column { name, workers, against_one, .. } = column;
+            format!("{name}: {against_one} ({workers} workers)")
+        });
+        let rates = rates.collect::<Vec<_>>().join("; ");
+        remarks.push(format!("Rate against 1 worker, with its 95 % interval: {rates}."));
         remarks
     }
 }
@@ -321,8 +334,9 @@ fn site_words(column: &Column, site: &str) -> String {
     let [all, least, most] = [share.all, share.least, share.most].map(|share| 100.0 * share);
     let range = if column.trials > 1 { format!(" ({least:.1}..{most:.1})") } else { String::new() };
     let place = column.order().iter().position(|name| *name == site);
-    let place = place.map_or(String::new(), |place| format!(" #{}", place + 1));
-    format!("{all:.1} %{range}{place}")
+    let place = place.filter(|_| column.contended >= FEW);
+    let place = place.map_or(String::new(), |place| format!("#{} ", place + 1));
+    format!("{place}{all:.1}{range}")
 }
 
 /// Of all pairs of call sites that say something in either, how many are in the same order.
@@ -330,8 +344,8 @@ fn agreement(column: &Column, kernel: &Column) -> String {
     if std::ptr::eq(column, kernel) {
         return "-".into();
     }
-    if column.contended == 0 || kernel.contended == 0 {
-        return "nothing contended".into();
+    if column.contended < FEW || kernel.contended < FEW {
+        return "too few".into();
     }
     let sites: BTreeSet<&str> = column.order().into_iter().chain(kernel.order()).collect();
     let sites: Vec<&str> = sites.into_iter().collect();

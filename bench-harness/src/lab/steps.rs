@@ -13,16 +13,17 @@ use super::guest::{TRACING, append};
 /// A mark: the probe, and the step that begins where it is hit. A kernel has those of them that
 /// its compiler has not inlined.
 const MARKS: [(&str, &str, &str); 9] = [
-    ("begin", "p __do_sys_swapoff", "block"),
+    // The inner function, __do_sys_swapoff(), cannot be probed in the packaged kernels: EINVAL.
+    ("begin", "p __x64_sys_swapoff", "block"),
     ("drain", "p disable_swap_slots_cache_lock", "drain"),
     ("drained", "r disable_swap_slots_cache_lock", "unuse"),
     // 6.14 and later: wait_for_allocation() follows, inlined, so its end is not to be seen.
     ("blocked", "r del_from_avail_list", BARRIER_AND_UNUSE),
-    ("killed", "p percpu_ref_kill_and_confirm", "grace period"),
+    ("killed", "p synchronize_rcu", "grace period"),
     ("graced", "r synchronize_rcu", "users"),
     ("flush", "p flush_work", "flush"),
     ("free", "p destroy_swap_extents", "free"),
-    ("end", "r __do_sys_swapoff", ""),
+    ("end", "r __x64_sys_swapoff", ""),
 ];
 
 /// The step in which a kernel does both.
@@ -122,17 +123,17 @@ mod tests {
     use super::*;
 
     const TRACE: &str = "# tracer: nop\n#\n\
-        init-76      [000] ..... 12.000000: begin: (__do_sys_swapoff+0x0/0x9f0)\n\
+        init-76      [000] ..... 12.000000: begin: (__x64_sys_swapoff+0x0/0x10)\n\
         kworker/1-9  [001] ..... 12.000100: flush: (flush_work+0x0/0x10)\n\
         init-76      [000] ..... 12.000200: drain: (disable_swap_slots_cache_lock+0x0/0x70)\n\
         init-76      [001] ..... 12.000500: drained: (__do_sys_swapoff+0x1/0x9 <- disable)\n\
         init-76      [001] ..... 12.000600: graced: (somebody+0x1/0x9 <- synchronize_rcu)\n\
-        init-76      [001] ..... 12.030500: killed: (percpu_ref_kill_and_confirm+0x0/0x1)\n\
+        init-76      [001] ..... 12.030500: killed: (synchronize_rcu+0x0/0x1)\n\
         init-76      [001] ..... 12.040500: graced: (__do_sys_swapoff+0x2/0x9 <- synchronize_rcu)\n\
         init-76      [001] ..... 12.041000: flush: (flush_work+0x0/0x10)\n\
         init-76      [001] ..... 12.041500: free: (destroy_swap_extents+0x0/0x10)\n\
         init-76      [001] ..... 12.042000: flush: (flush_work+0x0/0x10)\n\
-        init-76      [000] ..... 12.043000: end: (do_syscall_64+0x1/0x9 <- __do_sys_swapoff)\n";
+        init-76      [000] ..... 12.043000: end: (do_syscall_64+0x1/0x9 <- __x64_sys_swapoff)\n";
 
     #[test]
     fn a_swapoff_is_cut_at_its_own_marks() {

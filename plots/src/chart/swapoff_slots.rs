@@ -9,7 +9,7 @@ use super::{Outcome, Picture};
 use crate::axis::{Axis, si, time};
 use crate::data::{Set, runs_of, small_print};
 use crate::frame::{Caption, Frame};
-use crate::scene::{Anchor, Scene};
+use crate::scene::{Anchor, Scene, text_width};
 use crate::style::{INK, Look, Size, look, text};
 
 /// The swapoffs of one kernel.
@@ -80,18 +80,27 @@ fn picture(sets: &[&Set], size: Size, series: &[Series]) -> Scene {
     let mut frame = Frame::new(size, &caption);
     let x = Axis::from_zero("slots in use when it began", &slots, si);
     let panel = frame.panel(x, Axis::log10("time (log scale)", &times, time), 0.0);
-    let mut at = (panel.area.left + frame.px(12.0), panel.area.top + frame.px(14.0));
     for series in series {
         for off in &series.swapoffs {
             let here = panel.at(off.used_slots as f64, total(off));
             frame.scene.mark(here, series.look.marker, series.look.colour, off.result != "ok");
         }
-        frame.scene.mark(at, series.look.marker, series.look.colour, false);
-        let label = (at.0 + frame.px(12.0), at.1 + frame.px(5.0));
-        frame.scene.text(label, &series.name, text::LABEL, INK, Anchor::Start);
-        at.1 += frame.px(20.0);
     }
+    legend(&mut frame, series);
     frame.scene
+}
+
+/// Marks with their names in a row above the panel, right-aligned.
+fn legend(frame: &mut Frame, series: &[Series]) {
+    let y = frame.free.top + frame.px(15.0);
+    let mut x = frame.free.right;
+    for Series { name, look, .. } in series.iter().rev() {
+        x -= text_width(name, frame.px(text::TICK), false);
+        frame.scene.text((x, y), name, text::TICK, INK, Anchor::Start);
+        x -= frame.px(11.0);
+        frame.scene.mark((x, y - frame.px(5.0)), look.marker, look.colour, false);
+        x -= frame.px(20.0);
+    }
 }
 
 fn total(swapoff: &Swapoff) -> f64 {
