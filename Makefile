@@ -1,6 +1,6 @@
 # The project's commands; `make help` lists them. Every recipe is what CI and the
 # README run: nothing more to install than a Rust toolchain.
-.PHONY: help bench plots gallery reference lab-reference costs test lint check check-deep
+.PHONY: help bench plots gallery reference costs test test-long lint fuzz preempted check check-deep
 
 SWAPSCALE = target/release/swapscale
 LOCAL = results/local
@@ -23,6 +23,7 @@ gallery: $(SWAPSCALE) ## redraw the README's pictures from the committed referen
 	$(SWAPSCALE) plot $(REFERENCE)/*-swapoff --out plots/gallery --no-slides --only swapoff-size
 	$(SWAPSCALE) plot $(REFERENCE)/*-hold --out plots/gallery --no-slides --only hold
 	$(SWAPSCALE) plot $(REFERENCE)/*-mthp --out plots/gallery --no-slides --only series
+	$(SWAPSCALE) plot $(REFERENCE)/*-holder-preempted* --out plots/gallery --no-slides --only preempted
 
 # A reference run takes the place of the last one of its plan; `make gallery` draws them.
 reference: $(SWAPSCALE) ## measure the plans in plans/ anew, for results/reference (quiet machine)
@@ -36,25 +37,6 @@ reference: $(SWAPSCALE) ## measure the plans in plans/ anew, for results/referen
 costs: ## bytes a slot, and instructions an operation (callgrind)
 	cargo run --release -p variants --example costs
 
-# The lab, and the kernels against the model: all runs of it anew.
-AGAINST = --variant 6.12,6.16,6.18 --lock tas --workload churn,swapoff --batch 16 \
-	--size 256MiB --fill 25 --threads 1,2 --trials 6 --out $(REFERENCE)/kernel
-lab-reference: $(SWAPSCALE) ## kernels in QEMU, held against the model: 20 minutes
-	rm -rf $(REFERENCE)/kernel plots/gallery/kernel
-	mkdir -p $(REFERENCE)/kernel
-	$(SWAPSCALE) calibrate --out $(REFERENCE)/kernel/here.toml
-	$(SWAPSCALE) run $(AGAINST) --seconds 1 --label native
-	$(SWAPSCALE) run $(AGAINST) --seconds 0.05 --machine $(REFERENCE)/kernel/here.toml --label simulated
-	if [ "$$(id -u)" = 0 ] && [ -e /sys/class/zram-control ]; then \
-		$(SWAPSCALE) run --machine kernel --workload churn,swapoff --batch 16 --size 256MiB --fill 25 \
-			--threads 1,2 --trials 6 --label live --out $(REFERENCE)/kernel; \
-	else echo "the running kernel left out: it needs root and zram"; fi
-	$(SWAPSCALE) lab --before 6.12 --after 6.16,6.18 --workload churn,swapoff \
-		--seconds 4 --out $(REFERENCE)/kernel
-	$(SWAPSCALE) kernel compare $(REFERENCE)/kernel --out plots/gallery/kernel
-	cp $(REFERENCE)/kernel/*-report/lab.txt $(REFERENCE)/kernel/*-report/swapoff-slots* plots/gallery/kernel
-	rm -r $(REFERENCE)/kernel/*-report
-
 bench: ## single operations (criterion) and the scaling plan
 	cargo bench
 
@@ -65,11 +47,31 @@ lint: ## format and clippy, warnings denied
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets -- -D warnings
 
+test-long: ## what tests do for a moment, for long: 50 kills, 10,000 cells, a minute of damaged input
+	SWAPSCALE_KILLS=50 SWAPSCALE_CELLS=10000 \
+		cargo test --release --test faults -- --nocapture --test-threads 1
+	SWAPSCALE_FUZZ_SECONDS=60 cargo test --release --test fuzz
+
+fuzz: ## fuzz every parser, FUZZ_SECONDS each (nightly, cargo install cargo-fuzz)
+	@cargo +nightly fuzz --version >/dev/null || \
+		{ echo "fuzz needs: rustup toolchain install nightly; cargo install cargo-fuzz"; exit 2; }
+	for parser in $$(sed -n 's/^name = "\([a-z]*\)"$$/\1/p' fuzz/Cargo.toml); do \
+		mkdir -p fuzz/corpus/$$parser fuzz/regressions/$$parser; \
+		cargo +nightly fuzz run $$parser fuzz/corpus/$$parser fuzz/regressions/$$parser -- \
+			-max_total_time=$(FUZZ_SECONDS) -max_len=8192 -rss_limit_mb=1024 || exit 1; \
+	done
+FUZZ_SECONDS ?= 60
+
+preempted: $(SWAPSCALE) ## what a preempted lock holder costs: on this machine, on a model, and the chart
+	n=$$(nproc) && $(SWAPSCALE) run --plan plans/holder-preempted.toml --threads $$n,$$((2*n)),$$((4*n))
+	$(SWAPSCALE) run --plan plans/holder-preempted-model.toml
+	$(SWAPSCALE) plot $(LOCAL)/*-holder-preempted* --out $(LOCAL)/preempted --only preempted,waits
+
 check: $(SWAPSCALE) ## model-check every variant, and every historical bug put back
 	$(SWAPSCALE) check
 	$(SWAPSCALE) check --all-faults
 
-check-deep: $(SWAPSCALE) ## higher bounds, long random runs, Miri, ThreadSanitizer, herd7
+check-deep: $(SWAPSCALE) test-long ## higher bounds, long random runs, Miri, ThreadSanitizer, herd7
 	$(SWAPSCALE) check --deep
 	$(SWAPSCALE) check --deep --all-faults
 	@if cargo +nightly miri --version >/dev/null 2>&1; then $(MAKE) miri; \

@@ -8,15 +8,14 @@ use std::time::Duration;
 use hdrhistogram::Histogram;
 use machine::SiteStats;
 use results::hlog::Interval;
-use results::schema::{
-    Cell, CellKey, Kind as KindResult, Latency, Noise, Series, Site, Step, Swapoff,
-};
+use results::schema::{Cell, CellKey, Kind as KindResult, Latency, Noise, Series, Step, Swapoff};
 use results::stats::jain;
 
 use crate::meter::{Kind, SwapoffSeen, histogram};
 use crate::plan::Point;
 use crate::probe::counters;
 use crate::probe::noise::{Watch, WorkerNoise, unwatched};
+use crate::sharing::{self, Places};
 use crate::trial::Log;
 
 /// What a cell is called, and when it ran.
@@ -24,6 +23,8 @@ pub struct Label<'a> {
     pub machine: &'a str,
     pub point: &'a Point,
     pub pin: &'a str,
+    /// Workers that share a CPU, where they are more than the CPUs.
+    pub per_cpu: usize,
     pub block: u32,
     pub seed: u64,
     pub order_in_run: u64,
@@ -33,7 +34,7 @@ pub struct Label<'a> {
 
 impl Label<'_> {
     pub fn key(&self) -> CellKey {
-        let Point { variant, lock, workload, threads, params } = self.point;
+        let Point { variant, lock, workload, threads, params, preempt } = self.point;
         let params = [
             ("size", Some(params.size.to_string())),
             ("fill", Some(params.fill.to_string())),
@@ -42,7 +43,11 @@ impl Label<'_> {
             ("think-ns", Some(params.think_ns.to_string())),
             ("rate", params.rate.map(|rate| rate.to_string())),
         ];
-        let given = params.into_iter().filter_map(|(name, value)| Some((name.into(), value?)));
+        let params = params.into_iter().chain([
+            ("preempt", preempt.map(|preempt| preempt.to_string())),
+            ("per-cpu", (self.per_cpu > 1).then(|| self.per_cpu.to_string())),
+        ]);
+        let given = params.filter_map(|(name, value)| Some((name.into(), value?)));
         CellKey {
             machine: self.machine.into(),
             variant: variant.to_string(),
@@ -79,11 +84,18 @@ impl Windows {
 }
 
 /// The cell and its histograms. `host` watched the host's CPUs, if they were the machine's.
-pub fn assemble(label: &Label, logs: &[Log], host: Option<Watch>) -> (Cell, Vec<Interval>) {
+pub fn assemble(
+    label: &Label,
+    logs: &[Log],
+    places: Places,
+    host: Option<Watch>,
+) -> (Cell, Vec<Interval>) {
     let load: Vec<_> = logs.iter().filter(|l| !l.control).map(|l| (l.opened, l.closed)).collect();
     let windows = Windows::of(&load, label.measure);
     let per_thread: Vec<u64> = logs.iter().map(|log| log.meter.total()).collect();
     let (kinds, histograms) = kinds(logs, &windows);
+    let sites: Vec<&[SiteStats]> = logs.iter().map(|log| &log.sites[..]).collect();
+    let counters_per_thread = host_logs(logs, |host| host.counters.clone());
     let cell = Cell {
         key: label.key(),
         seed: label.seed,
@@ -94,8 +106,9 @@ pub fn assemble(label: &Label, logs: &[Log], host: Option<Watch>) -> (Cell, Vec<
         per_thread,
         overlap: windows.overlap,
         kinds,
-        sites: sites(logs),
-        counters: counters::sum(&host_logs(logs, |host| host.counters.clone())),
+        sites: sharing::sites(&sites, places, windows.duration),
+        counters: counters::sum(&counters_per_thread),
+        counters_per_thread,
         noise: noise(logs, host),
         swapoff: swapoffs(label, logs, windows.start),
         series: own_series(logs, windows.start),
@@ -142,24 +155,6 @@ fn merged<'a>(parts: impl Iterator<Item = &'a Histogram<u64>>) -> Histogram<u64>
         all.add(part).expect("all histograms have the same bounds");
     }
     all
-}
-
-fn sites(logs: &[Log]) -> Vec<Site> {
-    let mut all = Vec::new();
-    logs.iter().for_each(|log| SiteStats::merge(&mut all, log.sites.clone()));
-    let site = |s: SiteStats| Site {
-        lock: s.lock.into(),
-        kind: "spinlock".into(),
-        caller: s.caller.into(),
-        acquisitions: Some(s.acquired),
-        contended: s.contended,
-        wait_total_ns: s.wait_total,
-        wait_max_ns: s.wait_max,
-        hold_sampled: s.hold_sampled,
-        hold_total_ns: s.hold_total,
-        hold_max_ns: s.hold_max,
-    };
-    all.into_iter().map(site).collect()
 }
 
 fn host_logs<T>(logs: &[Log], what: impl Fn(&crate::trial::HostLog) -> T) -> Vec<T> {

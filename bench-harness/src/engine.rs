@@ -184,6 +184,7 @@ fn label<'a>(plan: &'a Plan, order: usize, slot: Slot) -> Label<'a> {
         machine: plan.machine(),
         point: &plan.points[slot.point],
         pin: &plan.pin,
+        per_cpu: plan.points[slot.point].threads.div_ceil(plan.cpus.len()),
         block: slot.block,
         // The same for all points of a block: variants are compared on the same numbers.
         seed: plan.seed.wrapping_add(u64::from(slot.block)),

@@ -1,6 +1,4 @@
 //! Runs a plan and records what happened.
-#[cfg(target_os = "linux")]
-pub mod against;
 pub mod calibrate;
 pub mod cell;
 pub mod engine;
@@ -15,7 +13,7 @@ pub mod plan;
 pub mod probe;
 pub mod schedule;
 pub mod selftest;
-pub mod table;
+pub mod sharing;
 pub mod trial;
 pub mod validate;
 pub mod workload;

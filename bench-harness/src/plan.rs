@@ -12,14 +12,14 @@ use results::sequential;
 use serde::{Deserialize, Serialize};
 use variants::registry;
 
-use crate::probe::counters::Set;
+use crate::probe::counters::{Groups, Set, events};
 use crate::probe::{Roots, environment};
 use crate::workload::{self, Params};
 
 mod text;
 mod units;
 
-pub use units::{Budget, CLUSTER, Fill, ORDERS, Orders, PAGE, Rate, Size, Threads, Width};
+pub use units::{Budget, CLUSTER, Fill, ORDERS, Orders, PAGE, Preempt, Rate, Size, Threads, Width};
 
 /// A run's options as a user gives them; what is not given has a default. The same names serve as
 /// flags, as keys of a plan file and in `run.json`.
@@ -151,6 +151,18 @@ pub struct Options {
     #[arg(long)]
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub strict: bool,
+    /// Events to count instead: a TOML file of raw events and tracepoints (docs/counters.md)
+    #[arg(long, value_name = "FILE", conflicts_with = "counters")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub events: Option<PathBuf>,
+    /// On a model, how often and how long each CPU is taken away: none, or as 2ms:500us
+    #[arg(long, value_delimiter = ',', value_name = "EVERY:FOR,..")]
+    #[serde(
+        deserialize_with = "text::many",
+        serialize_with = "text::show_many",
+        skip_serializing_if = "Vec::is_empty"
+    )]
+    pub preempt: Vec<Preempt>,
     /// Name of the run [default: run]
     #[arg(long, value_name = "TEXT")]
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -165,6 +177,8 @@ pub enum PlanError {
     Parse { path: PathBuf, line: usize, column: usize, message: String },
     #[error("{key} '{value}': expected {expected}")]
     Value { key: &'static str, value: String, expected: String },
+    #[error("{0}")]
+    Events(String),
     #[error(transparent)]
     Pin(#[from] TopologyError),
 }
@@ -182,7 +196,12 @@ impl Options {
     pub fn read(path: &Path) -> Result<Self, PlanError> {
         let text = std::fs::read_to_string(path)
             .map_err(|source| PlanError::Read { path: path.to_owned(), source })?;
-        toml::from_str(&text).map_err(|error| {
+        Self::parse(&text, path)
+    }
+
+    /// `path` is for the message.
+    pub fn parse(text: &str, path: &Path) -> Result<Self, PlanError> {
+        toml::from_str(text).map_err(|error| {
             let at = error.span().map_or(0, |span| span.start);
             let before = &text[..at.min(text.len())];
             let line_start = before.rfind('\n').map_or(0, |newline| newline + 1);
@@ -226,6 +245,8 @@ impl Options {
             sample: self.sample.or(file.sample),
             counters: self.counters.or(file.counters),
             strict: self.strict || file.strict,
+            events: self.events.or(file.events),
+            preempt: list(self.preempt, file.preempt),
             label: self.label.or(file.label),
         }
     }
@@ -267,6 +288,8 @@ pub struct Point {
     pub workload: &'static str,
     pub threads: usize,
     pub params: Params,
+    /// Of a model's CPUs.
+    pub preempt: Option<Preempt>,
 }
 
 /// Options that have been checked, and what follows from them.
@@ -276,6 +299,7 @@ pub struct Plan {
     pub options: Options,
     /// The simulated machine; None is this host.
     pub model: Option<Arc<Model>>,
+    pub topology: Topology,
     pub points: Vec<Point>,
     /// With `until` at most so many.
     pub trials: u32,
@@ -292,7 +316,7 @@ pub struct Plan {
     pub pin: String,
     /// One operation in so many is timed.
     pub sample: u32,
-    pub counters: Set,
+    pub counters: Groups,
 }
 
 /// When a run without a number of trials ends.
@@ -354,7 +378,7 @@ impl Plan {
             let key = if trials == 0 { "trials" } else { "sample" };
             return refuse(key, 0, "a number from 1");
         }
-        let points = points(&options, cpus.len())?;
+        let points = points(&options, cpus.len(), host.model.is_some())?;
         let cells = points.len().saturating_mul(trials as usize);
         if cells > MOST_CELLS {
             return refuse("trials", trials, format!("at most {MOST_CELLS} cells, not {cells}"));
@@ -365,6 +389,7 @@ impl Plan {
         };
         Ok(Plan {
             model: host.model.clone(),
+            topology: host.topology.clone(),
             points,
             trials,
             until,
@@ -375,9 +400,17 @@ impl Plan {
             cpus,
             pin: pin.to_string(),
             sample,
-            counters: *options.counters.get_or_insert(Set::Core),
+            counters: counters(&mut options)?,
             options,
         })
+    }
+}
+
+/// A user's events, or a named set.
+fn counters(options: &mut Options) -> Result<Groups, PlanError> {
+    match &options.events {
+        Some(file) => events::read(file, &Roots::default()).map_err(PlanError::Events),
+        None => Ok(options.counters.get_or_insert(Set::Core).groups()),
     }
 }
 
@@ -448,7 +481,7 @@ fn window(options: &Options, cells: usize, simulated: bool) -> Result<Duration, 
 }
 
 /// The product of all axes, each value once.
-fn points(options: &Options, cpus: usize) -> Result<Vec<Point>, PlanError> {
+fn points(options: &Options, cpus: usize, model: bool) -> Result<Vec<Point>, PlanError> {
     let variants = registry::VARIANTS.iter();
     let variants = variants.flat_map(|v| once(v.name).chain(v.releases.iter().copied()));
     let variants = named("variant", &options.variant, variants, |name| {
@@ -461,20 +494,23 @@ fn points(options: &Options, cpus: usize) -> Result<Vec<Point>, PlanError> {
     let workloads = named("workload", &options.workload, workloads, |id| {
         workload::find(id).map(|entry| entry.id)
     })?;
-    let threads = threads(options, cpus)?;
+    let threads = threads(options, cpus, model)?;
+    let preempts = preempts(options, model)?;
     used(options, &workloads)?;
     let mut points = Vec::new();
     for id in &workloads {
         let entry = workload::find(id).expect("just looked up");
         let params = params(options, entry)?;
         for (variant, lock) in variants.iter().flat_map(|v| locks.iter().map(move |l| (*v, *l))) {
-            let all = threads.iter().flat_map(|t| params.iter().map(move |p| (*t, p.clone())));
-            points.extend(all.map(|(threads, params)| Point {
+            let all = threads.iter().flat_map(|t| params.iter().map(move |p| (*t, p)));
+            let all = all.flat_map(|(t, p)| preempts.iter().map(move |preempt| (t, p, *preempt)));
+            points.extend(all.map(|(threads, params, preempt)| Point {
                 variant,
                 lock,
                 workload: entry.id,
                 threads,
-                params,
+                params: params.clone(),
+                preempt,
             }));
         }
     }
@@ -517,11 +553,29 @@ fn named(
     Ok(found)
 }
 
-fn threads(options: &Options, cpus: usize) -> Result<Vec<usize>, PlanError> {
+/// What is done to a model's CPUs; the host's are taken away by whom they are shared with.
+fn preempts(options: &Options, model: bool) -> Result<Vec<Option<Preempt>>, PlanError> {
+    let mut all: Vec<Option<Preempt>> = Vec::new();
+    for preempt in options.preempt.iter().map(|preempt| preempt.some()) {
+        if !all.contains(&preempt) {
+            all.push(preempt);
+        }
+    }
+    if !model && all.iter().any(Option::is_some) {
+        let given = options.preempt.iter().map(Preempt::to_string).collect::<Vec<_>>().join(",");
+        return refuse("preempt", given, "a model in --machine; natively --oversubscribe does it");
+    }
+    Ok(if all.is_empty() { vec![None] } else { all })
+}
+
+fn threads(options: &Options, cpus: usize, model: bool) -> Result<Vec<usize>, PlanError> {
     let mut all: Vec<usize> = options.threads.iter().flat_map(|t| t.expand(cpus)).collect();
     all.sort_unstable();
     all.dedup();
     match all.last() {
+        Some(&most) if most > cpus && model => {
+            refuse("threads", most, format!("at most {cpus}, the model's CPUs: none is shared"))
+        }
         Some(&most) if most > cpus && !options.oversubscribe => {
             refuse("threads", most, format!("at most {cpus}, the CPUs here, or --oversubscribe"))
         }

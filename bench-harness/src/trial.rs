@@ -11,7 +11,7 @@ use variants::{Swap, SwapAllocator, SwpEntry};
 
 use crate::meter::Meter;
 use crate::probe::Roots;
-use crate::probe::counters::{Counters, Set};
+use crate::probe::counters::{Counters, Groups};
 use crate::probe::noise::{Worker as NoiseWorker, WorkerNoise};
 use crate::workload::{Params, Stage, Workload, block};
 
@@ -24,7 +24,7 @@ pub struct Setting {
     /// One operation in so many is timed.
     pub sample: u32,
     /// The host's counters and noise, where the machine's CPUs are the host's.
-    pub host: Option<Set>,
+    pub host: Option<Groups>,
 }
 
 /// What one worker brings back.
@@ -137,7 +137,7 @@ impl<M: Machine, A: SwapAllocator<M>, W: Workload<M>> AnyTrial<M> for Trial<M, A
         let mut worker = self.workload.worker(&self.stage, cpu);
         let sample = if self.stage.params.rate.is_some() { 1 } else { setting.sample };
         let mut meter = Meter::new(sample);
-        let window = Window::new(setting.host);
+        let window = Window::new(setting.host.as_ref());
         self.load(cpu, &mut worker, &mut meter, Phase::Warm);
         let window = window.open::<M>(cpu, &mut meter);
         self.load(cpu, &mut worker, &mut meter, Phase::Measure);
@@ -180,9 +180,9 @@ struct Window {
 }
 
 impl Window {
-    fn new(host: Option<Set>) -> Self {
+    fn new(host: Option<&Groups>) -> Self {
         let roots = Roots::default();
-        let host = host.map(|set| (Counters::open(set), NoiseWorker::start(&roots)));
+        let host = host.map(|groups| (Counters::open(groups), NoiseWorker::start(&roots)));
         Self { opened: 0, host }
     }
 

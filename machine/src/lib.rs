@@ -102,6 +102,7 @@ pub struct System<M: Machine> {
     pub nodes: lock::Nodes<M>,
     pub rcu: rcu::Rcu<M>,
     pub order: lock::Order,
+    posted: std::sync::Arc<[lock::Posted]>,
 }
 
 impl<M: Machine> System<M> {
@@ -113,7 +114,13 @@ impl<M: Machine> System<M> {
             nodes: lock::Nodes::new(cpus),
             rcu: rcu::Rcu::new(cpus),
             order: Default::default(),
+            posted: (0..cpus).map(|_| lock::Posted::default()).collect(),
         }
+    }
+
+    /// What CPU `id` keeps to itself.
+    pub(crate) fn local(&self, id: usize) -> lock::Local {
+        lock::Local::new(id, M::SITES, self.posted.clone())
     }
 
     /// How many CPUs there are, the set-up CPU included: the size of per-CPU data.
@@ -139,6 +146,9 @@ pub enum Failure {
     Panicked(String),
     #[error("cannot pin a worker to CPU {cpu}: {why}")]
     Pin { cpu: usize, why: String },
+    /// What the worker counted there and elsewhere is no figure.
+    #[error("CPU {cpu} was taken away in a trial: it is offline, or the cpuset was changed")]
+    Lost { cpu: usize },
     /// This machine cannot run here at all.
     #[error("{0}")]
     Unsupported(String),
@@ -153,8 +163,8 @@ pub trait Machine: Sized + Send + Sync + 'static {
     const FAULTS: bool = false;
     /// Whether lock sites are accounted; false leaves nothing in the code.
     const SITES: bool = false;
-    /// One acquisition in so many has its hold time taken: 1 where the clock costs nothing.
-    const HOLDS_TIMED: u64 = 64;
+    /// One hold and one wait in so many are looked at closely.
+    const SAMPLE: u64 = 64;
     /// How long to run, on which CPUs, with which seed.
     type Config;
     type Atomic<T: Word>: Atomic<T>;

@@ -320,6 +320,15 @@ fn pin(cpu: Option<usize>) -> Result<(), Failure> {
     }
 }
 
+/// Whether the calling thread may still run on its CPU alone. The kernel moves it elsewhere,
+/// unasked, when that CPU is taken away.
+fn still_pinned(cpu: Option<usize>) -> Result<(), Failure> {
+    let Some(cpu) = cpu else { return Ok(()) };
+    let mask = core_affinity::get_core_ids().unwrap_or_default();
+    let ids: Vec<usize> = mask.iter().map(|core| core.id).collect();
+    if ids == [cpu] { Ok(()) } else { Err(Failure::Lost { cpu }) }
+}
+
 impl<K: LockKind, const SITES: bool> Machine for Native<K, SITES> {
     const SITES: bool = SITES;
     type Config = Config;
@@ -344,7 +353,7 @@ impl<K: LockKind, const SITES: bool> Machine for Native<K, SITES> {
         let shared = Arc::new(Shared::new(config, workers));
         let cpu = |id| NativeCpu {
             id,
-            local: Local::default(),
+            local: system.local(id),
             system: system.clone(),
             shared: shared.clone(),
         };
@@ -363,7 +372,8 @@ impl<K: LockKind, const SITES: bool> Machine for Native<K, SITES> {
             }
             pinned?;
             let me = cpu(id);
-            shared.guarded(|| worker(&state, &me)).ok_or_else(failure)
+            let result = shared.guarded(|| worker(&state, &me)).ok_or_else(failure)?;
+            still_pinned(config.pins[id]).map(|()| result)
         };
         let ended: Result<Vec<R>, _> = std::thread::scope(|scope| {
             let body = &body;

@@ -305,7 +305,8 @@ fn parse_list(text: &str) -> Option<Vec<usize>> {
     for part in text.trim().split(',').filter(|_| !text.trim().is_empty()) {
         let (first, last) = part.split_once('-').unwrap_or((part, part));
         let (first, last): (usize, usize) = (first.parse().ok()?, last.parse().ok()?);
-        if first > last || last > MAX_CPU {
+        // A list that names more than all CPUs there can be is damaged, and would fill memory.
+        if first > last || last > MAX_CPU || list.len() > MAX_CPU {
             return None;
         }
         list.extend(first..=last);

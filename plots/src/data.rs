@@ -22,7 +22,6 @@ pub struct Place {
     pub workload: String,
     pub params: BTreeMap<String, String>,
     pub pin: String,
-    pub kind: MachineKind,
     pub predicted: bool,
 }
 
@@ -54,6 +53,8 @@ pub struct Track<'a> {
 /// The trials of one point of the plan.
 pub struct Group<'a> {
     pub threads: u32,
+    /// Threads that share a CPU, 1 where each has its own.
+    pub per_cpu: u32,
     pub cells: Vec<&'a Cell>,
 }
 
@@ -120,6 +121,11 @@ impl Set<'_> {
             let n = self.refused;
             note += &format!(" {n} cells left out: workers overlapped for less than 95 %.");
         }
+        let crowded: BTreeMap<u32, u32> =
+            self.groups().map(|(_, g)| (g.threads, g.per_cpu)).filter(|(_, n)| *n > 1).collect();
+        for (threads, per_cpu) in crowded {
+            note += &format!(" Oversubscribed: {threads} threads, {per_cpu} on a CPU.");
+        }
         Caption {
             title: title.into(),
             subtitle: self.place.conditions(),
@@ -136,7 +142,7 @@ impl Set<'_> {
 impl Place {
     /// What stands before the machine's name.
     pub fn origin(&self) -> &'static str {
-        self.kind.origin()
+        if self.predicted { "predicted for" } else { "measured on" }
     }
 
     /// Workload, machine, and whether the figures were measured.
@@ -190,8 +196,7 @@ fn provenance(loaded: &Loaded) -> String {
     let origin = if run.machine.predicted {
         format!("predicted by the model {}", run.machine.name)
     } else {
-        let (origin, cpus) = (run.machine.kind.origin(), &env.cpus_online);
-        format!("{origin} {}, {cpus} CPUs, kernel {}", env.cpu_model, env.kernel)
+        format!("measured on {}, {} CPUs, kernel {}", env.cpu_model, env.cpus_online, env.kernel)
     };
     format!("run {} · commit {commit}{dirty} · {origin}", run.id)
 }
@@ -247,11 +252,20 @@ fn place(loaded: &Loaded, cell: &Cell, several_hosts: bool) -> Place {
     Place {
         machine,
         workload: cell.key.workload.clone(),
-        params: cell.key.params.clone(),
+        params: own_params(cell),
         pin: cell.key.pin.clone(),
-        kind: run.machine.kind,
         predicted: run.machine.predicted,
     }
+}
+
+/// The parameter that says how many threads share a CPU.
+const PER_CPU: &str = "per-cpu";
+
+/// Threads on a shared CPU are of the same set: it follows from their number.
+fn own_params(cell: &Cell) -> BTreeMap<String, String> {
+    let mut params = cell.key.params.clone();
+    params.remove(PER_CPU);
+    params
 }
 
 /// Gives one name and one look to one track, in all sets.
@@ -327,7 +341,11 @@ fn gather<'a>(place: Place, members: Vec<(&'a Loaded, &'a Cell)>, names: &mut Na
         let threads = cell.key.threads;
         match groups.binary_search_by_key(&threads, |g| g.threads) {
             Ok(at) => groups[at].cells.push(cell),
-            Err(at) => groups.insert(at, Group { threads, cells: vec![cell] }),
+            Err(at) => {
+                let per_cpu = cell.key.params.get(PER_CPU).and_then(|n| n.parse().ok());
+                let per_cpu = per_cpu.unwrap_or(1);
+                groups.insert(at, Group { threads, per_cpu, cells: vec![cell] });
+            }
         }
     }
     choose_detailed(&mut set.tracks);

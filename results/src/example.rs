@@ -65,6 +65,7 @@ pub fn cell() -> Cell {
             ("context-switches".into(), Counter::Value { value: 14, scaled: 1.0 }),
             ("cycles".into(), Counter::Unsupported { unsupported: "ENOENT: no PMU in VM".into() }),
         ]),
+        counters_per_thread: Vec::new(),
         noise: noise(),
         swapoff: vec![swapoff()],
         series: vec![Series {
@@ -127,6 +128,20 @@ fn site() -> Site {
         hold_sampled: 1_001,
         hold_total_ns: 2_100_000,
         hold_max_ns: 41_000,
+        sharing: Some(sharing()),
+    }
+}
+
+fn sharing() -> Sharing {
+    Sharing {
+        per_thread: vec![32_100, 32_000],
+        looked: 91,
+        queue_total: 4,
+        queue_max: 1,
+        handover: BTreeMap::from([("same-l3".into(), 88), ("unseen".into(), 3)]),
+        waited_for: vec![vec![0, 101_000], vec![94_000, 0]],
+        again: Some(Again { n: 1_000, p50: 15_000, p99: 61_000, max: 940_000 }),
+        lwss: Some(2.0),
     }
 }
 

@@ -94,10 +94,24 @@ pub struct Detail {
     pub sites: Vec<Site>,
     /// cache lines, where the machine can tell
     pub traffic: Option<Traffic>,
+    pub counters: Vec<CounterRow>,
     pub latency: Vec<LatencyRow>,
     /// steps of swapoff in their order: mean of a trial's swapoffs, median of the
     /// trials, ns
     pub swapoff: Vec<Step>,
+}
+
+/// One counter over the trials of a point.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct CounterRow {
+    /// perf's name; `:u` where the kernel is left out
+    pub name: String,
+    /// events for each operation; none where a trial lacks it
+    pub per_op: Option<f64>,
+    /// the largest factor a trial's raw count was multiplied by; 1 = always counted
+    pub scaled: f64,
+    /// why a trial lacks it
+    pub reason: Option<String>,
 }
 
 /// Percentiles of one operation kind: medians over the trials, ns. None where a

@@ -57,17 +57,6 @@ pub enum MachineKind {
     Emulated,
 }
 
-impl MachineKind {
-    /// How its figures came about, to be set before the machine's name.
-    pub fn origin(self) -> &'static str {
-        match self {
-            MachineKind::Native | MachineKind::Kernel => "measured on",
-            MachineKind::Simulated => "predicted for",
-            MachineKind::Emulated => "emulated, not hardware timing, on",
-        }
-    }
-}
-
 /// Something read from the host: the value itself, or `{"unknown": "why"}`.
 /// A value that could not be had is never 0 or empty.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -193,6 +182,9 @@ pub struct Cell {
     pub sites: Vec<Site>,
     /// hardware and software counters by perf's event name
     pub counters: BTreeMap<String, Counter>,
+    /// the same of each thread, in their order; empty where they have none
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub counters_per_thread: Vec<BTreeMap<String, Counter>>,
     /// what disturbed the interval
     pub noise: Noise,
     /// swapoffs in the interval, the first 64 of them
@@ -227,7 +219,7 @@ pub struct CellKey {
     pub workload: String,
     /// the workload's parameters, and any other axis
     pub params: BTreeMap<String, String>,
-    /// worker threads
+    /// worker threads; `per-cpu` in `params` where several share a CPU
     pub threads: u32,
     /// pinning policy, or the list of CPUs
     pub pin: String,
@@ -297,6 +289,46 @@ pub struct Site {
     pub hold_total_ns: u64,
     /// longest timed hold, ns
     pub hold_max_ns: u64,
+    /// who took it from whom and how fairly; null where only waits are seen
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sharing: Option<Sharing>,
+}
+
+/// How the threads share one lock site.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Sharing {
+    /// times each thread took it there
+    pub per_thread: Vec<u64>,
+    /// waits that looked at who held the lock and who else waited
+    pub looked: u64,
+    /// others that they found waiting, summed
+    pub queue_total: u64,
+    /// most others that one found waiting
+    pub queue_max: u64,
+    /// how far the holder was that a wait found, by distance: `same-cpu`, `sibling`,
+    /// `same-l3`, `same-package`, `other-package`; `unseen` where it was between two
+    pub handover: BTreeMap<String, u64>,
+    /// waits that looked, ns, by waiter (row) and the holder it found (column), where
+    /// there were any; of many threads neighbours are put together, 16 rows at most
+    pub waited_for: Vec<Vec<u64>>,
+    /// time between two acquisitions of the same thread; null where none was timed
+    pub again: Option<Again>,
+    /// lock working set: different threads in 1000 acquisitions in a row, from `again`
+    #[serde(serialize_with = "six_option")]
+    pub lwss: Option<f64>,
+}
+
+/// Time from one acquisition of a thread to its next at the same site.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Again {
+    /// pairs timed
+    pub n: u64,
+    /// median, ns; as `p99` to a quarter of an octave
+    pub p50: u64,
+    /// 99th percentile, ns
+    pub p99: u64,
+    /// longest, ns
+    pub max: u64,
 }
 
 /// A counter's value, or `{"unsupported": "why"}`.
@@ -443,6 +475,13 @@ fn six_reading<S: Serializer>(reading: &Reading<f64>, serializer: S) -> Result<S
     match reading {
         Reading::Known(value) => six(value, serializer),
         unknown => unknown.serialize(serializer),
+    }
+}
+
+fn six_option<S: Serializer>(x: &Option<f64>, serializer: S) -> Result<S::Ok, S::Error> {
+    match x {
+        Some(x) => six(x, serializer),
+        None => serializer.serialize_none(),
     }
 }
 

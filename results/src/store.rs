@@ -143,19 +143,11 @@ impl Writer {
 
 /// Read one run's directory.
 pub fn load(dir: &Path) -> Result<Loaded> {
-    let run = load_run(&dir.join(RUN))?;
+    let path = dir.join(RUN);
+    let run = parse_run(&read(&path)?, &path)?;
     let path = dir.join(CELLS);
-    let bytes = read(&path)?;
-    let whole = whole_lines(&bytes);
-    let mut notes = Vec::new();
-    if whole.len() < bytes.len() {
-        notes.push(format!(
-            "{}: the last line is torn ({} bytes) and was dropped",
-            path.display(),
-            bytes.len() - whole.len()
-        ));
-    }
-    Ok(Loaded { dir: dir.to_owned(), run, cells: parse_cells(whole, &path)?, notes })
+    let (cells, note) = parse_cells(&read(&path)?, &path)?;
+    Ok(Loaded { dir: dir.to_owned(), run, cells, notes: note.into_iter().collect() })
 }
 
 /// Read every run that `paths` name: a run's directory, or one that holds runs.
@@ -189,10 +181,11 @@ fn run_dirs(path: &Path) -> Result<Vec<PathBuf>> {
     Ok(dirs)
 }
 
-fn load_run(path: &Path) -> Result<Run> {
+/// What `run.json` says; `path` is for the message.
+pub fn parse_run(bytes: &[u8], path: &Path) -> Result<Run> {
     let expected = "a run, as JSON with `schema`";
     let value: serde_json::Value =
-        serde_json::from_slice(&read(path)?).map_err(|e| Error::corrupt(path, e, expected))?;
+        serde_json::from_slice(bytes).map_err(|e| Error::corrupt(path, e, expected))?;
     match value.get("schema").and_then(serde_json::Value::as_u64) {
         Some(found) if found > u64::from(SCHEMA) => {
             Err(Error::NewerSchema { path: path.to_owned(), found, known: SCHEMA })
@@ -202,7 +195,13 @@ fn load_run(path: &Path) -> Result<Run> {
     }
 }
 
-fn parse_cells(lines: &[u8], path: &Path) -> Result<Vec<Cell>> {
+/// The whole lines of `cells.jsonl`, and what is to be said of a torn one behind them.
+pub fn parse_cells(bytes: &[u8], path: &Path) -> Result<(Vec<Cell>, Option<String>)> {
+    let lines = whole_lines(bytes);
+    let torn = bytes.len() - lines.len();
+    let note = (torn > 0).then(|| {
+        format!("{}: the last line is torn ({torn} bytes) and was dropped", path.display())
+    });
     let mut first_seen: BTreeMap<CellKey, usize> = BTreeMap::new();
     let mut cells = Vec::new();
     for (index, line) in lines.split_inclusive(|&b| b == b'\n').enumerate() {
@@ -218,7 +217,7 @@ fn parse_cells(lines: &[u8], path: &Path) -> Result<Vec<Cell>> {
         }
         cells.push(cell);
     }
-    Ok(cells)
+    Ok((cells, note))
 }
 
 /// What precedes the last newline: a line without one was torn by a crash.

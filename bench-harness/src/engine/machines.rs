@@ -14,14 +14,15 @@ use super::Measured;
 use crate::cell::{Label, assemble};
 use crate::plan::{Plan, Point};
 use crate::probe::Roots;
-use crate::probe::counters::Set;
+use crate::probe::counters::Groups;
 use crate::probe::noise::Watch;
+use crate::sharing::Places;
 use crate::trial::{self, Log, Setting};
 use crate::workload::{self, Workload};
 
 const CHECKED: &str = "the plan has checked the name";
 
-fn setting(plan: &Plan, label: &Label, host: Option<Set>) -> Setting {
+fn setting(plan: &Plan, label: &Label, host: Option<Groups>) -> Setting {
     let Point { threads, params, .. } = label.point.clone();
     Setting { params, threads, seed: label.seed, sample: plan.sample, host }
 }
@@ -32,15 +33,16 @@ pub(super) fn native(plan: &Plan, label: &Label) -> Result<Measured, Failure> {
     let cpus = plan.pins(point.threads);
     let watch = Watch::start(&Roots::default(), &cpus);
     let config = native::Config {
-        pins: cpus.into_iter().map(Some).collect(),
+        pins: cpus.iter().copied().map(Some).collect(),
         warm: plan.warm,
         measure: plan.measure,
     };
-    let setting = setting(plan, label, Some(plan.counters));
+    let setting = setting(plan, label, Some(plan.counters.clone()));
     let logs = with_lock!(point.lock, K => {
         on_machine::<Native<K, true>>(&config, point, &setting)
     });
-    let (cell, histograms) = assemble(label, &logs.expect(CHECKED)?, Some(watch));
+    let places = Places { topology: &plan.topology, cpus: &cpus };
+    let (cell, histograms) = assemble(label, &logs.expect(CHECKED)?, places, Some(watch));
     Ok(Measured { cell, histograms, events: 0 })
 }
 
@@ -51,19 +53,21 @@ pub(super) fn simulated(
     model: &Arc<Model>,
 ) -> Result<Measured, Failure> {
     let point = label.point;
+    let cpus = plan.pins(point.threads);
     let config = simulated::Config {
         model: model.clone(),
-        pins: plan.pins(point.threads),
+        pins: cpus.clone(),
         warm_ns: plan.warm.as_nanos() as u64,
         measure_ns: plan.measure.as_nanos() as u64,
         seed: label.seed,
-        preemption: None,
+        preemption: point.preempt.map(|preempt| preempt.0),
     };
     let setting = setting(plan, label, None);
     let logs = with_lock!(point.lock, K => {
         on_machine::<Simulated<K>>(&config, point, &setting)
     });
-    let (mut cell, histograms) = assemble(label, &logs.expect(CHECKED)?, None);
+    let places = Places { topology: &plan.topology, cpus: &cpus };
+    let (mut cell, histograms) = assemble(label, &logs.expect(CHECKED)?, places, None);
     let account = simulated::take_account().expect("a run that went well has one");
     let (fields, callers, lines) = (account.fields, account.callers, account.hottest);
     cell.lines = Some(fields.into_iter().map(field).collect());

@@ -151,6 +151,7 @@ impl Tracer {
             hold_sampled: 0,
             hold_total_ns: 0,
             hold_max_ns: 0,
+            sharing: None,
         });
         site.contended += 1;
         site.wait_total_ns += ns;

@@ -207,6 +207,7 @@ impl Measured<'_> {
             kinds: self.kinds(&histograms),
             sites: Vec::new(),
             counters: BTreeMap::new(),
+            counters_per_thread: Vec::new(),
             noise: self.noise(),
             swapoff: self.swapoffs(),
             series: Vec::new(),

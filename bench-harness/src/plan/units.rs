@@ -6,6 +6,8 @@ use std::num::NonZeroU64;
 use std::str::FromStr;
 use std::time::Duration;
 
+use machine::simulated::Preemption;
+
 /// Bytes of a page, and of the slot that holds it.
 pub const PAGE: u64 = 4096;
 /// Slots of a cluster (SWAPFILE_CLUSTER with transparent huge pages).
@@ -274,6 +276,57 @@ impl fmt::Display for Orders {
     }
 }
 
+/// How often, on average, each CPU of a model is taken away, and for how long: `2ms:500us`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Preempt(pub Preemption);
+
+impl Preempt {
+    /// None for `none`.
+    pub fn some(self) -> Option<Self> {
+        (self != Self::NONE).then_some(self)
+    }
+
+    const NONE: Self = Self(Preemption { every_ns: 0, for_ns: 0 });
+}
+
+const TIMES: [(&str, u64); 4] = [("ms", 1_000_000), ("us", 1_000), ("ns", 1), ("s", 1_000_000_000)];
+
+fn time(text: &str) -> Option<u64> {
+    let (number, unit) =
+        TIMES.iter().find_map(|(name, ns)| Some((text.strip_suffix(name)?, *ns)))?;
+    let ns = number.parse::<u64>().ok()?.checked_mul(unit)?;
+    (1..=1_000_000_000_000).contains(&ns).then_some(ns)
+}
+
+fn show_time(ns: u64) -> String {
+    let whole = TIMES.iter().find(|(_, unit)| ns.is_multiple_of(*unit)).expect("ns divides all");
+    format!("{}{}", ns / whole.1, whole.0)
+}
+
+impl FromStr for Preempt {
+    type Err = String;
+    fn from_str(text: &str) -> Result<Self, String> {
+        if text == "none" {
+            return Ok(Self::NONE);
+        }
+        let times = text.split_once(':').and_then(|(a, b)| Some((time(a)?, time(b)?)));
+        let (every_ns, for_ns) =
+            times.ok_or("expected none, or how often and how long, as 2ms:500us")?;
+        Ok(Self(Preemption { every_ns, for_ns }))
+    }
+}
+
+impl fmt::Display for Preempt {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        match self.some() {
+            None => f.write_str("none"),
+            Some(Self(Preemption { every_ns, for_ns })) => {
+                write!(f, "{}:{}", show_time(every_ns), show_time(for_ns))
+            }
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -289,6 +342,7 @@ mod tests {
         ["2MiB", "10GiB", "10g", "6MB", "4096K"].iter().for_each(|text| round_trip::<Size>(text));
         ["0", "75", "1GiB"].iter().for_each(|text| round_trip::<Fill>(text));
         ["90s", "4m", "0.5h"].iter().for_each(|text| round_trip::<Budget>(text));
+        ["none", "2ms:500us", "1s:1ns"].iter().for_each(|text| round_trip::<Preempt>(text));
         ["0", "9", "0:.7,2:.1,4:.2", "0,4"].iter().for_each(|text| round_trip::<Orders>(text));
         ["1", "200k", "1.5M", "1e9"].iter().for_each(|text| round_trip::<Rate>(text));
         ["1%", "0.5", "50%"].iter().for_each(|text| round_trip::<Width>(text));
@@ -306,6 +360,7 @@ mod tests {
             let size = text.parse::<Size>().is_err();
             let budget = text.parse::<Budget>().is_err();
             let fill = text.parse::<Fill>().is_err();
+            assert!(text.parse::<Preempt>().is_err(), "{text}");
             refused(text, [threads, size, budget, fill, text.parse::<Orders>().is_err()]);
         }
         assert!("0".parse::<Threads>().is_err() && "0GiB".parse::<Size>().is_err());

@@ -53,7 +53,7 @@ impl Trial {
         let time = Duration::from_millis(250);
         let cpus: Vec<usize> = topology.cpus().iter().map(|c| c.id).collect();
         let watch = noise::Watch::start(&Roots::default(), &cpus);
-        let mut counters = Counters::open(Set::Core);
+        let mut counters = Counters::open(&Set::Core.groups());
         counters.start();
         let spin = noise::quiet_spin(time);
         let counters = counters.stop();

@@ -21,7 +21,7 @@ const NEVER_ZERO: [&str; 2] = ["cycles", "instructions"];
 pub(super) fn read(cpus: &[usize]) -> Result<BTreeMap<String, Counter>, String> {
     let mut all = BTreeMap::new();
     for set in [Set::Core, Set::Cache] {
-        let setting = Setting { host: Some(set), ..setting(1) };
+        let setting = Setting { host: Some(set.groups()), ..setting(1) };
         let config = config(&cpus[..1], Duration::from_millis(10));
         let logs = trial::run::<M, Null<M>, Local<M>>(&config, &setting);
         let logs = logs.map_err(|failure| failure.to_string())?;

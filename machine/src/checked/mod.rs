@@ -306,7 +306,7 @@ impl<E: Engine, L: CheckedLock> Machine for Checked<E, L> {
         let (workers, worker, last) = (config.workers, Arc::new(worker), results.clone());
         let executions = model::explore::<E>(config, move || {
             let system = Arc::new(System::new(workers));
-            let cpu = |id| CheckedCpu { id, local: Local::default(), system: system.clone() };
+            let cpu = |id| CheckedCpu { id, local: system.local(id), system: system.clone() };
             let boot = cpu(workers);
             let state = Arc::new(setup(&boot));
             let ended = Arc::new(std::sync::Mutex::new((0..workers).map(|_| None).collect()));
@@ -314,7 +314,7 @@ impl<E: Engine, L: CheckedLock> Machine for Checked<E, L> {
                 let (state, worker, ended) = (state.clone(), worker.clone(), ended.clone());
                 let system = system.clone();
                 move || {
-                    let me = CheckedCpu { id, local: Local::default(), system };
+                    let me = CheckedCpu { id, local: system.local(id), system };
                     let result = worker(&state, &me);
                     let ended: &std::sync::Mutex<Vec<Option<R>>> = &ended;
                     ended.lock().expect("no panic while held")[id] = Some(result);

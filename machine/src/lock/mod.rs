@@ -3,16 +3,20 @@
 //! Each kind is written once over `Machine`, one file each; all lock words are
 //! four bytes, so that the layout of what they protect is the same for all.
 
+mod intervals;
 mod mcs;
 mod order;
+mod posted;
 mod qspin;
 mod sites;
 mod tas;
 mod ticket;
 
 use crate::{Atomic, Cpu, Fields, Machine, Region};
+pub use intervals::Intervals;
 pub use mcs::Mcs;
 pub use order::{Order, might_sleep};
+pub use posted::Posted;
 pub use qspin::Qspin;
 pub use sites::{Local, Site, SiteStats};
 pub use tas::Tas;
@@ -128,8 +132,7 @@ pub struct SpinLock<M: Machine>(M::Lock);
 pub struct Guard<M: Machine> {
     token: <M::Lock as RawLock<M>>::Token,
     site: &'static Site,
-    /// When it was taken, for the sampled few; 0 for the others.
-    since: u64,
+    hold: sites::Hold,
 }
 
 impl<M: Machine> SpinLock<M> {
@@ -142,25 +145,18 @@ impl<M: Machine> SpinLock<M> {
         std::ptr::from_ref(self) as usize
     }
 
-    #[inline]
-    fn took(&self, cpu: &M::Cpu, site: &'static Site, began: u64) -> u64 {
-        cpu.local().took(site, began, M::HOLDS_TIMED, || cpu.now())
-    }
-
     /// spin_lock(). `site` names the lock's class and the kernel function that takes it.
     #[inline]
     pub fn lock(&self, cpu: &M::Cpu, site: &'static Site) -> Guard<M> {
         M::enter(site.caller);
         order::before_lock(cpu.local(), &cpu.system().order, site, self.address());
-        let mut began = 0;
+        let mut wait = Default::default();
         let token = self.0.lock(cpu, || {
             if M::SITES {
-                began = cpu.now().max(1);
+                wait = cpu.local().waits::<M>(site, self.address(), || cpu.now());
             }
         });
-        order::acquired(cpu.local(), site, self.address());
-        let since = if M::SITES { self.took(cpu, site, began) } else { 0 };
-        Guard { token, site, since }
+        self.guard(cpu, site, token, wait)
     }
 
     /// spin_trylock().
@@ -173,19 +169,36 @@ impl<M: Machine> SpinLock<M> {
             }
             return None;
         };
+        Some(self.guard(cpu, site, token, Default::default()))
+    }
+
+    #[inline]
+    fn guard(
+        &self,
+        cpu: &M::Cpu,
+        site: &'static Site,
+        token: <M::Lock as RawLock<M>>::Token,
+        wait: sites::Wait,
+    ) -> Guard<M> {
         order::acquired(cpu.local(), site, self.address());
-        let since = if M::SITES { self.took(cpu, site, 0) } else { 0 };
-        Some(Guard { token, site, since })
+        let mut hold = Default::default();
+        if M::SITES {
+            hold = cpu.local().took::<M>(site, self.address(), wait, || cpu.now());
+        }
+        Guard { token, site, hold }
     }
 
     /// spin_unlock().
     #[inline]
     pub fn unlock(&self, cpu: &M::Cpu, guard: Guard<M>) {
         order::released(cpu.local(), guard.site, self.address());
-        if M::SITES && guard.since != 0 {
-            cpu.local().held_for(guard.site, cpu.now().saturating_sub(guard.since));
+        if M::SITES {
+            cpu.local().releases(guard.site, guard.hold, || cpu.now());
         }
         self.0.unlock(cpu, guard.token);
+        if M::SITES {
+            cpu.local().released(guard.hold);
+        }
     }
 
     /// Outside the machine's accounting: for validation.

@@ -1,11 +1,15 @@
-//! Lock sites: which function takes which lock, how often, and what it waits.
-//! The clock is read on contended paths only; hold time is sampled, as the machine says.
-//! Everything is CPU-local, merged when the run is over.
+//! Lock sites: which function takes which lock, how often, what it waits and for whom.
+//! The clock is read on contended paths only; hold times, the time until a CPU takes a
+//! lock again, and looks at who holds it are sampled, 1 in [`Machine::SAMPLE`].
+//! Everything is CPU-local, put together when the run is over.
 
+use super::intervals::Intervals;
 use super::order::Held;
+use super::posted::{self, Posted};
+use crate::Machine;
 use std::cell::{Cell, RefCell};
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex};
 
 /// One place in the code that takes a lock. A `static`.
 #[derive(Debug)]
@@ -45,7 +49,7 @@ impl Site {
     }
 }
 
-/// What one site saw. Times in nanoseconds of the machine's clock.
+/// What one site saw on one CPU. Times in nanoseconds of the machine's clock.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct SiteStats {
     pub lock: &'static str,
@@ -60,30 +64,69 @@ pub struct SiteStats {
     pub hold_sampled: u64,
     pub hold_total: u64,
     pub hold_max: u64,
+    /// Waits that looked around, and how many others they found waiting.
+    pub looked: u64,
+    pub queue_total: u64,
+    pub queue_max: u64,
+    /// (waits, ns) by the CPU that held the lock when the wait began.
+    pub waited_for: Vec<(u64, u64)>,
+    /// From an acquisition here to this CPU's next one.
+    pub again: Intervals,
+    /// When the last sampled acquisition was; 0 before.
+    last: u64,
+}
+
+impl SiteStats {
+    /// Forgets what was counted, keeps the memory.
+    fn reset(&mut self) {
+        let (mut waited_for, mut again) =
+            (std::mem::take(&mut self.waited_for), std::mem::take(&mut self.again));
+        waited_for.fill((0, 0));
+        again.reset();
+        *self = Self { waited_for, again, ..Self::default() };
+    }
 }
 
 /// How many sites a process may have.
 const MAX_SITES: usize = 128;
 
+/// A wait that has begun.
+#[derive(Clone, Copy, Default)]
+pub(super) struct Wait {
+    /// 0: no wait.
+    began: u64,
+    seen: Option<posted::Seen>,
+}
+
+/// Of a held lock: its sampled acquisition's time, else 0, and where it is posted.
+#[derive(Clone, Copy, Default)]
+pub(super) struct Hold {
+    pub since: u64,
+    place: u8,
+}
+
 /// What a CPU keeps to itself: lock nesting, held locks, site counts.
 pub struct Local {
+    id: usize,
     /// Bit n: queue node n is in use.
     nodes: Cell<u32>,
     pub(super) held: RefCell<Vec<Held>>,
     sites: RefCell<Vec<SiteStats>>,
-}
-
-impl Default for Local {
-    fn default() -> Self {
-        Self {
-            nodes: Cell::new(0),
-            held: RefCell::default(),
-            sites: RefCell::new(vec![SiteStats::default(); MAX_SITES]),
-        }
-    }
+    posted: Arc<[Posted]>,
 }
 
 impl Local {
+    pub(crate) fn new(id: usize, sites: bool, posted: Arc<[Posted]>) -> Self {
+        let sites = if sites { MAX_SITES } else { 0 };
+        Self {
+            id,
+            nodes: Cell::new(0),
+            held: RefCell::default(),
+            sites: RefCell::new(vec![SiteStats::default(); sites]),
+            posted,
+        }
+    }
+
     /// The lowest free queue node: locks need not be released in reverse order.
     pub(super) fn nest(&self) -> usize {
         let level = self.nodes.get().trailing_ones() as usize;
@@ -96,41 +139,74 @@ impl Local {
         self.nodes.set(self.nodes.get() & !(1 << level));
     }
 
-    /// Counts an acquisition that waited since `began` (0: it did not). Returns when it
-    /// was taken if its hold time is to be taken, which is one in `every`, else 0.
-    #[inline]
-    pub(super) fn took(
+    /// A wait for the lock at `address` begins; one in `SAMPLE` looks around.
+    #[cold]
+    pub(super) fn waits<M: Machine>(
         &self,
         site: &'static Site,
-        began: u64,
-        every: u64,
+        address: usize,
         now: impl Fn() -> u64,
-    ) -> u64 {
+    ) -> Wait {
+        self.posted[self.id].waits_for(address);
+        let looks = self.sites.borrow()[site.index()].contended.is_multiple_of(M::SAMPLE);
+        let seen = looks.then(|| posted::look(&self.posted, self.id, address));
+        Wait { began: now().max(1), seen }
+    }
+
+    /// Counts an acquisition and the wait before it.
+    #[inline]
+    pub(super) fn took<M: Machine>(
+        &self,
+        site: &'static Site,
+        address: usize,
+        wait: Wait,
+        now: impl Fn() -> u64,
+    ) -> Hold {
         let stats = &mut self.sites.borrow_mut()[site.index()];
-        stats.acquired += 1;
-        if began != 0 {
-            let wait = now().saturating_sub(began);
-            stats.contended += 1;
-            stats.wait_total += wait;
-            stats.wait_max = stats.wait_max.max(wait);
+        if wait.began != 0 {
+            self.posted[self.id].waits_for(0);
+            stats.waited(wait, now(), self.posted.len());
         }
-        if (stats.acquired - 1).is_multiple_of(every) { now().max(1) } else { 0 }
+        let turn = stats.acquired % M::SAMPLE;
+        stats.acquired += 1;
+        let mut since = 0;
+        if turn <= 1 {
+            let now = now().max(1);
+            if turn == 1 % M::SAMPLE && stats.last != 0 {
+                stats.again.record(now.saturating_sub(stats.last));
+            }
+            if turn == 0 {
+                (stats.last, since) = (now, now);
+            }
+        }
+        Hold { since, place: self.posted[self.id].acquired(address) }
     }
 
     pub(super) fn missed(&self, site: &'static Site) {
         self.sites.borrow_mut()[site.index()].missed += 1;
     }
 
-    pub(super) fn held_for(&self, site: &'static Site, ns: u64) {
-        let stats = &mut self.sites.borrow_mut()[site.index()];
-        stats.hold_sampled += 1;
-        stats.hold_total += ns;
-        stats.hold_max = stats.hold_max.max(ns);
+    #[inline]
+    pub(super) fn releases(&self, site: &'static Site, hold: Hold, now: impl Fn() -> u64) {
+        if hold.since != 0 {
+            let ns = now().saturating_sub(hold.since);
+            let stats = &mut self.sites.borrow_mut()[site.index()];
+            stats.hold_sampled += 1;
+            stats.hold_total += ns;
+            stats.hold_max = stats.hold_max.max(ns);
+        }
+    }
+
+    /// After the unlock: who waits may look until then. One that looks a moment later finds
+    /// whom the lock comes from.
+    #[inline]
+    pub(super) fn released(&self, hold: Hold) {
+        self.posted[self.id].released(hold.place);
     }
 
     /// Forgets what was counted: the measured window begins.
     pub fn reset_sites(&self) {
-        self.sites.borrow_mut().fill(SiteStats::default());
+        self.sites.borrow_mut().iter_mut().for_each(SiteStats::reset);
     }
 
     /// What this CPU's sites saw since the last reset.
@@ -144,23 +220,20 @@ impl Local {
 }
 
 impl SiteStats {
-    /// Adds another CPU's view of the same sites; sorted by (lock, caller).
-    pub fn merge(into: &mut Vec<SiteStats>, more: Vec<SiteStats>) {
-        for new in more {
-            let same = |s: &&mut SiteStats| (s.lock, s.caller) == (new.lock, new.caller);
-            let Some(old) = into.iter_mut().find(same) else {
-                into.push(new);
-                continue;
-            };
-            old.acquired += new.acquired;
-            old.contended += new.contended;
-            old.missed += new.missed;
-            old.wait_total += new.wait_total;
-            old.wait_max = old.wait_max.max(new.wait_max);
-            old.hold_sampled += new.hold_sampled;
-            old.hold_total += new.hold_total;
-            old.hold_max = old.hold_max.max(new.hold_max);
+    #[cold]
+    fn waited(&mut self, wait: Wait, now: u64, cpus: usize) {
+        let ns = now.saturating_sub(wait.began);
+        self.contended += 1;
+        self.wait_total += ns;
+        self.wait_max = self.wait_max.max(ns);
+        let Some(seen) = wait.seen else { return };
+        self.looked += 1;
+        self.queue_total += seen.waiting;
+        self.queue_max = self.queue_max.max(seen.waiting);
+        if let Some(holder) = seen.holder {
+            self.waited_for.resize(cpus, (0, 0));
+            let (waits, total) = &mut self.waited_for[holder];
+            (*waits, *total) = (*waits + 1, *total + ns);
         }
-        into.sort_by_key(|s| (s.lock, s.caller));
     }
 }

@@ -100,7 +100,7 @@ pub struct Config {
 }
 
 /// Each CPU is taken away for `for_ns`, at random times `every_ns` apart on average.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Preemption {
     pub every_ns: u64,
     pub for_ns: u64,
@@ -248,7 +248,7 @@ pub struct SimulatedCpu<K: LockKind> {
 
 impl<K: LockKind> SimulatedCpu<K> {
     fn new(id: usize, system: &Arc<System<Simulated<K>>>) -> Self {
-        Self { id, local: Local::default(), system: system.clone() }
+        Self { id, local: system.local(id), system: system.clone() }
     }
 }
 
@@ -330,7 +330,8 @@ fn conduct(mut coroutines: Vec<Worker>) -> Result<(), Failure> {
 
 impl<K: LockKind> Machine for Simulated<K> {
     const SITES: bool = true;
-    const HOLDS_TIMED: u64 = 1;
+    /// Looking costs no virtual time.
+    const SAMPLE: u64 = 1;
     type Config = Config;
     type Atomic<T: Word> = Shared<T>;
     type Plain<T: Word> = Cell<T>;

@@ -387,7 +387,7 @@ impl Sim {
                 jitter: shape.jitter.permille(),
                 smt_slowdown: shape.smt_slowdown.permille(),
             },
-            preemption: config.preemption.clone(),
+            preemption: config.preemption,
             window,
             open_windows: workers,
             charged: false,

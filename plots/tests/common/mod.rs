@@ -119,7 +119,7 @@ fn fill(cell: &mut Cell, law: usize, factor: f64, predicted: bool) {
         ("free".into(), kind(service * 0.4, rate as u64 / 2, seed + 7, predicted)),
         ("alloc-in-swapoff".into(), kind(service * 0.9, rate as u64 / 9, seed + 5, false)),
     ]);
-    cell.sites = sites(service, rate, law, seed);
+    cell.sites = sites(service, rate, law, seed, &cell.per_thread);
     cell.counters = counters(rate, law, seed, predicted);
     cell.swapoff = if cell.key.workload == "swapoff" { vec![swapoff(cell, law)] } else { vec![] };
     cell.series = vec![
@@ -130,6 +130,26 @@ fn fill(cell: &mut Cell, law: usize, factor: f64, predicted: bool) {
     cell.lines = predicted.then(|| lines(rate, n, law));
     cell.line_callers = predicted.then(|| callers(&cell.sites, cell.lines.as_deref()));
     cell.hot_lines = predicted.then(|| hot_lines(rate));
+}
+
+/// Each waits for all the others alike, for the next one most.
+fn sharing(per_thread: &[u64], wait: u64) -> Sharing {
+    let n = per_thread.len().min(16);
+    let ns = |row: usize, column: usize| match (column + n - row) % n {
+        0 => 0,
+        1 => wait / 64,
+        _ => wait / 256,
+    };
+    Sharing {
+        per_thread: per_thread.to_vec(),
+        looked: 5_000,
+        queue_total: 9_000,
+        queue_max: 7,
+        handover: BTreeMap::from([("same-l3".into(), 5_000)]),
+        waited_for: (0..n).map(|row| (0..n).map(|column| ns(row, column)).collect()).collect(),
+        again: Some(Again { n: 1_000, p50: 900, p99: 9_000, max: 90_000 }),
+        lwss: Some(n as f64),
+    }
 }
 
 fn kind(service: f64, count: u64, seed: u64, open_loop: bool) -> Kind {
@@ -156,7 +176,7 @@ fn kind(service: f64, count: u64, seed: u64, open_loop: bool) -> Kind {
     }
 }
 
-fn sites(service: f64, rate: f64, law: usize, seed: u64) -> Vec<Site> {
+fn sites(service: f64, rate: f64, law: usize, seed: u64, per_thread: &[u64]) -> Vec<Site> {
     let places: &[(&str, &str)] = match law {
         0 => &[("si->lock", "get_swap_pages")],
         1 | 2 => &[
@@ -183,6 +203,7 @@ fn sites(service: f64, rate: f64, law: usize, seed: u64) -> Vec<Site> {
             hold_sampled: 1000,
             hold_total_ns: 90_000,
             hold_max_ns: 4_000,
+            sharing: Some(sharing(per_thread, wait as u64)),
         }
     };
     places.iter().enumerate().map(site).collect()

@@ -3,11 +3,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{Detail, LatencyRow, all_cells, unique};
+use super::{CounterRow, Detail, LatencyRow, all_cells, unique};
 use crate::aggregate::{self, Group, groups, varying};
 use crate::compare::Side;
 use crate::metric::{Metric, Percentile};
-use crate::schema::{CellKey, Site, Step};
+use crate::schema::{Again, CellKey, Counter, Sharing, Site, Step};
 use crate::stats::median;
 use crate::traffic;
 
@@ -60,6 +60,7 @@ fn detail(side: &str, point: String, group: &Group) -> Detail {
         duration_ns: group.cells.iter().map(|cell| cell.duration_ns).sum(),
         sites: sum_sites(group),
         traffic: traffic::of(group.cells.iter().copied()),
+        counters: counters(group),
         latency: latency.flatten().collect(),
         swapoff: swapoff_steps(group),
         key: group.key.clone(),
@@ -104,6 +105,62 @@ fn latency_row(
     })
 }
 
+/// Two trials' sharing: sums, the longest, and means weighted by how much was timed.
+fn add(mut a: Sharing, b: &Sharing) -> Sharing {
+    let mean = |x: f64, n: u64, y: f64, m: u64| (x * n as f64 + y * m as f64) / (n + m) as f64;
+    a.per_thread.iter_mut().zip(&b.per_thread).for_each(|(a, b)| *a += b);
+    a.looked += b.looked;
+    a.queue_total += b.queue_total;
+    a.queue_max = a.queue_max.max(b.queue_max);
+    for (distance, n) in &b.handover {
+        *a.handover.entry(distance.clone()).or_default() += n;
+    }
+    if a.waited_for.is_empty() {
+        a.waited_for = b.waited_for.clone();
+    } else {
+        let cells = a.waited_for.iter_mut().flatten().zip(b.waited_for.iter().flatten());
+        cells.for_each(|(a, b)| *a += b);
+    }
+    let timed = |again: &Option<Again>| again.as_ref().map_or(0, |again| again.n);
+    let (n, m) = (timed(&a.again), timed(&b.again));
+    a.lwss = match (a.lwss, b.lwss) {
+        (Some(x), Some(y)) => Some(mean(x, n, y, m)),
+        (x, y) => x.or(y),
+    };
+    a.again = match (a.again, b.again.clone()) {
+        (Some(x), Some(y)) => Some(Again {
+            n: n + m,
+            p50: mean(x.p50 as f64, n, y.p50 as f64, m) as u64,
+            p99: mean(x.p99 as f64, n, y.p99 as f64, m) as u64,
+            max: x.max.max(y.max),
+        }),
+        (x, y) => x.or(y),
+    };
+    a
+}
+
+/// Each counter per operation: all trials' events over all their operations; or why not.
+fn counters(group: &Group) -> Vec<CounterRow> {
+    let names: BTreeSet<&String> = group.cells.iter().flat_map(|c| c.counters.keys()).collect();
+    let row = |name: &String| {
+        let (mut events, mut ops, mut scaled, mut reason) = (0.0, 0, 1.0f64, None);
+        for cell in &group.cells {
+            match cell.counters.get(name) {
+                Some(Counter::Value { value, scaled: factor }) => {
+                    events += *value as f64;
+                    ops += cell.per_thread.iter().sum::<u64>();
+                    scaled = scaled.max(*factor);
+                }
+                Some(Counter::Unsupported { unsupported }) => reason = Some(unsupported.clone()),
+                None => reason = Some("not counted in every trial".into()),
+            }
+        }
+        let per_op = (reason.is_none() && ops > 0).then(|| events / ops as f64);
+        CounterRow { name: name.clone(), per_op, scaled, reason }
+    };
+    names.into_iter().map(row).collect()
+}
+
 /// Sites summed over the trials, as one `perf lock contention` over all of them.
 fn sum_sites(group: &Group) -> Vec<Site> {
     let mut sums: BTreeMap<(&str, &str, &str), Site> = BTreeMap::new();
@@ -118,6 +175,7 @@ fn sum_sites(group: &Group) -> Vec<Site> {
                 sum.hold_sampled += site.hold_sampled;
                 sum.hold_total_ns += site.hold_total_ns;
                 sum.hold_max_ns = sum.hold_max_ns.max(site.hold_max_ns);
+                sum.sharing = sum.sharing.take().zip(site.sharing.as_ref()).map(|(a, b)| add(a, b));
             })
             .or_insert_with(|| site.clone());
     }

@@ -1,14 +1,14 @@
 //! A report's words: what was compared, where, under which conditions, and what
 //! speaks against believing it.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::all_cells;
 use crate::aggregate::{self, groups, varying};
 use crate::compare::Side;
 use crate::disturbed;
 use crate::metric::Metric;
-use crate::schema::{MachineKind, Reading};
+use crate::schema::{Counter, Reading};
 use crate::stats::median;
 use crate::tables::text::duration;
 
@@ -45,16 +45,12 @@ fn threads(sides: &[Side]) -> String {
 pub(super) fn setting(sides: &[Side]) -> [String; 3] {
     let run = &sides[0].loaded.run;
     let env = &run.environment;
-    let doubt = match run.machine.kind {
-        MachineKind::Emulated => ": EMULATED, not hardware timing,",
-        _ if run.machine.predicted => ": PREDICTED by a model, computed",
-        _ => "",
-    };
+    let predicted = if run.machine.predicted { ": PREDICTED by a model, computed" } else { "" };
     let model = short(&env.cpu_model);
     let model = ["(R)", "(TM)"].iter().fold(model, |model, mark| model.replace(mark, ""));
     [
         format!(
-            "Machine: {}{doubt} on {model}, {} CPUs{}, {}",
+            "Machine: {}{predicted} on {model}, {} CPUs{}, {}",
             run.machine.name,
             short(&env.cpus_online),
             if env.smt.known() == Some(&true) { " with SMT" } else { "" },
@@ -113,16 +109,11 @@ fn on_off(reading: &Reading<bool>) -> &'static str {
 /// Disturbances and doubts, over all cells.
 pub(super) fn notes(sides: &[Side]) -> Vec<String> {
     let mut notes = vec![noise(sides)];
+    notes.extend(uncounted(sides));
     for side in sides {
         notes.extend(side.loaded.notes.iter().cloned());
         if side.loaded.run.machine.predicted {
             notes.push(format!("{}: figures are predicted by a model, not measured", side.name));
-        }
-        if side.loaded.run.machine.kind == MachineKind::Emulated {
-            notes.push(format!(
-                "{}: emulated, not hardware timing: times decide nothing",
-                side.name
-            ));
         }
     }
     let apart = all_cells(sides).filter(|cell| cell.overlap < 0.95).count();
@@ -130,6 +121,19 @@ pub(super) fn notes(sides: &[Side]) -> Vec<String> {
         notes.push(format!("in {apart} cells the threads ran together for under 95% of the time"));
     }
     notes
+}
+
+/// Counters that a cell lacks, a line for each reason.
+fn uncounted(sides: &[Side]) -> impl Iterator<Item = String> {
+    let mut reasons: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
+    for (name, counter) in all_cells(sides).flat_map(|cell| &cell.counters) {
+        if let Counter::Unsupported { unsupported } = counter {
+            reasons.entry(unsupported).or_default().insert(name);
+        }
+    }
+    reasons.into_iter().map(|(reason, names)| {
+        format!("Not counted: {}: {reason}", names.into_iter().collect::<Vec<_>>().join(", "))
+    })
 }
 
 fn noise(sides: &[Side]) -> String {

@@ -1,6 +1,8 @@
 //! Reports as text: one file a format, all behind one trait. A format computes
 //! nothing but digits; what it prints is in the [`Report`].
 
+mod contention;
+mod counters;
 pub mod csv;
 pub mod json;
 pub mod mail;

@@ -4,6 +4,7 @@
 use std::collections::BTreeSet;
 
 use super::text::{Scale, duration, percent};
+use super::{contention, counters};
 use crate::aggregate::{label, varying};
 use crate::compare::{self, Comparison, Difference, Outcome};
 use crate::disturbed::Undisturbed;
@@ -12,8 +13,6 @@ use crate::report::{Detail, Report};
 use crate::stats::Estimate;
 use crate::traffic::{Moved, Traffic};
 
-/// Rows of contended lock sites, at most.
-const MAX_SITES: usize = 6;
 /// Rows of fields, callers and lines each, at most.
 const MAX_LINES: usize = 4;
 /// Columns of distances and what is in each.
@@ -42,7 +41,7 @@ pub(super) struct Row {
 }
 
 impl Row {
-    fn plain(cells: Vec<String>) -> Row {
+    pub fn plain(cells: Vec<String>) -> Row {
         Row { section: String::new(), cells, outcome: None }
     }
 }
@@ -53,7 +52,7 @@ pub(super) const LEGEND: &str = "+-: half the 95% interval of the median. 95% in
      Holm). n<6: too few runs a side to tell.";
 
 /// What a caption begins with: nothing where figures were measured.
-fn kind(report: &Report) -> &'static str {
+pub(super) fn kind(report: &Report) -> &'static str {
     if report.predicted { "predicted " } else { "" }
 }
 
@@ -338,51 +337,6 @@ pub(super) fn summary(report: &Report) -> Grid {
     }
 }
 
-/// The columns of `perf lock contention`; `None` where no site was watched.
-fn sites(report: &Report, detail: &Detail) -> Option<Grid> {
-    if detail.sites.is_empty() {
-        return None;
-    }
-    let contended: Vec<_> = detail.sites.iter().filter(|site| site.contended > 0).collect();
-    let row = |site: &&crate::schema::Site| {
-        Row::plain(vec![
-            site.contended.to_string(),
-            duration(site.wait_total_ns as f64),
-            duration(site.wait_max_ns as f64),
-            duration(site.wait_total_ns as f64 / site.contended as f64),
-            site.kind.clone(),
-            site.caller.clone(),
-            site.lock.clone(),
-        ])
-    };
-    let mut rows: Vec<Row> = contended.iter().take(MAX_SITES).map(row).collect();
-    let what = if contended.is_empty() { "no contended lock" } else { "lock contention" };
-    let dots = contended.len().saturating_sub(MAX_SITES);
-    if dots > 0 {
-        rows.push(Row::plain(header(&["snip", "", "", "", "", &format!("{dots} more"), ""])));
-    }
-    Some(Grid {
-        caption: format!(
-            "{}{what}: {} at {}, sum of {} trials",
-            kind(report),
-            detail.side,
-            detail.point,
-            detail.trials
-        ),
-        header: header(&[
-            "contended",
-            "total wait",
-            "max wait",
-            "avg wait",
-            "type",
-            "caller",
-            "lock",
-        ]),
-        left: 0,
-        rows,
-    })
-}
-
 /// Latency of one point, all its sides together; `None` where none was timed.
 fn latency(report: &Report, details: &[&Detail]) -> Option<Grid> {
     let first = details.first()?;
@@ -480,10 +434,15 @@ fn traffic(report: &Report, detail: &Detail) -> Option<Grid> {
 /// The tables of one point: contention and cache lines of each side, then latency and
 /// swapoff of all sides together.
 pub(super) fn of_point(report: &Report, details: &[&Detail]) -> Vec<Grid> {
-    let mut grids: Vec<Grid> = details.iter().filter_map(|detail| sites(report, detail)).collect();
-    grids.extend(details.iter().filter_map(|detail| traffic(report, detail)));
+    let mut grids: Vec<Grid> = Vec::new();
+    for detail in details {
+        grids.extend(contention::sites(report, detail));
+        grids.extend(contention::sharing(report, detail));
+        grids.extend(traffic(report, detail));
+    }
     grids.extend(latency(report, details));
     grids.extend(swapoff(report, details));
+    grids.extend(counters::per_operation(details));
     grids
 }
 
@@ -502,6 +461,6 @@ fn spread(estimate: &Estimate) -> String {
     }
 }
 
-fn header(names: &[&str]) -> Vec<String> {
+pub(super) fn header(names: &[&str]) -> Vec<String> {
     names.iter().map(|name| (*name).to_owned()).collect()
 }

@@ -1,0 +1,218 @@
+//! Hardware and software counters of one thread. Guards three ways in which a counter lies: a
+//! silent 0 for an event it may not see, a partial sum, and a count scaled up unseen.
+//!
+//! A group that the PMU cannot hold, as the kernel says (EINVAL) or as a trial shows in which it
+//! never ran (an NMI watchdog has a register), is split: what is left is counted separately.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::io;
+
+use results::schema::{Counter, Reading};
+
+use super::{Roots, reason};
+
+pub mod events;
+mod kernel;
+
+pub use events::{Event, Groups, Kind, Set};
+pub use kernel::{Group, Perf, Raw};
+
+/// The counters of the thread that opened them.
+pub struct Counters<G = Perf> {
+    groups: Vec<Open<G>>,
+    missing: BTreeMap<String, String>,
+}
+
+struct Open<G> {
+    /// As shown: with `:u` where the kernel is left out.
+    names: Vec<String>,
+    group: Result<G, String>,
+    before: Raw,
+}
+
+impl Counters {
+    /// Opens the groups for the calling thread. What cannot be had says why in the result.
+    pub fn open(groups: &[Vec<Event>]) -> Self {
+        Self::open_on(groups, &paranoid(&Roots::default()))
+    }
+}
+
+impl<G: Group> Counters<G> {
+    /// `paranoid` is `kernel.perf_event_paranoid`, for the reason when something is forbidden.
+    fn open_on(groups: &[Vec<Event>], paranoid: &str) -> Self {
+        let mut all = Self { groups: Vec::new(), missing: BTreeMap::new() };
+        for group in groups {
+            let group = group.iter().filter_map(|event| match &event.kind {
+                Ok(_) => Some((event.clone(), event.kernel)),
+                Err(why) => {
+                    all.missing.insert(event.name.clone(), why.clone());
+                    None
+                }
+            });
+            let group = group.collect();
+            all.open_group(group, paranoid);
+        }
+        all
+    }
+
+    /// Opens what of `group` can be had, in as few groups as can be had.
+    fn open_group(&mut self, mut group: Vec<(Event, bool)>, paranoid: &str) {
+        while !group.is_empty() {
+            match G::open(&group) {
+                Ok(mut open) => {
+                    if group.len() > 1 && never_runs(&mut open) {
+                        drop(open);
+                        group.into_iter().for_each(|one| self.open_group(vec![one], paranoid));
+                        return;
+                    }
+                    let names = group.iter().map(|(event, kernel)| shown(event, *kernel)).collect();
+                    self.groups.push(Open { names, group: Ok(open), before: Raw::default() });
+                    return;
+                }
+                Err((at, error)) => {
+                    let (event, kernel) = &mut group[at];
+                    if forbidden(&error) && *kernel && !event.kernel_only {
+                        *kernel = false;
+                    } else if error.raw_os_error() == Some(libc::EINVAL) && at > 0 {
+                        let rest = group.split_off(at);
+                        self.open_group(rest, paranoid);
+                    } else {
+                        let (event, kernel) = group.remove(at);
+                        self.missing.insert(shown(&event, kernel), why(&error, paranoid));
+                    }
+                }
+            }
+        }
+    }
+
+    /// Starts counting. May be called again after `stop`.
+    pub fn start(&mut self) {
+        for open in &mut self.groups {
+            open.attempt("start", |group, before| {
+                *before = group.read()?;
+                group.enable()
+            });
+        }
+    }
+
+    /// Stops counting and gives what was counted since `start`.
+    pub fn stop(&mut self) -> BTreeMap<String, Counter> {
+        // All stop before any is read: reading is work that the others would count.
+        for open in &mut self.groups {
+            open.attempt("stop", |group, _| group.disable());
+        }
+        let missing = self.missing.iter().map(|(name, why)| (name.clone(), lacking(why)));
+        let mut all: BTreeMap<String, Counter> = missing.collect();
+        all.extend(self.groups.iter_mut().flat_map(Open::since_start));
+        all
+    }
+}
+
+impl<G: Group> Open<G> {
+    /// Whatever fails is not counted from then on.
+    fn attempt(&mut self, what: &str, step: impl FnOnce(&mut G, &mut Raw) -> io::Result<()>) {
+        if let Ok(group) = &mut self.group
+            && let Err(error) = step(group, &mut self.before)
+        {
+            self.group = Err(format!("failed to {what}: {}", reason(&error)));
+        }
+    }
+
+    fn since_start(&mut self) -> Vec<(String, Counter)> {
+        let mut now = Raw::default();
+        self.attempt("read", |group, _| {
+            now = group.read()?;
+            Ok(())
+        });
+        let before = &self.before;
+        let enabled = now.enabled_ns.saturating_sub(before.enabled_ns);
+        let running = now.running_ns.saturating_sub(before.running_ns);
+        let value = |at: usize| match &self.group {
+            Err(why) => lacking(why),
+            Ok(_) if running == 0 => lacking(
+                "not counted: it never had a register (PMU taken by others, or an event of \
+                 another core type)",
+            ),
+            Ok(_) => {
+                let start = before.counts.get(at).copied().unwrap_or(0);
+                let scaled = enabled as f64 / running as f64;
+                let count = now.counts[at].saturating_sub(start);
+                Counter::Value { value: (count as f64 * scaled).round() as u64, scaled }
+            }
+        };
+        self.names.iter().enumerate().map(|(at, name)| (name.clone(), value(at))).collect()
+    }
+}
+
+fn lacking(why: &str) -> Counter {
+    Counter::Unsupported { unsupported: why.into() }
+}
+
+/// perf's name for an event without the kernel's share ends in `:u`.
+fn shown(event: &Event, kernel: bool) -> String {
+    let user = if kernel || !event.kernel { "" } else { ":u" };
+    format!("{}{user}", event.name)
+}
+
+/// Whether the group had no moment on the PMU while it was enabled.
+fn never_runs(group: &mut impl Group) -> bool {
+    let trial = group.enable().and_then(|()| group.disable()).and_then(|()| group.read());
+    trial.is_ok_and(|read| read.enabled_ns > 0 && read.running_ns == 0)
+}
+
+fn forbidden(error: &io::Error) -> bool {
+    matches!(error.raw_os_error(), Some(libc::EACCES | libc::EPERM))
+}
+
+/// One line that says why an event cannot be had.
+fn why(error: &io::Error, paranoid: &str) -> String {
+    let errno = error.raw_os_error().unwrap_or(0);
+    let words = reason(error);
+    let name = words.split(':').next().unwrap_or(&words);
+    match errno {
+        libc::ENOENT | libc::EOPNOTSUPP | libc::ENODEV => {
+            format!("unsupported: {name} (no PMU here, or it has no such event)")
+        }
+        libc::ENOSYS => format!("unsupported: {name} (kernel without perf events)"),
+        libc::EINVAL => format!("unsupported: {name} (this kernel does not take the event)"),
+        libc::EACCES | libc::EPERM => {
+            format!("forbidden: {name} (perf_event_paranoid={paranoid}; needs CAP_PERFMON)")
+        }
+        libc::EMFILE | libc::ENFILE => format!("busy: {name} (too many open files)"),
+        libc::ENOSPC | libc::EBUSY => format!("busy: {name} (no counter register left)"),
+        _ => format!("unsupported: {words}"),
+    }
+}
+
+fn paranoid(roots: &Roots) -> String {
+    match roots.proc("sys/kernel/perf_event_paranoid") {
+        Reading::Known(value) => value,
+        Reading::Unknown { .. } => "?".into(),
+    }
+}
+
+/// Sum over threads. A counter that any thread lacks has no sum.
+pub fn sum(threads: &[BTreeMap<String, Counter>]) -> BTreeMap<String, Counter> {
+    let missing = || lacking("not counted on every thread");
+    let names: BTreeSet<&String> = threads.iter().flat_map(BTreeMap::keys).collect();
+    let total = |name: &String| {
+        let each = threads.iter().map(|t| t.get(name).cloned().unwrap_or_else(missing));
+        each.reduce(plus).unwrap_or_else(missing)
+    };
+    names.into_iter().map(|name| (name.clone(), total(name))).collect()
+}
+
+fn plus(a: Counter, b: Counter) -> Counter {
+    match (a, b) {
+        (Counter::Value { value: a, scaled: sa }, Counter::Value { value: b, scaled: sb }) => {
+            let raw = a as f64 / sa + b as f64 / sb;
+            let scaled = if raw > 0.0 { (a + b) as f64 / raw } else { sa.max(sb) };
+            Counter::Value { value: a + b, scaled }
+        }
+        (Counter::Value { .. }, reason) => reason,
+        (reason, _) => reason,
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,129 @@
+//! The tables of contended lock sites: what waited, as `perf lock contention` has it, who
+//! held the lock meanwhile, and how the threads took turns.
+
+use super::rows::{Grid, Row, header, kind};
+use super::text::duration;
+use crate::report::{Detail, Report};
+use crate::schema::{Again, Sharing, Site};
+use crate::stats::jain;
+
+/// Rows of contended lock sites, at most.
+const MAX_SITES: usize = 6;
+
+/// The columns of `perf lock contention`; `None` where no site was watched.
+pub(super) fn sites(report: &Report, detail: &Detail) -> Option<Grid> {
+    if detail.sites.is_empty() {
+        return None;
+    }
+    let contended: Vec<_> = detail.sites.iter().filter(|site| site.contended > 0).collect();
+    let row = |site: &&Site| {
+        Row::plain(vec![
+            site.contended.to_string(),
+            duration(site.wait_total_ns as f64),
+            duration(site.wait_max_ns as f64),
+            duration(site.wait_total_ns as f64 / site.contended as f64),
+            site.kind.clone(),
+            site.caller.clone(),
+            site.lock.clone(),
+        ])
+    };
+    let mut rows: Vec<Row> = contended.iter().take(MAX_SITES).map(row).collect();
+    let what = if contended.is_empty() { "no contended lock" } else { "lock contention" };
+    let dots = contended.len().saturating_sub(MAX_SITES);
+    if dots > 0 {
+        rows.push(Row::plain(header(&["snip", "", "", "", "", &format!("{dots} more"), ""])));
+    }
+    Some(Grid {
+        caption: format!(
+            "{}{what}: {} at {}, sum of {} trials",
+            kind(report),
+            detail.side,
+            detail.point,
+            detail.trials
+        ),
+        header: header(&[
+            "contended",
+            "total wait",
+            "max wait",
+            "avg wait",
+            "type",
+            "caller",
+            "lock",
+        ]),
+        left: 0,
+        rows,
+    })
+}
+
+/// Whom the waits of the contended sites found with the lock, and how the threads took turns.
+pub(super) fn sharing(report: &Report, detail: &Detail) -> Vec<Grid> {
+    let contended = detail.sites.iter().filter(|site| site.contended > 0);
+    let shared: Vec<(&Site, &Sharing)> = contended
+        .filter_map(|site| Some((site, site.sharing.as_ref()?)))
+        .filter(|(_, sharing)| sharing.looked > 0)
+        .take(MAX_SITES)
+        .collect();
+    if shared.is_empty() {
+        return Vec::new();
+    }
+    let seen = |far: &&str| shared.iter().any(|(_, s)| s.handover.contains_key(*far));
+    let far: Vec<&str> = DISTANCES.into_iter().filter(seen).collect();
+    let place = |site: &Site| [site.caller.clone(), site.lock.clone()];
+    let handover = shared.iter().map(|(site, s)| {
+        let n = s.looked as f64;
+        let hold = site.hold_total_ns as f64 / site.hold_sampled as f64;
+        let mut cells = vec![
+            s.looked.to_string(),
+            if site.hold_sampled > 0 { duration(hold) } else { "-".into() },
+            format!("{:.2}", s.queue_total as f64 / n),
+            s.queue_max.to_string(),
+        ];
+        let share = |far: &&str| *s.handover.get(*far).unwrap_or(&0) as f64 / n;
+        cells.extend(far.iter().map(|far| format!("{:.0}%", share(far) * 100.0)));
+        Row::plain([cells, place(site).to_vec()].concat())
+    });
+    let turns = shared.iter().map(|(site, s)| {
+        let again = |of: fn(&Again) -> u64| {
+            s.again.as_ref().map_or("-".into(), |again| duration(of(again) as f64))
+        };
+        let extremes = s.per_thread.iter().max().zip(s.per_thread.iter().min());
+        let spread = match extremes {
+            Some((most, least)) if *least > 0 => format!("{:.2}", *most as f64 / *least as f64),
+            _ => "-".into(),
+        };
+        let cells = vec![
+            again(|again| again.p50),
+            again(|again| again.p99),
+            again(|again| again.max),
+            format!("{:.3}", jain(&s.per_thread)),
+            spread,
+            s.lwss.map_or("-".into(), |lwss| format!("{lwss:.1}")),
+        ];
+        Row::plain([cells, place(site).to_vec()].concat())
+    });
+    let caption =
+        |what: &str| format!("{}{what}: {} at {}", kind(report), detail.side, detail.point);
+    let columns =
+        |before: &[&str], far: &[&str]| header(&[before, far, &["caller", "lock"]].concat());
+    vec![
+        Grid {
+            caption: caption(
+                "waits that looked who holds the lock, how long it is held, how many \
+                              more wait, and how far the holder is",
+            ),
+            header: columns(&["looked", "hold", "queue", "most"], &far),
+            left: 0,
+            rows: handover.collect(),
+        },
+        Grid {
+            caption: caption("time until a thread has the lock again, and the threads' shares"),
+            header: columns(&["p50", "p99", "max", "Jain", "max/min", "LWSS"], &[]),
+            left: 0,
+            rows: turns.collect(),
+        },
+    ]
+}
+
+/// How far a holder can be, nearest first.
+const DISTANCES: [&str; 6] =
+    ["same-cpu", "sibling", "same-l3", "same-package", "other-package", "unseen"];

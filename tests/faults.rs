@@ -1,0 +1,279 @@
+//! What a run survives, by the real command: kill -9 at any moment, a full disk, a CPU that is
+//! taken away, thousands of cells. Guards that a finished cell is never lost and that a run that
+//! cannot go on says why in a line and ends with 2. A model's cells are the same every time, so
+//! that what was lost or torn would show in the bytes.
+
+use std::fs;
+use std::io::{BufRead, BufReader, Read};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+use std::time::Duration;
+
+use tempfile::TempDir;
+
+const CELLS: [&str; 13] = [
+    "run",
+    "--machine",
+    "vm-32",
+    "--workload",
+    "churn",
+    "--threads",
+    "1",
+    "--seconds",
+    "0.0005",
+    "--size",
+    "2MiB",
+    "--out",
+    "runs",
+];
+
+fn swapscale(args: &[&str], dir: &Path) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_swapscale"));
+    command.args(args).current_dir(dir).stdout(Stdio::piped()).stderr(Stdio::piped());
+    command
+}
+
+fn run_of(trials: &str) -> Vec<&str> {
+    [&CELLS[..], &["--variant", "percluster", "--trials", trials]].concat()
+}
+
+fn said(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
+fn number(name: &str, default: usize) -> usize {
+    std::env::var(name).map_or(default, |text| text.parse().unwrap())
+}
+
+/// The only run below `runs`, if it has appeared.
+fn run_in(dir: &TempDir) -> Option<PathBuf> {
+    let mut runs = fs::read_dir(dir.path().join("runs")).ok()?.flatten().map(|e| e.path());
+    let visible = |path: &PathBuf| !path.file_name().unwrap().as_encoded_bytes().starts_with(b".");
+    runs.find(visible)
+}
+
+/// Lines that end in a newline.
+fn whole_lines(run: &Path) -> String {
+    let text = fs::read_to_string(run.join("cells.jsonl")).unwrap();
+    text[..text.rfind('\n').map_or(0, |at| at + 1)].to_owned()
+}
+
+/// Everything in a run but `run.json`, which says when it was.
+fn content(run: &Path) -> Vec<(String, Vec<u8>)> {
+    let file = |entry: fs::DirEntry| (entry.file_name().into_string().unwrap(), entry.path());
+    let mut files: Vec<_> = fs::read_dir(run).unwrap().flatten().map(file).collect();
+    files.retain(|(name, _)| name != "run.json" && !name.starts_with('.'));
+    files.sort();
+    files.into_iter().map(|(name, path)| (name, fs::read(path).unwrap())).collect()
+}
+
+fn kill(mut child: Child) {
+    child.kill().unwrap();
+    child.wait().unwrap();
+}
+
+/// 5 kills here, 50 in `make test-long`.
+#[test]
+fn a_run_killed_at_random_moments_loses_nothing() {
+    let args = run_of("12");
+    let whole = tempfile::tempdir().unwrap();
+    let began = std::time::Instant::now();
+    assert!(swapscale(&args, whole.path()).output().unwrap().status.success());
+    let usual = began.elapsed().as_secs_f64();
+    let expected = content(&run_in(&whole).unwrap());
+    let (mut random, mut left) = (fastrand::Rng::new(), number("SWAPSCALE_KILLS", 5));
+    while left > 0 {
+        let dir = tempfile::tempdir().unwrap();
+        let mut before = String::new();
+        loop {
+            let resumed = run_in(&dir).map(|run| run.to_str().unwrap().to_owned());
+            let resume = resumed.as_ref().map(|run| ["run", "--resume", run]);
+            let args = resume.as_ref().map_or(&args[..], |resume| resume);
+            let mut child = swapscale(args, dir.path()).spawn().unwrap();
+            // The last time round it is left alone.
+            if left == 0 {
+                let output = child.wait_with_output().unwrap();
+                assert!(output.status.success(), "{}", said(&output));
+                break;
+            }
+            std::thread::sleep(Duration::from_secs_f64(usual * 0.4 * random.f64()));
+            if child.try_wait().unwrap().is_some() {
+                break;
+            }
+            kill(child);
+            left -= 1;
+            if let Some(run) = run_in(&dir) {
+                let now = whole_lines(&run);
+                assert!(now.starts_with(&before), "a finished cell was lost or changed");
+                before = now;
+            }
+        }
+        if let Some(run) = run_in(&dir) {
+            assert!(content(&run) == expected, "not the cells of a run that was left alone");
+        }
+    }
+}
+
+/// A limit on file size is met as a full disk is: by a write that is half done.
+#[test]
+fn a_full_disk_ends_the_run_and_keeps_its_cells() {
+    let dir = tempfile::tempdir().unwrap();
+    let limited = format!(r#"trap "" XFSZ; ulimit -f 24; exec "$0" {}"#, run_of("40").join(" "));
+    let output = Command::new("sh")
+        .args(["-c", &limited, env!("CARGO_BIN_EXE_swapscale")])
+        .current_dir(dir.path())
+        .output()
+        .unwrap();
+    assert_eq!(output.status.code(), Some(2), "{}", said(&output));
+    assert!(said(&output).contains("cells.jsonl: cannot append a cell to"), "{}", said(&output));
+    let run = run_in(&dir).unwrap();
+    let kept = fs::read_to_string(run.join("cells.jsonl")).unwrap();
+    assert!(kept.ends_with('\n') && kept.lines().count() > 1, "{kept}");
+    let resume = ["run", "--resume", run.to_str().unwrap()];
+    assert!(swapscale(&resume, dir.path()).output().unwrap().status.success());
+    let now = whole_lines(&run);
+    assert!(now.starts_with(&kept) && now.lines().count() == 40);
+}
+
+/// The same on a disk that is full, where this user may mount one.
+#[test]
+fn a_full_tmpfs_ends_the_run_and_keeps_its_cells() {
+    let dir = tempfile::tempdir().unwrap();
+    let script = format!(
+        r#"mkdir runs && mount -t tmpfs -o size=96k none runs || exit 77
+           "$0" {}; echo "code $?"; "$0" report runs >/dev/null && echo readable"#,
+        run_of("60").join(" ")
+    );
+    let output = Command::new("unshare")
+        .args(["--mount", "sh", "-c", &script, env!("CARGO_BIN_EXE_swapscale")])
+        .current_dir(dir.path())
+        .output();
+    let Ok(output) = output.map_err(|error| eprintln!("left out: unshare: {error}")) else {
+        return;
+    };
+    let told = String::from_utf8_lossy(&output.stdout);
+    if !told.contains("code") {
+        return eprintln!("left out: no tmpfs to mount here: {}", said(&output));
+    }
+    assert!(told.contains("code 2") && told.contains("readable"), "{told}{}", said(&output));
+    assert!(said(&output).contains("No space left on device"), "{}", said(&output));
+}
+
+/// Where two CPUs are, a worker is moved off its own in the middle of a trial, as it is when
+/// that goes offline or the cpuset shrinks.
+#[test]
+fn a_cpu_that_is_taken_away_ends_the_run_and_keeps_its_cells() {
+    let dir = tempfile::tempdir().unwrap();
+    let Some([first, second]) = two_cpus() else { return eprintln!("left out: one CPU") };
+    let both = format!("{first},{second}");
+    let args = ["run", "--variant", "percluster", "--workload", "churn", "--threads", "1"];
+    let rest = ["--trials", "500", "--seconds", "0.05", "--size", "4MiB", "--pin", &second];
+    let mut child =
+        swapscale(&[&args[..], &rest, &["--out", "runs"]].concat(), dir.path()).spawn().unwrap();
+    let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
+    // A cell is done: the next trial begins.
+    assert!(lines.by_ref().map_while(Result::ok).any(|line| line.starts_with("[1/500]")));
+    let tasks = format!("/proc/{}/task", child.id());
+    let mut text = String::new();
+    while child.try_wait().unwrap().is_none() {
+        for task in fs::read_dir(&tasks).into_iter().flatten().flatten() {
+            let task = task.file_name().into_string().unwrap();
+            let _ = Command::new("taskset").args(["-p", "-c", &first, &task]).output();
+        }
+    }
+    for line in lines.map_while(Result::ok) {
+        text += &(line + "\n");
+    }
+    assert_eq!(child.wait().unwrap().code(), Some(2), "{text}");
+    let why = text.lines().last().unwrap();
+    assert!(why.contains(&format!("CPU {second} was taken away")), "{text}");
+    let run = run_in(&dir).unwrap();
+    assert!(whole_lines(&run).lines().count() >= 1);
+    // Resumed where only the other CPU is left: one line, 2, and nothing is touched.
+    let before = whole_lines(&run);
+    let output = Command::new("taskset")
+        .args(["-c", &first, env!("CARGO_BIN_EXE_swapscale"), "run", "--resume"])
+        .arg(&run)
+        .output()
+        .unwrap();
+    assert_eq!(output.status.code(), Some(2), "{}", said(&output));
+    assert!(said(&output).contains(&format!("CPU {second} is not usable")), "{both}");
+    assert_eq!(whole_lines(&run), before);
+}
+
+/// The numbers of two CPUs that this process may use.
+fn two_cpus() -> Option<[String; 2]> {
+    let topology = machine::topology::Topology::here().ok()?;
+    let ids: Vec<String> = topology.cpus().iter().map(|cpu| cpu.id.to_string()).collect();
+    ids.first_chunk().cloned()
+}
+
+/// Resident memory while a run is under way, which must not grow with its cells. 300 of them
+/// here, 10,000 in `make test-long`.
+#[test]
+fn memory_is_bounded_over_many_cells() {
+    let dir = tempfile::tempdir().unwrap();
+    let all = number("SWAPSCALE_CELLS", 300);
+    let trials = all.to_string();
+    let mut args = run_of(&trials);
+    args[8] = "0.0001";
+    let mut child = swapscale(&args, dir.path()).spawn().unwrap();
+    let status = format!("/proc/{}/status", child.id());
+    let resident = || {
+        let status = fs::read_to_string(&status).unwrap();
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
+        line.split_whitespace().next().unwrap().parse::<u64>().unwrap()
+    };
+    let (mut early, mut late) = (0, 0);
+    let marks = [all / 10, all - 1].map(|n| format!("[{n}/{all}]"));
+    for line in BufReader::new(child.stderr.as_mut().unwrap()).lines().map_while(Result::ok) {
+        if line.starts_with(&marks[0]) {
+            early = resident();
+        } else if line.starts_with(&marks[1]) {
+            late = resident();
+        }
+    }
+    child.stdout.take().unwrap().read_to_end(&mut Vec::new()).unwrap();
+    assert!(child.wait().unwrap().success());
+    assert!(early > 0 && late > 0, "the marks {marks:?} were not seen");
+    eprintln!("{early} KiB after {} cells, {late} KiB after {}", all / 10, all - 1);
+    // A cell on disk is some 10 KiB: kept, they would be far more than this.
+    let most = early + 4096;
+    assert!(late < most, "{early} KiB grew to {late} KiB over {all} cells");
+}
+
+/// A clock that steps back gives a run an older name: both runs stay, and times within a run
+/// come from a clock that does not step.
+#[test]
+fn a_clock_that_steps_names_runs_but_times_nothing() {
+    let sources = ["machine", "variants", "bench-harness", "results", "plots", "."]
+        .map(|room| Path::new(env!("CARGO_MANIFEST_DIR")).join(room).join("src"));
+    let mut wall = Vec::new();
+    let mut dirs = sources.to_vec();
+    while let Some(dir) = dirs.pop() {
+        for entry in fs::read_dir(dir).unwrap().flatten().map(|entry| entry.path()) {
+            if entry.is_dir() {
+                dirs.push(entry);
+            } else if let Ok(text) = fs::read_to_string(&entry) {
+                let lines = text.lines().filter(|line| {
+                    line.contains("Timestamp::now()") || line.contains("SystemTime::now()")
+                });
+                wall.extend(lines.map(|line| line.trim().to_owned()));
+            }
+        }
+    }
+    assert!(wall.len() >= 2, "the search finds nothing: {wall:?}");
+    assert!(wall.iter().all(|line| line == "let created = Timestamp::now();"), "{wall:#?}");
+    let root = tempfile::tempdir().unwrap();
+    let at = |text: &str| {
+        let run = results::schema::Run {
+            id: results::store::run_id(text.parse().unwrap(), "host", "label"),
+            ..results::example::run()
+        };
+        let writer = results::store::Writer::create(root.path(), run).unwrap();
+        writer.dir().to_owned()
+    };
+    let runs = ["2026-01-02T03:04:05Z", "2026-01-02T02:04:05Z", "2026-01-02T03:04:05Z"].map(at);
+    let all = results::store::load_all(&[root.path()]).unwrap();
+    assert_eq!(all.len(), runs.len(), "none has taken another's place");
+}
