@@ -1,6 +1,6 @@
 # The project's commands; `make help` lists them. Every recipe is what CI and the
 # README run: nothing more to install than a Rust toolchain.
-.PHONY: help bench plots gallery reference costs test test-long lint fuzz preempted check check-deep
+.PHONY: help bench plots gallery reference lab-reference costs test test-long lint fuzz preempted check check-deep
 
 SWAPSCALE = target/release/swapscale
 LOCAL = results/local
@@ -36,6 +36,25 @@ reference: $(SWAPSCALE) ## measure the plans in plans/ anew, for results/referen
 
 costs: ## bytes a slot, and instructions an operation (callgrind)
 	cargo run --release -p variants --example costs
+
+# The lab, and the kernels against the model: all runs of it anew.
+AGAINST = --variant 6.12,6.16,6.18 --lock tas --workload churn,swapoff --batch 16 \
+	--size 256MiB --fill 25 --threads 1,2 --trials 6 --out $(REFERENCE)/kernel
+lab-reference: $(SWAPSCALE) ## kernels in QEMU, held against the model: 20 minutes
+	rm -rf $(REFERENCE)/kernel plots/gallery/kernel
+	mkdir -p $(REFERENCE)/kernel
+	$(SWAPSCALE) calibrate --out $(REFERENCE)/kernel/here.toml
+	$(SWAPSCALE) run $(AGAINST) --seconds 1 --label native
+	$(SWAPSCALE) run $(AGAINST) --seconds 0.05 --machine $(REFERENCE)/kernel/here.toml --label simulated
+	if [ "$$(id -u)" = 0 ] && [ -e /sys/class/zram-control ]; then \
+		$(SWAPSCALE) run --machine kernel --workload churn,swapoff --batch 16 --size 256MiB --fill 25 \
+			--threads 1,2 --trials 6 --label live --out $(REFERENCE)/kernel; \
+	else echo "the running kernel left out: it needs root and zram"; fi
+	$(SWAPSCALE) lab --before 6.12 --after 6.16,6.18 --workload churn,swapoff \
+		--seconds 4 --out $(REFERENCE)/kernel
+	$(SWAPSCALE) kernel compare $(REFERENCE)/kernel --out plots/gallery/kernel
+	cp $(REFERENCE)/kernel/*-report/lab.txt $(REFERENCE)/kernel/*-report/swapoff-slots* plots/gallery/kernel
+	rm -r $(REFERENCE)/kernel/*-report
 
 bench: ## single operations (criterion) and the scaling plan
 	cargo bench

@@ -1,11 +1,15 @@
 //! `swapscale run --machine kernel` and `swapscale kernel`: the running kernel's own allocator.
 
+use std::path::PathBuf;
+
 #[cfg(not(target_os = "linux"))]
-use {bench_harness::plan::Options, std::process::ExitCode};
+use {crate::Answer, bench_harness::plan::Options};
 
 /// The recorded state of this machine.
 #[derive(clap::Subcommand)]
 pub enum Command {
+    /// Hold kernels against the variants that model them, with runs of both
+    Compare(Compare),
     /// Undo what a run that was killed has left behind
     Cleanup,
     /// Show what is recorded as made, and the kernel's scheme
@@ -15,69 +19,95 @@ pub enum Command {
     Worker,
 }
 
+/// What `swapscale kernel compare` is given.
+#[derive(clap::Args)]
+pub struct Compare {
+    /// Directories of runs: of kernels (live or lab), and of models (native, simulated)
+    #[arg(required = true)]
+    runs: Vec<PathBuf>,
+    /// Where the tables (.md, .txt) and charts go
+    #[arg(long, default_value = "plots-out")]
+    out: PathBuf,
+}
+
 #[cfg(target_os = "linux")]
 pub use linux::{main, run};
 
 #[cfg(not(target_os = "linux"))]
-pub fn run(_: &crate::run::Args, _: Options) -> ExitCode {
+pub fn run(_: &crate::run::Args, _: Options) -> Answer {
     not_linux()
 }
 
 #[cfg(not(target_os = "linux"))]
-pub fn main(_: &Command) -> ExitCode {
+pub fn main(_: &Command) -> Answer {
     not_linux()
 }
 
 #[cfg(not(target_os = "linux"))]
-fn not_linux() -> ExitCode {
-    eprintln!("swapscale: the live kernel must be Linux; this is {}", std::env::consts::OS);
-    ExitCode::from(2)
+fn not_linux() -> Answer {
+    Err(format!("the live kernel must be Linux; this is {}", std::env::consts::OS).into())
 }
 
 #[cfg(target_os = "linux")]
 mod linux {
+    use std::fs;
     use std::process::ExitCode;
     use std::time::Duration;
 
+    use bench_harness::against::{Against, Column, against};
+    use bench_harness::engine::Progress;
     use bench_harness::live::{self, Error, Workload};
     use bench_harness::plan::{Fill, Options, Size};
+    use bench_harness::table::Text;
     use machine::topology::{Pin, Topology};
+    use plots::{Cell, Matrix, Row, Section};
+    use results::store;
 
-    use super::Command;
-    use crate::run;
+    use super::{Command, Compare};
+    use crate::{Answer, print, run};
 
     /// `swapscale run --machine kernel`.
-    pub fn run(request: &run::Args, options: Options) -> ExitCode {
+    pub fn run(request: &run::Args, options: Options) -> Answer {
         let label = options.label.clone().unwrap_or_else(|| "kernel".into());
-        ending(resolve(request, options).and_then(|args| {
-            if request.dry_run {
-                live::dry_run(&args)?.iter().for_each(|line| println!("{line}"));
-                return Ok(());
-            }
-            let command = std::env::args().collect::<Vec<_>>().join(" ");
-            let (dir, summary) = live::record(&args, &request.out, &label, &command)?;
-            summary.refused.iter().for_each(|why| eprintln!("no figure: {why}"));
-            let dir = dir.ok_or_else(|| Error::Refused("every trial was refused".into()))?;
-            println!("{}", dir.display());
-            Ok(())
-        }))
+        let args = resolve(request, options)?;
+        if request.dry_run {
+            let would = live::dry_run(&args)?;
+            print(&(would.join("\n") + "\n"))?;
+            return Ok(ExitCode::SUCCESS);
+        }
+        let command = std::env::args().collect::<Vec<_>>().join(" ");
+        let mut done = 0;
+        let (dir, summary) = live::record(&args, &request.out, &label, &command, |all, cell| {
+            done += 1;
+            let hit = results::disturbed::hit(cell);
+            let (key, result, hit) = (&cell.key, Ok(cell.ops_per_s), hit.as_deref());
+            run::show(Progress { done, all, key, result, hit });
+        })?;
+        summary.refused.iter().for_each(|why| eprintln!("no figure: {why}"));
+        let dir = dir.ok_or("every trial was refused")?;
+        run::say(request, &[store::load(&dir)?])?;
+        Ok(ExitCode::SUCCESS)
     }
 
     /// `swapscale kernel`.
-    pub fn main(command: &Command) -> ExitCode {
-        ending(match command {
-            Command::Cleanup => live::cleanup().map(|undone| {
+    pub fn main(command: &Command) -> Answer {
+        match command {
+            Command::Compare(args) => compare(args),
+            Command::Cleanup => {
+                let undone = live::cleanup()?;
                 if undone.is_empty() {
                     println!("nothing to undo");
                 }
                 undone.iter().for_each(|entry| println!("undone: {entry}"));
-            }),
+                Ok(ExitCode::SUCCESS)
+            }
             Command::Status => status(),
-            Command::Worker => return worker(),
-        })
+            // What goes wrong the controller says; a worker alone has nobody to tell.
+            Command::Worker => Ok(live::worker_main().map_or(2.into(), |()| ExitCode::SUCCESS)),
+        }
     }
 
-    fn status() -> Result<(), Error> {
+    fn status() -> Answer {
         let running = live::running();
         println!("kernel {}: scheme {}", running.name, running.scheme);
         match live::status(&live::directory())? {
@@ -86,28 +116,93 @@ mod linux {
                 entries.iter().for_each(|entry| println!("made by process {pid}: {entry}"));
             }
         }
-        Ok(())
+        Ok(ExitCode::SUCCESS)
     }
 
-    fn worker() -> ExitCode {
-        match live::worker_main() {
-            Ok(()) => ExitCode::SUCCESS,
-            Err(_) => ExitCode::from(2),
+    fn compare(args: &Compare) -> Answer {
+        let runs = store::load_all(&args.runs)?;
+        for note in runs.iter().flat_map(|run| &run.notes) {
+            eprintln!("swapscale: {note}");
         }
-    }
-
-    fn ending(result: Result<(), Error>) -> ExitCode {
-        match result {
-            Ok(()) => ExitCode::SUCCESS,
-            Err(error) => {
-                eprintln!("swapscale: {error}");
-                ExitCode::from(2)
+        for against in against(&runs)? {
+            let stem =
+                format!("against-{}-{}", against.scheme, against.workload).replace(", ", "-");
+            let stem = stem.replace(' ', "-");
+            plots::matrix(&matrix(&against), &args.out, &stem)?;
+            let document = against.document();
+            for (text, extension) in [(Text::Markdown, "md"), (Text::Mail, "txt")] {
+                let path = args.out.join(format!("{stem}.{extension}"));
+                fs::write(&path, document.write(text))
+                    .map_err(|error| format!("{}: {error}", path.display()))?;
             }
+            print(&document.write(Text::Mail))?;
+            eprintln!("{}", args.out.join(format!("{stem}.png")).display());
+        }
+        Ok(ExitCode::SUCCESS)
+    }
+
+    /// The chart of a comparison.
+    fn matrix(against: &Against) -> Matrix {
+        let row = |label: &str, cell: &dyn Fn(&Column) -> Cell| Row {
+            label: label.into(),
+            cells: against.columns.iter().map(cell).collect(),
+        };
+        let site = |site: &String| {
+            row(site, &|column| match column.shares.get(site) {
+                Some(share) => {
+                    Cell::Share { value: share.all, least: share.least, most: share.most }
+                }
+                None => Cell::Word("none".into()),
+            })
+        };
+        let step = |step: &String| {
+            row(step, &|column| match against.step(column, step) {
+                Some(value) => Cell::Share { value, least: value, most: value },
+                None => Cell::Word("not cut".into()),
+            })
+        };
+        let mut sections = vec![Section {
+            name: "Contended acquisitions by call site".into(),
+            rows: against.sites.iter().map(site).collect(),
+        }];
+        if !against.steps.is_empty() {
+            sections.push(Section {
+                name: "Time of swapoff by step".into(),
+                rows: against.steps.iter().map(step).collect(),
+            });
+        }
+        let counted = |column: &Column| format!("{}: {}", column.name, column.contended);
+        let counted: Vec<String> = against.columns.iter().map(counted).collect();
+        let note = "Bars: share of all trials together; black: least to most of the trials.";
+        Matrix {
+            title: format!("{} against the kernel", against.scheme),
+            subtitle: format!("{}; contended, in all: {}", against.workload, counted.join(", ")),
+            small_print: [vec![note.into()], against.remarks()].concat(),
+            columns: against.columns.iter().map(|column| column.name.clone()).collect(),
+            sections,
         }
     }
+
+    /// What of a plan's options says something to the live kernel.
+    const TAKEN: [&str; 11] = [
+        "machine", "workload", "threads", "trials", "seconds", "seed", "pin", "size", "fill",
+        "batch", "label",
+    ];
 
     /// The kernel's own defaults are smaller: its pages are real ones, and some workers are slow.
     fn resolve(request: &run::Args, mut options: Options) -> Result<live::Args, Error> {
+        let given = serde_json::to_value(&options).expect("options are plain data");
+        let other = |key: &&String| !TAKEN.contains(&key.as_str());
+        if let Some(key) = given.as_object().and_then(|given| given.keys().find(other)) {
+            let taken = TAKEN[1..].join(", --");
+            return Err(refused(&format!("--{key}"), &format!("the live kernel takes --{taken}")));
+        }
+        if options.size.len() > 1 || options.fill.len() > 1 {
+            return Err(refused(
+                "--size, --fill",
+                &"a live run has one device: expected one value",
+            ));
+        }
         if options.workload.is_empty() {
             options.workload = ["churn", "seq", "build", "swapoff"].map(str::to_owned).into();
         }

@@ -5,8 +5,10 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use bench_harness::lab::{self, Kernel, Plan, Report, Text};
+use bench_harness::lab::{self, Kernel, Plan};
 use bench_harness::live::{self, Error, Workload};
+use bench_harness::table::Text;
+use plots::{Drawn, Wanted};
 
 #[derive(clap::Args)]
 pub struct Args {
@@ -19,9 +21,10 @@ pub struct Args {
     /// A kernel you have built (bzImage), after the packaged ones; may be repeated
     #[arg(long)]
     kernel: Vec<PathBuf>,
-    /// Modules of the kernels given by --kernel: what `make modules_install` made
+    /// Modules of the kernels given by --kernel, in their order, or one for all: what
+    /// `make modules_install` made
     #[arg(long)]
-    modules: Option<PathBuf>,
+    modules: Vec<PathBuf>,
     /// CPUs of a guest, 2 to 8
     #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u8).range(2..=8))]
     smp: u8,
@@ -67,30 +70,58 @@ pub fn run(args: &Args) -> crate::Answer {
         let why = outcome.notes.join("; ");
         return Err(format!("no guest gave a figure: {why}").into());
     }
-    let report = Report::new(&runs, &outcome.notes);
+    let report = lab::report(&runs, &outcome.notes);
     let dir = args.out.join(format!("{}-report", runs[0].run.id));
-    let failed = |error: std::io::Error| format!("{}: {error}", dir.display());
-    fs::create_dir_all(&dir).map_err(failed)?;
-    fs::write(dir.join("lab.md"), report.write(Text::Markdown)).map_err(failed)?;
-    fs::write(dir.join("lab.txt"), report.write(Text::Mail)).map_err(failed)?;
-    plots::draw(&runs, &dir)?;
-    let mut said = report.write(Text::Mail);
-    for path in outcome.runs.iter().chain([&dir]) {
-        said.push_str(&format!("{}\n", path.display()));
+    // Charts of rates under emulation would say what the report must not.
+    let charts = if outcome.hardware { Vec::new() } else { vec!["swapoff".into()] };
+    let drawn = plots::draw_only(&runs, &dir, &Wanted { charts, slides: true })?;
+    let mut pictures = Vec::new();
+    for svg in drawn.iter().flat_map(pictured) {
+        pictures.push(fs::read_to_string(svg).map_err(|e| format!("{}: {e}", svg.display()))?);
     }
-    crate::print(&said)?;
+    let mail = report.write(Text::Mail);
+    for (name, text) in [
+        ("lab.html", &report.page(&pictures)),
+        ("lab.md", &report.write(Text::Markdown)),
+        ("lab.txt", &mail),
+    ] {
+        let path = dir.join(name);
+        fs::write(&path, text).map_err(|error| format!("{}: {error}", path.display()))?;
+    }
+    let paths = outcome.runs.iter().chain([&dir]).map(|path| format!("{}\n", path.display()));
+    crate::print(&(mail + &paths.collect::<String>()))?;
     Ok(ExitCode::SUCCESS)
 }
 
+/// The files of a chart that go on the page.
+fn pictured(drawn: &Drawn) -> impl Iterator<Item = &PathBuf> {
+    let files = match drawn {
+        Drawn::Files { files, .. } => &files[..],
+        Drawn::Absent { .. } => &[],
+    };
+    let wanted = |file: &&PathBuf| {
+        let name = file.to_string_lossy();
+        name.ends_with(".svg") && !name.ends_with("-slide.svg")
+    };
+    files.iter().filter(wanted)
+}
+
 fn resolve(args: &Args) -> Result<Plan, Error> {
+    if args.before.is_none() && args.after.is_empty() && args.kernel.is_empty() {
+        return Err(Error::Refused("give --before and --after, or --kernel".into()));
+    }
+    lab::find_qemu()?;
     let cache = lab::cache();
     let versions = args.before.iter().chain(&args.after);
     let fetched = versions.map(|version| lab::fetch(version, &cache));
-    let given = args.kernel.iter().map(|image| lab::given(image, args.modules.as_deref()));
-    let kernels = fetched.chain(given).collect::<Result<Vec<Kernel>, _>>()?;
-    if kernels.is_empty() {
-        return Err(Error::Refused("give --before and --after, or --kernel".into()));
-    }
+    let modules = |index: usize| match &args.modules[..] {
+        [all] => Some(all.as_path()),
+        each => each.get(index).map(PathBuf::as_path),
+    };
+    let given = args.kernel.iter().enumerate();
+    let given = given.map(|(index, image)| lab::given(image, modules(index)));
+    let mut kernels = fetched.chain(given).collect::<Result<Vec<Kernel>, _>>()?;
+    lab::tell_apart(&mut kernels);
     let workload = |name: &String| {
         let known = Workload::ALL.into_iter().find(|workload| workload.id() == name);
         known.ok_or_else(|| {

@@ -86,7 +86,7 @@ fn main() -> ExitCode {
         Command::Run(args) => run::run(*args),
         #[cfg(target_os = "linux")]
         Command::Lab(args) => lab::run(&args),
-        Command::Kernel(command) => Ok(kernel::main(&command)),
+        Command::Kernel(command) => kernel::main(&command),
     };
     answer.unwrap_or_else(|error| {
         eprintln!("swapscale: {error}");

@@ -1,5 +1,6 @@
 //! `swapscale run`: measures a plan and leaves a run's directory behind.
 
+use std::error::Error;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -12,7 +13,7 @@ use machine::topology::Topology;
 use results::aggregate::label;
 use results::metric::Metric;
 use results::report::{Report, sides};
-use results::store::{self, Writer};
+use results::store::{self, Loaded, Writer};
 
 use crate::report::FormatArgs;
 use crate::{Answer, kernel, print};
@@ -47,7 +48,7 @@ pub fn run(args: Args) -> Answer {
     let file = args.plan.as_deref().map(Options::read).transpose()?.unwrap_or_default();
     let options = args.options.clone().over(file);
     if options.machine.as_deref() == Some("kernel") {
-        return Ok(kernel::run(&args, options));
+        return kernel::run(&args, options);
     }
     let topology = Topology::here()?;
     let plan = plan(options, &topology).map_err(|error| from_file(&args, error))?;
@@ -134,9 +135,7 @@ fn measure(
             format!("all {} cells were refused; see `swapscale doctor`", refused.len()).into()
         );
     }
-    let report = Report::new(&sides(&runs, None)?, &Metric::Throughput)?;
-    print(&args.format.chosen().render(&report))?;
-    eprintln!("{}", dir.display());
+    say(args, &runs)?;
     if plan.strict && !refused.is_empty() {
         let n = refused.len();
         return Err(format!("--strict: {n} cells were refused, this machine is too noisy").into());
@@ -155,8 +154,16 @@ fn simulated(ended: &Finished, took: Duration) {
     );
 }
 
+/// The figures of a run that has just been made, and where it is.
+pub fn say(args: &Args, run: &[Loaded; 1]) -> Result<(), Box<dyn Error>> {
+    let report = Report::new(&sides(run, None)?, &Metric::Throughput)?;
+    print(&args.format.chosen().render(&report))?;
+    eprintln!("{}", run[0].dir.display());
+    Ok(())
+}
+
 /// One line a cell, printed between measurements.
-fn show(progress: Progress) {
+pub fn show(progress: Progress) {
     let Progress { done, all, key, result, hit } = progress;
     let point = label(key, |axis| !["machine", "pin"].contains(&axis));
     match result {

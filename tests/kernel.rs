@@ -2,7 +2,13 @@
 //! machine that can is tested in bench-harness/tests/live.rs.
 #![cfg(target_os = "linux")]
 
+use std::io::Write;
+use std::path::Path;
 use std::process::{Command, Output};
+
+use results::example;
+use results::schema::{MachineKind, Site};
+use results::store::Writer;
 
 fn swapscale(args: &[&str]) -> Output {
     Command::new(env!("CARGO_BIN_EXE_swapscale")).args(args).output().unwrap()
@@ -29,6 +35,75 @@ fn bad_input_names_the_option_and_what_was_expected() {
 }
 
 #[test]
+fn what_says_nothing_to_the_live_kernel_is_refused() {
+    let said = refused(&[&RUN[..], &["churn", "--variant", "scanning"]].concat());
+    assert!(said.contains("--variant") && said.contains("--batch"), "{said}");
+    let said = refused(&[&RUN[..], &["churn", "--think-ns", "5"]].concat());
+    assert!(said.contains("--think-ns"), "{said}");
+    let said = refused(&[&RUN[..], &["churn", "--size", "64MiB,128MiB"]].concat());
+    assert!(said.contains("--size") && said.contains("one value"), "{said}");
+}
+
+/// Two trials of churn under `scanning`: on an emulated kernel, where the entries to the slow
+/// path are counts, or natively, where sites are known.
+fn write_run(root: &Path, kind: MachineKind, machine: &str, contended: [(&str, u64); 3]) {
+    let mut run = example::run();
+    (run.id, run.machine.kind, run.machine.name) = (machine.into(), kind, machine.into());
+    let mut writer = Writer::create(root, run).unwrap();
+    for block in 0..2 {
+        let mut cell = example::cell();
+        let site = cell.sites[0].clone();
+        (cell.key.machine, cell.key.variant) = (machine.into(), "scanning".into());
+        (cell.key.workload, cell.key.block, cell.hlog) = ("churn".into(), block, None);
+        cell.sites.clear();
+        cell.counters.clear();
+        cell.swapoff.clear();
+        for (caller, contended) in contended {
+            if kind == MachineKind::Emulated {
+                cell.counts.insert(format!("slowpath:{caller}"), contended);
+            } else {
+                cell.sites.push(Site { caller: caller.into(), contended, ..site.clone() });
+            }
+        }
+        writer.append(&cell).unwrap();
+    }
+}
+
+#[test]
+fn a_model_that_disagrees_with_the_kernel_is_shown_to() {
+    let root = tempfile::tempdir().unwrap();
+    let (get, free) = ("get_swap_pages", "swapcache_free_entries");
+    let kernel = [(get, 20), (free, 70), ("add_to_swap_cache", 10)];
+    write_run(root.path(), MachineKind::Emulated, "6.12.117+deb13", kernel);
+    let model = [(get, 70), (free, 30), ("do_swap_page", 9)];
+    let (runs, out) = (root.path().to_str().unwrap(), root.path().join("out"));
+    let compare = ["kernel", "compare", runs, "--out", out.to_str().unwrap()];
+    let said = refused(&compare);
+    assert!(said.contains("of the variant that models it"), "{said}");
+
+    write_run(root.path(), MachineKind::Native, "native", model);
+    let output = swapscale(&compare);
+    let said = String::from_utf8(output.stdout).unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    for expected in [
+        "6.12.117, emulated",
+        "#1 70.0 (70.0..70.0)",
+        "#2 20.0 (20.0..20.0)",
+        "swap cache ",
+        "1 of 3 pairs",
+        "not hardware timing",
+    ] {
+        assert!(said.contains(expected), "no {expected}:\n{said}");
+    }
+    let words = said.split_whitespace().collect::<Vec<_>>().join(" ");
+    assert!(words.contains("emulated: not decidable (too few trials)"), "{said}");
+    for extension in ["png", "svg", "md", "txt"] {
+        let stem = "against-scanning-churn";
+        assert!(out.join(format!("{stem}.{extension}")).is_file(), "no {stem}.{extension}");
+    }
+}
+
+#[test]
 fn a_device_that_is_not_ours_is_never_touched() {
     let file = tempfile::NamedTempFile::new().unwrap();
     let path = file.path().to_str().unwrap();
@@ -40,6 +115,11 @@ fn a_device_that_is_not_ours_is_never_touched() {
     assert_eq!(file.as_file().metadata().unwrap().len(), 0);
 }
 
+/// Past the test harness, which shows nothing of a test that passes.
+fn skipped(why: &str) {
+    let _ = writeln!(std::io::stderr(), "tests/kernel.rs: skipped: {why}");
+}
+
 /// Run as nobody where the tests run as root: setpriv is in util-linux.
 #[test]
 fn without_root_there_is_one_message() {
@@ -47,11 +127,11 @@ fn without_root_there_is_one_message() {
     let mut command = Command::new("setpriv");
     command.args(["--reuid=65534", "--clear-groups", program]).args(RUN).arg("churn");
     let Ok(output) = command.output() else {
-        return println!("skipped: no setpriv on this machine");
+        return skipped("no setpriv on this machine");
     };
     let said = String::from_utf8_lossy(&output.stderr);
     if said.contains("setpriv:") {
-        return println!("skipped: {said}");
+        return skipped(&said);
     }
     assert_eq!((output.status.code(), said.lines().count()), (Some(2), 1), "{said}");
     assert!(said.contains("needs root"), "{said}");

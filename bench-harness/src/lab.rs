@@ -8,11 +8,14 @@ mod image;
 mod packages;
 mod qemu;
 mod report;
+mod steps;
 
 pub use guest::{Said, is_guest, main as guest_main};
-pub use packages::{Kernel, cache, fetch, given};
-pub use qemu::Console;
-pub use report::{Report, Text};
+pub use packages::{Kernel, cache, fetch, given, tell_apart};
+pub use qemu::{Console, find as find_qemu};
+pub use report::report;
+pub(crate) use report::{ratio, short, step_shares};
+pub(crate) use steps::BARRIER_AND_UNUSE;
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -63,7 +66,7 @@ pub fn run(
     let images = plan.kernels.iter().map(|kernel| image::build(kernel, &plan.args, work.path()));
     let images = images.collect::<Result<Vec<_>, _>>()?;
     let cpus = plan.args.cpus.len();
-    let accel = qemu::probe(&plan.kernels[0], &images[0], plan.memory_mib, cpus);
+    let accel = qemu::probe(&plan.kernels[0], &images[0], plan.memory_mib, cpus, plan.patience);
     progress(&format!("guests run by {}", accel.describe()));
     let start = |kernel: &Kernel| Keeper {
         run: describe(plan, kernel, accel, command),
@@ -107,7 +110,9 @@ impl Keeper {
         match said {
             Said::Up { release, unsupported } => {
                 self.run.machine.name = release;
-                self.note(unsupported.map(|why| format!("slow paths are not counted: {why}")));
+                self.note(
+                    unsupported.map(|why| format!("a probe of the guest does not count: {why}")),
+                );
             }
             Said::Cell(mut cell) => {
                 cell.key.block += first_block;

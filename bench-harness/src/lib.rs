@@ -1,4 +1,6 @@
 //! Runs a plan and records what happened.
+#[cfg(target_os = "linux")]
+pub mod against;
 pub mod calibrate;
 pub mod cell;
 pub mod engine;
@@ -14,6 +16,7 @@ pub mod probe;
 pub mod schedule;
 pub mod selftest;
 pub mod sharing;
+pub mod table;
 pub mod trial;
 pub mod validate;
 pub mod workload;

@@ -89,6 +89,8 @@ impl Error {
 #[derive(Debug)]
 pub struct Summary {
     pub release: Release,
+    /// trials of the plan
+    pub planned: usize,
     /// conditions a reader should know, one sentence each
     pub notes: Vec<String>,
     /// trials that gave no cell, and why
@@ -120,7 +122,7 @@ pub fn run(
     enable_mthp(args, &mut made)?;
 
     let release = running();
-    let mut summary = Summary { notes: notes(&device), release, refused: Vec::new() };
+    let mut summary = Summary { notes: notes(&device), release, planned: 0, refused: Vec::new() };
     summary.notes.extend(left.iter().map(|entry| format!("undone from a killed run: {entry}")));
     let no_trace = match args.trace {
         true => lockstat::Tracer::probe().err(),
@@ -128,7 +130,9 @@ pub fn run(
     };
     let release = summary.release.clone();
     let setting = Setting { args, device: &device, cgroup: &cgroup, release: &release, no_trace };
-    for (order, (point, block)) in plan(args, setting.no_trace.is_none()).into_iter().enumerate() {
+    let plan = plan(args, setting.no_trace.is_none());
+    summary.planned = plan.len();
+    for (order, (point, block)) in plan.into_iter().enumerate() {
         match trial::run(&setting, &point, block, order as u64)? {
             Outcome::Measured(cell, histograms) => each(&summary, *cell, histograms)?,
             Outcome::Refused(why) => summary.refused.push(why),

@@ -22,6 +22,7 @@ pub struct Place {
     pub workload: String,
     pub params: BTreeMap<String, String>,
     pub pin: String,
+    pub kind: MachineKind,
     pub predicted: bool,
 }
 
@@ -142,7 +143,7 @@ impl Set<'_> {
 impl Place {
     /// What stands before the machine's name.
     pub fn origin(&self) -> &'static str {
-        if self.predicted { "predicted for" } else { "measured on" }
+        self.kind.origin()
     }
 
     /// Workload, machine, and whether the figures were measured.
@@ -196,7 +197,8 @@ fn provenance(loaded: &Loaded) -> String {
     let origin = if run.machine.predicted {
         format!("predicted by the model {}", run.machine.name)
     } else {
-        format!("measured on {}, {} CPUs, kernel {}", env.cpu_model, env.cpus_online, env.kernel)
+        let (origin, cpus) = (run.machine.kind.origin(), &env.cpus_online);
+        format!("{origin} {}, {cpus} CPUs, kernel {}", env.cpu_model, env.kernel)
     };
     format!("run {} · commit {commit}{dirty} · {origin}", run.id)
 }
@@ -254,6 +256,7 @@ fn place(loaded: &Loaded, cell: &Cell, several_hosts: bool) -> Place {
         workload: cell.key.workload.clone(),
         params: own_params(cell),
         pin: cell.key.pin.clone(),
+        kind: run.machine.kind,
         predicted: run.machine.predicted,
     }
 }

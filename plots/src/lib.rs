@@ -15,6 +15,7 @@ use std::path::{Path, PathBuf};
 use rayon::prelude::*;
 use results::store::Loaded;
 
+pub use chart::matrix::{Cell, Matrix, Row, Section};
 pub use page::{Race, page};
 pub use validation::validation;
 
@@ -81,6 +82,18 @@ pub fn draw_only(runs: &[Loaded], out: &Path, wanted: &Wanted) -> Result<Vec<Dra
     jobs.retain(|job| charts.is_empty() || charts.iter().any(|c| job.stem.starts_with(c)));
     let sizes = if wanted.slides { &[style::README, style::SLIDE][..] } else { &[style::README] };
     jobs.into_par_iter().map(|job| in_sizes(out, job, sizes)).collect()
+}
+
+/// Draws shares on several machines side by side into `out`, as `<stem>.svg|png` in both sizes.
+pub fn matrix(matrix: &Matrix, out: &Path, stem: &str) -> Result<Drawn, PlotError> {
+    std::fs::create_dir_all(out).map_err(|e| PlotError::write(out, e))?;
+    let draw = |size| {
+        let scene = chart::matrix::draw(matrix, size);
+        Ok(vec![chart::Picture { part: String::new(), scene }])
+    };
+    let (stem, sets) = (data::slug(stem), Vec::new());
+    let job = chart::Job { chart: "matrix", stem, sets, draw: Box::new(draw) };
+    in_sizes(out, job, &[style::README, style::SLIDE])
 }
 
 fn in_sizes(out: &Path, job: chart::Job, sizes: &[style::Size]) -> Result<Drawn, PlotError> {

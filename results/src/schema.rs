@@ -57,6 +57,17 @@ pub enum MachineKind {
     Emulated,
 }
 
+impl MachineKind {
+    /// How its figures came about, to be set before the machine's name.
+    pub fn origin(self) -> &'static str {
+        match self {
+            MachineKind::Native | MachineKind::Kernel => "measured on",
+            MachineKind::Simulated => "predicted for",
+            MachineKind::Emulated => "emulated, not hardware timing, on",
+        }
+    }
+}
+
 /// Something read from the host: the value itself, or `{"unknown": "why"}`.
 /// A value that could not be had is never 0 or empty.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

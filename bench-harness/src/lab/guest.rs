@@ -13,6 +13,7 @@ use std::path::{Path, PathBuf};
 use results::schema::Cell;
 use serde::{Deserialize, Serialize};
 
+use super::steps::Steps;
 use crate::live::{self, Args};
 
 /// Where the image holds the plan and the modules.
@@ -21,14 +22,14 @@ pub const MODULES: &str = "/modules";
 /// Before each line that is ours: the kernel writes to the same console.
 pub const MARK: &str = "@swapscale ";
 
-const TRACING: &str = "/sys/kernel/tracing";
+pub const TRACING: &str = "/sys/kernel/tracing";
 const SLOW_PATH: &str = "native_queued_spin_lock_slowpath";
 
 /// What the guest says.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Said {
-    /// user space runs: the release, and why slow paths are not counted, if they are not
+    /// user space runs: the release, and why the probes do not count, if they do not
     Up {
         release: String,
         unsupported: Option<String>,
@@ -85,13 +86,17 @@ fn life() -> Result<live::Summary, String> {
         .map_err(|error| format!("cgroup.subtree_control: {error}"))?;
     load_modules()?;
     let slow = SlowPaths::start();
-    let unsupported = slow.as_ref().err().cloned();
+    let steps = Steps::start();
+    let unsupported = slow.as_ref().err().or(steps.as_ref().err()).cloned();
     say(&Said::Up { release: live::running().name, unsupported });
     let plan = fs::read(PLAN).map_err(|error| format!("{PLAN}: {error}"))?;
     let args: Args = serde_json::from_slice(&plan).map_err(|error| format!("{PLAN}: {error}"))?;
     let summary = live::run(&args, |_, mut cell, _| {
         if let Ok(slow) = &slow {
             cell.counts.extend(slow.take());
+        }
+        if let Ok(steps) = &steps {
+            steps.cut(&mut cell.swapoff);
         }
         say(&Said::Cell(Box::new(cell)));
         Ok(())
@@ -187,7 +192,7 @@ fn add(probe: &str, name: &str, trigger: &str) -> Result<(), String> {
 }
 
 /// Writes without truncating: opening a trigger file with O_TRUNC removes its triggers.
-fn append(path: &Path, line: &str) -> Result<(), String> {
+pub fn append(path: &Path, line: &str) -> Result<(), String> {
     let mut file = File::options().append(true).open(path).map_err(|e| e.to_string())?;
     file.write_all(line.as_bytes()).map_err(|error| format!("{line}: {error}"))
 }

@@ -36,6 +36,17 @@ pub fn given(image: &Path, modules: Option<&Path>) -> Result<Kernel, Error> {
     }
 }
 
+/// Two kernels that are both a bzImage become bzImage-1 and bzImage-2: names are file names.
+pub fn tell_apart(kernels: &mut [Kernel]) {
+    let names: Vec<String> = kernels.iter().map(|kernel| kernel.name.clone()).collect();
+    for (index, kernel) in kernels.iter_mut().enumerate() {
+        if names.iter().filter(|name| **name == kernel.name).count() > 1 {
+            let before = names[..=index].iter().filter(|name| **name == names[index]).count();
+            kernel.name = format!("{}-{before}", kernel.name);
+        }
+    }
+}
+
 /// Where packages and what is unpacked of them stay.
 pub fn cache() -> PathBuf {
     let home = || std::env::var_os("HOME").map(|home| PathBuf::from(home).join(".cache"));
@@ -211,6 +222,14 @@ mod tests {
         assert_eq!(newest(&NAMES, "6.1"), Some(NAMES[3]));
         assert_eq!(newest(&NAMES, "6.14"), None);
         assert_eq!(series(&NAMES), "6.1, 6.12, 6.16, 7.2");
+    }
+
+    #[test]
+    fn kernels_of_one_name_are_told_apart() {
+        let kernel = |name: &str| Kernel { name: name.into(), image: "".into(), modules: None };
+        let mut kernels = ["6.12.1", "bzImage", "bzImage"].map(kernel);
+        tell_apart(&mut kernels);
+        assert_eq!(kernels.map(|kernel| kernel.name), ["6.12.1", "bzImage-1", "bzImage-2"]);
     }
 
     #[test]

@@ -28,9 +28,27 @@ impl Accel {
     }
 }
 
+const MISSING: &str = "cannot start QEMU (on Debian: apt-get install qemu-system-x86)";
+
+fn program() -> String {
+    format!("qemu-system-{}", std::env::consts::ARCH)
+}
+
+/// Says what is missing before anything is fetched for it.
+pub fn find() -> Result<(), Error> {
+    let found = Command::new(program()).arg("--version").output();
+    found.map(drop).map_err(Error::system(MISSING))
+}
+
 /// KVM counts only once a guest has reported in: a /dev/kvm that opens is not enough.
-pub fn probe(kernel: &Kernel, image: &Path, memory_mib: u64, cpus: usize) -> Accel {
-    let deadline = Duration::from_secs(20);
+pub fn probe(
+    kernel: &Kernel,
+    image: &Path,
+    memory_mib: u64,
+    cpus: usize,
+    patience: Duration,
+) -> Accel {
+    let deadline = patience.min(Duration::from_secs(20));
     let reports_in = || -> Result<bool, Error> {
         let mut guest = Guest::boot(kernel, image, Accel::Kvm, memory_mib, cpus)?;
         Ok(matches!(guest.next(Instant::now() + deadline), Ok(Some(Said::Up { .. }))))
@@ -92,8 +110,7 @@ impl Guest {
         memory_mib: u64,
         cpus: usize,
     ) -> Result<Guest, Error> {
-        let program = format!("qemu-system-{}", std::env::consts::ARCH);
-        let mut command = Command::new(&program);
+        let mut command = Command::new(program());
         match accel {
             Accel::Kvm => command.args(["-accel", "kvm", "-cpu", "host"]),
             Accel::Emulation => command.args(["-accel", "tcg,thread=multi", "-cpu", "max"]),
@@ -110,9 +127,7 @@ impl Guest {
             .stdout(Stdio::piped())
             .stderr(Stdio::null());
         live::die_with_us(&mut command);
-        let mut child = command.spawn().map_err(Error::system(format!(
-            "cannot start {program} (on Debian: apt-get install qemu-system-x86)"
-        )))?;
+        let mut child = command.spawn().map_err(Error::system(MISSING))?;
         let output = child.stdout.take().expect("piped");
         Ok(Guest { child, output, console: Console::default() })
     }
@@ -159,9 +174,10 @@ impl Guest {
     }
 }
 
-/// LD_LIBRARY_PATH goes to init's environment: where the image has put its libraries.
+/// LD_LIBRARY_PATH goes to init's environment: where the image has put its libraries. On a busy
+/// host the kernel's test of its timer fails and it panics: no_timer_check.
 const APPEND: &str = "console=ttyS0 panic=-1 quiet mitigations=off preempt=voluntary \
-                      LD_LIBRARY_PATH=/lib64";
+                      no_timer_check LD_LIBRARY_PATH=/lib64";
 
 impl Drop for Guest {
     fn drop(&mut self) {

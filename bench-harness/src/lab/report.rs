@@ -3,140 +3,85 @@
 //! throughput is never called decided there.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fmt;
 
-use results::schema::{Cell, MachineKind};
+use results::schema::{Cell, MachineKind, Swapoff};
 use results::stats::{bootstrap_ratio, median, quantile};
 use results::store::Loaded;
 
 use super::guest::RETURNS;
 use crate::live::{lock_of, scheme, swapped_out};
-
-/// The whole report: tables with a title and remarks.
-pub struct Report {
-    title: String,
-    remarks: Vec<String>,
-    tables: Vec<Table>,
-}
-
-struct Table {
-    title: String,
-    header: Vec<String>,
-    rows: Vec<Vec<String>>,
-    remark: String,
-}
-
-/// How a report is written down.
-#[derive(Clone, Copy)]
-pub enum Text {
-    Markdown,
-    /// fixed columns, to be read in a mail
-    Mail,
-}
+use crate::table::{Document, Table, digits};
 
 /// One kernel of the comparison.
 struct Side<'a> {
+    /// what its kernel calls itself
+    release: &'a str,
+    /// what the tables call it
     name: &'a str,
     cells: &'a [Cell],
 }
 
-impl Report {
-    /// From the runs of a lab, the first of which is "before".
-    pub fn new(runs: &[Loaded], notes: &[String]) -> Report {
-        let hardware = runs.iter().all(|run| run.run.machine.kind == MachineKind::Kernel);
-        let sides: Vec<Side> = runs
-            .iter()
-            .map(|run| Side { name: &run.run.machine.name, cells: &run.cells })
-            .collect();
-        let mut tables = vec![slow_paths(&sides), swapoffs(&sides), operations(&sides)];
-        let throughput = throughput(&sides, hardware);
-        if hardware {
-            tables.insert(0, throughput);
-        } else {
-            tables.push(throughput);
-        }
-        let kernels = sides.iter().map(|side| format!("{} ({})", side.name, scheme(side.name)));
-        let mut remarks = vec![
-            format!("Kernels: {}.", kernels.collect::<Vec<_>>().join("; ")),
-            "Between two releases lie other changes too: 6.12 to 6.16 holds four releases of them, \
-             so a difference is one of the releases, not of one series."
+/// The report of a lab's runs, the first of which is "before".
+pub fn report(runs: &[Loaded], notes: &[String]) -> Document {
+    let hardware = runs.iter().all(|run| run.run.machine.kind == MachineKind::Kernel);
+    let sides = sides(runs);
+    let mut tables = vec![slow_paths(&sides), swapoffs(&sides, hardware), operations(&sides)];
+    let throughput = throughput(&sides, hardware);
+    if hardware {
+        tables.insert(0, throughput);
+    } else {
+        tables.push(throughput);
+    }
+    let kernels = sides.iter().map(|side| format!("{} ({})", side.release, scheme(side.release)));
+    let mut remarks = vec![
+        format!("Kernels: {}.", kernels.collect::<Vec<_>>().join("; ")),
+        "Between two releases lie other changes too: 6.12 to 6.16 holds four releases of them, so \
+         a difference is one of the releases, not of one series."
+            .into(),
+    ];
+    if !hardware {
+        remarks.push(
+            "emulated: not hardware timing. Counts and results of calls are the kernel's own; \
+             times are QEMU's, and only ratios within this lab run mean anything."
                 .into(),
-        ];
-        if !hardware {
-            remarks.push(
-                "emulated: not hardware timing. Counts and results of calls are the kernel's own; \
-                 times are QEMU's, and only ratios within this lab run mean anything."
-                    .into(),
-            );
-        }
-        remarks.extend(notes.iter().cloned());
-        let names: Vec<_> = sides.iter().map(|side| side.name).collect();
-        Report { title: format!("swapscale lab: {}", names.join(" against ")), remarks, tables }
+        );
     }
-
-    /// The text of the report.
-    pub fn write(&self, text: Text) -> String {
-        let mut out = match text {
-            Text::Markdown => format!("# {}\n\n", self.title),
-            Text::Mail => format!("{}\n\n", self.title),
-        };
-        for remark in &self.remarks {
-            out.push_str(&format!("{remark}\n\n"));
-        }
-        for table in &self.tables {
-            out.push_str(&match text {
-                Text::Markdown => table.markdown(),
-                Text::Mail => table.mail(),
-            });
-        }
-        out
-    }
+    remarks.extend(notes.iter().cloned());
+    let names: Vec<_> = sides.iter().map(|side| side.name).collect();
+    let title = format!("swapscale lab: {}", names.join(" against "));
+    Document { title, remarks, tables }
 }
 
-impl Table {
-    fn new(title: &str, remark: &str, first: &[&str], sides: &[Side], last: &[&str]) -> Table {
-        let owned = |names: &[&str]| names.iter().map(|&name| name.to_owned()).collect::<Vec<_>>();
-        let names: Vec<&str> = sides.iter().map(|side| short(side.name)).collect();
-        let header = [owned(first), owned(&names), owned(last)].concat();
-        Table { title: title.into(), header, rows: Vec::new(), remark: remark.into() }
-    }
+/// Named by their numbers; by the kernels' files where two builds have one release.
+fn sides(runs: &[Loaded]) -> Vec<Side<'_>> {
+    let number = |at: usize| short(&runs[at].run.machine.name);
+    let alone =
+        |at: usize| (0..runs.len()).filter(|&other| number(other) == number(at)).count() == 1;
+    let side = |at: usize| {
+        let Loaded { run, cells, .. } = &runs[at];
+        let file = run.label.trim_start_matches("lab-");
+        let name = if alone(at) { number(at) } else { file };
+        Side { release: &run.machine.name, name, cells }
+    };
+    (0..runs.len()).map(side).collect()
+}
 
-    fn markdown(&self) -> String {
-        let line = |cells: &[String]| format!("| {} |\n", cells.join(" | "));
-        let rule = vec!["---".to_owned(); self.header.len()];
-        let rows: String = self.rows.iter().map(|row| line(row)).collect();
-        format!(
-            "## {}\n\n{}\n\n{}{}{rows}\n",
-            self.title,
-            self.remark,
-            line(&self.header),
-            line(&rule)
-        )
-    }
-
-    fn mail(&self) -> String {
-        let all = || std::iter::once(&self.header).chain(&self.rows);
-        let width = |column: usize| all().map(|row| row[column].chars().count()).max().unwrap_or(0);
-        let line = |row: &Vec<String>| {
-            let cells = row.iter().enumerate().map(|(column, cell)| match column {
-                0 => format!("{cell:<0$}", width(column)),
-                _ => format!("{cell:>0$}", width(column)),
-            });
-            format!("  {}\n", cells.collect::<Vec<_>>().join("  ").trim_end())
-        };
-        format!("{}\n{}\n{}\n", self.title, self.remark, all().map(line).collect::<String>())
-    }
+/// A table with a column for each side.
+fn table(title: &str, remark: &str, first: &[&str], sides: &[Side], last: &[&str]) -> Table {
+    let names: Vec<&str> = sides.iter().map(|side| side.name).collect();
+    let header = [first, &names, last].concat().into_iter().map(str::to_owned).collect();
+    Table { title: title.into(), header, rows: Vec::new(), remark: remark.into() }
 }
 
 /// `6.12.117` of `6.12.117+deb13-cloud-amd64`.
-fn short(name: &str) -> &str {
+pub(crate) fn short(name: &str) -> &str {
     name.split(['+', '-']).next().unwrap_or(name)
 }
 
 /// Entries to the spinlock's slow path for each million pages, by caller: the callers that make
 /// up one in a hundred somewhere, and those of the swap allocator's own locks.
 fn slow_paths(sides: &[Side]) -> Table {
-    let mut table = Table::new(
+    let mut table = table(
         "Entries to the spinlock slow path, by caller",
         "Entries per million pages swapped out (entries counted). A kprobe on \
          native_queued_spin_lock_slowpath, all workloads and workers, set-up included.",
@@ -191,10 +136,12 @@ fn pages(cells: &[Cell]) -> u64 {
 }
 
 /// What swapoff under load returned and how long it took.
-fn swapoffs(sides: &[Side]) -> Table {
-    let mut table = Table::new(
+fn swapoffs(sides: &[Side], hardware: bool) -> Table {
+    let mut table = table(
         "swapoff under load",
-        "Failure rate with its 95 % interval (Wilson); time and used slots as median (quartiles).",
+        "Failure rate with its 95 % interval (Wilson). Time and used slots of those that emptied the \
+         device: median (quartiles). Steps: the share of all their time together, cut by kprobes on \
+         functions that swapoff calls; from 6.14 on the barrier ends inside of unuse, unseen.",
         &[""],
         sides,
         &[],
@@ -219,20 +166,51 @@ fn swapoffs(sides: &[Side]) -> Table {
     for function in RETURNS {
         row(&format!("{function}: -ENOMEM"), &|side| returned(sides[side].cells, function));
     }
-    let well =
-        |side: usize| offs[side].iter().filter(|off| off.result == "ok" && off.used_slots > 0);
-    row("time, ms", &|side| {
+    let well = |side: usize| {
+        let well = |off: &&Swapoff| off.result == "ok" && off.used_slots > 0;
+        offs[side].iter().copied().filter(well)
+    };
+    let emulated = if hardware { "" } else { " (emulated)" };
+    row(&format!("time, ms{emulated}"), &|side| {
         let ms = |ns: u64| ns as f64 / 1e6;
         quartiles(well(side).map(|off| ms(off.steps.iter().map(|step| step.ns).sum())))
     });
     row("used slots", &|side| quartiles(well(side).map(|off| off.used_slots as f64)));
-    row("time per used slot, us", &|side| {
+    row(&format!("time per used slot, us{emulated}"), &|side| {
         quartiles(well(side).map(|off| {
             let ns: u64 = off.steps.iter().map(|step| step.ns).sum();
             ns as f64 / 1e3 / off.used_slots as f64
         }))
     });
+    let shares: Vec<_> = (0..sides.len()).map(|side| step_shares(well(side))).collect();
+    let mut names: Vec<&String> = Vec::new();
+    for (name, _) in shares.iter().flatten() {
+        if !names.contains(&name) {
+            names.push(name);
+        }
+    }
+    for name in names {
+        row(&format!("step {name}"), &|side| {
+            let share = shares[side].iter().find(|(step, _)| step == name);
+            share.map_or("none".into(), |(_, share)| format!("{:.1} %", 100.0 * share))
+        });
+    }
     table
+}
+
+/// Each step's share of the time of all swapoffs together, in the order of the steps; nothing
+/// where they were not cut into steps.
+pub(crate) fn step_shares<'a>(offs: impl Iterator<Item = &'a Swapoff>) -> Vec<(String, f64)> {
+    let mut sums: Vec<(String, u64)> = Vec::new();
+    for step in offs.filter(|off| off.steps.len() > 1).flat_map(|off| &off.steps) {
+        match sums.iter_mut().find(|(name, _)| *name == step.name) {
+            Some((_, sum)) => *sum += step.ns,
+            None => sums.push((step.name.clone(), step.ns)),
+        }
+    }
+    let total: u64 = sums.iter().map(|(_, ns)| ns).sum();
+    let share = |(name, ns)| (name, ns as f64 / total.max(1) as f64);
+    sums.into_iter().map(share).collect()
 }
 
 /// How often a function returned -ENOMEM, of all its returns.
@@ -250,7 +228,10 @@ fn returned(cells: &[Cell], function: &str) -> String {
 
 fn rate(failed: usize, of: usize) -> String {
     match wilson(failed as f64, of as f64) {
-        Some((low, high)) => format!("{failed} ({:.0}..{:.0} %)", low * 100.0, high * 100.0),
+        Some((low, high)) => {
+            let percent = [failed as f64 / of as f64, low, high].map(|share| 100.0 * share);
+            format!("{failed}: {:.1} % ({:.1}..{:.1})", percent[0], percent[1], percent[2])
+        }
         None => "no calls".into(),
     }
 }
@@ -275,26 +256,12 @@ fn quartiles(values: impl Iterator<Item = f64>) -> String {
     }
     values.sort_by(f64::total_cmp);
     let [low, mid, high] = [0.25, 0.5, 0.75].map(|q| quantile(&values, q));
-    format!("{} ({}..{})", Digits(mid), Digits(low), Digits(high))
-}
-
-/// Three digits, without an exponent.
-struct Digits(f64);
-
-impl fmt::Display for Digits {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.0.abs() {
-            x if x >= 100.0 => write!(f, "{:.0}", self.0),
-            x if x >= 10.0 => write!(f, "{:.1}", self.0),
-            _ => write!(f, "{:.2}", self.0),
-        }
-    }
+    format!("{} ({}..{})", digits(mid), digits(low), digits(high))
 }
 
 /// What was done at all.
 fn operations(sides: &[Side]) -> Table {
-    let mut table =
-        Table::new("Operations", "Over all measured intervals.", &["workload"], sides, &[]);
+    let mut table = table("Operations", "Over all measured intervals.", &["workload"], sides, &[]);
     let names: BTreeSet<&str> =
         sides.iter().flat_map(|side| side.cells).map(|cell| cell.key.workload.as_str()).collect();
     for name in names {
@@ -311,7 +278,7 @@ fn operations(sides: &[Side]) -> Table {
 
 /// Each later kernel against the first, by point.
 fn throughput(sides: &[Side], hardware: bool) -> Table {
-    let mut table = Table::new(
+    let mut table = table(
         "Throughput against the first kernel",
         "Median of pages swapped out per second as a ratio to the first kernel, with the 95 % \
          interval of the ratio (bootstrap) and the spread within a point (largest/smallest).",
@@ -353,7 +320,8 @@ fn widest(samples: &[f64]) -> f64 {
     highest / samples.iter().copied().fold(f64::NAN, f64::min)
 }
 
-fn ratio(before: &[f64], after: &[f64], hardware: bool) -> String {
+/// The ratio of two points with its interval, and whether that decides anything.
+pub(crate) fn ratio(before: &[f64], after: &[f64], hardware: bool) -> String {
     if before.len() < 2 || after.len() < 2 {
         return "not decidable (too few trials)".into();
     }
@@ -393,11 +361,18 @@ mod tests {
     }
 
     #[test]
-    fn both_texts_hold_every_row() {
-        let side = [Side { name: "6.12.1+deb", cells: &[] }];
-        let mut table = Table::new("T", "remark", &["caller"], &side, &[]);
-        table.rows.push(vec!["get_swap_pages".into(), "12".into()]);
-        assert!(table.markdown().contains("| get_swap_pages | 12 |"));
-        assert!(table.mail().contains("  caller          6.12.1\n  get_swap_pages      12\n"));
+    fn two_builds_of_one_release_are_told_apart() {
+        let run = |label: &str, release: &str| {
+            let mut run = results::example::run();
+            (run.label, run.machine.name) = (label.into(), release.into());
+            Loaded { dir: "".into(), run, cells: Vec::new(), notes: Vec::new() }
+        };
+        let same = [run("lab-bzImage-1", "6.19.0-rc1"), run("lab-bzImage-2", "6.19.0-rc1")];
+        let names = |runs: &[Loaded]| -> Vec<String> {
+            sides(runs).iter().map(|side| side.name.to_owned()).collect()
+        };
+        assert_eq!(names(&same), ["bzImage-1", "bzImage-2"]);
+        let packaged = [run("lab-6.12.1+deb", "6.12.1+deb"), run("lab-6.18.1+deb", "6.18.1+deb")];
+        assert_eq!(names(&packaged), ["6.12.1", "6.18.1"]);
     }
 }

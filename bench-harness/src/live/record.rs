@@ -5,19 +5,21 @@ use std::path::{Path, PathBuf};
 use hdrhistogram::Histogram;
 use jiff::Timestamp;
 use machine::topology::Topology;
-use results::schema::{MachineId, MachineKind, ProbeCost, Reading, Run, SCHEMA};
+use results::schema::{Cell, MachineId, MachineKind, ProbeCost, Reading, Run, SCHEMA};
 use results::store::{Writer, run_id};
 
 use super::{Args, Error, Summary, sys};
 use crate::probe::{clock, environment};
 
 /// Runs everything and writes it to a new directory below `root`, which is made with the first
-/// cell. Returns that directory; none where every trial was refused.
+/// cell. Each cell that is on disk is shown to `seen`, with the number of trials planned. Returns
+/// the directory; none where every trial was refused.
 pub fn record(
     args: &Args,
     root: &Path,
     label: &str,
     command: &str,
+    mut seen: impl FnMut(usize, &Cell),
 ) -> Result<(Option<PathBuf>, Summary), Error> {
     let topology = Topology::here().map_err(|error| Error::Refused(error.to_string()))?;
     let mut writer = None;
@@ -30,7 +32,9 @@ pub fn record(
             }
         };
         writer.attach(&mut cell, &histograms)?;
-        Ok(writer.append(&cell)?)
+        writer.append(&cell)?;
+        seen(summary.planned, &cell);
+        Ok(())
     })?;
     Ok((writer.map(|writer| writer.dir().to_owned()), summary))
 }

@@ -11,6 +11,7 @@ mod hold;
 mod latency;
 pub(crate) mod lines;
 pub mod load;
+pub mod matrix;
 mod panels;
 mod predicted;
 mod preempted;
@@ -19,6 +20,7 @@ mod series;
 mod speedup;
 mod swapoff;
 mod swapoff_size;
+mod swapoff_slots;
 mod throughput;
 mod transfers;
 mod waits;
@@ -81,6 +83,7 @@ pub const OF_WORKLOAD: [(&str, OfWorkload); 7] = [
     ("predicted", predicted::draw),
     ("front", front::draw),
     ("swapoff-size", swapoff_size::draw),
+    ("swapoff-slots", swapoff_slots::draw),
     ("swapoff-barrier", swapoff::draw_barrier),
     ("hold", hold::draw),
     ("preempted", preempted::draw),
@@ -246,5 +249,68 @@ mod tests {
         let variants = names.iter().map(|n| n.as_str()).collect();
         let many = Plan { variants, threads: vec![1, 48, 384], trials: 2, ..plan() };
         assert!(assert_all_readable(&many) > 60);
+    }
+
+    #[test]
+    fn swapoffs_of_kernels_are_on_one_picture_and_called_emulated() {
+        let mut runs = [common::native(&plan()), common::native(&plan())];
+        let releases = ["6.12.118+deb13-cloud-amd64", "6.18.15+deb13-cloud-amd64"];
+        for (run, release) in runs.iter_mut().zip(releases) {
+            run.run.machine.kind = results::schema::MachineKind::Emulated;
+            for (i, cell) in run.cells.iter_mut().enumerate() {
+                cell.key.machine = release.into();
+                for off in &mut cell.swapoff {
+                    off.used_slots = 1000 + 100 * i as u64;
+                    off.result = if i % 5 == 0 { "ENOMEM" } else { "ok" }.into();
+                }
+            }
+        }
+        let sets = data::sets(&runs);
+        let alike: Vec<&Set> = sets.iter().filter(|s| s.place.workload == "swapoff").collect();
+        for size in [README, SLIDE] {
+            let pictures = swapoff_slots::draw(&alike, size).unwrap();
+            let parts: Vec<_> = pictures.iter().map(|picture| &*picture.part).collect();
+            assert_eq!(parts, ["emulated"]);
+            assert_readable(&pictures[0].scene, "swapoff-slots");
+            let texts: Vec<_> = pictures[0].scene.shapes.iter().filter_map(ink).collect();
+            let said = |words: &str| texts.iter().any(|text| text.4.contains(words));
+            assert!(
+                said("not hardware timing") && said("failed") && said("6.18.15 ("),
+                "{texts:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_matrix_of_four_machines_is_readable() {
+        use matrix::{Cell, Matrix, Row, Section};
+        let cells = |value: f64| {
+            let share =
+                |i: usize| Cell::Share { value, least: value / 2.0, most: value * 1.2 * i as f64 };
+            vec![share(1), share(1), Cell::Word("not cut".into()), share(1)]
+        };
+        let row = |i: usize| Row {
+            label: format!("a_rather_long_function_name_{i}"),
+            cells: cells(0.8 / (i + 1) as f64),
+        };
+        let section = |name: &str| Section { name: name.into(), rows: (0..9).map(row).collect() };
+        let matrix = Matrix {
+            title: "percpu-cluster against the kernel".into(),
+            subtitle: "churn, 16 pages a call; contended, in all: ".to_owned()
+                + &"some words ".repeat(12),
+            small_print: vec!["word ".repeat(60), "more ".repeat(60)],
+            columns: [
+                "native, tas",
+                "simulated here, tas",
+                "kernel 6.18.44",
+                "kernel 6.18.15, emulated",
+            ]
+            .map(str::to_owned)
+            .into(),
+            sections: vec![section("Call sites"), section("Steps")],
+        };
+        for size in [README, SLIDE] {
+            assert_readable(&matrix::draw(&matrix, size), "matrix");
+        }
     }
 }

@@ -52,7 +52,7 @@ fn run(loaded: &Loaded) -> Value {
     rows.extend(loaded.notes.iter().map(|n| ("note".to_string(), n.clone())));
     json!({
         "id": run.id, "label": run.label, "machine": run.machine.name,
-        "predicted": run.machine.predicted, "command": run.command, "rows": rows,
+        "origin": run.machine.kind.origin(), "command": run.command, "rows": rows,
     })
 }
 

@@ -387,7 +387,7 @@ function races() {
 
 function environment() {
   return DATA.runs.map(run => el("details", DATA.runs.length < 3 ? { open: "" } : {},
-    el("summary", {}, `${run.id}, ${run.predicted ? "predicted by the model" : "measured on"} ${run.machine}`),
+    el("summary", {}, `${run.id}, ${run.origin} ${run.machine}`),
     el("table", {}, el("tbody", {}, run.rows.map(([name, value]) => el("tr", {}, el("th", { scope: "row" }, name), el("td", { class: "wide" }, value)))))));
 }
 

@@ -1,11 +1,16 @@
 //! What a set says, in words a reader can check against the charts. Nothing is
 //! claimed that the intervals do not bear.
 
+use results::schema::MachineKind;
+
 use crate::axis::{short, si};
 use crate::data::{Set, Spread, Track};
 
 /// One sentence each; the first is the answer.
 pub fn words(set: &Set) -> Vec<String> {
+    if set.place.kind == MachineKind::Emulated {
+        return vec!["Emulated: times here are not the hardware's, and none are compared.".into()];
+    }
     let mut words = fastest(set);
     words.extend(set.tracks.iter().filter_map(scaling));
     words
@@ -108,6 +113,16 @@ mod tests {
         assert!(words[2].contains("times global"), "{words:?}");
         assert!(words.iter().any(|w| w.starts_with("global does most at")), "{words:?}");
         assert!(words.iter().any(|w| w == "percluster still gains from 32 to 64 threads."));
+    }
+
+    #[test]
+    fn nothing_emulated_is_ranked() {
+        let mut run = common::native(&Plan { trials: 6, ..Plan::default() });
+        run.run.machine.kind = results::schema::MachineKind::Emulated;
+        let runs = [run];
+        let sets = data::sets(&runs);
+        assert!(matches!(&super::words(&sets[0])[..], [one] if one.starts_with("Emulated")));
+        assert!(sets[0].place.conditions().contains("emulated, not hardware timing, on"));
     }
 
     #[test]

@@ -8,7 +8,7 @@ use crate::aggregate::{self, groups, varying};
 use crate::compare::Side;
 use crate::disturbed;
 use crate::metric::Metric;
-use crate::schema::{Counter, Reading};
+use crate::schema::{Counter, MachineKind, Reading};
 use crate::stats::median;
 use crate::tables::text::duration;
 
@@ -45,12 +45,16 @@ fn threads(sides: &[Side]) -> String {
 pub(super) fn setting(sides: &[Side]) -> [String; 3] {
     let run = &sides[0].loaded.run;
     let env = &run.environment;
-    let predicted = if run.machine.predicted { ": PREDICTED by a model, computed" } else { "" };
+    let doubt = match run.machine.kind {
+        MachineKind::Emulated => ": EMULATED, not hardware timing,",
+        _ if run.machine.predicted => ": PREDICTED by a model, computed",
+        _ => "",
+    };
     let model = short(&env.cpu_model);
     let model = ["(R)", "(TM)"].iter().fold(model, |model, mark| model.replace(mark, ""));
     [
         format!(
-            "Machine: {}{predicted} on {model}, {} CPUs{}, {}",
+            "Machine: {}{doubt} on {model}, {} CPUs{}, {}",
             run.machine.name,
             short(&env.cpus_online),
             if env.smt.known() == Some(&true) { " with SMT" } else { "" },
@@ -114,6 +118,12 @@ pub(super) fn notes(sides: &[Side]) -> Vec<String> {
         notes.extend(side.loaded.notes.iter().cloned());
         if side.loaded.run.machine.predicted {
             notes.push(format!("{}: figures are predicted by a model, not measured", side.name));
+        }
+        if side.loaded.run.machine.kind == MachineKind::Emulated {
+            notes.push(format!(
+                "{}: emulated, not hardware timing: times decide nothing",
+                side.name
+            ));
         }
     }
     let apart = all_cells(sides).filter(|cell| cell.overlap < 0.95).count();
