@@ -67,7 +67,7 @@ fn every_chart_is_drawn_and_says_where_it_is_from() {
         ("counters-churn-native", &["cycles", "per op"]),
         ("fairness-churn-native", &["Jain", "fair share"]),
         ("swapoff-swapoff-native-size64", &["barrier", "drain", "(n = 3)"]),
-        ("swapoff-size-swapoff-native-threads64", &["barrier's share", "allocations meanwhile"]),
+        ("swapoff-size-swapoff-native-threads64", &["whole swapoff", "allocations meanwhile"]),
         ("ablation-churn-native", &["scanning-ref", "×"]),
         (
             "transfers-churn-epyc-7742",
@@ -157,7 +157,7 @@ fn cells_without_overlap_are_left_out_and_counted() {
 #[test]
 fn two_runs_of_one_machine_are_told_apart() {
     let mut new = common::native(&churn());
-    new.run.label = "patched".into();
+    (new.run.label, new.run.id) = ("patched".into(), "20260103T030405Z-lab1-patched".into());
     let svg = draw(&[common::native(&churn()), new]).svg("throughput-churn-native");
     assert!(svg.contains("global [example]") && svg.contains("global [patched]"));
 }

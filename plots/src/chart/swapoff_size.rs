@@ -97,7 +97,7 @@ type Measure = (&'static str, fn(&Group) -> Vec<f64>, fn(&str, &[f64]) -> Axis);
 const MEASURES: [Measure; 4] = [
     ("whole swapoff (log scale)", |g| swapoffs(g).map(total).collect(), log_time),
     ("barrier alone (log scale)", |g| swapoffs(g).filter_map(barrier).collect(), log_time),
-    ("barrier's share of the whole", |g| swapoffs(g).filter_map(share).collect(), shares),
+    ("barrier's share (log scale)", |g| swapoffs(g).filter_map(share).collect(), shares),
     (
         "99 % of allocations meanwhile",
         |g| g.cells.iter().filter_map(|c| meanwhile(c)).collect(),
@@ -109,8 +109,8 @@ fn log_time(name: &str, values: &[f64]) -> Axis {
     Axis::log10(name, values, time)
 }
 
-fn shares(name: &str, _: &[f64]) -> Axis {
-    Axis::span(name, 0.0, 1.0, percent)
+fn shares(name: &str, values: &[f64]) -> Axis {
+    Axis::log10(name, values, percent)
 }
 
 fn barrier(swapoff: &Swapoff) -> Option<f64> {
