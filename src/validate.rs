@@ -30,7 +30,8 @@ pub struct Args {
     /// Measurements in lockhammer's columns: host, lock, critical, parallel, threads, median_ns_per_op
     #[arg(long, requires = "topology", conflicts_with = "only")]
     data: Option<PathBuf>,
-    /// TOML: host.NAME with model (a name or a file), pins, and optionally topology, beyond-l3-ns
+    /// TOML: host.NAME with topology (packages, cores, smt ..) or model, pins, remote-ns ..; see
+    /// docs/simulator.md
     #[arg(long, requires = "data")]
     topology: Option<PathBuf>,
     /// Derive constants from the empty, incdec_refcount and one-thread rows (always done for the
@@ -53,9 +54,9 @@ enum Experiment {
 /// What kind of figure each one is.
 const RULES: &str = "\
 fitted: the lines above, from empty, incdec_refcount and one-thread rows alone
-chosen with sight of the published curves: the cost model's structure and its ratios
-(read-latency, read-occupancy, nearest-first, stay), and x86-1's latency beyond an L3 group
-predicted: every curve below, for locks whose rows no constant was fitted on
+chosen with sight of the published curves: the cost model's structure and its figures
+read-latency, read-occupancy, nearest-first and stay; x86-1's latency between dies
+predicted: every curve below; no constant was fitted on a row of these locks with 2 threads or more
 ";
 const LOCKHAMMER: &str = "lockhammer's data set (ARM-software/synchronization-benchmarks, \
     BSD-3-Clause, Arm Limited), medians of 9 runs";
@@ -118,6 +119,7 @@ fn curves(args: &Args) -> Result<Section, Box<dyn std::error::Error>> {
         ),
     };
     let measured = Data::parse(&data.0, &data.1)?;
+    print(&measured.notes())?;
     let known = Hosts::parse(&hosts.0, &hosts.1)?;
     let (mut verdicts, mut notes) = (Vec::new(), Vec::new());
     for name in measured.hosts() {
@@ -125,7 +127,7 @@ fn curves(args: &Args) -> Result<Section, Box<dyn std::error::Error>> {
         if fit {
             host.fit()?;
         }
-        notes.append(&mut host.fitted);
+        notes.append(&mut host.constants);
         verdicts.extend(host.judge(args.max_threads)?);
     }
     print(&notes.iter().map(|line| format!("{line}\n")).collect::<String>())?;

@@ -2,11 +2,17 @@
 //! errors. Says of every figure whether it is fitted, chosen with sight of the data,
 //! stated, or predicted.
 
+mod data;
+mod fit;
 mod hammer;
 pub mod host;
+mod hosts;
 pub mod kernel_build;
 pub mod list;
-mod lockhammer;
 mod locks;
+mod verdict;
 
-pub use lockhammer::{Data, Host, Hosts, PUBLISHED, PUBLISHED_HOSTS, Verdict, report, section};
+pub use data::{Data, PUBLISHED};
+pub use fit::Host;
+pub use hosts::{Hosts, PUBLISHED_HOSTS};
+pub use verdict::{Verdict, report, section};

@@ -1,10 +1,9 @@
 //! lockhammer's loop on a simulated machine: fixed work a thread, and the time until
 //! the last one is done.
 
-use super::locks::{Empty, IncDec, Osq, SwapMutex};
-use machine::lock::{LockKind, Qspin, RawLock, Ticket};
-use machine::simulated::{Config, Model};
-use machine::{Cpu, Failure, Fields, Machine, Region, Simulated};
+use super::locks::{Empty, IncDec, M, Osq, Queued, SwapMutex, Tested, Ticket};
+use machine::simulated::{Config, Model, take_account};
+use machine::{Cpu, Failure, Machine};
 use std::sync::Arc;
 
 /// A cell to simulate.
@@ -44,41 +43,48 @@ impl Lock {
     pub fn name(self) -> &'static str {
         Self::ALL.iter().find(|(_, lock)| *lock == self).expect("all are there").0
     }
-}
 
-#[repr(C)]
-struct Hammered<L>(L);
-impl<L> Fields for Hammered<L> {
-    fn fields() -> Vec<(&'static str, usize)> {
-        vec![("lock", 0)]
+    pub fn named(name: &str) -> Option<Self> {
+        Self::ALL.iter().find(|(known, _)| *known == name).map(|(_, lock)| *lock)
+    }
+
+    /// All names, for messages.
+    pub fn list() -> String {
+        Self::ALL.map(|(name, _)| name).join(", ")
     }
 }
 
-/// Nanoseconds an operation of all threads together, with `operations` a thread.
+/// What a simulated run gave.
+pub struct Hammered {
+    /// Nanoseconds an operation of all threads together.
+    pub ns: f64,
+    pub events: u64,
+}
+
+/// The benchmark with `operations` a thread.
 pub fn hammer(
     model: &Arc<Model>,
     point: &Point,
     operations: u64,
     seed: u64,
-) -> Result<f64, Failure> {
+) -> Result<Hammered, Failure> {
     let run = match point.lock {
         Lock::Empty => on::<Empty>,
         Lock::IncDec => on::<IncDec>,
         Lock::Ticket => on::<Ticket>,
-        Lock::Queued => on::<Qspin>,
+        Lock::Queued => on::<Queued>,
         Lock::Swap => on::<SwapMutex>,
         Lock::Osq => on::<Osq>,
     };
     run(model, point, operations, seed)
 }
 
-fn on<K: LockKind>(
+fn on<L: Tested>(
     model: &Arc<Model>,
     point: &Point,
     operations: u64,
     seed: u64,
-) -> Result<f64, Failure> {
-    type Lock<K> = <Simulated<K> as Machine>::Lock;
+) -> Result<Hammered, Failure> {
     let config = Config {
         model: model.clone(),
         pins: point.pins.clone(),
@@ -90,18 +96,18 @@ fn on<K: LockKind>(
     let (held, apart) = (point.held, point.apart);
     let others = point.pins.len().saturating_sub(1).max(1) as f64;
     let late = point.late * operations as f64 / others;
-    let run = Simulated::<K>::run(
+    let run = M::run(
         &config,
-        |_| Region::<Simulated<K>, _>::new("hammered", 1, |_| Hammered(Lock::<K>::new())),
-        move |lock: &Region<_, Hammered<Lock<K>>>, cpu| {
+        |_| L::new(),
+        move |lock: &L, cpu| {
             let began = cpu.now();
             cpu.work((late * cpu.id() as f64) as u64);
             for _ in 0..operations {
-                let token = lock[0].0.lock(cpu, || ());
+                lock.acquire(cpu);
                 if held > 0 {
                     cpu.work(held);
                 }
-                lock[0].0.unlock(cpu, token);
+                lock.release(cpu);
                 if apart > 0 {
                     cpu.work(apart);
                 }
@@ -112,5 +118,6 @@ fn on<K: LockKind>(
     )?;
     let began = run.workers.iter().map(|w| w.0).min().unwrap_or(0);
     let ended = run.workers.iter().map(|w| w.1).max().unwrap_or(0);
-    Ok((ended - began) as f64 / (operations * point.pins.len() as u64) as f64)
+    let ns = (ended - began) as f64 / (operations * point.pins.len() as u64) as f64;
+    Ok(Hammered { ns, events: take_account().map_or(0, |account| account.events) })
 }

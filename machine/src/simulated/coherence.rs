@@ -18,7 +18,7 @@ pub(super) struct At {
 }
 
 impl At {
-    fn same_line(&self, other: &At) -> bool {
+    pub fn same_line(&self, other: &At) -> bool {
         (self.region, self.line) == (other.region, other.line)
     }
 }
@@ -30,13 +30,22 @@ pub(super) enum Access {
     Write(u64),
 }
 
+/// What in a CPU asks for a line.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum By {
+    Instruction,
+    /// The oldest store of its buffer.
+    Store,
+    /// A younger store, so that its line is there when it becomes the oldest.
+    Prefetch,
+}
+
 /// A CPU's wish for a line that is in use.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Request {
     pub who: usize,
     pub access: Access,
-    /// From a store buffer: nobody's instruction waits for it.
-    pub store: bool,
+    pub by: By,
     since: u64,
     offset: usize,
 }
@@ -100,7 +109,7 @@ struct Contention {
     queue: VecDeque<Request>,
     /// CPUs that spin on a copy.
     parked: Vec<u16>,
-    /// Until when each package's read port is in use.
+    /// When the last shared read of each L3 group arrived.
     ports: Vec<u64>,
     /// Somebody will look at the queue.
     watched: bool,
@@ -120,11 +129,12 @@ struct Home {
 /// Where the CPUs of a run are.
 struct Places {
     core: Vec<u16>,
-    sibling: Vec<Option<usize>>,
+    /// The other threads of its core.
+    mates: Vec<Vec<usize>>,
     /// By core.
     l3: Vec<u16>,
     package: Vec<u16>,
-    packages: usize,
+    groups: usize,
 }
 
 impl Places {
@@ -141,13 +151,15 @@ impl Places {
             l3[dense(cpu.core)] = cpu.l3 as u16;
             package[dense(cpu.core)] = cpu.package as u16;
         }
-        let mate = |n: usize| (0..cpus.len()).find(|&m| m != n && cpus[m].core == cpus[n].core);
+        let mates = |n: usize| {
+            (0..cpus.len()).filter(|&m| m != n && cpus[m].core == cpus[n].core).collect()
+        };
         Self {
             core: cpus.iter().map(|c| dense(c.core) as u16).collect(),
-            sibling: (0..cpus.len()).map(mate).collect(),
+            mates: (0..cpus.len()).map(mates).collect(),
             l3,
             package,
-            packages: topology.packages(),
+            groups: topology.l3_groups(),
         }
     }
 
@@ -164,8 +176,8 @@ impl Places {
         }
     }
 
-    fn package_of(&self, who: usize) -> usize {
-        self.package[self.core[who] as usize] as usize
+    fn group_of(&self, who: usize) -> usize {
+        self.l3[self.core[who] as usize] as usize
     }
 }
 
@@ -190,7 +202,7 @@ pub(super) struct Memory {
     contentions: Vec<Contention>,
     places: Places,
     prices: Prices,
-    /// The read each CPU made last: (line, when it arrived). A sibling rides along.
+    /// The read each CPU made last: (line, when it arrived). Siblings ride along.
     reading: Vec<(At, u64)>,
     /// By lock caller; the first is for accesses before any lock.
     callers: Vec<(&'static str, Traffic)>,
@@ -235,8 +247,9 @@ impl Memory {
         }
     }
 
-    pub fn sibling(&self, who: usize) -> Option<usize> {
-        self.places.sibling[who]
+    /// The other threads of `who`'s core that take part in the run.
+    pub fn mates(&self, who: usize) -> &[usize] {
+        &self.places.mates[who]
     }
 
     pub fn register(&mut self, extent: &Extent) {
@@ -301,7 +314,7 @@ impl Memory {
         if index == NO_CONTENTION {
             index = self.contentions.len() as u32;
             self.line(at).contention = index;
-            let ports = vec![0; self.places.packages];
+            let ports = vec![0; self.places.groups];
             let sharers = vec![0; self.places.l3.len().div_ceil(64)];
             self.contentions.push(Contention { ports, sharers, ..Contention::default() });
         }
@@ -349,7 +362,7 @@ impl Memory {
     }
 
     /// Asks for a line at `now`; the effect is now or when the request is granted.
-    pub fn request(&mut self, at: At, who: usize, access: Access, store: bool, now: u64) -> Start {
+    pub fn request(&mut self, at: At, who: usize, access: Access, by: By, now: u64) -> Start {
         if let Some(done) = self.hit(at, who, access, now) {
             return Start::Done(done);
         }
@@ -360,7 +373,7 @@ impl Memory {
             return Start::Done(self.transfer(at, who, access, now, now));
         }
         let more = self.contention(at);
-        more.queue.push_back(Request { who, access, store, since: now, offset: at.offset });
+        more.queue.push_back(Request { who, access, by, since: now, offset: at.offset });
         let watch = !std::mem::replace(&mut more.watched, true);
         Start::Queued(watch.then_some(ready.max(now)))
     }
@@ -377,8 +390,9 @@ impl Memory {
         match access {
             Access::Read if mine => Some(now.max(line.arrived) + self.prices.hit + sibling),
             Access::Read if self.shares(&line, core) => {
-                let mate = self.places.sibling[who].map(|mate| self.reading[mate]);
-                let coming = mate.filter(|(other, _)| other.same_line(&at)).map_or(0, |m| m.1);
+                let mates = self.mates(who).iter().map(|&mate| self.reading[mate]);
+                let same = mates.filter(|(other, _)| other.same_line(&at));
+                let coming = same.map(|(_, arrives)| arrives).max().unwrap_or(0);
                 Some(now.max(coming) + self.prices.hit)
             }
             Access::Write(keep) => {
@@ -418,10 +432,14 @@ impl Memory {
             Access::Write(_) => distances.fold((None, 0), |(far, n), d| (far.max(Some(d)), n + 1)),
         };
         let source = source.map_or(MEMORY, |d| d as usize);
-        let (price, stay) = (self.prices.transfer[source], self.prices.stay);
+        let price = self.prices.transfer[source];
         let done = match access {
-            Access::Read => self.share(at, who, &line, price, now),
+            Access::Read => {
+                let arrives = now + price * self.prices.read_latency / 1000;
+                self.share(at, who, &line, arrives, now)
+            }
             Access::Write(keep) => {
+                let stay = self.prices.stay;
                 let line = self.line(at);
                 line.arrived = now + price;
                 line.busy = line.arrived + keep;
@@ -441,16 +459,16 @@ impl Memory {
         done
     }
 
-    fn share(&mut self, at: At, who: usize, before: &Line, price: u64, now: u64) -> u64 {
-        let (core, package) = (self.places.core[who], self.places.package_of(who));
-        let (occupancy, latency) = (self.prices.read_occupancy, self.prices.read_latency);
-        let mut start = now;
+    /// A shared read that arrives at `done`, or after those before it.
+    fn share(&mut self, at: At, who: usize, before: &Line, mut done: u64, now: u64) -> u64 {
+        let (core, group) = (self.places.core[who], self.places.group_of(who));
+        let occupancy = self.prices.read_occupancy;
         if before.contention == NO_CONTENTION {
             self.line(at).busy = now + occupancy;
         } else {
-            let port = &mut self.contention(at).ports[package];
-            start = now.max(*port);
-            *port = start + occupancy;
+            let port = &mut self.contention(at).ports[group];
+            done = done.max(*port + occupancy);
+            *port = done;
         }
         if before.owner != NONE {
             let owner = self.places.core[before.owner as usize];
@@ -458,7 +476,6 @@ impl Memory {
             (line.owner, line.few, line.many) = (NONE, [owner, NONE, NONE, NONE], false);
         }
         self.add_sharer(at, core);
-        let done = start + price * latency / 1000;
         let line = self.line(at);
         line.reads = line.reads.max(done);
         self.reading[who] = (at, done);
@@ -485,7 +502,6 @@ impl Memory {
     /// goes before older ones.
     pub fn grant(&mut self, at: At, near: bool, now: u64) -> Grant {
         let owner = self.line(at).owner;
-        let mate = (owner != NONE).then(|| self.places.sibling[owner as usize]).flatten();
         let arriving = self.line(at).arrived > now;
         let index = self.line(at).contention as usize;
         let queue = &self.contentions[index].queue;
@@ -494,11 +510,13 @@ impl Memory {
             return Grant::Nobody;
         };
         let first = first.access;
-        let rider = mate.filter(|_| arriving).and_then(|m| queue.iter().position(|r| r.who == m));
-        let home = (owner != NONE).then(|| self.places.package_of(owner as usize));
+        let core = |who: usize| self.places.core[who];
+        let rides = |r: &Request| core(r.who) == core(owner as usize);
+        let rider = (arriving && owner != NONE).then(|| queue.iter().position(rides)).flatten();
+        let home = (owner != NONE).then(|| self.places.group_of(owner as usize));
         let local = home.filter(|_| near);
         let local =
-            local.and_then(|p| queue.iter().position(|r| self.places.package_of(r.who) == p));
+            local.and_then(|g| queue.iter().position(|r| self.places.group_of(r.who) == g));
         let chosen = rider.or(local).unwrap_or(0);
         let wanted = queue[chosen].access;
         let ready = self.ready(at, wanted);

@@ -67,7 +67,9 @@ mod model;
 mod scheduler;
 
 pub use account::{Account, FieldTraffic, HOTTEST, HotLine, SOURCES, Traffic};
-pub use model::{Behaviour, Costs, Model, ModelError, Numbering, Ratio, Shape, Siblings, Time};
+pub use model::{
+    Behaviour, Costs, MOST_CPUS, Model, ModelError, Numbering, Ratio, Shape, Siblings, Time,
+};
 
 use crate::lock::{Local, LockKind, might_sleep};
 use crate::native::message;
@@ -140,7 +142,7 @@ impl<T: Word> Shared<T> {
     }
 
     fn read(&self) -> T {
-        match scheduler::read(self.address()) {
+        match scheduler::read(self.address(), T::BYTES) {
             Some(bits) => T::from_bits(bits),
             None => self.0.load(),
         }
@@ -153,11 +155,32 @@ impl<T: Word> Shared<T> {
     }
 
     /// A locked instruction; nothing runs between the load and the store.
-    fn modify(&self, new: impl FnOnce(T) -> T) -> T {
+    pub fn modify(&self, new: impl FnOnce(T) -> T) -> T {
         scheduler::own(self.address());
         let before = self.0.load();
         self.0.store(new(before));
         before
+    }
+}
+
+/// Parts of a word: what x86 code does and no other machine here can.
+impl Shared<u32> {
+    /// Stores the lowest byte.
+    pub fn store_byte(&self, value: u8) {
+        self.store_low(1, value.into());
+    }
+
+    /// Stores the lower half.
+    pub fn store_half(&self, value: u16) {
+        self.store_low(2, value.into());
+    }
+
+    fn store_low(&self, bytes: usize, bits: u64) {
+        let skipped = if cfg!(target_endian = "big") { 4 - bytes } else { 0 };
+        let address = self.address() + skipped;
+        if !scheduler::write(address, bytes, bits) {
+            scheduler::write_word(address, bytes, bits);
+        }
     }
 }
 
@@ -202,7 +225,7 @@ impl<T: Word> Atomic<T> for Shared<T> {
 
     fn spin_until(&self, done: impl Fn(T) -> bool) -> T {
         loop {
-            let own = scheduler::read(self.address());
+            let own = scheduler::read(self.address(), T::BYTES);
             let value = own.map_or_else(|| self.0.load(), T::from_bits);
             if done(value) {
                 return value;

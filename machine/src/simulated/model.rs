@@ -16,6 +16,9 @@ const BUILT_IN: [(&str, &str); 8] = [
     ("big-384", include_str!("models/big-384.toml")),
 ];
 
+/// CPUs that a model may have.
+pub const MOST_CPUS: usize = 2048;
+
 /// A model that cannot be used: the file, the key, what was expected.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ModelError {
@@ -137,7 +140,7 @@ pub struct Behaviour {
     pub nearest_first: Ratio,
     /// Think time varies by plus or minus this.
     pub jitter: Ratio,
-    /// Think time while the sibling thread runs too, over think time alone.
+    /// Think time while all other threads of the core think too, over think time alone.
     pub smt_slowdown: Ratio,
 }
 
@@ -175,18 +178,18 @@ impl Model {
     }
 
     /// The first key that is out of range, and what it should be.
-    fn check(&self) -> Result<(), (String, &'static str)> {
+    pub fn check(&self) -> Result<(), (String, &'static str)> {
         let t = &self.topology;
         for (key, n) in [("packages", t.packages), ("l3-groups", t.l3_groups), ("cores", t.cores)] {
             if !(1..=1024).contains(&n) {
                 return Err((format!("topology.{key}"), "1 to 1024"));
             }
         }
-        if !(1..=2).contains(&t.smt) {
-            return Err(("topology.smt".into(), "1 or 2 threads a core"));
+        if !(1..=8).contains(&t.smt) {
+            return Err(("topology.smt".into(), "1 to 8 threads a core"));
         }
-        if t.packages * t.l3_groups > 64 {
-            return Err(("topology.l3-groups".into(), "at most 64 L3 groups in all"));
+        if self.cpus() > MOST_CPUS {
+            return Err(("topology".into(), "at most 2048 CPUs in all"));
         }
         for (key, time) in self.cost.all() {
             if !(0.0..=1e9).contains(&time.ns) {

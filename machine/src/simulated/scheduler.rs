@@ -6,7 +6,7 @@
 //! until no earlier event is left. Everything here is integer picoseconds.
 
 use super::account::Account;
-use super::coherence::{Access, At, Grant, Memory, Start};
+use super::coherence::{Access, At, By, Grant, Memory, Start};
 use super::{Config, Preemption};
 use crate::Phase;
 use corosensei::Yielder;
@@ -22,6 +22,8 @@ enum What {
     Resume(usize, u32),
     /// The oldest store of a CPU's buffer asks for its line.
     Drain(usize),
+    /// A younger one does, ahead of its turn.
+    Prefetch(usize, At),
     /// A line may be free for those who queue for it.
     Free(At),
 }
@@ -59,6 +61,10 @@ struct Store {
     time: u64,
     /// A heavy fence has made it visible before its line came.
     applied: bool,
+    /// Its line has been asked for ahead of its turn and is not there yet.
+    prefetching: bool,
+    /// Its turn has come meanwhile.
+    due: bool,
 }
 
 impl Store {
@@ -69,9 +75,10 @@ impl Store {
     }
 }
 
-fn write_word(address: usize, bytes: usize, bits: u64) {
-    // SAFETY: the address is that of a cell of this size in a registered region; pending
-    // stores to a region are applied before it is given back. Cells are std atomics.
+pub(super) fn write_word(address: usize, bytes: usize, bits: u64) {
+    // SAFETY: the address is that of a cell of at least this size in a registered region,
+    // aligned as its size; pending stores to a region are applied before it is given
+    // back. Cells are std atomics, and one host thread runs all of a simulation.
     #[allow(unsafe_code)]
     unsafe {
         match bytes {
@@ -90,11 +97,12 @@ const PATIENCE: u64 = 10_000_000_000_000;
 /// One jiffy at HZ=250.
 const JIFFY: u64 = 4_000_000_000;
 
-/// Think time in progress, for CPUs whose sibling runs too.
+/// Think time in progress, for CPUs whose siblings run too.
 struct Work {
     left: u64,
     since: u64,
-    slowed: bool,
+    /// Thousandths that it takes now.
+    pace: u64,
 }
 
 struct Virtual {
@@ -112,6 +120,14 @@ struct Virtual {
     waits_for: Option<At>,
     yielder: *const Yielder<(), ()>,
     ended: bool,
+}
+
+/// What a load finds in its CPU's store buffer.
+enum Forwarded {
+    Nothing,
+    All(u64),
+    /// Bytes of a store of another size: x86 waits until the store is done.
+    Part,
 }
 
 /// What an access does next.
@@ -135,6 +151,7 @@ struct Times {
     nearest_first: u64,
     jitter: u64,
     smt_slowdown: u64,
+    threads_a_core: u64,
 }
 
 pub(super) struct Sim {
@@ -223,9 +240,11 @@ fn reach() {
 }
 
 /// Charges a load. Some(bits): the value is in this CPU's own store buffer.
-pub(super) fn read(address: usize) -> Option<u64> {
-    if let Some(Some(bits)) = charged(|sim| sim.forwarded(address)) {
-        return Some(bits);
+pub(super) fn read(address: usize, bytes: usize) -> Option<u64> {
+    match charged(|sim| sim.forwarded(address, bytes)) {
+        Some(Forwarded::All(bits)) => return Some(bits),
+        Some(Forwarded::Part) => drain(),
+        Some(Forwarded::Nothing) | None => (),
     }
     access(address, Access::Read);
     None
@@ -386,6 +405,7 @@ impl Sim {
                 nearest_first: shape.nearest_first.permille(),
                 jitter: shape.jitter.permille(),
                 smt_slowdown: shape.smt_slowdown.permille(),
+                threads_a_core: config.model.topology.smt as u64,
             },
             preemption: config.preemption,
             window,
@@ -515,6 +535,7 @@ impl Sim {
     fn handle(&mut self, what: What) {
         match what {
             What::Drain(cpu) => self.drain_one(cpu),
+            What::Prefetch(cpu, at) => self.prefetch(cpu, at),
             What::Free(at) if self.memory.exists(at) => self.serve(at),
             What::Free(_) | What::Resume(..) => (),
         }
@@ -563,7 +584,7 @@ impl Sim {
     fn ask(&mut self, address: usize, access: Access) -> Flow {
         let at = self.memory.locate(address);
         self.memory.counting = self.now >= self.window.0 && self.now < self.window.1;
-        match self.memory.request(at, self.me, access, false, self.now) {
+        match self.memory.request(at, self.me, access, By::Instruction, self.now) {
             Start::Done(done) => {
                 self.me().clock = done;
                 if access != Access::Read {
@@ -603,14 +624,16 @@ impl Sim {
                     return;
                 }
                 Grant::To(request, done) => {
-                    if request.access != Access::Read {
+                    if request.access != Access::Read && request.by != By::Prefetch {
                         self.wake(at, done);
                     }
-                    if request.store {
-                        self.stored(request.who, done);
-                    } else {
-                        self.cpus[request.who].granted = Some(done);
-                        self.resume_at(self.now, request.who);
+                    match request.by {
+                        By::Store => self.stored(request.who, done),
+                        By::Prefetch => self.prefetched(request.who, at, done),
+                        By::Instruction => {
+                            self.cpus[request.who].granted = Some(done);
+                            self.resume_at(self.now, request.who);
+                        }
                     }
                 }
             }
@@ -618,13 +641,20 @@ impl Sim {
     }
 
     /// What the running CPU itself last stored at `address` and nobody sees yet.
-    fn forwarded(&mut self, address: usize) -> Option<u64> {
+    fn forwarded(&mut self, address: usize, bytes: usize) -> Forwarded {
         let hit = self.times.hit;
         let me = self.me();
-        let mine = me.buffer.iter().rev().find(|s| s.address == address && !s.applied);
-        let bits = mine?.bits;
-        me.clock += hit;
-        Some(bits)
+        let touches = |s: &&Store| {
+            !s.applied && s.address < address + bytes && address < s.address + s.bytes
+        };
+        match me.buffer.iter().rev().find(touches) {
+            Some(mine) if (mine.address, mine.bytes) == (address, bytes) => {
+                me.clock += hit;
+                Forwarded::All(mine.bits)
+            }
+            Some(_) => Forwarded::Part,
+            None => Forwarded::Nothing,
+        }
     }
 
     /// Done: the caller stores now. Later: it is in the buffer.
@@ -637,7 +667,7 @@ impl Sim {
         if earliest && self.cpus[me].buffer.is_empty() && self.memory.owns(at, me, time) {
             self.now = time;
             self.events += 1;
-            let Start::Done(done) = self.memory.request(at, me, Access::Write(cost), true, time)
+            let Start::Done(done) = self.memory.request(at, me, Access::Write(cost), By::Store, time)
             else {
                 unreachable!("the line is this CPU's alone");
             };
@@ -645,24 +675,58 @@ impl Sim {
             return Flow::Done;
         }
         let buffer = &mut self.cpus[me].buffer;
-        buffer.push_back(Store { address, bits, bytes, at, time, applied: false });
+        let fresh = !buffer.iter().any(|s| s.at.same_line(&at));
+        let (prefetching, due) = (false, false);
+        buffer.push_back(Store { address, bits, bytes, at, time, applied: false, prefetching, due });
         let (length, full) = (buffer.len(), buffer.len() >= BUFFER);
         if length == 1 {
             self.schedule(time, What::Drain(me));
+        } else if fresh {
+            self.schedule(time, What::Prefetch(me, at));
         }
         self.cpus[me].fenced = full;
         if full { Flow::Sleep } else { Flow::Later }
     }
 
+    /// A store that is not the oldest asks for its line: commits are in order, the
+    /// transfers before them overlap.
+    fn prefetch(&mut self, cpu: usize, at: At) {
+        let mut buffered = self.cpus[cpu].buffer.iter_mut().skip(1);
+        let Some(store) = buffered.find(|s| s.at.same_line(&at)) else { return };
+        if !self.memory.exists(at) {
+            return;
+        }
+        self.memory.counting = self.now >= self.window.0 && self.now < self.window.1;
+        let asked = self.memory.request(at, cpu, Access::Write(0), By::Prefetch, self.now);
+        store.prefetching = matches!(asked, Start::Queued(_));
+        if let Start::Queued(Some(time)) = asked {
+            self.schedule(time, What::Free(at));
+        }
+    }
+
+    fn prefetched(&mut self, cpu: usize, at: At, done: u64) {
+        let mut buffered = self.cpus[cpu].buffer.iter_mut();
+        let Some(store) = buffered.find(|s| s.prefetching && s.at.same_line(&at)) else { return };
+        store.prefetching = false;
+        if store.due {
+            self.wake(at, done);
+            self.stored(cpu, done);
+        }
+    }
+
     fn drain_one(&mut self, cpu: usize) {
-        let store = self.cpus[cpu].buffer.front().expect("drained while it has a store");
+        let store = self.cpus[cpu].buffer.front_mut().expect("drained while it has a store");
+        store.due = true;
+        if store.prefetching {
+            return;
+        }
         let at = store.at;
         if !self.memory.exists(at) {
             return self.stored(cpu, self.now);
         }
         self.memory.counting = self.now >= self.window.0 && self.now < self.window.1;
         let keep = Access::Write(self.times.store);
-        match self.memory.request(at, cpu, keep, true, self.now) {
+        match self.memory.request(at, cpu, keep, By::Store, self.now) {
             Start::Done(done) => {
                 self.wake(at, done);
                 self.stored(cpu, done);
@@ -704,7 +768,7 @@ impl Sim {
 
     /// True: no sibling thread takes part in this run, the time is charged already.
     fn works_alone(&mut self, length: u64) -> bool {
-        let alone = self.memory.sibling(self.me).is_none() || self.times.smt_slowdown == 1000;
+        let alone = self.memory.mates(self.me).is_empty() || self.times.smt_slowdown == 1000;
         if alone {
             self.me().clock += length;
         }
@@ -713,34 +777,41 @@ impl Sim {
 
     fn begin_work(&mut self, length: u64) {
         let (me, now) = (self.me, self.now);
-        let slowed = self.set_sibling_slowed(true);
-        self.cpus[me].work = Some(Work { left: length, since: now, slowed });
+        let pace = self.pace(me);
+        self.cpus[me].work = Some(Work { left: length, since: now, pace });
         self.sleep_for_work(me);
+        self.repace_mates();
     }
 
     fn end_work(&mut self) {
         self.me().work = None;
-        self.set_sibling_slowed(false);
+        self.repace_mates();
     }
 
-    /// The running CPU works, or no longer: its sibling's work takes another time from
-    /// now on. Returns whether the sibling works.
-    fn set_sibling_slowed(&mut self, slowed: bool) -> bool {
-        let (now, factor) = (self.now, self.times.smt_slowdown);
-        let Some(sibling) = self.memory.sibling(self.me) else { return false };
-        let Some(work) = &mut self.cpus[sibling].work else { return false };
-        let passed = now - work.since;
-        let worked = if work.slowed { passed * 1000 / factor } else { passed };
-        *work = Work { left: work.left.saturating_sub(worked), since: now, slowed };
-        self.cpus[sibling].generation += 1;
-        self.sleep_for_work(sibling);
-        true
+    /// Thousandths that think time of `cpu` takes while those of its core think who do.
+    fn pace(&self, cpu: usize) -> u64 {
+        let busy = self.memory.mates(cpu).iter().filter(|&&m| self.cpus[m].work.is_some());
+        let others = self.times.threads_a_core.saturating_sub(1).max(1);
+        1000 + (self.times.smt_slowdown - 1000) * busy.count() as u64 / others
+    }
+
+    /// The running CPU works, or no longer: what its core's other threads have left takes
+    /// another time from now on.
+    fn repace_mates(&mut self) {
+        for n in 0..self.memory.mates(self.me).len() {
+            let mate = self.memory.mates(self.me)[n];
+            let (now, pace) = (self.now, self.pace(mate));
+            let Some(work) = &mut self.cpus[mate].work else { continue };
+            let worked = (now - work.since) * 1000 / work.pace;
+            *work = Work { left: work.left.saturating_sub(worked), since: now, pace };
+            self.cpus[mate].generation += 1;
+            self.sleep_for_work(mate);
+        }
     }
 
     fn sleep_for_work(&mut self, cpu: usize) {
         let work = self.cpus[cpu].work.as_ref().expect("it works");
-        let takes =
-            if work.slowed { work.left * self.times.smt_slowdown / 1000 } else { work.left };
+        let takes = work.left * work.pace / 1000;
         self.resume_at(self.now + takes, cpu);
     }
 
