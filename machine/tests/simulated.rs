@@ -127,6 +127,96 @@ fn the_same_seed_gives_the_same_run_on_any_thread() {
     assert_ne!(run(8), here, "the seed has no effect");
 }
 
+/// What the cells of a sweep rest on: no build profile, host thread or host address may
+/// show. A change of the cost model changes this figure, and is then meant to.
+#[test]
+fn a_run_is_the_same_in_every_build() {
+    let config = Config { seed: 7, ..Config::untimed(model("x86-1"), 12) };
+    let (ended, account) = count::<Qspin>(&config, 50);
+    let mut digest = 0xcbf2_9ce4_8422_2325u64;
+    for byte in format!("{ended:?} {:?}", account.fields).bytes() {
+        digest = (digest ^ u64::from(byte)).wrapping_mul(0x100_0000_01b3);
+    }
+    assert_eq!(digest, PINNED, "in {} events", account.events);
+}
+
+const PINNED: u64 = 14_584_175_931_378_634_194;
+
+/// A byte stored into a word: the word is read only once the byte is there.
+#[test]
+fn parts_of_a_word_are_stored_as_on_x86() {
+    let word = |_: &<M as Machine>::Cpu| {
+        Region::<M, simulated::Shared<u32>>::named("word", 1, vec![], |_| Atomic::new(0x1234_5601))
+    };
+    let run = M::run(
+        &Config::untimed(model("vm-32"), 2),
+        word,
+        |word, cpu| {
+            if cpu.id() == 0 {
+                word[0].store_byte(0);
+                let mine = word[0].load();
+                word[0].store_half(0x1111);
+                return mine;
+            }
+            word[0].spin_until(|value| value & 0xffff == 0x1111)
+        },
+        |word, _| assert_eq!(word[0].peek(), 0x1234_1111),
+    );
+    assert_eq!(run.unwrap().workers, [0x1234_5600, 0x1234_1111]);
+}
+
+/// Stores commit in order, but their lines are fetched at the same time.
+#[test]
+fn transfers_of_buffered_stores_overlap() {
+    let took = |lines: usize| {
+        let run = M::run(
+            &Config::untimed(model("vm-32"), 2),
+            |_| {
+                Region::<M, <M as Machine>::Atomic<u64>>::named("words", 64, vec![], |_| {
+                    Atomic::new(0u64)
+                })
+            },
+            move |words, cpu| {
+                let each = |from: usize| (from..lines).map(|n| &words[8 * n]);
+                if cpu.id() == 1 {
+                    each(0).for_each(|word| _ = word.fetch_add(1));
+                    words[63].store(1);
+                    return 0;
+                }
+                words[63].spin_until(|ready| ready == 1);
+                let began = cpu.now();
+                each(0).for_each(|word| word.store(5));
+                M::mb();
+                cpu.now() - began
+            },
+            |_, _| (),
+        );
+        run.unwrap().workers[0]
+    };
+    let (one, four) = (took(1), took(4));
+    assert!(four < 2 * one, "one line {one} ns, four {four} ns");
+}
+
+/// Four threads a core: think time stretches with those that think too.
+#[test]
+fn all_threads_of_a_core_share_it() {
+    let took = |workers| {
+        let mut model = model("x86-2");
+        (model.topology.smt, model.topology.cores, model.shape.jitter.ratio) = (4, 12, 0.0);
+        let pins = Pin::Compact.take(&model.topology(), workers).unwrap();
+        let config = Config { pins, ..Config::untimed(model, 1) };
+        let work = |_: &(), cpu: &<M as Machine>::Cpu| {
+            let began = cpu.now();
+            cpu.work(100_000);
+            cpu.now() - began
+        };
+        M::run(&config, |_| (), work, |_, _| ()).unwrap().workers[0]
+    };
+    let [alone, two, four] = [1, 2, 4].map(took);
+    assert_eq!(alone, 100_000);
+    assert!(alone < two && two < four, "{alone}, {two}, {four} ns");
+}
+
 #[test]
 fn lines_are_named_and_counted() {
     let (_, account) = count::<Ticket>(&Config::untimed(model("x86-2"), 8), 50);
@@ -319,7 +409,7 @@ fn every_model_loads_and_says_what_is_wrong() {
     let text = toml::to_string(&model("x86-2")).unwrap();
     let message = |text: &str| Model::parse("m", "m.toml", text).unwrap_err().to_string();
     assert!(
-        message(&text.replace("smt = 2", "smt = 3")).contains("m.toml: topology.smt: expected")
+        message(&text.replace("smt = 2", "smt = 9")).contains("m.toml: topology.smt: expected")
     );
     assert!(message(&text.replace("smt = 2", "smd = 2")).contains("smd"));
     let unknown = Model::load("x86-3").unwrap_err().to_string();

@@ -126,15 +126,11 @@ impl<'a> Host<'a> {
         };
         let alone = (load.ns - empty).max(1.0);
         self.stretch = alone / (load.held + load.apart) as f64;
-        self.constants.push(format!(
-            "{}: delays x {:.3}, fitted: empty, 1 thread",
-            self.name, self.stretch
-        ));
+        self.constants
+            .push(format!("{}: delays x {:.3}, fitted: empty, 1 thread", self.name, self.stretch));
         let smt = self.model.topology.smt;
         let paired = |n: usize| smt > 1 && self.spread(n)[0] * smt == n;
-        let same = |r: &&Row| {
-            r.lock == Lock::Empty && (r.held, r.apart) == (load.held, load.apart)
-        };
+        let same = |r: &&Row| r.lock == Lock::Empty && (r.held, r.apart) == (load.held, load.apart);
         let ratio = |r: &Row| {
             let (joined, late) = self.overhead(r.threads);
             (r.ns * r.threads as f64 - joined - late) / alone
@@ -151,8 +147,12 @@ impl<'a> Host<'a> {
     /// cores nearby are served first.
     fn fit_transfer(&mut self) -> Result<(), String> {
         let counter = |r: &&Row| r.lock == Lock::IncDec && (r.held, r.apart) == (0, 0);
-        let rows: Vec<Row> =
-            self.rows().filter(counter).filter(|r| self.spread(r.threads)[0] > 1).cloned().collect();
+        let rows: Vec<Row> = self
+            .rows()
+            .filter(counter)
+            .filter(|r| self.spread(r.threads)[0] > 1)
+            .cloned()
+            .collect();
         let near = |most: [usize; 2]| {
             let within = |r: &&Row| {
                 let [_, groups, packages] = self.spread(r.threads);
@@ -206,7 +206,8 @@ impl<'a> Host<'a> {
             ("remote", cost.remote.ns, shape.packages > 1),
         ];
         let (l3, model) = (cost.l3.ns, self.model.name.clone());
-        for (key, ns, _) in there.into_iter().filter(|(key, _, is)| *is && !self.stated.contains(key))
+        for (key, ns, _) in
+            there.into_iter().filter(|(key, _, is)| *is && !self.stated.contains(key))
         {
             self.constants.push(format!(
                 "{}: {key} = {ns:.2}, not identified by these rows: {:.2} x l3, as in model {model}",

@@ -127,7 +127,6 @@ impl Fields for QueuedNode {
     }
 }
 
-
 impl Queued {
     fn slow(&self, cpu: &C, mut value: u32) {
         let word = self.word.get();
@@ -185,11 +184,8 @@ impl Queued {
 
 impl Tested for Queued {
     fn new() -> Self {
-        let node = |_| QueuedNode {
-            next: Atomic::new(0),
-            locked: Atomic::new(0),
-            count: Atomic::new(0),
-        };
+        let node =
+            |_| QueuedNode { next: Atomic::new(0), locked: Atomic::new(0), count: Atomic::new(0) };
         Self { word: Word::new(), nodes: Region::new("mcs_pool", MOST_CPUS, node) }
     }
     fn acquire(&self, cpu: &C) {

@@ -1,8 +1,8 @@
 //! Predictions held against measurements: tables, medians of errors, and for every
 //! target whether it is met. Guards that a miss is printed as one.
 
-use super::hammer::Lock;
 use super::fit::SETTLED;
+use super::hammer::Lock;
 use results::validation::{self, Basis, Section};
 use std::collections::BTreeMap;
 use std::fmt::Write;
@@ -173,7 +173,8 @@ fn order(verdicts: &[&Verdict]) -> (usize, usize) {
     for (n, a) in verdicts.iter().enumerate() {
         for b in &verdicts[n + 1..] {
             let ratio = a.measured / b.measured;
-            let same = (&a.host, a.held, a.apart, a.threads) == (&b.host, b.held, b.apart, b.threads);
+            let same =
+                (&a.host, a.held, a.apart, a.threads) == (&b.host, b.held, b.apart, b.threads);
             if same && !(1.0 / 1.1..=1.1).contains(&ratio) {
                 counts.1 += 1;
                 counts.0 += usize::from((ratio > 1.0) == (a.predicted > b.predicted));

@@ -515,8 +515,7 @@ impl Memory {
         let rider = (arriving && owner != NONE).then(|| queue.iter().position(rides)).flatten();
         let home = (owner != NONE).then(|| self.places.group_of(owner as usize));
         let local = home.filter(|_| near);
-        let local =
-            local.and_then(|g| queue.iter().position(|r| self.places.group_of(r.who) == g));
+        let local = local.and_then(|g| queue.iter().position(|r| self.places.group_of(r.who) == g));
         let chosen = rider.or(local).unwrap_or(0);
         let wanted = queue[chosen].access;
         let ready = self.ready(at, wanted);

@@ -644,9 +644,8 @@ impl Sim {
     fn forwarded(&mut self, address: usize, bytes: usize) -> Forwarded {
         let hit = self.times.hit;
         let me = self.me();
-        let touches = |s: &&Store| {
-            !s.applied && s.address < address + bytes && address < s.address + s.bytes
-        };
+        let touches =
+            |s: &&Store| !s.applied && s.address < address + bytes && address < s.address + s.bytes;
         match me.buffer.iter().rev().find(touches) {
             Some(mine) if (mine.address, mine.bytes) == (address, bytes) => {
                 me.clock += hit;
@@ -667,7 +666,8 @@ impl Sim {
         if earliest && self.cpus[me].buffer.is_empty() && self.memory.owns(at, me, time) {
             self.now = time;
             self.events += 1;
-            let Start::Done(done) = self.memory.request(at, me, Access::Write(cost), By::Store, time)
+            let Start::Done(done) =
+                self.memory.request(at, me, Access::Write(cost), By::Store, time)
             else {
                 unreachable!("the line is this CPU's alone");
             };
@@ -677,7 +677,16 @@ impl Sim {
         let buffer = &mut self.cpus[me].buffer;
         let fresh = !buffer.iter().any(|s| s.at.same_line(&at));
         let (prefetching, due) = (false, false);
-        buffer.push_back(Store { address, bits, bytes, at, time, applied: false, prefetching, due });
+        buffer.push_back(Store {
+            address,
+            bits,
+            bytes,
+            at,
+            time,
+            applied: false,
+            prefetching,
+            due,
+        });
         let (length, full) = (buffer.len(), buffer.len() >= BUFFER);
         if length == 1 {
             self.schedule(time, What::Drain(me));
