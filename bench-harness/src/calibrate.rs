@@ -15,9 +15,9 @@ impl Fields for Ball {}
 
 /// Repetitions of everything; the least disturbed one counts.
 const TRIES: usize = 9;
-/// CPU pairs measured for each distance.
-const PAIRS: usize = 8;
 const ROUNDS: u64 = 20_000;
+/// Transfers of one pair's try: every pair is measured.
+const VOLLEYS: u64 = 2_000;
 
 /// A model of this machine: `base` with what could be measured.
 pub fn calibrate(topology: &Topology, base: Model) -> Result<Model, String> {
@@ -50,9 +50,12 @@ pub fn calibrate(topology: &Topology, base: Model) -> Result<Model, String> {
         (Distance::Remote, &mut cost.remote),
     ] {
         *time = match transfer(topology, distance).map_err(failed)? {
-            Some((ns, pairs)) => measured(
-                ns,
-                &format!("compare-exchange ping-pong, one way, median of {pairs} pairs"),
+            Some(Pairs { median, least, most, pairs }) => measured(
+                median,
+                &format!(
+                    "compare-exchange ping-pong, one way, median of all {pairs} pairs, \
+                     {least:.0} to {most:.0}"
+                ),
             ),
             None => Time {
                 source: format!("no such pair on this machine; base model: {}", time.source),
@@ -136,19 +139,28 @@ fn grace(first: usize, second: usize) -> Result<f64, Failure> {
     Ok(M::run(&config, ball, worker, |_, _| ())?.workers[0])
 }
 
-/// Median over pairs at `distance` of a transfer one way, and how many pairs; None if
-/// there is no such pair.
-fn transfer(topology: &Topology, distance: Distance) -> Result<Option<(f64, usize)>, Failure> {
+/// A transfer one way between the CPU pairs of one distance, nanoseconds.
+struct Pairs {
+    median: f64,
+    least: f64,
+    most: f64,
+    pairs: usize,
+}
+
+/// Over all pairs at `distance`; None if there is no such pair.
+fn transfer(topology: &Topology, distance: Distance) -> Result<Option<Pairs>, Failure> {
     let ids: Vec<usize> = topology.cpus().iter().map(|c| c.id).collect();
     let pairs =
         ids.iter().enumerate().flat_map(|(n, &a)| ids[n + 1..].iter().map(move |&b| (a, b)));
-    let pairs: Vec<_> = pairs.filter(|&(a, b)| topology.distance(a, b) == Some(distance)).collect();
-    let every = pairs.len().div_ceil(PAIRS).max(1);
-    let times: Result<Vec<f64>, Failure> =
-        pairs.iter().step_by(every).map(|&(a, b)| ping_pong(a, b)).collect();
+    let pairs = pairs.filter(|&(a, b)| topology.distance(a, b) == Some(distance));
+    let times: Result<Vec<f64>, Failure> = pairs.map(|(a, b)| ping_pong(a, b)).collect();
     let mut times = times?;
     times.sort_by(f64::total_cmp);
-    Ok(times.get(times.len() / 2).map(|&median| (median, times.len())))
+    let &[least, .., most] = &times[..] else {
+        let one = |&ns: &f64| Pairs { median: ns, least: ns, most: ns, pairs: 1 };
+        return Ok(times.first().map(one));
+    };
+    Ok(Some(Pairs { median: times[times.len() / 2], least, most, pairs: times.len() }))
 }
 
 /// Nanoseconds one way: each CPU in turn adds one by compare-exchange.
@@ -158,7 +170,7 @@ fn ping_pong(a: usize, b: usize) -> Result<f64, Failure> {
         let (word, me) = (&ball[0].0, cpu.id() as u64);
         let play = |from: u64| {
             let began = cpu.now();
-            for n in (from + me..from + ROUNDS).step_by(2) {
+            for n in (from + me..from + VOLLEYS).step_by(2) {
                 let mut misses = 0u32;
                 while word.cmpxchg(n, n + 1).is_err() {
                     misses += 1;
@@ -168,9 +180,9 @@ fn ping_pong(a: usize, b: usize) -> Result<f64, Failure> {
                     }
                 }
             }
-            (cpu.now() - began) as f64 / ROUNDS as f64
+            (cpu.now() - began) as f64 / VOLLEYS as f64
         };
-        least((0..TRIES as u64).map(|n| play(n * ROUNDS)))
+        least((0..TRIES as u64).map(|n| play(n * VOLLEYS)))
     };
     Ok(M::run(&config, ball, worker, |_, _| ())?.workers[0])
 }

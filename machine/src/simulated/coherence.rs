@@ -1,11 +1,11 @@
 //! The memory of a simulated machine: regions by address, the state of every cache
 //! line, and what an access costs. Guards that a line is in one exclusive transfer
-//! at a time and that its shared reads go through a package's port one by one.
+//! at a time and that its shared reads arrive in an L3 group one by one.
 
 use super::account::{Account, DISTANCES, Traffic};
 use super::model::Model;
+use super::places::Places;
 use crate::region::{Extent, LINE};
-use crate::topology::Distance;
 use std::collections::VecDeque;
 
 /// A line: which region, which of its lines.
@@ -124,61 +124,6 @@ struct Home {
     fields: Vec<(&'static str, usize)>,
     traffic: Vec<Traffic>,
     chunks: Vec<Option<Box<[Line]>>>,
-}
-
-/// Where the CPUs of a run are.
-struct Places {
-    core: Vec<u16>,
-    /// The other threads of its core.
-    mates: Vec<Vec<usize>>,
-    /// By core.
-    l3: Vec<u16>,
-    package: Vec<u16>,
-    groups: usize,
-}
-
-impl Places {
-    fn new(model: &Model, pins: &[usize]) -> Self {
-        let topology = model.topology();
-        let at = |&pin: &usize| topology.cpu(pin).expect("checked by the caller").clone();
-        let cpus: Vec<_> = pins.iter().map(at).collect();
-        let mut cores: Vec<usize> = cpus.iter().map(|c| c.core).collect();
-        cores.sort_unstable();
-        cores.dedup();
-        let dense = |core| cores.binary_search(&core).expect("one of them");
-        let (mut l3, mut package) = (vec![0; cores.len()], vec![0; cores.len()]);
-        for cpu in &cpus {
-            l3[dense(cpu.core)] = cpu.l3 as u16;
-            package[dense(cpu.core)] = cpu.package as u16;
-        }
-        let mates = |n: usize| {
-            (0..cpus.len()).filter(|&m| m != n && cpus[m].core == cpus[n].core).collect()
-        };
-        Self {
-            core: cpus.iter().map(|c| dense(c.core) as u16).collect(),
-            mates: (0..cpus.len()).map(mates).collect(),
-            l3,
-            package,
-            groups: topology.l3_groups(),
-        }
-    }
-
-    fn between(&self, a: u16, b: u16) -> Distance {
-        let (a, b) = (a as usize, b as usize);
-        if a == b {
-            Distance::Smt
-        } else if self.l3[a] == self.l3[b] {
-            Distance::L3
-        } else if self.package[a] == self.package[b] {
-            Distance::Package
-        } else {
-            Distance::Remote
-        }
-    }
-
-    fn group_of(&self, who: usize) -> usize {
-        self.l3[self.core[who] as usize] as usize
-    }
 }
 
 /// Costs in picoseconds.
@@ -498,7 +443,7 @@ impl Memory {
         self.contention(at).sharers[core as usize / 64] |= 1 << (core % 64);
     }
 
-    /// The line may be free: who gets it. `near`: a waiter of the line's own package
+    /// The line may be free: who gets it. `near`: a waiter of the line's own L3 group
     /// goes before older ones.
     pub fn grant(&mut self, at: At, near: bool, now: u64) -> Grant {
         let owner = self.line(at).owner;

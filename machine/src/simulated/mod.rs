@@ -34,21 +34,24 @@
 //! - Every access to a shared cell is an event in virtual time; a cell's line is
 //!   its region's offset / 64, so layout and false sharing are the native ones.
 //! - A line is modified by one CPU, shared by cores, or in memory. Exclusive
-//!   transfers go one at a time; shared reads go through one port a package, which
-//!   is what makes a ticket lock collapse (Boyd-Wickizer et al., "Non-scalable locks
-//!   are dangerous", OLS 2012). Costs go by distance: same CPU, sibling thread, L3
+//!   transfers go one at a time; the shared reads of an L3 group arrive one after the
+//!   other, the first from where the line was, the others from within the group. That
+//!   queue is what makes a ticket lock collapse (Boyd-Wickizer et al., "Non-scalable
+//!   locks are dangerous", OLS 2012). Costs go by distance: same CPU, sibling thread, L3
 //!   group, package, other package, memory (David et al., SOSP 2013, measure them).
 //!   An exclusive transfer waits for the reads before it to arrive, and a core keeps a
 //!   line for a moment after what it fetched it for.
 //! - Sibling threads share a cache: one transfer serves the requests of both that
-//!   wait for it. Their think time slows down while both think.
-//! - Stores go through a store buffer in program order and block nobody; locked
-//!   instructions and smp_mb() drain it. A CPU sees its own stores at once. That is
+//!   wait for it. Their think time slows down while they think at once.
+//! - Stores go through a store buffer and block nobody. They commit in program order,
+//!   but fetch their lines at the same time, as x86 cores do: without that a queued
+//!   lock's hand-over is four transfers in a row. Locked instructions and smp_mb() drain
+//!   the buffer. A CPU sees its own stores at once. That is
 //!   x86's total store order; weaker memory is the checker's business.
 //! - Waiters of `spin_until` sleep until a write takes their copy away, then read
 //!   again after up to a PAUSE and a load.
 //! - Requests for a line in use queue in order of arrival; with a given probability
-//!   one of the line's own package goes first. Strict nearest-first starves.
+//!   one of the line's own L3 group goes first. Strict nearest-first starves.
 //! - Think time varies by a seeded jitter. RCU's heavy fence costs an IPI to every
 //!   other CPU, and them an interrupt. CPUs can be preempted ([`Preemption`]).
 //!
@@ -64,6 +67,7 @@
 mod account;
 mod coherence;
 mod model;
+mod places;
 mod scheduler;
 
 pub use account::{Account, FieldTraffic, HOTTEST, HotLine, SOURCES, Traffic};

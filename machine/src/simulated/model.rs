@@ -134,9 +134,9 @@ pub struct Costs {
 pub struct Behaviour {
     /// A shared read's latency over an exclusive transfer's.
     pub read_latency: Ratio,
-    /// How long a read keeps the line's read port of a package, over `l3`.
+    /// How far apart the shared reads of an L3 group arrive, over `l3`.
     pub read_occupancy: Ratio,
-    /// How often a waiter of the line's own package goes before older requests.
+    /// How often a waiter of the line's own L3 group goes before older requests.
     pub nearest_first: Ratio,
     /// Think time varies by plus or minus this.
     pub jitter: Ratio,

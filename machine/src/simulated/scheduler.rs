@@ -6,104 +6,29 @@
 //! until no earlier event is left. Everything here is integer picoseconds.
 
 use super::account::Account;
+mod access;
+mod event;
+mod stores;
+mod think;
+
+pub(super) use access::*;
+pub(super) use stores::write_word;
+
 use super::coherence::{Access, At, By, Grant, Memory, Start};
 use super::{Config, Preemption};
 use crate::Phase;
 use corosensei::Yielder;
+use event::{Event, What};
 use std::cell::RefCell;
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, VecDeque};
-use std::sync::atomic::Ordering::Relaxed;
-use std::sync::atomic::{AtomicU8, AtomicU16, AtomicU32, AtomicU64};
+use stores::Store;
+use think::Work;
 
-#[derive(Clone, Copy, Debug)]
-enum What {
-    /// A CPU goes on, if it is still this generation of its sleep.
-    Resume(usize, u32),
-    /// The oldest store of a CPU's buffer asks for its line.
-    Drain(usize),
-    /// A younger one does, ahead of its turn.
-    Prefetch(usize, At),
-    /// A line may be free for those who queue for it.
-    Free(At),
-}
-
-struct Event {
-    time: u64,
-    /// Random, then in order of creation: breaks ties of time.
-    tie: u64,
-    what: What,
-}
-
-impl PartialEq for Event {
-    fn eq(&self, other: &Self) -> bool {
-        (self.time, self.tie) == (other.time, other.tie)
-    }
-}
-impl Eq for Event {}
-impl PartialOrd for Event {
-    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
-        Some(self.cmp(other))
-    }
-}
-impl Ord for Event {
-    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
-        (self.time, self.tie).cmp(&(other.time, other.tie))
-    }
-}
-
-/// A store on its way to its line.
-struct Store {
-    address: usize,
-    bits: u64,
-    bytes: usize,
-    at: At,
-    time: u64,
-    /// A heavy fence has made it visible before its line came.
-    applied: bool,
-    /// Its line has been asked for ahead of its turn and is not there yet.
-    prefetching: bool,
-    /// Its turn has come meanwhile.
-    due: bool,
-}
-
-impl Store {
-    fn apply(&mut self) {
-        if !std::mem::replace(&mut self.applied, true) {
-            write_word(self.address, self.bytes, self.bits);
-        }
-    }
-}
-
-pub(super) fn write_word(address: usize, bytes: usize, bits: u64) {
-    // SAFETY: the address is that of a cell of at least this size in a registered region,
-    // aligned as its size; pending stores to a region are applied before it is given
-    // back. Cells are std atomics, and one host thread runs all of a simulation.
-    #[allow(unsafe_code)]
-    unsafe {
-        match bytes {
-            1 => (*(address as *const AtomicU8)).store(bits as u8, Relaxed),
-            2 => (*(address as *const AtomicU16)).store(bits as u16, Relaxed),
-            4 => (*(address as *const AtomicU32)).store(bits as u32, Relaxed),
-            _ => (*(address as *const AtomicU64)).store(bits, Relaxed),
-        }
-    }
-}
-
-/// Entries of a store buffer (Skylake: 56).
-const BUFFER: usize = 56;
 /// A run that is this long past its end, or past its start if it has none, is stuck.
 const PATIENCE: u64 = 10_000_000_000_000;
 /// One jiffy at HZ=250.
 const JIFFY: u64 = 4_000_000_000;
-
-/// Think time in progress, for CPUs whose siblings run too.
-struct Work {
-    left: u64,
-    since: u64,
-    /// Thousandths that it takes now.
-    pace: u64,
-}
 
 struct Virtual {
     clock: u64,
@@ -120,14 +45,6 @@ struct Virtual {
     waits_for: Option<At>,
     yielder: *const Yielder<(), ()>,
     ended: bool,
-}
-
-/// What a load finds in its CPU's store buffer.
-enum Forwarded {
-    Nothing,
-    All(u64),
-    /// Bytes of a store of another size: x86 waits until the store is done.
-    Part,
 }
 
 /// What an access does next.
@@ -194,174 +111,6 @@ impl Drop for Installed {
     }
 }
 
-/// None where nothing is charged.
-fn charged<T>(step: impl FnOnce(&mut Sim) -> T) -> Option<T> {
-    SIM.with_borrow_mut(|sim| sim.as_mut().filter(|s| s.charged).map(step))
-}
-
-pub(super) fn with<T>(step: impl FnOnce(&mut Sim) -> T) -> Option<T> {
-    SIM.with_borrow_mut(|sim| sim.as_mut().map(step))
-}
-
-/// Back to the scheduler until this CPU's next event.
-fn suspend() {
-    if std::thread::panicking() {
-        return;
-    }
-    let yielder = with(|sim| sim.cpus[sim.me].yielder).expect("a simulated CPU runs");
-    // SAFETY: this code runs on the coroutine that the yielder belongs to: `me` is the
-    // CPU that was resumed, and it registered its own yielder before anything else.
-    #[allow(unsafe_code)]
-    unsafe {
-        (*yielder).suspend(());
-    }
-}
-
-/// One access of the running CPU; when it returns, the effect may be made.
-fn access(address: usize, kind: Access) {
-    let first = charged(|sim| if sim.reach() { sim.ask(address, kind) } else { Flow::Later });
-    match first {
-        Some(Flow::Later) => {
-            suspend();
-            if let Some(Flow::Sleep) = charged(|sim| sim.ask(address, kind)) {
-                suspend();
-            }
-        }
-        Some(Flow::Sleep) => suspend(),
-        Some(Flow::Done) | None => (),
-    }
-}
-
-/// Waits until no earlier event is left.
-fn reach() {
-    if charged(Sim::reach) == Some(false) {
-        suspend();
-    }
-}
-
-/// Charges a load. Some(bits): the value is in this CPU's own store buffer.
-pub(super) fn read(address: usize, bytes: usize) -> Option<u64> {
-    match charged(|sim| sim.forwarded(address, bytes)) {
-        Some(Forwarded::All(bits)) => return Some(bits),
-        Some(Forwarded::Part) => drain(),
-        Some(Forwarded::Nothing) | None => (),
-    }
-    access(address, Access::Read);
-    None
-}
-
-/// Charges a store. False: the caller has to make it, now.
-pub(super) fn write(address: usize, bytes: usize, bits: u64) -> bool {
-    match charged(|sim| sim.store(address, bytes, bits)) {
-        Some(Flow::Later) => true,
-        Some(Flow::Sleep) => {
-            suspend();
-            true
-        }
-        Some(Flow::Done) | None => false,
-    }
-}
-
-/// Charges a locked instruction: when it returns, the line is this CPU's.
-pub(super) fn own(address: usize) {
-    drain();
-    if let Some(locked) = charged(|sim| sim.times.locked) {
-        access(address, Access::Write(locked));
-    }
-}
-
-/// Waits until the store buffer is empty.
-pub(super) fn drain() {
-    if charged(Sim::must_drain) == Some(true) {
-        suspend();
-    }
-}
-
-/// smp_mb().
-pub(super) fn fence() {
-    drain();
-    charged(|sim| sim.me().clock += sim.times.locked);
-}
-
-/// Sleeps until another CPU writes to the line of `address`, which this CPU has just
-/// read. False: nobody else could ever write there.
-pub(super) fn park(address: usize) -> bool {
-    if charged(|sim| sim.park(address)).is_none() {
-        return false;
-    }
-    suspend();
-    true
-}
-
-/// `ns` of think time.
-pub(super) fn work(ns: u64) {
-    let Some(length) = charged(|sim| sim.jittered(ns * 1000)) else { return };
-    if charged(|sim| sim.works_alone(length)) == Some(false) {
-        reach();
-        charged(|sim| sim.begin_work(length));
-        suspend();
-        charged(Sim::end_work);
-    }
-}
-
-pub(super) fn relax() {
-    charged(|sim| sim.me().clock += sim.times.pause);
-}
-
-/// Until the next jiffy begins.
-pub(super) fn sleep_jiffy() {
-    charged(|sim| {
-        let late = sim.rng.u64(0..1_000_000);
-        let me = sim.me();
-        me.clock = (me.clock / JIFFY + 1) * JIFFY + late;
-    });
-}
-
-/// membarrier(2): drains all store buffers, at the price of an interrupt each.
-pub(super) fn interrupt_all() {
-    fence();
-    reach();
-    charged(Sim::interrupt_all);
-}
-
-/// `bytes` looked at in bulk, all in one line.
-pub(super) fn scanned(bytes: usize) {
-    charged(|sim| sim.me().clock += sim.times.scan_byte * bytes as u64);
-}
-
-/// Charges a bulk access to a whole line.
-pub(super) fn read_line(address: usize) {
-    access(address, Access::Read);
-}
-
-pub(super) fn write_line(address: usize) {
-    if let Some(store) = charged(|sim| sim.times.store) {
-        access(address, Access::Write(8 * store));
-    }
-}
-
-pub(super) fn enter(function: &'static str) {
-    charged(|sim| sim.memory.enter(sim.me, function));
-}
-
-/// Nanoseconds of the running CPU's clock.
-pub(super) fn clock() -> u64 {
-    with(|sim| sim.cpus.get(sim.me).map_or(sim.now, |me| me.clock) / 1000).unwrap_or(0)
-}
-
-pub(super) fn phase() -> Phase {
-    let phase = with(|sim| sim.phase()).unwrap_or(Phase::Stop);
-    if phase == Phase::Overrun {
-        // Lets the others go on even if this CPU's operations touch nothing shared.
-        reach();
-    }
-    phase
-}
-
-pub(super) fn window_closed() {
-    with(|sim| sim.open_windows = sim.open_windows.saturating_sub(1));
-}
-
 impl Sim {
     fn new(config: &Config) -> Self {
         let (cost, shape) = (&config.model.cost, &config.model.shape);
@@ -418,16 +167,6 @@ impl Sim {
 
     pub fn memory(&mut self) -> &mut Memory {
         &mut self.memory
-    }
-
-    /// A region goes: what was to be stored there is stored at once.
-    pub fn unregister(&mut self, base: usize) {
-        let Some((base, end)) = self.memory.unregister(base) else { return };
-        for cpu in &mut self.cpus {
-            for store in cpu.buffer.iter_mut().filter(|s| (base..end).contains(&s.address)) {
-                store.apply();
-            }
-        }
     }
 
     /// The workers start, each within the first half microsecond.
@@ -640,188 +379,10 @@ impl Sim {
         }
     }
 
-    /// What the running CPU itself last stored at `address` and nobody sees yet.
-    fn forwarded(&mut self, address: usize, bytes: usize) -> Forwarded {
-        let hit = self.times.hit;
-        let me = self.me();
-        let touches =
-            |s: &&Store| !s.applied && s.address < address + bytes && address < s.address + s.bytes;
-        match me.buffer.iter().rev().find(touches) {
-            Some(mine) if (mine.address, mine.bytes) == (address, bytes) => {
-                me.clock += hit;
-                Forwarded::All(mine.bits)
-            }
-            Some(_) => Forwarded::Part,
-            None => Forwarded::Nothing,
-        }
-    }
-
-    /// Done: the caller stores now. Later: it is in the buffer.
-    fn store(&mut self, address: usize, bytes: usize, bits: u64) -> Flow {
-        let (me, cost) = (self.me, self.times.store);
-        self.cpus[me].clock += cost;
-        let time = self.cpus[me].clock;
-        let at = self.memory.locate(address);
-        let earliest = self.queue.peek().is_none_or(|Reverse(event)| event.time > time);
-        if earliest && self.cpus[me].buffer.is_empty() && self.memory.owns(at, me, time) {
-            self.now = time;
-            self.events += 1;
-            let Start::Done(done) =
-                self.memory.request(at, me, Access::Write(cost), By::Store, time)
-            else {
-                unreachable!("the line is this CPU's alone");
-            };
-            self.wake(at, done);
-            return Flow::Done;
-        }
-        let buffer = &mut self.cpus[me].buffer;
-        let fresh = !buffer.iter().any(|s| s.at.same_line(&at));
-        let (prefetching, due) = (false, false);
-        buffer.push_back(Store {
-            address,
-            bits,
-            bytes,
-            at,
-            time,
-            applied: false,
-            prefetching,
-            due,
-        });
-        let (length, full) = (buffer.len(), buffer.len() >= BUFFER);
-        if length == 1 {
-            self.schedule(time, What::Drain(me));
-        } else if fresh {
-            self.schedule(time, What::Prefetch(me, at));
-        }
-        self.cpus[me].fenced = full;
-        if full { Flow::Sleep } else { Flow::Later }
-    }
-
-    /// A store that is not the oldest asks for its line: commits are in order, the
-    /// transfers before them overlap.
-    fn prefetch(&mut self, cpu: usize, at: At) {
-        let mut buffered = self.cpus[cpu].buffer.iter_mut().skip(1);
-        let Some(store) = buffered.find(|s| s.at.same_line(&at)) else { return };
-        if !self.memory.exists(at) {
-            return;
-        }
-        self.memory.counting = self.now >= self.window.0 && self.now < self.window.1;
-        let asked = self.memory.request(at, cpu, Access::Write(0), By::Prefetch, self.now);
-        store.prefetching = matches!(asked, Start::Queued(_));
-        if let Start::Queued(Some(time)) = asked {
-            self.schedule(time, What::Free(at));
-        }
-    }
-
-    fn prefetched(&mut self, cpu: usize, at: At, done: u64) {
-        let mut buffered = self.cpus[cpu].buffer.iter_mut();
-        let Some(store) = buffered.find(|s| s.prefetching && s.at.same_line(&at)) else { return };
-        store.prefetching = false;
-        if store.due {
-            self.wake(at, done);
-            self.stored(cpu, done);
-        }
-    }
-
-    fn drain_one(&mut self, cpu: usize) {
-        let store = self.cpus[cpu].buffer.front_mut().expect("drained while it has a store");
-        store.due = true;
-        if store.prefetching {
-            return;
-        }
-        let at = store.at;
-        if !self.memory.exists(at) {
-            return self.stored(cpu, self.now);
-        }
-        self.memory.counting = self.now >= self.window.0 && self.now < self.window.1;
-        let keep = Access::Write(self.times.store);
-        match self.memory.request(at, cpu, keep, By::Store, self.now) {
-            Start::Done(done) => {
-                self.wake(at, done);
-                self.stored(cpu, done);
-            }
-            Start::Queued(Some(time)) => self.schedule(time, What::Free(at)),
-            Start::Queued(None) => (),
-        }
-    }
-
-    /// The oldest store of `cpu` takes effect; the next one may ask at `done`.
-    fn stored(&mut self, cpu: usize, done: u64) {
-        let cpu_state = &mut self.cpus[cpu];
-        cpu_state.buffer.pop_front().expect("it was drained").apply();
-        if let Some(next) = cpu_state.buffer.front() {
-            let time = done.max(next.time);
-            self.schedule(time, What::Drain(cpu));
-        } else if std::mem::take(&mut cpu_state.fenced) {
-            let time = done.max(cpu_state.clock);
-            self.resume_at(time, cpu);
-        }
-    }
-
-    fn must_drain(&mut self) -> bool {
-        let me = self.me();
-        me.fenced = !me.buffer.is_empty();
-        me.fenced
-    }
-
     fn park(&mut self, address: usize) {
         let at = self.memory.locate(address);
         self.memory.park(at, self.me);
         self.me().waits_for = Some(at);
-    }
-
-    fn jittered(&mut self, length: u64) -> u64 {
-        let spread = length / 1000 * self.times.jitter;
-        length - spread + self.rng.u64(0..=2 * spread)
-    }
-
-    /// True: no sibling thread takes part in this run, the time is charged already.
-    fn works_alone(&mut self, length: u64) -> bool {
-        let alone = self.memory.mates(self.me).is_empty() || self.times.smt_slowdown == 1000;
-        if alone {
-            self.me().clock += length;
-        }
-        alone
-    }
-
-    fn begin_work(&mut self, length: u64) {
-        let (me, now) = (self.me, self.now);
-        let pace = self.pace(me);
-        self.cpus[me].work = Some(Work { left: length, since: now, pace });
-        self.sleep_for_work(me);
-        self.repace_mates();
-    }
-
-    fn end_work(&mut self) {
-        self.me().work = None;
-        self.repace_mates();
-    }
-
-    /// Thousandths that think time of `cpu` takes while those of its core think who do.
-    fn pace(&self, cpu: usize) -> u64 {
-        let busy = self.memory.mates(cpu).iter().filter(|&&m| self.cpus[m].work.is_some());
-        let others = self.times.threads_a_core.saturating_sub(1).max(1);
-        1000 + (self.times.smt_slowdown - 1000) * busy.count() as u64 / others
-    }
-
-    /// The running CPU works, or no longer: what its core's other threads have left takes
-    /// another time from now on.
-    fn repace_mates(&mut self) {
-        for n in 0..self.memory.mates(self.me).len() {
-            let mate = self.memory.mates(self.me)[n];
-            let (now, pace) = (self.now, self.pace(mate));
-            let Some(work) = &mut self.cpus[mate].work else { continue };
-            let worked = (now - work.since) * 1000 / work.pace;
-            *work = Work { left: work.left.saturating_sub(worked), since: now, pace };
-            self.cpus[mate].generation += 1;
-            self.sleep_for_work(mate);
-        }
-    }
-
-    fn sleep_for_work(&mut self, cpu: usize) {
-        let work = self.cpus[cpu].work.as_ref().expect("it works");
-        let takes = work.left * work.pace / 1000;
-        self.resume_at(self.now + takes, cpu);
     }
 
     fn interrupt_all(&mut self) {

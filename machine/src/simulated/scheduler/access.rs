@@ -1,0 +1,175 @@
+//! What code on a virtual CPU calls: every access waits here for its turn in virtual
+//! time. Nothing is charged outside the workers.
+
+use super::super::coherence::Access;
+use super::stores::Forwarded;
+use super::{Flow, JIFFY, SIM, Sim};
+use crate::Phase;
+
+/// None where nothing is charged.
+fn charged<T>(step: impl FnOnce(&mut Sim) -> T) -> Option<T> {
+    SIM.with_borrow_mut(|sim| sim.as_mut().filter(|s| s.charged).map(step))
+}
+
+pub(in crate::simulated) fn with<T>(step: impl FnOnce(&mut Sim) -> T) -> Option<T> {
+    SIM.with_borrow_mut(|sim| sim.as_mut().map(step))
+}
+
+/// Back to the scheduler until this CPU's next event.
+fn suspend() {
+    if std::thread::panicking() {
+        return;
+    }
+    let yielder = with(|sim| sim.cpus[sim.me].yielder).expect("a simulated CPU runs");
+    // SAFETY: this code runs on the coroutine that the yielder belongs to: `me` is the
+    // CPU that was resumed, and it registered its own yielder before anything else.
+    #[allow(unsafe_code)]
+    unsafe {
+        (*yielder).suspend(());
+    }
+}
+
+/// One access of the running CPU; when it returns, the effect may be made.
+fn access(address: usize, kind: Access) {
+    let first = charged(|sim| if sim.reach() { sim.ask(address, kind) } else { Flow::Later });
+    match first {
+        Some(Flow::Later) => {
+            suspend();
+            if let Some(Flow::Sleep) = charged(|sim| sim.ask(address, kind)) {
+                suspend();
+            }
+        }
+        Some(Flow::Sleep) => suspend(),
+        Some(Flow::Done) | None => (),
+    }
+}
+
+/// Waits until no earlier event is left.
+fn reach() {
+    if charged(Sim::reach) == Some(false) {
+        suspend();
+    }
+}
+
+/// Charges a load. Some(bits): the value is in this CPU's own store buffer.
+pub(in crate::simulated) fn read(address: usize, bytes: usize) -> Option<u64> {
+    match charged(|sim| sim.forwarded(address, bytes)) {
+        Some(Forwarded::All(bits)) => return Some(bits),
+        Some(Forwarded::Part) => drain(),
+        Some(Forwarded::Nothing) | None => (),
+    }
+    access(address, Access::Read);
+    None
+}
+
+/// Charges a store. False: the caller has to make it, now.
+pub(in crate::simulated) fn write(address: usize, bytes: usize, bits: u64) -> bool {
+    match charged(|sim| sim.store(address, bytes, bits)) {
+        Some(Flow::Later) => true,
+        Some(Flow::Sleep) => {
+            suspend();
+            true
+        }
+        Some(Flow::Done) | None => false,
+    }
+}
+
+/// Charges a locked instruction: when it returns, the line is this CPU's.
+pub(in crate::simulated) fn own(address: usize) {
+    drain();
+    if let Some(locked) = charged(|sim| sim.times.locked) {
+        access(address, Access::Write(locked));
+    }
+}
+
+/// Waits until the store buffer is empty.
+pub(in crate::simulated) fn drain() {
+    if charged(Sim::must_drain) == Some(true) {
+        suspend();
+    }
+}
+
+/// smp_mb().
+pub(in crate::simulated) fn fence() {
+    drain();
+    charged(|sim| sim.me().clock += sim.times.locked);
+}
+
+/// Sleeps until another CPU writes to the line of `address`, which this CPU has just
+/// read. False: nobody else could ever write there.
+pub(in crate::simulated) fn park(address: usize) -> bool {
+    if charged(|sim| sim.park(address)).is_none() {
+        return false;
+    }
+    suspend();
+    true
+}
+
+/// `ns` of think time.
+pub(in crate::simulated) fn work(ns: u64) {
+    let Some(length) = charged(|sim| sim.jittered(ns * 1000)) else { return };
+    if charged(|sim| sim.works_alone(length)) == Some(false) {
+        reach();
+        charged(|sim| sim.begin_work(length));
+        suspend();
+        charged(Sim::end_work);
+    }
+}
+
+pub(in crate::simulated) fn relax() {
+    charged(|sim| sim.me().clock += sim.times.pause);
+}
+
+/// Until the next jiffy begins.
+pub(in crate::simulated) fn sleep_jiffy() {
+    charged(|sim| {
+        let late = sim.rng.u64(0..1_000_000);
+        let me = sim.me();
+        me.clock = (me.clock / JIFFY + 1) * JIFFY + late;
+    });
+}
+
+/// membarrier(2): drains all store buffers, at the price of an interrupt each.
+pub(in crate::simulated) fn interrupt_all() {
+    fence();
+    reach();
+    charged(Sim::interrupt_all);
+}
+
+/// `bytes` looked at in bulk, all in one line.
+pub(in crate::simulated) fn scanned(bytes: usize) {
+    charged(|sim| sim.me().clock += sim.times.scan_byte * bytes as u64);
+}
+
+/// Charges a bulk access to a whole line.
+pub(in crate::simulated) fn read_line(address: usize) {
+    access(address, Access::Read);
+}
+
+pub(in crate::simulated) fn write_line(address: usize) {
+    if let Some(store) = charged(|sim| sim.times.store) {
+        access(address, Access::Write(8 * store));
+    }
+}
+
+pub(in crate::simulated) fn enter(function: &'static str) {
+    charged(|sim| sim.memory.enter(sim.me, function));
+}
+
+/// Nanoseconds of the running CPU's clock.
+pub(in crate::simulated) fn clock() -> u64 {
+    with(|sim| sim.cpus.get(sim.me).map_or(sim.now, |me| me.clock) / 1000).unwrap_or(0)
+}
+
+pub(in crate::simulated) fn phase() -> Phase {
+    let phase = with(|sim| sim.phase()).unwrap_or(Phase::Stop);
+    if phase == Phase::Overrun {
+        // Lets the others go on even if this CPU's operations touch nothing shared.
+        reach();
+    }
+    phase
+}
+
+pub(in crate::simulated) fn window_closed() {
+    with(|sim| sim.open_windows = sim.open_windows.saturating_sub(1));
+}
