@@ -1,6 +1,5 @@
 //! `swapscale report`: the figures of runs as a table, in one of several formats.
 
-use std::io::IsTerminal;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -50,10 +49,7 @@ impl FormatArgs {
             Self { markdown: true, .. } => Box::new(Markdown),
             Self { json: true, .. } => Box::new(Json),
             Self { csv: true, .. } => Box::new(Csv),
-            _ => {
-                let colour = std::io::stdout().is_terminal();
-                Box::new(Terminal { colour: colour && std::env::var_os("NO_COLOR").is_none() })
-            }
+            _ => Box::new(Terminal::here()),
         }
     }
 }

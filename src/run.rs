@@ -156,7 +156,9 @@ fn simulated(ended: &Finished, took: Duration) {
 
 /// The figures of a run that has just been made, and where it is.
 pub fn say(args: &Args, run: &[Loaded; 1]) -> Result<(), Box<dyn Error>> {
-    let report = Report::new(&sides(run, None)?, &Metric::Throughput)?;
+    let sides = sides(run, None)?;
+    let mut report = Report::new(&sides, &Metric::Throughput)?;
+    report.add_shapes(&sides)?;
     print(&args.format.chosen().render(&report))?;
     eprintln!("{}", run[0].dir.display());
     Ok(())

@@ -49,6 +49,28 @@ fn a_run_becomes_pictures_and_a_page() {
 }
 
 #[test]
+fn the_checkers_findings_are_on_the_page() {
+    let dir = tempfile::tempdir().unwrap();
+    let run = run_on_disk(dir.path());
+    let check = ["check", "percluster", "--fault", "no-barrier", "--json"];
+    let found = Command::new(env!("CARGO_BIN_EXE_swapscale")).args(check).output().unwrap();
+    let races = dir.path().join("races.json");
+    std::fs::write(&races, &found.stdout).unwrap();
+    let out = dir.path().join("out");
+    let more = ["--only", "none", "--out", out.to_str().unwrap(), "--race"];
+    let said = plot(&run, &[&more[..], &[races.to_str().unwrap()]].concat());
+    assert!(said.status.success(), "{said:?}");
+    let page = std::fs::read_to_string(out.join("report.html")).unwrap();
+    assert!(page.contains("no-barrier put back into percluster/"), "no title");
+    assert!(page.contains("WRITEOK"), "no diagram");
+    std::fs::write(&races, "no array").unwrap();
+    let said = plot(&run, &["--out", out.to_str().unwrap(), "--race", races.to_str().unwrap()]);
+    assert_eq!(said.status.code(), Some(2));
+    let stderr = String::from_utf8(said.stderr).unwrap();
+    assert!(stderr.contains("races.json") && stderr.contains("check --json"), "{stderr}");
+}
+
+#[test]
 fn what_cannot_be_read_is_named() {
     let said = plot(Path::new("/nowhere/at-all"), &[]);
     assert_eq!(said.status.code(), Some(2));

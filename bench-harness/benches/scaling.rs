@@ -103,7 +103,9 @@ fn scale(args: &Args) -> Result<(), Box<dyn std::error::Error>> {
         }
     })?;
     let runs = [store::load(writer.dir())?];
-    let report = Report::new(&sides(&runs, None)?, &Metric::Throughput)?;
-    print!("{}", Terminal { colour: false }.render(&report));
+    let sides = sides(&runs, None)?;
+    let mut report = Report::new(&sides, &Metric::Throughput)?;
+    report.add_shapes(&sides)?;
+    print!("{}", Terminal::here().render(&report));
     Ok(())
 }

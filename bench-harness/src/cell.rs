@@ -12,6 +12,7 @@ use results::schema::{Cell, CellKey, Kind as KindResult, Latency, Noise, Series,
 use results::stats::jain;
 
 use crate::meter::{Kind, SwapoffSeen, histogram};
+use crate::over_time::{OverTime, part_shift};
 use crate::plan::Point;
 use crate::probe::counters;
 use crate::probe::noise::{Watch, WorkerNoise, unwatched};
@@ -68,6 +69,7 @@ pub struct Windows {
     pub start: u64,
     pub duration: u64,
     pub overlap: f64,
+    pub planned_ns: u64,
 }
 
 impl Windows {
@@ -79,7 +81,8 @@ impl Windows {
         let duration = closed().max().unwrap_or(0).saturating_sub(start).max(1);
         let all = closed().min().unwrap_or(0).saturating_sub(opened().max().unwrap_or(0));
         let whole = u128::from(duration).max(planned.as_nanos());
-        Self { start, duration, overlap: all as f64 / whole as f64 }
+        let planned_ns = planned.as_nanos() as u64;
+        Self { start, duration, overlap: all as f64 / whole as f64, planned_ns }
     }
 }
 
@@ -145,8 +148,32 @@ fn kinds(logs: &[Log], windows: &Windows) -> (BTreeMap<String, KindResult>, Vec<
         intervals.extend(histograms.filter(|(_, h)| !h.is_empty()).map(|(tag, histogram)| {
             Interval { tag, start_ns: 0, duration_ns: windows.duration, histogram }
         }));
+        intervals.extend(parts(
+            kind,
+            tallies().filter_map(|tally| tally.over_time.as_ref()),
+            windows,
+        ));
     }
     (kinds, intervals)
+}
+
+/// The coarse histograms of the window's parts, as `Tag=alloc.parts`.
+fn parts<'a>(
+    kind: Kind,
+    workers: impl Iterator<Item = &'a OverTime>,
+    windows: &Windows,
+) -> Vec<Interval> {
+    let mut all = OverTime::default();
+    workers.for_each(|worker| all.add(worker));
+    let length = 1u64 << part_shift(windows.planned_ns);
+    let tag = format!("{}.parts", kind.name());
+    let interval = |(part, histogram): (usize, Histogram<u64>)| Interval {
+        tag: tag.clone(),
+        start_ns: part as u64 * length,
+        duration_ns: length,
+        histogram,
+    };
+    all.histograms().map(interval).collect()
 }
 
 fn merged<'a>(parts: impl Iterator<Item = &'a Histogram<u64>>) -> Histogram<u64> {

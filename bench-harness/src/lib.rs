@@ -10,6 +10,7 @@ pub mod lab;
 pub mod live;
 pub mod meter;
 pub mod null;
+pub mod over_time;
 pub mod overhead;
 pub mod plan;
 pub mod probe;

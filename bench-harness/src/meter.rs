@@ -8,6 +8,7 @@ use hdrhistogram::Histogram;
 use machine::{Cpu, Machine};
 use variants::{Steps, SwapoffError};
 
+use crate::over_time::{OverTime, part_shift};
 use crate::probe::noise::GapMeter;
 
 /// Kinds of operations.
@@ -82,6 +83,8 @@ pub struct Tally {
     pub latency: Option<Box<Histogram<u64>>>,
     /// From the intended start, in an open loop.
     pub response: Option<Box<Histogram<u64>>>,
+    /// Of the response in an open loop, else of the latency.
+    pub over_time: Option<OverTime>,
 }
 
 /// Swapoffs whose steps a worker keeps: an empty device goes through thousands in a second.
@@ -96,6 +99,9 @@ pub struct Meter {
     pub tallies: [Tally; Kind::ALL.len()],
     /// When the step under way should have begun, in an open loop.
     pub intended: Option<u64>,
+    /// When the window opened, and the length of its parts as a power of two.
+    opened: u64,
+    part_shift: u32,
     pub gaps: GapMeter,
     pub counts: BTreeMap<&'static str, u64>,
     pub swapoffs: Vec<SwapoffSeen>,
@@ -108,11 +114,21 @@ impl Meter {
     pub fn new(every: u32) -> Self {
         let tally = |kind: Kind| {
             let every = if kind.always_timed() { 1 } else { every };
-            Tally { count: 0, failed: 0, every, left: every, latency: None, response: None }
+            Tally {
+                count: 0,
+                failed: 0,
+                every,
+                left: every,
+                latency: None,
+                response: None,
+                over_time: None,
+            }
         };
         Self {
             tallies: Kind::ALL.map(tally),
             intended: None,
+            opened: 0,
+            part_shift: u64::BITS - 1,
             gaps: GapMeter::default(),
             counts: BTreeMap::new(),
             swapoffs: Vec::new(),
@@ -158,6 +174,9 @@ impl Meter {
         if let Some(intended) = self.intended {
             record(&mut tally.response, intended);
         }
+        let part = start.saturating_sub(self.opened) >> self.part_shift;
+        let ns = end.saturating_sub(self.intended.unwrap_or(start));
+        tally.over_time.get_or_insert_default().record(part as usize, ns);
         self.gaps.feed(start);
         ok
     }
@@ -186,11 +205,19 @@ impl Meter {
             for histogram in [&mut tally.latency, &mut tally.response].into_iter().flatten() {
                 histogram.reset();
             }
+            if let Some(over_time) = &mut tally.over_time {
+                over_time.reset();
+            }
         }
         self.gaps = GapMeter::default();
         self.counts.clear();
         self.swapoffs.clear();
         self.series.clear();
+    }
+
+    /// The window is open from `at` on, for about `measure_ns`.
+    pub fn opened(&mut self, at: u64, measure_ns: u64) {
+        (self.opened, self.part_shift) = (at, part_shift(measure_ns));
     }
 
     /// Operations of all kinds that succeeded: failing is quick, and would look fast.

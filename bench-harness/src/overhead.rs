@@ -71,11 +71,11 @@ pub fn measure(rounds: usize, window: Duration, cpu: usize) -> Result<Overhead, 
     Ok(Overhead { ratio: median(&ratios), interval: bootstrap_median(&ratios), rounds })
 }
 
-fn setting(seed: u64) -> Setting {
+fn setting(measure: Duration, seed: u64) -> Setting {
     let (size, orders) = (Size::mib(64), Some(Orders::base_pages()));
     let params =
         Params { size, fill: Fill::Percent(75), orders, batch: None, think_ns: 0, rate: None };
-    Setting { params, threads: 1, seed, sample: 64, host: None }
+    Setting { params, threads: 1, seed, sample: 64, measure, host: None }
 }
 
 fn config(window: Duration, cpu: usize, measure: Duration) -> native::Config {
@@ -84,7 +84,7 @@ fn config(window: Duration, cpu: usize, measure: Duration) -> native::Config {
 
 /// Operations per nanosecond, as a run measures them.
 fn in_engine(window: Duration, cpu: usize, seed: u64) -> Result<f64, Failure> {
-    let logs = trial::run::<M, A, Local<M>>(&config(window, cpu, window), &setting(seed))?;
+    let logs = trial::run::<M, A, Local<M>>(&config(window, cpu, window), &setting(window, seed))?;
     let time = logs[0].closed.saturating_sub(logs[0].opened).max(1);
     Ok(logs[0].meter.total() as f64 / time as f64)
 }
@@ -93,7 +93,7 @@ fn in_engine(window: Duration, cpu: usize, seed: u64) -> Result<f64, Failure> {
 fn by_hand(window: Duration, cpu: usize, seed: u64) -> Result<f64, Failure> {
     let mut untimed = config(window, cpu, Duration::MAX);
     untimed.warm = Duration::ZERO;
-    let setting = setting(seed);
+    let setting = setting(window, seed);
     let setup = move |cpu: &_| {
         let stage = Stage::<M, A>::new::<Local<M>>(&setting, cpu);
         stage.swap_all_out(cpu);

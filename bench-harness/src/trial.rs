@@ -4,6 +4,7 @@
 
 use std::collections::BTreeMap;
 use std::num::NonZeroU64;
+use std::time::Duration;
 
 use machine::{Cpu, Failure, Machine, Phase, SiteStats};
 use results::schema::Counter;
@@ -23,6 +24,8 @@ pub struct Setting {
     pub seed: u64,
     /// One operation in so many is timed.
     pub sample: u32,
+    /// How long the window is to be.
+    pub measure: Duration,
     /// The host's counters and noise, where the machine's CPUs are the host's.
     pub host: Option<Groups>,
 }
@@ -139,7 +142,7 @@ impl<M: Machine, A: SwapAllocator<M>, W: Workload<M>> AnyTrial<M> for Trial<M, A
         let mut meter = Meter::new(sample);
         let window = Window::new(setting.host.as_ref());
         self.load(cpu, &mut worker, &mut meter, Phase::Warm);
-        let window = window.open::<M>(cpu, &mut meter);
+        let window = window.open::<M>(cpu, &mut meter, setting.measure);
         self.load(cpu, &mut worker, &mut meter, Phase::Measure);
         let counted = std::mem::replace(&mut meter, Meter::new(sample));
         let log = window.close::<M>(cpu, counted, W::is_control(setting.threads, cpu.id()));
@@ -186,7 +189,7 @@ impl Window {
         Self { opened: 0, host }
     }
 
-    fn open<M: Machine>(mut self, cpu: &M::Cpu, meter: &mut Meter) -> Self {
+    fn open<M: Machine>(mut self, cpu: &M::Cpu, meter: &mut Meter, measure: Duration) -> Self {
         meter.reset();
         cpu.local().reset_sites();
         if let Some((counters, noise)) = &mut self.host {
@@ -194,6 +197,7 @@ impl Window {
             counters.start();
         }
         self.opened = cpu.now();
+        meter.opened(self.opened, measure.as_nanos() as u64);
         self
     }
 

@@ -33,7 +33,8 @@ fn setting(threads: usize) -> Setting {
     let (size, orders) = (Size::mib(4), Some(Orders::base_pages()));
     let params =
         Params { size, fill: Fill::Percent(50), orders, batch: None, think_ns: 0, rate: None };
-    Setting { params, threads, seed: 1, sample: 64, host: None }
+    let measure = Duration::from_millis(20);
+    Setting { params, threads, seed: 1, sample: 64, measure, host: None }
 }
 
 /// How a [`Broken`] allocator is wrong, one call in a hundred.

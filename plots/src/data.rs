@@ -129,8 +129,18 @@ impl Set<'_> {
         }
         Caption {
             title: title.into(),
-            subtitle: self.place.conditions(),
+            subtitle: self.conditions(),
             small_print: small_print(&self.runs, note),
+        }
+    }
+
+    /// Everything that all its figures have in common.
+    pub fn conditions(&self) -> String {
+        let locks: BTreeSet<&str> =
+            self.groups().flat_map(|(_, g)| &g.cells).map(|cell| cell.key.lock.as_str()).collect();
+        match locks.first() {
+            Some(lock) if locks.len() == 1 => format!("{}, lock {lock}", self.place.conditions()),
+            _ => self.place.conditions(),
         }
     }
 
@@ -198,7 +208,9 @@ fn provenance(loaded: &Loaded) -> String {
         format!("predicted by the model {}", run.machine.name)
     } else {
         let (origin, cpus) = (run.machine.kind.origin(), &env.cpus_online);
-        format!("{origin} {}, {cpus} CPUs, kernel {}", env.cpu_model, env.kernel)
+        let kernel = env.kernel.to_string();
+        let release = kernel.split_whitespace().next().unwrap_or("unknown");
+        format!("{origin} {}, {cpus} CPUs, kernel {release}", env.cpu_model)
     };
     format!("run {} · commit {commit}{dirty} · {origin}", run.id)
 }
@@ -274,38 +286,45 @@ fn own_params(cell: &Cell) -> BTreeMap<String, String> {
 /// Gives one name and one look to one track, in all sets.
 struct Names {
     seen: Vec<String>,
-    with_lock: bool,
-    /// Variants that a set has of several runs: the run belongs to their names.
-    ambiguous: BTreeSet<String>,
+    /// Variants that one set has under several locks, or of several runs, by machine: there
+    /// the lock or the run belongs to their names.
+    locks: BTreeSet<(String, String)>,
+    runs: BTreeSet<(String, String)>,
     /// Run ids where labels do not tell the runs apart.
     with_id: bool,
 }
 
 impl Names {
     fn of(runs: &[Loaded], places: &[(Place, Vec<(&Loaded, &Cell)>)]) -> Names {
-        let locks: BTreeSet<&str> =
-            runs.iter().flat_map(|r| &r.cells).map(|c| c.key.lock.as_str()).collect();
-        let labels: BTreeSet<&str> = runs.iter().map(|r| r.run.label.as_str()).collect();
-        let mut ambiguous = BTreeSet::new();
-        for (_, members) in places {
-            let mut owner: BTreeMap<&str, &str> = BTreeMap::new();
-            for (run, cell) in members {
-                let first = owner.entry(&cell.key.variant).or_insert(&run.run.id);
-                if *first != run.run.id {
-                    ambiguous.insert(cell.key.variant.clone());
+        let several = |of: fn(&Loaded, &Cell) -> String| {
+            let mut found = BTreeSet::new();
+            for (place, members) in places {
+                let mut first: BTreeMap<&str, String> = BTreeMap::new();
+                for (run, cell) in members {
+                    let value = of(run, cell);
+                    if *first.entry(&cell.key.variant).or_insert_with(|| value.clone()) != value {
+                        found.insert((place.machine.clone(), cell.key.variant.clone()));
+                    }
                 }
             }
+            found
+        };
+        let labels: BTreeSet<&str> = runs.iter().map(|r| r.run.label.as_str()).collect();
+        Names {
+            seen: Vec::new(),
+            locks: several(|_, cell| cell.key.lock.clone()),
+            runs: several(|run, _| run.run.id.clone()),
+            with_id: labels.len() < runs.len(),
         }
-        let (with_lock, with_id) = (locks.len() > 1, labels.len() < runs.len());
-        Names { seen: Vec::new(), with_lock, ambiguous, with_id }
     }
 
-    fn name(&self, run: &Loaded, cell: &Cell) -> String {
+    fn name(&self, place: &Place, run: &Loaded, cell: &Cell) -> String {
+        let key = (place.machine.clone(), cell.key.variant.clone());
         let mut name = cell.key.variant.clone();
-        if self.with_lock {
+        if self.locks.contains(&key) {
             name += &format!(" / {}", cell.key.lock);
         }
-        if self.ambiguous.contains(&cell.key.variant) {
+        if self.runs.contains(&key) {
             name += &format!(" [{}]", if self.with_id { &run.run.id } else { &run.run.label });
         }
         name
@@ -333,7 +352,7 @@ fn gather<'a>(place: Place, members: Vec<(&'a Loaded, &'a Cell)>, names: &mut Na
             set.refused += 1;
             continue;
         }
-        let name = names.name(run, cell);
+        let name = names.name(&set.place, run, cell);
         let at = set.tracks.iter().position(|t| t.name == name).unwrap_or_else(|| {
             let look_index = names.index(&name);
             let look = style::look(look_index);
@@ -444,6 +463,22 @@ mod tests {
         assert_eq!(unsupported("ENOENT"), "unsupported: ENOENT");
         assert_eq!(unsupported("unsupported: ENOENT"), "unsupported: ENOENT");
         assert_eq!(unsupported("forbidden: EACCES"), "forbidden: EACCES");
+    }
+
+    #[test]
+    fn a_run_is_named_where_the_variant_alone_is_ambiguous() {
+        let run = |id: &str, label: &str, variants: &[&'static str]| {
+            let mut run = common::native(&Plan { variants: variants.to_vec(), ..Plan::default() });
+            (run.run.id, run.run.label) = (id.into(), label.into());
+            run
+        };
+        let names = |runs: &[Loaded]| -> BTreeSet<String> {
+            sets(runs).iter().flat_map(|s| &s.tracks).map(|t| t.name.clone()).collect()
+        };
+        let two = [run("1", "old", &["a", "b"]), run("2", "new", &["b", "c"])];
+        assert_eq!(names(&two).into_iter().collect::<Vec<_>>(), ["a", "b [new]", "b [old]", "c"]);
+        let alike = [run("1", "run", &["a"]), run("2", "run", &["a"])];
+        assert_eq!(names(&alike).into_iter().collect::<Vec<_>>(), ["a [1]", "a [2]"]);
     }
 
     #[test]

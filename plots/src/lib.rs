@@ -79,9 +79,11 @@ pub fn draw_only(runs: &[Loaded], out: &Path, wanted: &Wanted) -> Result<Vec<Dra
     std::fs::create_dir_all(out).map_err(|e| PlotError::write(out, e))?;
     let mut jobs = chart::jobs(&sets);
     let charts = &wanted.charts;
-    jobs.retain(|job| charts.is_empty() || charts.iter().any(|c| job.stem.starts_with(c)));
+    // The name of a file may say the part too, as an operation.
+    let may_be = |stem: &str, c: &String| stem.starts_with(c) || c.starts_with(stem);
+    jobs.retain(|job| charts.is_empty() || charts.iter().any(|c| may_be(&job.stem, c)));
     let sizes = if wanted.slides { &[style::README, style::SLIDE][..] } else { &[style::README] };
-    jobs.into_par_iter().map(|job| in_sizes(out, job, sizes)).collect()
+    jobs.into_par_iter().map(|job| in_sizes(out, job, sizes, charts)).collect()
 }
 
 /// Draws shares on several machines side by side into `out`, as `<stem>.svg|png` in both sizes.
@@ -93,10 +95,15 @@ pub fn matrix(matrix: &Matrix, out: &Path, stem: &str) -> Result<Drawn, PlotErro
     };
     let (stem, sets) = (data::slug(stem), Vec::new());
     let job = chart::Job { chart: "matrix", stem, sets, draw: Box::new(draw) };
-    in_sizes(out, job, &[style::README, style::SLIDE])
+    in_sizes(out, job, &[style::README, style::SLIDE], &[])
 }
 
-fn in_sizes(out: &Path, job: chart::Job, sizes: &[style::Size]) -> Result<Drawn, PlotError> {
+fn in_sizes(
+    out: &Path,
+    job: chart::Job,
+    sizes: &[style::Size],
+    wanted: &[String],
+) -> Result<Drawn, PlotError> {
     let mut files = Vec::new();
     for size in sizes {
         let pictures = match (job.draw)(*size) {
@@ -108,8 +115,10 @@ fn in_sizes(out: &Path, job: chart::Job, sizes: &[style::Size]) -> Result<Drawn,
                 "" => String::new(),
                 part => format!("-{}", data::slug(part)),
             };
-            let stem = format!("{}{part}{}", job.stem, size.suffix);
-            files.extend(picture.scene.write(out, &stem)?);
+            let name = format!("{}{part}", job.stem);
+            if wanted.is_empty() || wanted.iter().any(|c| name.starts_with(c)) {
+                files.extend(picture.scene.write(out, &format!("{name}{}", size.suffix))?);
+            }
         }
     }
     Ok(Drawn::Files { chart: job.stem, files })

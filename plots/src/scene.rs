@@ -172,9 +172,12 @@ impl Scene {
 
 type Sheet<B> = DrawingArea<B, plotters::coord::Shift>;
 
+/// What the SVG backend divides text sizes by, so that they come out as measured.
+pub const SVG_TEXT: f64 = 1.24;
+
 /// From the top that each backend assumes to the baseline it draws on, per text
 /// size; they differ, and this is what makes them agree.
-const SVG_ASCENT: f64 = 0.76 / 1.24;
+const SVG_ASCENT: f64 = 0.76 / SVG_TEXT;
 const PNG_ASCENT: f64 = 0.5;
 
 /// Width in pixels of `text` at a text size that already includes the zoom.

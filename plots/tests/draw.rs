@@ -177,9 +177,9 @@ fn names_from_a_run_cannot_leave_their_place() {
 #[test]
 fn what_is_wanted_is_drawn_in_both_sizes_and_nothing_else() {
     let run = [common::native(&churn())];
-    let names = |slides| {
+    let names = |chart: &str, slides| {
         let dir = tempfile::tempdir().unwrap();
-        let wanted = Wanted { charts: vec!["speedup".into()], slides };
+        let wanted = Wanted { charts: vec![chart.into()], slides };
         plots::draw_only(&run, dir.path(), &wanted).unwrap();
         let files = dir.path().read_dir().unwrap();
         let mut names: Vec<_> =
@@ -189,8 +189,10 @@ fn what_is_wanted_is_drawn_in_both_sizes_and_nothing_else() {
     };
     let readme = "speedup-churn-native.png speedup-churn-native.svg";
     let slide = "speedup-churn-native-slide.png speedup-churn-native-slide.svg";
-    assert_eq!(names(false), readme);
-    assert_eq!(names(true), format!("{slide} {readme}"));
+    assert_eq!(names("speedup", false), readme);
+    assert_eq!(names("speedup", true), format!("{slide} {readme}"));
+    let part = "latency-churn-native-free.png latency-churn-native-free.svg";
+    assert_eq!(names("latency-churn-native-free", false), part);
 }
 
 #[test]

@@ -1,7 +1,8 @@
 //! The page in a real browser: charts are drawn, the address is the state, a
 //! hostile name is text, nothing is loaded, nothing complains.
 //!
-//! Where Chromium is not installed these tests say so and pass.
+//! Where Chromium is not installed these tests say so and pass, unless the environment
+//! has SWAPSCALE_BROWSER=required, as in CI.
 
 mod common;
 
@@ -23,6 +24,8 @@ fn browser() -> Option<PathBuf> {
         .flat_map(|dir| ["chromium", "chromium-browser", "google-chrome"].map(|n| dir.join(n)))
         .find(|file| file.is_file());
     if found.is_none() {
+        let required = std::env::var_os("SWAPSCALE_BROWSER").is_some_and(|v| v == "required");
+        assert!(!required, "no chromium on the PATH, which SWAPSCALE_BROWSER requires");
         eprintln!("SKIPPED: no chromium on the PATH, so the page was not opened");
     }
     found
@@ -148,9 +151,33 @@ fn charts_are_drawn_without_complaint() {
         "free clusters over time",
         "&lt;lost&gt;",
         "kvm",
+        "What each step is worth",
+        "<summary><b>no-barrier</b>: a slot is lost</summary>",
     ] {
         assert!(opened.dom.contains(words), "the page lacks {words:?}");
     }
+}
+
+#[test]
+fn like_is_held_against_like() {
+    let Some(browser) = browser() else { return };
+    let mut run = common::native(&plan());
+    run.cells.retain(|c| c.key.variant != "scanning" || c.key.threads <= 8);
+    let opened = Page::of(&[run], &[]).open(&browser, "", "");
+    assert_eq!(opened.console, Vec::<String>::new());
+    assert!(opened.dom.contains("Waiting by lock site at 8 threads"));
+    assert!(opened.dom.contains("Share of each thread at 8 threads"));
+    assert!(!opened.dom.contains("at 64 threads"), "a variant without 64 threads is beside it");
+}
+
+#[test]
+fn what_is_not_picked_is_one_click_away() {
+    let Some(browser) = browser() else { return };
+    let click = "document.querySelector('.others button').click(); document.title = location.hash;";
+    let opened = usual().open(&browser, "m=native", click);
+    assert_eq!(opened.console, Vec::<String>::new());
+    assert!(opened.title().contains("w=swapoff"), "{}", opened.title());
+    assert!(opened.dom.contains("swapoff by step"));
 }
 
 #[test]
@@ -210,8 +237,10 @@ fn with_histograms(dir: &Path) -> Loaded {
                 Interval { tag: "alloc".into(), start_ns, duration_ns, histogram }
             })
             .collect();
+        let mut log = vec![intervals[0].clone()];
+        log.extend(intervals.into_iter().map(|i| Interval { tag: "alloc.parts".into(), ..i }));
         let name = format!("{}.hlog", cell.order_in_run);
-        std::fs::write(dir.join(&name), results::hlog::encode(&intervals).unwrap()).unwrap();
+        std::fs::write(dir.join(&name), results::hlog::encode(&log).unwrap()).unwrap();
         cell.hlog = Some(name);
     }
     run
@@ -225,6 +254,7 @@ fn histograms_give_the_whole_curve_and_its_course() {
     assert_eq!(opened.console, Vec::<String>::new());
     assert!(opened.dom.contains("Distribution of alloc at 64 threads"));
     assert!(opened.dom.contains("alloc over time: percluster"));
+    assert!(!opened.dom.contains("alloc.parts"), "parts are no kind of operation");
     assert!(opened.dom.matches("fill-opacity").count() >= 5 * 2, "maps are empty");
 }
 

@@ -1,6 +1,7 @@
 //! Histograms on disk: HdrHistogram's own interval log (V2, deflate, base64), so
 //! that its tools in any language read a run. One line is one interval of one
-//! operation kind: `Tag=alloc`, or `Tag=alloc.response` for response times.
+//! operation kind: `Tag=alloc`, or `Tag=alloc.response` for response times; with
+//! `Tag=alloc.parts` for parts of the time, coarser, by which it can be seen over time.
 
 use std::path::Path;
 use std::time::Duration;

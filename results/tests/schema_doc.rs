@@ -156,7 +156,7 @@ Schema version {SCHEMA}. A run is a directory, `<utc-time>-<host>-<label>/`:
 | --- | --- |
 | `run.json` | one [Run](#run): plan, environment, the command that repeats it |
 | `cells.jsonl` | one [Cell](#cell) a line, in the order they were measured |
-| `NNNNN.hlog` | the histograms of the cell with that `order_in_run`: an [HdrHistogram](http://hdrhistogram.org) interval log (V2, deflate, base64; times in s, values in ns; `Tag=alloc` is service time, `Tag=alloc.response` response time) |
+| `NNNNN.hlog` | the histograms of the cell with that `order_in_run`: an [HdrHistogram](http://hdrhistogram.org) interval log (V2, deflate, base64; times in s, values in ns; `Tag=alloc` is service time, `Tag=alloc.response` response time, `Tag=alloc.parts` either by parts of the time, within an eighth) |
 
 Rules for writers: the directory appears whole, a cell's line is synced before the
 next cell starts, fields stand in the order below, maps are sorted by key, floats

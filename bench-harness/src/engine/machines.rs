@@ -24,7 +24,8 @@ const CHECKED: &str = "the plan has checked the name";
 
 fn setting(plan: &Plan, label: &Label, host: Option<Groups>) -> Setting {
     let Point { threads, params, .. } = label.point.clone();
-    Setting { params, threads, seed: label.seed, sample: plan.sample, host }
+    let (sample, measure) = (plan.sample, plan.measure);
+    Setting { params, threads, seed: label.seed, sample, measure, host }
 }
 
 /// Pinned threads on this host.

@@ -8,6 +8,8 @@ use std::time::{Duration, Instant};
 use hdrhistogram::Histogram;
 use results::schema::{ProbeCost, Reading};
 
+use crate::over_time::OverTime;
+
 const BATCHES: usize = 31;
 const CALLS: u32 = 2_000;
 
@@ -48,12 +50,14 @@ pub fn clock_read(mut now: impl FnMut() -> u64) -> Cost {
     })
 }
 
-/// One latency recorded in `histogram`, of values spread over three decades.
+/// One latency recorded, in `histogram` and over time, of values spread over three decades.
 pub fn histogram_record(histogram: &mut Histogram<u64>) -> Cost {
     let values: Vec<u64> = (0..256u64).map(|i| 20 + (i * 7919) % 20_000).collect();
-    let mut at = 0;
+    let (mut at, mut over_time) = (0, OverTime::default());
     cost(|| {
-        histogram.saturating_record(black_box(values[at & 255]));
+        let ns = black_box(values[at & 255]);
+        histogram.saturating_record(ns);
+        over_time.record(at >> 12, ns);
         at += 1;
     })
 }

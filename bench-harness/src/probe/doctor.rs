@@ -98,11 +98,10 @@ impl fmt::Display for Text<'_> {
             };
             write!(f, "{severity:<5} {:<12} ", finding.id)?;
             paragraph(f, &finding.here)?;
-            if finding.severity > Severity::Ok {
-                for text in [finding.effect, &format!("Set it: {}", finding.fix)] {
-                    write!(f, "{:INDENT$}", "")?;
-                    paragraph(f, text)?;
-                }
+            let set = if finding.severity > Severity::Ok { "Set it" } else { "If it were not" };
+            for text in [finding.effect, &format!("{set}: {}", finding.fix)] {
+                write!(f, "{:INDENT$}", "")?;
+                paragraph(f, text)?;
             }
         }
         let count = |s| self.0.iter().filter(|f| f.severity == s).count();

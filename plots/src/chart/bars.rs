@@ -39,10 +39,15 @@ impl Row {
     }
 }
 
+/// Rows that a page of this size has room for.
+pub fn rows_on_a_page(frame: &Frame) -> usize {
+    let height = frame.free.bottom - frame.free.top - frame.px(68.0);
+    (height / frame.px(20.0)) as usize
+}
+
 /// Shares blocks of rows out to pages, each block whole: a bar must stay readable.
 pub fn pages(frame: &Frame, blocks: Vec<Vec<Row>>) -> Vec<Vec<Row>> {
-    let height = frame.free.bottom - frame.free.top - frame.px(68.0);
-    let fit = (height / frame.px(20.0)) as usize;
+    let fit = rows_on_a_page(frame);
     let mut pages: Vec<Vec<Row>> = Vec::new();
     for block in blocks {
         match pages.last_mut() {

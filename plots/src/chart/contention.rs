@@ -9,18 +9,25 @@ use super::bars::{self, Row};
 use super::latency::most_threads;
 use crate::axis::{rare, si, time};
 use crate::data::{Group, Set, ops};
+use crate::frame::Frame;
 use crate::style::Size;
 
-/// The sites with the longest waits; the rest is summed up in words.
-const SITES: usize = 5;
+/// The sites with the longest waits: as many as leave all variants in one picture, if it
+/// can be; the rest is summed up in words.
+const SITES: std::ops::RangeInclusive<usize> = 2..=5;
 
 pub fn draw(set: &Set, size: Size) -> Outcome {
+    let title = format!("Lock contention by site at {}", most_threads(set));
+    let caption = set.caption(title, "Bars: median over the trials; black: its 95 % interval.");
+    // Beside the sites each variant has its name and the sum of the rest.
+    let room = bars::rows_on_a_page(&Frame::new(size, &caption)) / set.tracks.len();
+    let most = room.saturating_sub(2).clamp(*SITES.start(), *SITES.end());
     let blocks: Vec<Vec<Row>> = set
         .tracks
         .iter()
         .filter_map(|track| {
             let group = track.widest();
-            let mut rows = sites(group, track.look.colour);
+            let mut rows = sites(group, most, track.look.colour);
             (!rows.is_empty()).then(|| {
                 rows.insert(
                     0,
@@ -33,12 +40,10 @@ pub fn draw(set: &Set, size: Size) -> Outcome {
     if blocks.is_empty() {
         return Err("no lock site was recorded".into());
     }
-    let title = format!("Lock contention by site at {}", most_threads(set));
-    let caption = set.caption(title, "Bars: median over the trials; black: its 95 % interval.");
     bars::pictures(size, &caption, ("waiting per operation", time), &[], blocks)
 }
 
-fn sites(group: &Group, colour: crate::style::Rgb) -> Vec<Row> {
+fn sites(group: &Group, most: usize, colour: crate::style::Rgb) -> Vec<Row> {
     let names: BTreeSet<(&str, &str)> =
         group.cells.iter().flat_map(|c| &c.sites).map(|s| (&*s.lock, &*s.caller)).collect();
     let wait = |c: &Cell, name: (&str, &str)| {
@@ -52,7 +57,7 @@ fn sites(group: &Group, colour: crate::style::Rgb) -> Vec<Row> {
     waits.sort_by(|a, b| b.1.median.total_cmp(&a.1.median));
     let mut rows: Vec<Row> = waits
         .iter()
-        .take(SITES)
+        .take(most)
         .map(|(name, s)| Row::Bar {
             label: format!("{}  {}", name.0, name.1),
             parts: vec![(s.median, colour)],
@@ -60,9 +65,9 @@ fn sites(group: &Group, colour: crate::style::Rgb) -> Vec<Row> {
             interval: Some((s.lo, s.hi)),
         })
         .collect();
-    if waits.len() > SITES {
-        let rest: f64 = waits[SITES..].iter().map(|(_, s)| s.median).sum();
-        let text = format!("{} more sites: {} per operation", waits.len() - SITES, time(rest));
+    if waits.len() > most {
+        let rest: f64 = waits[most..].iter().map(|(_, s)| s.median).sum();
+        let text = format!("{} more sites: {} per operation", waits.len() - most, time(rest));
         rows.push(Row::Words { label: String::new(), text });
     }
     rows
@@ -87,5 +92,5 @@ fn note(group: &Group, name: (&str, &str), per_op: f64) -> String {
         _ => format!("{} times contended", si(contended as f64)),
     };
     let average = total as f64 / contended as f64;
-    format!("{}, {share}, avg {}, max {}", time(per_op), time(average), time(longest as f64))
+    format!("{}, {share}, avg wait {}, max {}", time(per_op), time(average), time(longest as f64))
 }

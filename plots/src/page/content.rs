@@ -76,7 +76,7 @@ fn set(set: &Set, tracks: &[(String, usize)]) -> Value {
         "machine": place.machine,
         "workload": set.work,
         "predicted": place.predicted,
-        "conditions": place.conditions(),
+        "conditions": set.conditions(),
         "short": format!("{}, {} {}", set.work, place.origin(), place.machine),
         "refused": set.refused,
         "runs": set.runs.iter().map(|r| &r.run.id).collect::<Vec<_>>(),
@@ -90,7 +90,7 @@ fn track(set: &Set, track: &Track, index: Option<usize>) -> Value {
     let first = track.widest().cells[0];
     json!({
         "t": index,
-        "d": track.groups.iter().position(|g| std::ptr::eq(g, track.widest())),
+        "d": track.widest().threads,
         "g": track.groups.par_iter().map(|g| group(g, one.as_deref())).collect::<Vec<_>>(),
         "usl": law(track),
         "hdr": histograms::of(set, track.widest()),

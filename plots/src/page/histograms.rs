@@ -17,6 +17,9 @@ const LEAST_BEYOND: f64 = 10.0;
 const TIMES: usize = 48;
 const LEVELS: usize = 28;
 
+/// What follows the tag of coarse histograms of parts of the interval.
+const PARTS: &str = ".parts";
+
 /// For each tag (`alloc`, `alloc.response`) of a group its curve, all trials merged,
 /// and the heat map of the first trial; null where no histogram can be read.
 pub fn of(set: &Set, group: &Group) -> Value {
@@ -37,10 +40,13 @@ pub fn of(set: &Set, group: &Group) -> Value {
             first = intervals;
         }
     }
-    let tags: serde_json::Map<String, Value> = merged
-        .iter()
+    let whole = merged.iter().filter(|(tag, _)| !tag.ends_with(PARTS));
+    let tags: serde_json::Map<String, Value> = whole
         .map(|(tag, sum)| {
-            let here: Vec<&Interval> = first.iter().filter(|i| i.tag == *tag).collect();
+            let parts = format!("{tag}{PARTS}");
+            // Where the log has no parts, its own intervals may be short enough.
+            let tagged = if merged.contains_key(&parts) { &parts } else { tag };
+            let here: Vec<&Interval> = first.iter().filter(|i| i.tag == *tagged).collect();
             (tag.clone(), json!({ "curve": curve(sum), "heat": heat(&here) }))
         })
         .collect();

@@ -87,7 +87,7 @@ function visible() {
 }
 
 /** The point of a track at the picked thread count; "max" is the most that all of its set have. */
-const pointOf = track => (state.t === "max" ? track.g[track.d] : track.g.find(g => String(g.n) === state.t));
+const pointOf = track => track.g.find(g => String(g.n) === (state.t === "max" ? String(track.d) : state.t));
 const threadsText = set => {
   const all = unique(set.tracks.map(pointOf).filter(Boolean).map(g => g.n));
   return all.length === 1 ? `${all[0]} thread${all[0] === 1 ? "" : "s"}` : "each variant's most threads";
@@ -221,7 +221,7 @@ function distribution(set, x, y) {
     points: track.hdr[state.kind].curve.filter(([, ns]) => ns > 0).map(([q, ns]) => ({ x: q, y: ns,
       tip: `${percent(q)}: ${time(ns)}\nall trials in one histogram` })) }));
   const maps = found.filter(t => t.hdr[state.kind].heat).map(track => heatMap({
-    title: `${state.kind} over time: ${nameOf(track)}`, sub: `${set.short}; first trial, darker: more operations`,
+    title: `${state.kind} over time: ${nameOf(track)}`, sub: `${set.short}; first trial; darker: more operations`,
     look: lookOf(track), heat: track.hdr[state.kind].heat }));
   return [lineChart({ title: `Distribution of ${state.kind} at ${threadsText(set)}`, sub: `${set.short}; all trials merged`, x, y, curves: list }), ...maps];
 }

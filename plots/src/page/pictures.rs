@@ -86,7 +86,8 @@ fn shape(shape: &Shape) -> Value {
                 Anchor::Middle => "middle",
                 Anchor::End => "end",
             };
-            json!([text, round(*x), round(*y), round(*size), css(*colour), bold, anchor])
+            let size = round(size / scene::SVG_TEXT);
+            json!([text, round(*x), round(*y), size, css(*colour), bold, anchor])
         }
     }
 }

@@ -1,6 +1,8 @@
 //! The report on a terminal: the summary with the shapes of the histograms, then
 //! the comparisons. Plain ASCII without colour unless asked.
 
+use std::io::IsTerminal;
+
 use super::Format;
 use super::rows::{self, Grid};
 use super::text::{ascii, columns};
@@ -21,6 +23,15 @@ const RED: &str = "\x1b[31m";
 const BOLD: &str = "\x1b[1m";
 const RESET: &str = "\x1b[0m";
 const BLOCKS: [char; 8] = ['▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
+
+impl Terminal {
+    /// Colour where standard output is a terminal and NO_COLOR is not set.
+    pub fn here() -> Terminal {
+        // An empty NO_COLOR is none (no-color.org).
+        let plain = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
+        Terminal { colour: !plain && std::io::stdout().is_terminal() }
+    }
+}
 
 impl Format for Terminal {
     fn render(&self, report: &Report) -> String {

@@ -1,0 +1,103 @@
+//! Where latencies went over time: coarse counts by part of the window and by quarters
+//! of a power of two. Guards the cost of it: a timed operation pays one increment, and
+//! the counts of one part fit ten cache lines.
+
+use hdrhistogram::Histogram;
+
+use crate::meter::histogram;
+
+/// Parts of a window, at most.
+pub const PARTS: usize = 16;
+/// Quarters of powers of two up to 100 s.
+const LEVELS: usize = 4 * 37;
+
+/// Latencies of one kind of operation, as one worker saw them.
+#[derive(Clone, Debug)]
+pub struct OverTime(Box<[[u32; LEVELS]; PARTS]>);
+
+impl Default for OverTime {
+    fn default() -> Self {
+        Self(Box::new([[0; LEVELS]; PARTS]))
+    }
+}
+
+impl OverTime {
+    pub fn record(&mut self, part: usize, ns: u64) {
+        self.0[part.min(PARTS - 1)][level(ns)] += 1;
+    }
+
+    pub fn reset(&mut self) {
+        self.0.iter_mut().for_each(|part| part.fill(0));
+    }
+
+    pub fn add(&mut self, other: &Self) {
+        let counts = self.0.iter_mut().flatten().zip(other.0.iter().flatten());
+        counts.for_each(|(sum, n)| *sum += n);
+    }
+
+    /// The parts in which anything was recorded, each as a histogram of the middles of its
+    /// levels.
+    pub fn histograms(&self) -> impl Iterator<Item = (usize, Histogram<u64>)> {
+        self.0.iter().enumerate().filter(|(_, part)| part.iter().any(|n| *n > 0)).map(
+            |(i, part)| {
+                let mut histogram = histogram();
+                for (level, n) in part.iter().enumerate().filter(|(_, n)| **n > 0) {
+                    histogram.saturating_record_n(middle(level), u64::from(*n));
+                }
+                (i, histogram)
+            },
+        )
+    }
+}
+
+/// Windows of `measure_ns` have parts of this power of two: between half of [`PARTS`] and all.
+pub fn part_shift(measure_ns: u64) -> u32 {
+    u64::BITS - (measure_ns / PARTS as u64).leading_zeros()
+}
+
+fn level(ns: u64) -> usize {
+    let ns = ns.max(1);
+    let octave = ns.ilog2();
+    let quarter = ((u128::from(ns) << 2 >> octave) & 3) as usize;
+    (4 * octave as usize + quarter).min(LEVELS - 1)
+}
+
+fn middle(level: usize) -> u64 {
+    let (octave, quarter) = (level / 4, level as u64 % 4);
+    (((9 + 2 * quarter) << octave) >> 3).max(1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_level_is_within_an_eighth_of_what_it_stands_for() {
+        for ns in (0..2000).chain((1..36).map(|e| (1 << e) + 12345 % (1 << e))) {
+            let stands_for = middle(level(ns)) as f64;
+            let off = (stands_for - ns as f64).abs();
+            assert!(off <= (ns as f64 / 8.0).max(1.0), "{ns} ns as {stands_for}");
+        }
+        assert_eq!(level(u64::MAX), LEVELS - 1);
+    }
+
+    #[test]
+    fn a_window_has_8_to_16_parts() {
+        for measure in [1_000_000_000u64, 2_000_000, 123_456_789, 1 << 30] {
+            let parts = (measure - 1) >> part_shift(measure);
+            assert!((7..PARTS as u64).contains(&parts), "{measure} ns: {parts}");
+        }
+    }
+
+    #[test]
+    fn parts_stay_apart_and_add_up() {
+        let mut one = OverTime::default();
+        one.record(0, 100);
+        one.record(3, 5_000);
+        one.record(99, 5_000);
+        let mut sum = one.clone();
+        sum.add(&one);
+        let seen: Vec<_> = sum.histograms().map(|(part, h)| (part, h.len())).collect();
+        assert_eq!(seen, [(0, 2), (3, 2), (PARTS - 1, 2)]);
+    }
+}
