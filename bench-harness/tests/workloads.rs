@@ -80,12 +80,11 @@ impl registry::Visitor<M> for ByWorkload {
 impl<A: SwapAllocator<M>> workload::Visitor<M> for ByVariant<A> {
     type Output = Result<(), String>;
     fn visit<W: Workload<M>>(self) -> Self::Output {
-        let config = native::Config {
-            pins: vec![None; WORKERS],
-            warm: Duration::from_millis(5),
-            measure: Duration::from_millis(30),
-        };
-        let setting = Setting { params: self.1, threads: WORKERS, seed: 1, sample: 64, host: None };
+        let measure = Duration::from_millis(30);
+        let config =
+            native::Config { pins: vec![None; WORKERS], warm: Duration::from_millis(5), measure };
+        let setting =
+            Setting { params: self.1, threads: WORKERS, seed: 1, sample: 64, measure, host: None };
         let logs = trial::run::<M, A, Watched<W>>(&config, &setting).map_err(|f| f.to_string())?;
         let worked = logs.iter().all(|log| log.meter.total() > 0 || log.control);
         if worked { Ok(()) } else { Err("a worker did nothing".into()) }

@@ -4,6 +4,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use machine::lock::Qspin;
 use machine::simulated::{Config, Model};
@@ -210,7 +211,8 @@ fn simulate(model: &Arc<Model>, jobs: usize, think_ns: f64) -> Result<Seen, Fail
         preemption: None,
     };
     let params = crate::workload::Params { think_ns: think_ns as u64, ..build::defaults() };
-    let setting = Setting { params, threads: jobs, seed: 1, sample: u32::MAX, host: None };
+    let (sample, measure) = (u32::MAX, Duration::from_nanos(config.measure_ns));
+    let setting = Setting { params, threads: jobs, seed: 1, sample, measure, host: None };
     type M = Simulated<Qspin>;
     let logs = trial::run::<M, Scanning<M>, Build<M>>(&config, &setting)?;
     let time: u64 = logs.iter().map(|log| log.closed - log.opened).sum();
