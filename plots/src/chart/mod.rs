@@ -58,7 +58,7 @@ fn one(scene: Scene) -> Outcome {
 pub type OfSet = fn(&Set, Size) -> Outcome;
 
 /// Every chart of one set, by file name.
-pub const OF_SET: [(&str, OfSet); 13] = [
+pub const OF_SET: &[(&str, OfSet)] = &[
     ("throughput", throughput::draw),
     ("speedup", speedup::draw),
     ("efficiency", speedup::draw_efficiency),
@@ -78,7 +78,7 @@ pub const OF_SET: [(&str, OfSet); 13] = [
 pub type OfWorkload = fn(&[&Set], Size) -> Outcome;
 
 /// Every chart that needs several sets, by file name.
-pub const OF_WORKLOAD: [(&str, OfWorkload); 7] = [
+pub const OF_WORKLOAD: &[(&str, OfWorkload)] = &[
     ("load", load::draw),
     ("predicted", predicted::draw),
     ("front", front::draw),
@@ -106,7 +106,7 @@ pub fn jobs<'a>(sets: &'a [Set<'a>]) -> Vec<Job<'a>> {
     // The loads of a sweep are one picture, not each a dozen.
     let all: Vec<&Set> = sets.iter().collect();
     for set in sets.iter().filter(|set| !load::in_sweep(set, &all)) {
-        jobs.extend(OF_SET.map(|(chart, draw)| Job {
+        jobs.extend(OF_SET.iter().map(|(chart, draw)| Job {
             chart,
             stem: format!("{chart}-{}", set.id),
             sets: vec![set],
@@ -114,7 +114,7 @@ pub fn jobs<'a>(sets: &'a [Set<'a>]) -> Vec<Job<'a>> {
         }));
     }
     for (workload, sets) in by_workload(sets) {
-        jobs.extend(OF_WORKLOAD.map(|(chart, draw)| {
+        jobs.extend(OF_WORKLOAD.iter().map(|(chart, draw)| {
             let of = sets.clone();
             Job {
                 chart,
