@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::num::NonZeroU64;
 use std::time::Duration;
 
-use machine::{Cpu, Failure, Machine, Phase, SiteStats};
+use machine::{Cpu, Failure, Machine, Phase, Region, SiteStats};
 use results::schema::Counter;
 use variants::{Swap, SwapAllocator, SwpEntry};
 
@@ -84,14 +84,24 @@ fn run_erased<M: Machine>(
 
 struct Trial<M: Machine, A: SwapAllocator<M>, W> {
     stage: Stage<M, A>,
-    workload: W,
+    workload: Region<M, Own<W>>,
 }
+
+/// A workload, whose cells a machine must know; the byte, because a region has no room for
+/// nothing.
+struct Own<W>(W, #[allow(dead_code)] u8);
 
 impl<M: Machine, A: SwapAllocator<M>, W: Workload<M>> Trial<M, A, W> {
     fn new(setting: &Setting, cpu: &M::Cpu) -> Self {
         let stage = Stage::new::<W>(setting, cpu);
-        let workload = W::new(&stage, cpu);
+        let mut workload = Some(W::new(&stage, cpu));
+        let only = |_| Own(workload.take().expect("there is one"), 0);
+        let workload = Region::named("workload", 1, Vec::new(), only);
         Self { stage, workload }
+    }
+
+    fn workload(&self) -> &W {
+        &self.workload[0].0
     }
 
     /// Works until the phase after `last`.
@@ -102,7 +112,7 @@ impl<M: Machine, A: SwapAllocator<M>, W: Workload<M>> Trial<M, A, W> {
             return self.load_on_schedule(cpu, worker, meter, last, rate);
         }
         while cpu.phase() as u8 <= last as u8 {
-            self.workload.step(&self.stage, cpu, worker, meter);
+            self.workload().step(&self.stage, cpu, worker, meter);
             if think_ns > 0 {
                 cpu.work(think_ns);
             }
@@ -130,14 +140,14 @@ impl<M: Machine, A: SwapAllocator<M>, W: Workload<M>> Trial<M, A, W> {
                 return;
             }
             meter.intended = Some(due);
-            self.workload.step(&self.stage, cpu, worker, meter);
+            self.workload().step(&self.stage, cpu, worker, meter);
         }
     }
 }
 
 impl<M: Machine, A: SwapAllocator<M>, W: Workload<M>> AnyTrial<M> for Trial<M, A, W> {
     fn work(&self, cpu: &M::Cpu, setting: &Setting) -> Log {
-        let mut worker = self.workload.worker(&self.stage, cpu);
+        let mut worker = self.workload().worker(&self.stage, cpu);
         let sample = if self.stage.params.rate.is_some() { 1 } else { setting.sample };
         let mut meter = Meter::new(sample);
         let window = Window::new(setting.host.as_ref());
@@ -155,7 +165,7 @@ impl<M: Machine, A: SwapAllocator<M>, W: Workload<M>> AnyTrial<M> for Trial<M, A
     fn verify(&self, cpu: &M::Cpu) {
         let sharing = if W::FORKS { Sharing::Forked } else { Sharing::None };
         verify(&self.stage, cpu, sharing);
-        if let Err(broken) = self.workload.validate() {
+        if let Err(broken) = self.workload().validate() {
             panic!("{broken}");
         }
     }

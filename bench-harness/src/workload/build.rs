@@ -5,7 +5,7 @@
 //! of the published profile came from these frees. It deviates in that a process is built in one
 //! go, not in turns with others, and that no file is mapped.
 
-use machine::{Atomic, Cpu, Machine};
+use machine::{Atomic, Cpu, Fields, Machine, Region};
 use variants::{Spec, SwapAllocator};
 
 use super::{Params, Stage, Workload};
@@ -28,10 +28,14 @@ const SHARED: (usize, usize) = (3, 10);
 
 /// A process is its creator's while 0, and its reaper's while it is its number of pages.
 pub struct Build<M: Machine> {
-    alive: Vec<M::Atomic<u32>>,
+    alive: Region<M, Alive<M>>,
     /// Processes a worker may have.
     each: usize,
 }
+
+struct Alive<M: Machine>(M::Atomic<u32>);
+
+impl<M: Machine> Fields for Alive<M> {}
 
 pub struct Worker {
     rng: fastrand::Rng,
@@ -65,7 +69,7 @@ impl<M: Machine> Workload<M> for Build<M> {
 
     fn new<A: SwapAllocator<M>>(stage: &Stage<M, A>, _cpu: &M::Cpu) -> Self {
         let all = stage.swap.owners.count() / 2;
-        let alive = (0..all).map(|_| M::Atomic::new(0)).collect();
+        let alive = Region::new("alive", all, |_| Alive(M::Atomic::new(0)));
         Self { alive, each: all / stage.threads }
     }
 
@@ -81,7 +85,7 @@ impl<M: Machine> Workload<M> for Build<M> {
         meter: &mut Meter,
     ) {
         if worker.building.is_none() {
-            let free = self.of(cpu.id()).find(|&p| self.alive[p].load_acquire() == 0);
+            let free = self.of(cpu.id()).find(|&p| self.alive[p].0.load_acquire() == 0);
             let most = stage.swap.owners.pages();
             worker.building = free.map(|p| (p, 0, size(&mut worker.rng, most)));
             // One ends for one that begins.
@@ -117,10 +121,10 @@ impl<M: Machine> Build<M> {
 
     /// A random process of `worker`, once three quarters of what it may have are alive.
     fn due(&self, worker: usize, rng: &mut fastrand::Rng) -> Option<(usize, usize, usize)> {
-        let alive = || self.of(worker).filter(|p| self.alive[*p].load_acquire() != 0);
+        let alive = || self.of(worker).filter(|p| self.alive[*p].0.load_acquire() != 0);
         let all = alive().count();
         let chosen = (all * 4 >= self.each * 3).then(|| alive().nth(rng.usize(..all)))??;
-        Some((chosen, 0, self.alive[chosen].load_acquire() as usize))
+        Some((chosen, 0, self.alive[chosen].0.load_acquire() as usize))
     }
 
     /// One page of a process goes out; with the last one it forks, and is its reaper's.
@@ -140,7 +144,7 @@ impl<M: Machine> Build<M> {
         if shared > 0 {
             meter.op(cpu, Kind::Dup, || swap.fork(cpu, owner, child(process), 0, shared) == shared);
         }
-        self.alive[process].store_release(size as u32);
+        self.alive[process].0.store_release(size as u32);
         None
     }
 
@@ -163,7 +167,7 @@ impl<M: Machine> Build<M> {
         if page + run < size {
             return Some((process, page + run, size));
         }
-        self.alive[process].store_release(0);
+        self.alive[process].0.store_release(0);
         None
     }
 }

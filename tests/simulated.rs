@@ -1,0 +1,55 @@
+//! `swapscale run --machine MODEL` as a user runs it: every workload, the same bytes whatever the
+//! number of host threads, and figures that say they are predicted.
+
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+
+/// Runs a plan on a model into `dir/out` on `host_threads`; the cells on disk and the table.
+fn simulate(dir: &Path, out: &str, host_threads: &str, args: &[&str]) -> (String, String) {
+    let output = Command::new(env!("CARGO_BIN_EXE_swapscale"))
+        .args(["run", "--machine", "epyc-96", "--size", "8MiB", "--out", out, "--mail"])
+        .args(args)
+        .env("RAYON_NUM_THREADS", host_threads)
+        .current_dir(dir)
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(output.status.success(), "{said}");
+    assert!(said.contains("M events/s"), "{said}");
+    let run = fs::read_dir(dir.join(out)).unwrap().next().unwrap().unwrap().path();
+    let cells = fs::read_to_string(run.join("cells.jsonl")).unwrap();
+    (cells, String::from_utf8(output.stdout).unwrap())
+}
+
+#[test]
+fn the_number_of_host_threads_changes_no_byte() {
+    let dir = tempfile::tempdir().unwrap();
+    let plan = ["--variant", "scanning,percluster", "--workload", "churn", "--threads", "1,2,8"];
+    let plan = [&plan[..], &["--trials", "2", "--seconds", "0.0005"]].concat();
+    let (one, _) = simulate(dir.path(), "one", "1", &plan);
+    let (three, _) = simulate(dir.path(), "three", "3", &plan);
+    assert_eq!(one.lines().count(), 12);
+    assert_eq!(one, three);
+    let (other, _) = simulate(dir.path(), "other", "3", &[&plan[..], &["--seed", "7"]].concat());
+    assert_ne!(one, other, "the seed changes nothing");
+}
+
+#[test]
+fn every_workload_runs_and_its_figures_say_they_are_predicted() {
+    let dir = tempfile::tempdir().unwrap();
+    let all = "churn,churn-remote,seq,build,mthp,near-full,swapoff,dup,discard,refs";
+    let plan = ["--variant", "percluster", "--threads", "3", "--workload", all];
+    let plan = [&plan[..], &["--trials", "1", "--seconds", "0.002"]].concat();
+    let (cells, mail) = simulate(dir.path(), "all", "2", &plan);
+    assert_eq!(cells.lines().count(), 10);
+    for line in cells.lines() {
+        for field in ["\"lines\":[{", "\"line_callers\":[{", "\"hot_lines\":[{"] {
+            assert!(line.contains(field), "no {field} in {line}");
+        }
+    }
+    for words in ["predicted throughput of", "PREDICTED by a model", "predicted cache line"] {
+        assert!(mail.contains(words), "no {words:?} in {mail}");
+    }
+    assert!(mail.lines().all(|line| line.len() <= 72), "{mail}");
+}
