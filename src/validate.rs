@@ -24,8 +24,8 @@ pub struct Args {
     /// Where validation.json, charts and this host's runs go
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
-    /// Nothing is run: tables and charts of what an earlier --out has left in DIR
-    #[arg(long, value_name = "DIR", conflicts_with_all = ["only", "out", "data"])]
+    /// Nothing is run: tables and charts (in --out, or in DIR) of what an earlier --out has left
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["only", "data"])]
     redraw: Option<PathBuf>,
     /// Measurements in lockhammer's columns: host, lock, critical, parallel, threads, median_ns_per_op
     #[arg(long, requires = "topology", conflicts_with = "only")]
@@ -67,7 +67,7 @@ pub fn run(args: &Args) -> Answer {
         for section in &validation.sections {
             print(&(section.table() + "\n"))?;
         }
-        return drawn(&validation, dir);
+        return drawn(&validation, args.out.as_ref().unwrap_or(dir));
     }
     let all = [Experiment::Curves, Experiment::Lists, Experiment::KernelBuild, Experiment::Host];
     let wanted: &[Experiment] = match (&args.data, args.only.as_slice()) {

@@ -160,7 +160,9 @@ impl<P: FnMut(Progress)> Keeper<'_, P> {
         let key = label.key();
         let (result, hit) = match measured {
             Ok(Measured { mut cell, histograms, events }) => {
-                self.writer.attach(&mut cell, &histograms)?;
+                if !histograms.is_empty() {
+                    self.writer.attach(&mut cell, &histograms)?;
+                }
                 self.writer.append(&cell)?;
                 self.watch.iter_mut().for_each(|watch| watch.add(&cell));
                 self.sums.events += events;
