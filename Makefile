@@ -1,6 +1,6 @@
 # The project's commands; `make help` lists them. Every recipe is what CI and the
 # README run: nothing more to install than a Rust toolchain.
-.PHONY: help bench plots gallery reference lab-reference costs test test-long lint fuzz preempted check check-deep
+.PHONY: help bench plots gallery reference lab-reference predict costs test test-long lint fuzz preempted check check-deep
 
 SWAPSCALE = target/release/swapscale
 LOCAL = results/local
@@ -24,15 +24,29 @@ gallery: $(SWAPSCALE) ## redraw the README's pictures from the committed referen
 	$(SWAPSCALE) plot $(REFERENCE)/*-hold --out plots/gallery --no-slides --only hold
 	$(SWAPSCALE) plot $(REFERENCE)/*-mthp --out plots/gallery --no-slides --only series
 	$(SWAPSCALE) plot $(REFERENCE)/*-holder-preempted* --out plots/gallery --no-slides --only preempted
+	$(SWAPSCALE) plot $(REFERENCE)/*-front $(REFERENCE)/*-throughput-predicted --out plots/gallery \
+		--no-slides --only front,throughput-seq-big,throughput-build-big,throughput-mthp-big
+	$(SWAPSCALE) plot $(REFERENCE)/*-swapoff-predicted --out plots/gallery --no-slides \
+		--only swapoff-barrier
+	$(SWAPSCALE) plot $(REFERENCE)/*-fragmentation-predicted --out plots/gallery --no-slides \
+		--only hold,transfers
+	$(SWAPSCALE) validate --redraw $(REFERENCE)/validation --out plots/gallery >/dev/null
 
 # A reference run takes the place of the last one of its plan; `make gallery` draws them.
+PLANS = $(filter-out %-predicted.toml,$(wildcard plans/*.toml))
 reference: $(SWAPSCALE) ## measure the plans in plans/ anew, for results/reference (quiet machine)
-	@for plan in plans/*.toml; do \
+	@for plan in $(PLANS); do \
 		label=$$(basename $$plan .toml) && \
 		$(SWAPSCALE) run --plan $$plan --label $$label --out $(LOCAL)/reference && \
 		rm -rf $(REFERENCE)/*-$$label && \
 		mv $(LOCAL)/reference/*-$$label $(REFERENCE)/ || exit 1; \
 	done
+
+predict: $(SWAPSCALE) ## simulate the plans *-predicted anew, and hold models against measurements
+	$(MAKE) reference PLANS="$(wildcard plans/*-predicted.toml)"
+	$(SWAPSCALE) validate --out $(LOCAL)/validate > $(LOCAL)/validate.txt
+	mkdir -p $(REFERENCE)/validation
+	cp $(LOCAL)/validate/validation.json $(LOCAL)/validate.txt $(REFERENCE)/validation/
 
 costs: ## bytes a slot, and instructions an operation (callgrind)
 	cargo run --release -p variants --example costs
