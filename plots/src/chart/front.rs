@@ -23,9 +23,9 @@ pub fn draw(sets: &[&Set], size: Size) -> Outcome {
             continue;
         }
         let differs = predicted.work.split_once(" (").map_or("", |(_, params)| params);
-        let other = |s: &&&Set| s.place.predicted && s.place.machine != predicted.place.machine;
-        let several = sets.iter().any(|s| other(&s));
-        let of_machine = if several { predicted.place.machine.as_str() } else { "" };
+        let machine = predicted.place.machine.as_str();
+        let several = sets.iter().any(|s| s.place.predicted && s.place.machine != machine);
+        let of_machine = if several { machine } else { "" };
         let part = format!("{of_machine} {}", differs.trim_end_matches(')')).trim().to_owned();
         let scene = picture(size, measured, predicted, &small, &large);
         pictures.push(Picture { part, scene });
