@@ -40,7 +40,7 @@ fn every_workload_runs_and_its_figures_say_they_are_predicted() {
     let dir = tempfile::tempdir().unwrap();
     let all = "churn,churn-remote,seq,build,mthp,near-full,swapoff,dup,discard,refs";
     let plan = ["--variant", "percluster", "--threads", "3", "--workload", all];
-    let plan = [&plan[..], &["--trials", "1", "--seconds", "0.002"]].concat();
+    let plan = [&plan[..], &["--trials", "1", "--seconds", "0.01"]].concat();
     let (cells, mail) = simulate(dir.path(), "all", "2", &plan);
     assert_eq!(cells.lines().count(), 10);
     for line in cells.lines() {
