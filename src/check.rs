@@ -27,12 +27,12 @@ pub struct Args {
     /// Of the random schedules
     #[arg(long, default_value_t = 1)]
     seed: u64,
-    /// Results as a JSON array
+    /// Results as a JSON array, which `swapscale plot --race` puts on the report page
     #[arg(long)]
     json: bool,
-    /// Write each race diagram as SVG into this directory
+    /// Write each race diagram into this directory, as text and as SVG
     #[arg(long, value_name = "DIR")]
-    svg: Option<std::path::PathBuf>,
+    diagrams: Option<std::path::PathBuf>,
     /// One case in this process, its result as JSON
     #[arg(long, hide = true, value_name = "SUBJECT/SCENARIO")]
     child: Option<String>,
@@ -62,7 +62,7 @@ fn answer(args: &Args) -> Result<bool, String> {
         return child(id, args);
     }
     let jobs = jobs(args)?;
-    if let Some(dir) = &args.svg {
+    if let Some(dir) = &args.diagrams {
         std::fs::create_dir_all(dir).map_err(|e| format!("{}: {e}", dir.display()))?;
     }
     // Explorations are single-threaded and independent: one a core.
@@ -76,8 +76,8 @@ fn answer(args: &Args) -> Result<bool, String> {
             result
         })
         .collect();
-    if let Some(dir) = &args.svg {
-        write_svgs(dir, &results)?;
+    if let Some(dir) = &args.diagrams {
+        write_diagrams(dir, &results)?;
     }
     let well = |r: &&Value| r["well"] == true;
     let good = results.iter().filter(well).count();
@@ -122,7 +122,11 @@ fn jobs(args: &Args) -> Result<Vec<Job>, String> {
         }
     }
     match (jobs.is_empty(), &args.fault) {
-        (true, Some(name)) => Err(format!("--fault {name}: not in {}", args.subjects.join(", "))),
+        (true, Some(name)) => {
+            let has = faults::named(name).map_or(vec![], |fault| fault.subjects.to_vec());
+            let asked = args.subjects.join(", ");
+            Err(format!("--fault {name}: not in {asked}, but in {}", has.join(", ")))
+        }
         _ => Ok(jobs),
     }
 }
@@ -150,6 +154,7 @@ fn explore(job: &Job, args: &Args) -> Value {
     match job.fault {
         Some(fault) => {
             last["fault"] = json!(fault.name);
+            last["title"] = json!(fault.title());
             last["origin"] = json!(fault.origin);
             last["shows"] = json!(fault.shows);
             last["caught"] = json!(broken);
@@ -261,52 +266,54 @@ fn string<'a>(value: &'a Value, key: &str) -> &'a str {
 
 /// The lines a person reads about one result.
 fn text(result: &Value) -> String {
+    let (found, looked) = (found(result), explored(result));
+    match string(result, "verdict") {
+        "broken" => format!("{found}, {looked}\n\n{}\n", string(result, "diagram")),
+        "inconclusive" => format!("{found}: inconclusive, {}; {looked}\n", string(result, "why")),
+        _ => format!("{found}: no violation {looked}\n"),
+    }
+}
+
+/// What was found where, without what the search for it cost.
+fn found(result: &Value) -> String {
     let what = format!("{}/{}", string(result, "subject"), string(result, "scenario"));
-    let looked = explored(result);
-    let diagram = || format!("\n{}\n", string(result, "diagram"));
-    let verdict = string(result, "verdict");
-    let why = string(result, "why");
-    match result["fault"].as_str() {
-        Some(fault) if verdict == "broken" => {
-            let (origin, invariant) = (string(result, "origin"), string(result, "invariant"));
-            format!("{fault} ({origin}): caught by {invariant} in {what}, {looked}\n{}", diagram())
-        }
-        Some(fault) if verdict == "inconclusive" => {
-            format!("{fault}: ESCAPED {what}: inconclusive, {why}; {looked}\n")
-        }
-        Some(fault) => format!("{fault}: ESCAPED {what}: no violation, {looked}\n"),
-        None if verdict == "broken" => format!("{what}: BROKEN, {looked}\n{}", diagram()),
-        None if verdict == "inconclusive" => format!("{what}: inconclusive, {why}; {looked}\n"),
-        None => format!("{what}: no violation {looked}\n"),
+    let broken = result["verdict"] == "broken";
+    let (origin, invariant) = (string(result, "origin"), string(result, "invariant"));
+    match result["title"].as_str() {
+        Some(fault) if broken => format!("{fault}, {origin}: caught by {invariant} in {what}"),
+        Some(fault) => format!("{fault}, {origin}: ESCAPED {what}"),
+        None if broken => format!("{what}: BROKEN {invariant}"),
+        None => what,
     }
 }
 
 /// "within bound 2: 1234 executions, 2000 random, 0.5 s".
 fn explored(result: &Value) -> String {
+    let (executions, random) = (result["executions"].as_u64(), result["random"].as_u64());
     let bound = match (result["bound"].as_u64(), string(result, "verdict")) {
         (Some(bound), "holds") => format!("within bound {bound}: "),
         (Some(bound), _) => format!("nothing within bound {bound} before: "),
         (None, _) => String::new(),
     };
-    let (executions, random) = (result["executions"].as_u64(), result["random"].as_u64());
-    let random = match random {
-        Some(n) if n > 0 => format!(", {n} random"),
-        _ => String::new(),
-    };
-    let seconds = result["seconds"].as_f64().unwrap_or_default();
-    let beyond = match result["beyond"].as_str() {
-        Some(why) => format!(" ({why})"),
-        None => String::new(),
-    };
-    format!("{bound}{} executions{random}, {seconds:.1} s{beyond}", executions.unwrap_or(0))
+    let some = |n: Option<u64>, what: &str| n.filter(|&n| n > 0).map(|n| format!("{n} {what}"));
+    let searched = some(executions, "executions").map(|all| bound + &all);
+    let seconds = format!("{:.1} s", result["seconds"].as_f64().unwrap_or_default());
+    let parts: Vec<_> =
+        [searched, some(random, "random"), Some(seconds)].into_iter().flatten().collect();
+    let beyond = result["beyond"].as_str().map_or(String::new(), |why| format!(" ({why})"));
+    parts.join(", ") + &beyond
 }
 
-fn write_svgs(dir: &std::path::Path, results: &[Value]) -> Result<(), String> {
-    for result in results {
-        let Some(svg) = result["svg"].as_str() else { continue };
+/// SUBJECT-FAULT.txt and .svg, or SUBJECT-SCENARIO where no fault was asked for.
+fn write_diagrams(dir: &std::path::Path, results: &[Value]) -> Result<(), String> {
+    for result in results.iter().filter(|result| result["verdict"] == "broken") {
         let name = result["fault"].as_str().unwrap_or_else(|| string(result, "scenario"));
-        let path = dir.join(format!("{}-{name}.svg", string(result, "subject")));
-        std::fs::write(&path, svg).map_err(|e| format!("{}: {e}", path.display()))?;
+        let stem = format!("{}-{name}", string(result, "subject"));
+        let text = format!("{}\n\n{}", found(result), string(result, "diagram"));
+        for (ending, content) in [("txt", text.as_str()), ("svg", string(result, "svg"))] {
+            let path = dir.join(format!("{stem}.{ending}"));
+            std::fs::write(&path, content).map_err(|e| format!("{}: {e}", path.display()))?;
+        }
     }
     Ok(())
 }

@@ -6,7 +6,7 @@ use bench_harness::workload;
 use machine::lock;
 use machine::simulated::Model;
 use serde_json::json;
-use variants::registry;
+use variants::{faults, registry};
 
 use crate::{Answer, print};
 
@@ -41,7 +41,15 @@ fn sections() -> Vec<Section> {
         ("variants", variants.collect()),
         ("locks", locks.collect()),
         ("workloads", workloads.collect()),
+        ("faults", faults::FAULTS.iter().map(fault).collect()),
     ]
+}
+
+/// What `swapscale check` can put back, and where.
+fn fault(fault: &faults::Fault) -> (&'static str, String) {
+    let number =
+        if fault.number.is_empty() { String::new() } else { format!("#{}: ", fault.number) };
+    (fault.name, format!("{number}{} ({})", fault.shows, fault.subjects.join(", ")))
 }
 
 pub fn run(args: &Args) -> Answer {

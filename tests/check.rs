@@ -31,24 +31,46 @@ fn a_caught_fault_ends_with_0_and_a_diagram() {
 #[test]
 fn json_says_whether_a_fault_was_caught() {
     let dir = tempfile::tempdir().expect("a directory");
-    let svg = dir.path().to_str().expect("UTF-8");
-    let output = check(&["--fault", "ref-no-bias", "--json", "--svg", svg]);
+    let to = dir.path().to_str().expect("UTF-8");
+    let output = check(&["--fault", "ref-no-bias", "--json", "--diagrams", to]);
     let results: serde_json::Value =
         serde_json::from_slice(&output.stdout).expect("a JSON document");
     assert_eq!(results[0]["caught"], true, "{results}");
     assert_eq!(results[0]["verdict"], "broken", "{results}");
-    let picture = dir.path().join("percpu_ref-ref-no-bias.svg");
-    assert!(std::fs::read_to_string(picture).expect("a picture").starts_with("<svg "));
+    let read = |ending| {
+        let file = dir.path().join("percpu_ref-ref-no-bias").with_extension(ending);
+        std::fs::read_to_string(file).expect("a diagram")
+    };
+    assert!(read("svg").starts_with("<svg "), "{}", read("svg"));
+    assert!(read("txt").contains("CPU 0: swapoff"), "{}", read("txt"));
+}
+
+#[test]
+fn the_same_fault_and_seed_give_the_same_diagram() {
+    let drawn = || {
+        let dir = tempfile::tempdir().expect("a directory");
+        let to = dir.path().to_str().expect("UTF-8");
+        let args = ["percluster", "--fault", "no-barrier", "--seed", "7", "--diagrams", to];
+        assert_eq!(check(&args).status.code(), Some(0));
+        ["txt", "svg"].map(|ending| {
+            let file = dir.path().join("percluster-no-barrier").with_extension(ending);
+            std::fs::read_to_string(file).expect("a diagram")
+        })
+    };
+    assert_eq!(drawn(), drawn());
 }
 
 #[test]
 fn unknown_names_end_with_2_and_the_names_there_are() {
-    for (args, named) in
-        [(["nosuch"].as_slice(), "percluster"), (&["--fault", "nosuch"], "no-barrier")]
-    {
+    let cases: [(&[&str], [&str; 2]); 3] = [
+        (&["nosuch"], ["nosuch", "percluster"]),
+        (&["--fault", "nosuch"], ["nosuch", "no-barrier"]),
+        (&["scanning", "--fault", "no-barrier"], ["not in scanning", "percpu-cluster"]),
+    ];
+    for (args, said) in cases {
         let output = check(args);
         let message = String::from_utf8_lossy(&output.stderr).into_owned();
         assert_eq!(output.status.code(), Some(2), "{message}");
-        assert!(message.contains("nosuch") && message.contains(named), "{message}");
+        assert!(said.iter().all(|part| message.contains(part)), "{message}");
     }
 }

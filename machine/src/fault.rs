@@ -34,3 +34,14 @@ macro_rules! fault {
         (<$machine as $crate::Machine>::FAULTS && $crate::fault::on($name))
     };
 }
+
+/// `vm_bug_on!(M, condition, message)`: the kernel's VM_BUG_ON(), for machines with
+/// `ASSERTS`.
+#[macro_export]
+macro_rules! vm_bug_on {
+    ($machine:ty, $bug:expr, $message:literal) => {
+        if <$machine as $crate::Machine>::ASSERTS {
+            assert!(!$bug, $message);
+        }
+    };
+}

@@ -161,6 +161,8 @@ pub enum Failure {
 pub trait Machine: Sized + Send + Sync + 'static {
     /// Whether `fault!` can be true; false folds every fault away.
     const FAULTS: bool = false;
+    /// Whether [`vm_bug_on!`] and the order of locks are looked at.
+    const ASSERTS: bool = cfg!(debug_assertions);
     /// Whether lock sites are accounted; false leaves nothing in the code.
     const SITES: bool = false;
     /// One hold and one wait in so many are looked at closely.

@@ -2,7 +2,7 @@
 //! alive, and one shared counter after `kill` and a grace period. Shapes and
 //! order as in lib/percpu-refcount.c of 6.14.
 
-use crate::{Atomic, Cpu, Fields, Machine, PerCpu, Region, fault};
+use crate::{Atomic, Cpu, Fields, Machine, PerCpu, Region, fault, vm_bug_on};
 
 /// In percpu mode the shared count carries this, so that it cannot reach 0.
 const BIAS: u64 = 1 << 63;
@@ -120,7 +120,7 @@ impl<M: Machine> PercpuRef<M> {
     pub fn kill(&self) {
         let shared = &self.shared[0];
         let before = shared.state.fetch_or(ATOMIC | DEAD);
-        debug_assert!(before & DEAD == 0, "percpu_ref killed twice");
+        vm_bug_on!(M, before & DEAD != 0, "percpu_ref is killed twice");
         if fault!(M, "ref-no-bias") {
             shared.count.fetch_sub(BIAS);
         }

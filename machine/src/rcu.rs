@@ -4,7 +4,7 @@
 //! Implementations of Read-Copy Update", TPDS 2012. Not the kernel's
 //! synchronize_rcu(), which takes milliseconds.
 
-use crate::{Atomic, Cpu, Fields, Machine, PerCpu};
+use crate::{Atomic, Cpu, Fields, Machine, PerCpu, vm_bug_on};
 
 /// Read sections and grace periods of one run.
 pub struct Rcu<M: Machine> {
@@ -33,7 +33,7 @@ impl<M: Machine> Rcu<M> {
     pub fn read<T>(&self, cpu: &M::Cpu, section: impl FnOnce() -> T) -> T {
         let sections = &self.readers.of(cpu.id()).sections;
         let before = sections.load();
-        debug_assert!(before % 2 == 0, "read sections do not nest");
+        vm_bug_on!(M, before % 2 == 1, "read sections do not nest");
         sections.store(before + 1);
         M::light_mb();
         let result = section();

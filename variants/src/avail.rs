@@ -3,7 +3,7 @@
 //! The kernel has one list a NUMA node; here there is one, as in 7.x.
 
 use crate::Spec;
-use machine::{Atomic, Fields, Guard, Machine, Plain, Region, Site, SpinLock, fault};
+use machine::{Atomic, Cpu, Fields, Guard, Machine, Plain, Region, Site, SpinLock, fault};
 
 /// Each on a line of its own, as the kernel's globals.
 #[repr(align(64))]
@@ -140,7 +140,12 @@ impl<M: Machine> Avail<M> {
     }
 
     /// plist_add(), behind devices of equal priority.
-    pub fn add(&self, dev: usize) {
+    pub fn add(&self, cpu: &M::Cpu, dev: usize) {
+        cpu.note("avail list: plist_add(), device", dev as u64);
+        self.insert(dev);
+    }
+
+    fn insert(&self, dev: usize) {
         assert!(!self.linked(dev), "I9: plist_add of a device that is on the avail list");
         let goes_first = |other: usize| self.priorities[other] < self.priorities[dev];
         let mut place = self.after(self.head());
@@ -159,12 +164,17 @@ impl<M: Machine> Avail<M> {
     }
 
     /// plist_del(), which leaves the node linked to itself. Returns whether it was on.
-    pub fn del(&self, dev: usize) -> bool {
+    pub fn del(&self, cpu: &M::Cpu, dev: usize) -> bool {
         let on = self.linked(dev);
+        cpu.note("avail list: plist_del(), device", dev as u64);
+        self.remove(dev);
+        on
+    }
+
+    fn remove(&self, dev: usize) {
         let node = &self.nodes[dev];
         self.link(node.prev.get() as usize, node.next.get() as usize);
         self.link(dev, dev);
-        on
     }
 
     /// The walk of get_swap_pages(): calls `visit` for one device after another with
@@ -181,8 +191,9 @@ impl<M: Machine> Avail<M> {
         while let Some(dev) = place {
             let next = self.after(dev);
             assert!(self.linked(dev), "I9: plist_requeue of a device that is on no list");
-            self.del(dev);
-            self.add(dev);
+            self.remove(dev);
+            self.insert(dev);
+            cpu.note("avail list: goes on after device", dev as u64);
             self.unlock(cpu, guard);
             if visit(dev) {
                 return;

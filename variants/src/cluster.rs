@@ -8,7 +8,7 @@ use crate::device::*;
 use crate::swapoff::{self, Swapoff};
 use crate::validate::{self, Rules};
 use crate::{EntrySite, Owners, Spec, Steps, SwapAllocator, SwapoffError, SwpEntry};
-use machine::{Atomic, Cpu, Guard, Machine, Plain, fault};
+use machine::{Atomic, Cpu, Guard, Machine, Plain, fault, vm_bug_on};
 
 /// What differs between the releases.
 pub trait Policy<M: Machine>: Sized + Send + Sync + 'static {
@@ -273,17 +273,18 @@ impl<M: Machine, P: Policy<M>> CiFirst<M, P> {
         let untested = fault!(M, "no-writeok-test")
             || fault!(M, "v1-series")
             || fault!(M, "writeok-outside-ci-lock");
+        M::enter("cluster_alloc_range");
         self.policy.section(cpu, dev, || {
             if !untested && !dev.writeok() {
                 return false;
             }
             let (cluster, nr) = (dev.cluster(index), 1 << order);
             if cluster.count.get() == 0 {
-                debug_assert!(matches!(cluster.flags.get(), NONE | FREE));
+                let listed = || !matches!(cluster.flags.get(), NONE | FREE);
+                vm_bug_on!(M, listed(), "I7: an empty cluster is on the list of used ones");
                 cluster.order.set(order as u8);
             }
             dev.fill(offset, nr, HAS_CACHE);
-            cpu.note("slot allocated", u64::from(offset));
             self.range_alloc(cpu, dev, nr);
             cluster.count.set(cluster.count.get() + nr as u16);
             true
@@ -398,7 +399,7 @@ impl<M: Machine, P: Policy<M>> CiFirst<M, P> {
     /// swap_entry_range_free(): slots of one cluster, which is locked, become free.
     fn free_range(&self, cpu: &M::Cpu, dev: &Device<M>, index: usize, offset: u32, nr: u32) {
         let cluster = dev.cluster(index);
-        debug_assert!(dev.all(offset, nr, HAS_CACHE), "only unused slots are freed");
+        vm_bug_on!(M, !dev.all(offset, nr, HAS_CACHE), "a slot in use is freed");
         cluster.count.set(cluster.count.get() - nr as u16);
         dev.fill(offset, nr, 0);
         self.range_free(cpu, dev, offset, nr);
@@ -484,7 +485,7 @@ impl<M: Machine, P: Policy<M>> CiFirst<M, P> {
         let guard = avail.lock(cpu, &site::DEL_AVAIL);
         let pages = dev.pages();
         if dev.si().inuse_pages.cmpxchg(pages, pages | offlist::<M>()).is_ok() {
-            avail.del(dev.index);
+            avail.del(cpu, dev.index);
         }
         avail.unlock(cpu, guard);
     }
@@ -493,12 +494,12 @@ impl<M: Machine, P: Policy<M>> CiFirst<M, P> {
     fn add_avail(&self, cpu: &M::Cpu, dev: &Device<M>) {
         let guard = self.base.avail.lock(cpu, &site::ADD_AVAIL);
         if dev.writeok() {
-            self.add_avail_locked(dev);
+            self.add_avail_locked(cpu, dev);
         }
         self.base.avail.unlock(cpu, guard);
     }
 
-    fn add_avail_locked(&self, dev: &Device<M>) {
+    fn add_avail_locked(&self, cpu: &M::Cpu, dev: &Device<M>) {
         let (inuse, bit, pages) = (&dev.si().inuse_pages, offlist::<M>(), dev.pages());
         if inuse.load() & bit == 0 {
             return;
@@ -507,7 +508,7 @@ impl<M: Machine, P: Policy<M>> CiFirst<M, P> {
         // this CPU, it stays off.
         let full = inuse.fetch_and(!bit) & !bit == pages;
         if !full || inuse.cmpxchg(pages, pages | bit).is_err() {
-            self.base.avail.add(dev.index);
+            self.base.avail.add(cpu, dev.index);
         }
     }
 
@@ -533,7 +534,7 @@ impl<M: Machine, P: Policy<M>> Swapoff<M> for CiFirst<M, P> {
             let guard = avail.lock(cpu, &site::DEL_AVAIL);
             dev.clear_flag(SWP_WRITEOK);
             dev.si().inuse_pages.fetch_or(offlist::<M>());
-            avail.del(dev.index);
+            avail.del(cpu, dev.index);
             avail.unlock(cpu, guard);
             avail.add_total(-(dev.pages() as i64));
             dev.si().lock.unlock(cpu, si);
@@ -571,7 +572,7 @@ impl<M: Machine, P: Policy<M>> Swapoff<M> for CiFirst<M, P> {
         avail.add_total(dev.pages() as i64);
         let guard = avail.lock(cpu, &site::ADD_AVAIL);
         dev.set_flag(SWP_WRITEOK);
-        self.add_avail_locked(dev);
+        self.add_avail_locked(cpu, dev);
         avail.unlock(cpu, guard);
         dev.si().lock.unlock(cpu, si);
         avail.swap_lock().unlock(cpu, all);

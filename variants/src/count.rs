@@ -2,10 +2,8 @@
 //! a continuation page. All under the lock that guards the byte; continuation
 //! pages, which clusters share, under the device's cont_lock as well.
 
-use crate::device::{
-    BAD, COUNT_CONTINUED, Device, HAS_CACHE, SWP_CONTINUED, SWP_USED, SWP_WRITEOK, count_max,
-};
-use machine::{Atomic, Machine, Plain, Region, Site, fault};
+use crate::device::{BAD, COUNT_CONTINUED, Device, HAS_CACHE, SWP_CONTINUED, SWP_USED, count_max};
+use machine::{Atomic, Machine, Plain, Region, Site, fault, vm_bug_on};
 use std::sync::OnceLock;
 
 static CONT_INC: Site = Site::new("cont_lock", "swap_count_continued");
@@ -170,7 +168,7 @@ impl<M: Machine> Device<M> {
         if self.si().flags.load() & SWP_CONTINUED != 0 {
             self.conts.free();
         }
-        debug_assert!(self.si().flags.load() & SWP_WRITEOK == 0);
+        vm_bug_on!(M, self.writeok(), "I2: SWP_WRITEOK is set while swapoff frees");
     }
 
     /// alloc_swap_info(): takes the device's struct if it is not in use.

@@ -80,17 +80,22 @@ pub(crate) fn try_to_unuse<M: Machine, A: SwapAllocator<M>>(
     cpu: &M::Cpu,
     dev: usize,
 ) -> Result<(), SwapoffError> {
+    M::enter("try_to_unuse");
     let mut passes = 0;
     while swap.inuse(dev) != 0 {
         if passes == owners.passes {
             return Err(SwapoffError::Interrupted);
         }
+        if passes > 0 {
+            // What the last pass left is in others' hands.
+            cpu.cond_resched();
+        }
         passes += 1;
         for owner in 0..owners.count() {
             unuse_owner(swap, owners, cpu, dev, owner)?;
         }
+        M::enter("try_to_unuse");
         drop_cached(swap, cpu, dev);
-        cpu.cond_resched();
     }
     // Pairs with smp_wmb() in swap_range_free(): clean-ups are seen before inuse == 0.
     M::mb();
@@ -106,11 +111,13 @@ fn unuse_owner<M: Machine, A: SwapAllocator<M>>(
     owner: usize,
 ) -> Result<(), SwapoffError> {
     for page in 0..owners.pages() {
+        M::enter("unuse_pte_range");
         let there = |entry: SwpEntry| entry.dev() == dev;
         while owners.get(owner, page).is_some_and(there) {
             match swap_in(swap, owners, cpu, owner, page, false) {
-                // The page went elsewhere, or another CPU has its folio: look again.
-                Ok(_) | Err(SwapInError::Busy) => cpu.cond_resched(),
+                // Swapped in, or the page went elsewhere.
+                Ok(_) => (),
+                Err(SwapInError::Busy) => cpu.cond_resched(),
                 Err(SwapInError::NoDevice) => return Err(SwapoffError::NoMemory),
             }
         }

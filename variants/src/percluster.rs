@@ -173,6 +173,7 @@ fn get_swap_pages<M: Machine, B: Barrier<M>>(
     let mut got = 0;
     avail.walk(cpu, &GET, guard, |index| {
         let dev = &core.base.devices[index];
+        M::enter("get_swap_pages");
         if !dev.users.tryget_live(cpu) {
             return false;
         }
@@ -203,6 +204,7 @@ fn alloc_entry<M: Machine, B: Barrier<M>>(
     dev: &Device<M>,
     order: usize,
 ) -> u32 {
+    M::enter("cluster_alloc_swap_entry");
     let next = core.policy.next.get(cpu, dev.index, order);
     if next != 0 {
         let found = core.alloc_from(cpu, dev, next, order);

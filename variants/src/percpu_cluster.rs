@@ -161,6 +161,7 @@ fn alloc_fast<M: Machine, C: Choice<M>>(
     cpu: &M::Cpu,
     order: usize,
 ) -> Option<SwpEntry> {
+    M::enter("swap_alloc_fast");
     let place = core.policy.place(cpu, order);
     let (si, offset) = (place.si.load() as usize, place.offset.get());
     if si == 0 || offset == 0 {
@@ -170,8 +171,14 @@ fn alloc_fast<M: Machine, C: Choice<M>>(
     if !dev.users.tryget_live(cpu) {
         return None;
     }
+    let early = fault!(M, "ref-dropped-early");
+    if early {
+        dev.users.put(cpu);
+    }
     let found = core.alloc_from(cpu, dev, offset, order);
-    dev.users.put(cpu);
+    if !early {
+        dev.users.put(cpu);
+    }
     (found != 0).then(|| SwpEntry::new(dev.index, found))
 }
 
@@ -185,6 +192,7 @@ fn alloc_slow<M: Machine, C: Choice<M>>(
     let mut entry = None;
     let guard = avail.lock(cpu, &SLOW);
     avail.walk(cpu, &SLOW, guard, |index| {
+        M::enter("swap_alloc_slow");
         let dev = &core.base.devices[index];
         if !dev.users.tryget_live(cpu) {
             return false;

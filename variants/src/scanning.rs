@@ -11,7 +11,7 @@ use crate::slot_cache::SlotCaches;
 use crate::swapoff::{self, Swapoff};
 use crate::validate::{self, Rules};
 use crate::{EntrySite, Owners, Spec, Steps, SwapAllocator, SwapoffError, SwpEntry};
-use machine::{Atomic, Cpu, Guard, Machine, Plain, Site, fault};
+use machine::{Atomic, Cpu, Guard, Machine, Plain, Site, fault, vm_bug_on};
 use std::marker::PhantomData;
 
 /// How si->lock is held.
@@ -229,6 +229,7 @@ impl<M: Machine, P: Policy> SiFirst<M, P> {
         order: usize,
         slots: &mut [Option<SwpEntry>],
     ) -> usize {
+        M::enter("cluster_alloc_swap");
         let outside = fault!(M, "scanning-outside-lock");
         if outside {
             self.count_scanner(dev, SWP_SCANNING);
@@ -321,10 +322,9 @@ impl<M: Machine, P: Policy> SiFirst<M, P> {
     }
 
     /// Order 0 may take any free slot. 6.12 tries for ever if SWP_WRITEOK is cleared
-    /// while a reclaim has si->lock dropped; here that ends it.
+    /// while a reclaim has si->lock dropped (docs/findings); here that ends it.
     fn steal(&self, cpu: &M::Cpu, held: &mut Held<M>) -> u32 {
         let (dev, si) = (held.dev, held.dev.si());
-        let mut visits = 0;
         for order in 1..dev.orders() {
             while let Some(index) = si.frag[order].first().or_else(|| si.nonfull[order].first()) {
                 let found = self.scan(cpu, held, dev.start_of(index), 0);
@@ -334,9 +334,6 @@ impl<M: Machine, P: Policy> SiFirst<M, P> {
                 if !dev.writeok() && !fault!(M, "steal-ignores-writeok") {
                     return 0;
                 }
-                visits += 1;
-                let bound = 64 + 8 * dev.nr_clusters();
-                assert!(visits < bound, "L: order-0 allocation visits clusters without end");
             }
         }
         0
@@ -385,6 +382,7 @@ impl<M: Machine, P: Policy> SiFirst<M, P> {
         offset: u32,
         order: usize,
     ) -> bool {
+        M::enter("cluster_alloc_range");
         if !dev.writeok() && !fault!(M, "no-writeok-test") {
             return false;
         }
@@ -396,7 +394,6 @@ impl<M: Machine, P: Policy> SiFirst<M, P> {
             }
         }
         dev.fill(offset, nr, HAS_CACHE);
-        cpu.note("slot allocated", u64::from(offset));
         self.range_alloc(cpu, dev, nr);
         cluster.count.set(cluster.count.get() + nr as u16);
         if u32::from(cluster.count.get()) == dev.cluster_slots {
@@ -412,7 +409,7 @@ impl<M: Machine, P: Policy> SiFirst<M, P> {
         if inuse == dev.pages() {
             dev.si().highest_bit.set(0);
             let guard = self.base.avail.lock(cpu, &site::DEL_AVAIL);
-            self.base.avail.del(dev.index);
+            self.base.avail.del(cpu, dev.index);
             self.base.avail.unlock(cpu, guard);
             if self.base.avail.full() {
                 dev.queue_work(RECLAIM_WORK);
@@ -527,7 +524,7 @@ impl<M: Machine, P: Policy> SiFirst<M, P> {
         let index = dev.cluster_of(offset);
         let cluster = dev.cluster(index);
         let guard = self.lock_ci(cpu, dev, index, &site::FREE);
-        debug_assert!(dev.all(offset, nr, HAS_CACHE), "only unused slots are freed");
+        vm_bug_on!(M, !dev.all(offset, nr, HAS_CACHE), "a slot in use is freed");
         dev.fill(offset, nr, 0);
         cluster.count.set(cluster.count.get() - nr as u16);
         if cluster.count.get() == 0 {
@@ -547,7 +544,7 @@ impl<M: Machine, P: Policy> SiFirst<M, P> {
         si.highest_bit.set(dev.max() - 1);
         if was_full && dev.writeok() {
             let guard = self.base.avail.lock(cpu, &site::ADD_AVAIL);
-            self.base.avail.add(dev.index);
+            self.base.avail.add(cpu, dev.index);
             self.base.avail.unlock(cpu, guard);
         }
         let inuse = si.inuse_pages.load() - u64::from(nr);
@@ -642,7 +639,7 @@ impl<M: Machine, P: Policy> Swapoff<M> for SiFirst<M, P> {
         let avail = &self.base.avail;
         let off_list = || {
             let guard = avail.lock(cpu, &site::DEL_AVAIL);
-            avail.del(dev.index);
+            avail.del(cpu, dev.index);
             avail.unlock(cpu, guard);
         };
         let all = avail.swap_lock().lock(cpu, &site::SWAPOFF);
@@ -705,7 +702,7 @@ impl<M: Machine, P: Policy> Swapoff<M> for SiFirst<M, P> {
         avail.add_total(dev.pages() as i64);
         if dev.si().highest_bit.get() != 0 {
             let guard = avail.lock(cpu, &site::ADD_AVAIL);
-            avail.add(dev.index);
+            avail.add(cpu, dev.index);
             avail.unlock(cpu, guard);
         }
         held.unlock(cpu);

@@ -42,7 +42,9 @@ impl<M: Machine, A: SwapAllocator<M>> Swap<M, A> {
         order: usize,
         keep: bool,
     ) -> bool {
+        M::enter("folio_alloc_swap");
         let Some(entry) = self.alloc.alloc(cpu, order) else { return false };
+        M::enter("try_to_unmap_one");
         let folio = self.alloc.folios(entry.dev()).add(entry.offset(), order);
         let ptl = self.owners.lock(cpu, owner, &UNMAP);
         for i in 0..folio.slots() {
@@ -135,6 +137,7 @@ pub(crate) fn swap_in<M: Machine, A: SwapAllocator<M>>(
     page: usize,
     keep: bool,
 ) -> Result<bool, SwapInError> {
+    M::enter("do_swap_page");
     let Some(entry) = owners.get(owner, page) else { return Ok(false) };
     let dev = entry.dev();
     if !swap.tryget_device(cpu, dev) {

@@ -110,6 +110,7 @@ pub fn swapoff<M: Machine, A: Swapoff<M>>(
     index: usize,
     owners: &Owners<M>,
 ) -> Result<Steps, SwapoffError> {
+    M::enter("swapoff");
     let dev = &swap.base().devices[index];
     let (mut clock, mut steps) = (Stopwatch { at: cpu.now() }, Steps::default());
     if !swap.block(cpu, dev) {
@@ -128,6 +129,7 @@ pub fn swapoff<M: Machine, A: Swapoff<M>>(
     swap.drain(cpu);
     steps.drain = clock.lap::<M>(cpu);
     let unused = try_to_unuse(swap, owners, cpu, index);
+    M::enter("swapoff");
     if unused.is_ok() {
         cpu.note("swapoff: unuse done", index as u64);
     }
@@ -137,7 +139,7 @@ pub fn swapoff<M: Machine, A: Swapoff<M>>(
     swap.undrain();
     steps.unuse = clock.lap::<M>(cpu);
     if let Err(error) = unused {
-        cpu.note("swapoff: unuse failed", index as u64);
+        cpu.note("swapoff: unuse fails", index as u64);
         swap.reinsert(cpu, dev);
         return Err(error);
     }
@@ -168,7 +170,9 @@ fn check_clean<M: Machine>(dev: &Device<M>) {
 /// S6 and T7: no reference is left and none can be had.
 fn end_users<M: Machine>(cpu: &M::Cpu, dev: &Device<M>, clock: &mut Stopwatch, steps: &mut Steps) {
     clock.lap::<M>(cpu);
+    M::enter("percpu_ref_kill");
     dev.users.kill();
+    M::enter("swapoff");
     if fault!(M, "no-drain") {
         return;
     }
@@ -191,7 +195,7 @@ fn free<M: Machine, A: Swapoff<M>>(swap: &A, cpu: &M::Cpu, dev: &Device<M>) {
     let swap_lock = swap.base().avail.swap_lock();
     let (all, si) = (swap_lock.lock(cpu, &FREE_SWAP), dev.si().lock.lock(cpu, &FREE_SI));
     let left = swap.inuse(dev.index);
-    assert!(left == 0, "I2: {left} slots were allocated after unuse found none in use");
+    assert!(left == 0, "I4: {left} slots are in use when swapoff frees the arrays");
     dev.tear_down();
     cpu.note("swapoff: arrays freed", dev.index as u64);
     dev.si().lock.unlock(cpu, si);
@@ -203,6 +207,7 @@ fn free<M: Machine, A: Swapoff<M>>(swap: &A, cpu: &M::Cpu, dev: &Device<M>) {
 
 /// swapon(2): arrays, then the reference comes to life, then the device appears.
 pub fn swapon<M: Machine, A: Swapoff<M>>(swap: &A, cpu: &M::Cpu, index: usize) -> bool {
+    M::enter("swapon");
     let dev = &swap.base().devices[index];
     let swap_lock = swap.base().avail.swap_lock();
     let all = swap_lock.lock(cpu, &CLAIM);
@@ -212,8 +217,9 @@ pub fn swapon<M: Machine, A: Swapoff<M>>(swap: &A, cpu: &M::Cpu, index: usize) -
         dev.set_up();
         swap.reset(dev);
         dev.users.resurrect();
-        swap.enable(cpu, dev);
+        // Slots may become allocated again from here on.
         cpu.note("swapon", index as u64);
+        swap.enable(cpu, dev);
     }
     claimed
 }

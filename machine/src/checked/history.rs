@@ -110,16 +110,59 @@ impl Home {
     }
 }
 
+/// Where a CPU is. Functions name themselves where they begin or take a lock, and end
+/// unseen; the end of a lock section says that its function's caller goes on.
+#[derive(Clone, Default)]
+struct Calls {
+    current: &'static str,
+    caller: &'static str,
+    /// Held locks, each with the caller of the function that took it.
+    held: Vec<(Place, &'static str)>,
+}
+
+impl Calls {
+    fn enter(&mut self, function: &'static str) {
+        if self.current != function {
+            self.caller = std::mem::replace(&mut self.current, function);
+        }
+    }
+
+    fn back_to(&mut self, caller: &'static str) {
+        if !caller.is_empty() {
+            self.current = caller;
+        }
+    }
+
+    fn after(&mut self, op: Op, place: Place) {
+        match op {
+            Op::Lock => self.held.push((place, self.caller)),
+            Op::Missed => self.back_to(self.caller),
+            Op::Unlock => {
+                if let Some(n) = self.held.iter().rposition(|held| held.0 == place) {
+                    let (_, caller) = self.held.remove(n);
+                    self.back_to(caller);
+                }
+            }
+            _ => (),
+        }
+    }
+}
+
 #[derive(Default)]
 struct History {
     raw: Vec<Raw>,
     homes: Vec<Home>,
     loose: HashMap<usize, usize>,
-    functions: Vec<&'static str>,
-    /// Steps a CPU.
+    calls: Vec<Calls>,
+    /// Steps a CPU, and how many of them before its current act.
     taken: Vec<usize>,
+    earlier: Vec<usize>,
     start: usize,
 }
+
+/// Steps that a CPU may take in one act. A CPU that waits lets the others run, so none
+/// needs more for want of a turn: the longest act of all scenarios takes a fifth of it.
+const BUDGET: usize = 4_000;
 
 thread_local! {
     static NOW: RefCell<History> = RefCell::default();
@@ -158,8 +201,8 @@ pub(super) fn as_me<T>(switching: impl FnOnce() -> T) -> T {
 /// A new execution begins on the set-up CPU.
 pub(super) fn clear(workers: usize) {
     NOW.with_borrow_mut(|now| {
-        let (functions, taken) = (vec![""; workers + 1], vec![0; workers + 1]);
-        *now = History { functions, taken, ..History::default() };
+        let (calls, none) = (vec![Calls::default(); workers + 1], vec![0; workers + 1]);
+        *now = History { calls, taken: none.clone(), earlier: none, ..History::default() };
     });
     set_me(workers);
 }
@@ -191,8 +234,8 @@ pub(super) fn waiting_for() -> String {
 
 pub(super) fn enter(function: &'static str) {
     NOW.with_borrow_mut(|now| {
-        if let Some(current) = now.functions.get_mut(ME.get()) {
-            *current = function;
+        if let Some(calls) = now.calls.get_mut(ME.get()) {
+            calls.enter(function);
         }
     });
 }
@@ -210,8 +253,16 @@ impl History {
     fn push(&mut self, op: Op, place: Place, value: u64) {
         let cpu = ME.get();
         self.taken[cpu] += 1;
-        let function = self.functions.get(cpu).copied().unwrap_or_default();
+        let function = self.calls[cpu].current;
+        self.calls[cpu].after(op, place);
         self.raw.push(Raw { cpu, function, op, place, value });
+    }
+
+    /// Set once the CPU has spent its budget: where it is.
+    fn spent(&self) -> Option<(usize, &'static str)> {
+        let cpu = ME.get();
+        let spent = self.taken[cpu] - self.earlier[cpu] > BUDGET;
+        spent.then(|| (cpu, self.calls[cpu].current))
     }
 
     fn name(&self, place: Place) -> String {
@@ -257,16 +308,25 @@ impl History {
             value: raw.value,
             stale: self.stale(n),
         });
-        let workers = self.functions.len().saturating_sub(1);
+        let workers = self.calls.len().saturating_sub(1);
         Trace { workers, start: self.start, steps: steps.collect(), violation }
     }
 }
 
 pub(super) fn record(address: usize, op: Op, value: u64) {
-    NOW.with_borrow_mut(|now| {
+    let spent = NOW.with_borrow_mut(|now| {
         let place = now.place(address);
         now.push(op, place, value);
+        now.spent()
     });
+    if let Some((cpu, function)) = spent {
+        panic!("no end: CPU {cpu} takes more than {BUDGET} steps, and is still in {function}");
+    }
+}
+
+/// What this CPU does next is measured by a budget of its own.
+pub fn act_begins() {
+    NOW.with_borrow_mut(|now| now.earlier[ME.get()] = now.taken[ME.get()]);
 }
 
 /// As `record`, of a write that found `before`.

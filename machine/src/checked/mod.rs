@@ -17,7 +17,7 @@ mod model;
 pub mod scenarios;
 
 pub use engine::{Engine, LoomEngine, ShuttleEngine};
-pub use history::{Event, Op, Seen, Step, Trace, last_trace, watch};
+pub use history::{Event, Op, Seen, Step, Trace, act_begins, last_trace, watch};
 pub use lock::{Blocking, CheckedLock, Spin};
 pub use model::last_executions;
 
@@ -286,6 +286,8 @@ impl<E: Engine, L: CheckedLock> Cpu<Checked<E, L>> for CheckedCpu<E, L> {
 
 impl<E: Engine, L: CheckedLock> Machine for Checked<E, L> {
     const FAULTS: bool = true;
+    /// In release builds too: an assertion's accesses are part of what is explored.
+    const ASSERTS: bool = true;
     type Config = Config;
     type Atomic<T: Word> = Shared<E, T>;
     type Plain<T: Word> = Cell<E, T>;

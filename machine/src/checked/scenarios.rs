@@ -44,7 +44,7 @@ pub fn lock_excludes<M: Machine<Config = Config>>(config: &Config) -> Result<u64
             value.set(value.get() + 1);
             lock.unlock(cpu, guard);
         },
-        move |counter, _| assert_eq!(counter[0].value.peek(), workers, "an increment is lost"),
+        move |counter, _| assert!(counter[0].value.peek() == workers, "an increment is lost"),
     );
     run.map(|outcome| outcome.executions)
 }
@@ -69,16 +69,16 @@ pub fn reference_guards<M: Machine<Config = Config>>(config: &Config) -> Result<
                 M::enter("swapoff");
                 device.users.drain(cpu);
                 arrays.set(1);
-                assert!(!device.users.tryget_live(cpu), "a reference after the drain");
+                assert!(!device.users.tryget_live(cpu), "I12: a reference is had after the drain");
                 return;
             }
             M::enter("get_swap_device");
             if device.users.tryget_live(cpu) {
-                assert_eq!(arrays.get(), 0, "the arrays are gone with a reference held");
+                assert!(arrays.get() == 0, "I12: the arrays are gone with a reference held");
                 device.users.put(cpu);
             }
         },
-        |device, _| assert_eq!(device.users.peek(), 0, "references are left"),
+        |device, _| assert!(device.users.peek() == 0, "I12: references are left"),
     );
     run.map(|outcome| outcome.executions)
 }
@@ -98,7 +98,7 @@ pub fn grace_period_ends_sections<M: Machine<Config = Config>>(
                 M::enter("rcu_read_lock");
                 return cpu.system().rcu.read(cpu, || {
                     if flag.load() == 0 {
-                        assert_eq!(value.get(), 0, "freed under a reader");
+                        assert!(value.get() == 0, "freed under a reader");
                     }
                 });
             }

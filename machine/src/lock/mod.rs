@@ -149,7 +149,9 @@ impl<M: Machine> SpinLock<M> {
     #[inline]
     pub fn lock(&self, cpu: &M::Cpu, site: &'static Site) -> Guard<M> {
         M::enter(site.caller);
-        order::before_lock(cpu.local(), &cpu.system().order, site, self.address());
+        if M::ASSERTS {
+            order::before_lock(cpu.local(), &cpu.system().order, site, self.address());
+        }
         let mut wait = Default::default();
         let token = self.0.lock(cpu, || {
             if M::SITES {
@@ -180,7 +182,9 @@ impl<M: Machine> SpinLock<M> {
         token: <M::Lock as RawLock<M>>::Token,
         wait: sites::Wait,
     ) -> Guard<M> {
-        order::acquired(cpu.local(), site, self.address());
+        if M::ASSERTS {
+            order::acquired(cpu.local(), site, self.address());
+        }
         let mut hold = Default::default();
         if M::SITES {
             hold = cpu.local().took::<M>(site, self.address(), wait, || cpu.now());
@@ -191,7 +195,9 @@ impl<M: Machine> SpinLock<M> {
     /// spin_unlock().
     #[inline]
     pub fn unlock(&self, cpu: &M::Cpu, guard: Guard<M>) {
-        order::released(cpu.local(), guard.site, self.address());
+        if M::ASSERTS {
+            order::released(cpu.local(), guard.site, self.address());
+        }
         if M::SITES {
             cpu.local().releases(guard.site, guard.hold, || cpu.now());
         }

@@ -1,4 +1,4 @@
-//! A lockdep in small, in builds with debug assertions: learns which lock class is
+//! A lockdep in small, for machines with `ASSERTS`: learns which lock class is
 //! taken inside which, and panics on a cycle, on two locks of one class at once,
 //! and on a sleep with a spinlock held. Orders are learnt for one run: schemes differ.
 
@@ -83,39 +83,31 @@ impl Order {
 /// Called before a lock is waited for: a trylock needs no order.
 #[inline]
 pub(super) fn before_lock(local: &Local, order: &Order, site: &'static Site, address: usize) {
-    if cfg!(debug_assertions) {
-        let held = local.held.borrow();
-        if let Some(own) = held.iter().find(|h| h.address == address) {
-            panic!("{} takes the {} that {} holds", site.caller, site.lock, own.site.caller);
-        }
-        if let Err(error) = order.learn(&held, site) {
-            panic!("{error}");
-        }
+    let held = local.held.borrow();
+    if let Some(own) = held.iter().find(|h| h.address == address) {
+        panic!("{} takes the {} that {} holds", site.caller, site.lock, own.site.caller);
+    }
+    if let Err(error) = order.learn(&held, site) {
+        panic!("{error}");
     }
 }
 
 #[inline]
 pub(super) fn acquired(local: &Local, site: &'static Site, address: usize) {
-    if cfg!(debug_assertions) {
-        local.held.borrow_mut().push(Held { site, address });
-    }
+    local.held.borrow_mut().push(Held { site, address });
 }
 
 #[inline]
 pub(super) fn released(local: &Local, site: &'static Site, address: usize) {
-    if cfg!(debug_assertions) {
-        let mut held = local.held.borrow_mut();
-        let place = held.iter().rposition(|h| h.address == address);
-        held.remove(place.unwrap_or_else(|| panic!("{}: unlock of a lock not held", site.lock)));
-    }
+    let mut held = local.held.borrow_mut();
+    let place = held.iter().rposition(|h| h.address == address);
+    held.remove(place.unwrap_or_else(|| panic!("{}: unlock of a lock not held", site.lock)));
 }
 
-/// might_sleep(): panics if this CPU holds a spinlock (debug builds).
+/// might_sleep(): panics if this CPU is known to hold a spinlock.
 #[inline]
 pub fn might_sleep(local: &Local, what: &str) {
-    if cfg!(debug_assertions)
-        && let Some(lock) = local.held.borrow().first()
-    {
+    if let Some(lock) = local.held.borrow().first() {
         panic!("{what} sleeps with {} of {} held", lock.site.lock, lock.site.caller);
     }
 }

@@ -1,9 +1,11 @@
 //! A race diagram: the steps of a failing execution that matter, one column a CPU,
 //! as the mailing list draws them. The same history always gives the same diagram.
 
-use crate::device::{SWP_CONTINUED, SWP_SCANNING, SWP_USED, SWP_WRITEOK};
+use super::story::Story;
+use crate::device::{
+    BAD, COUNT_CONTINUED, HAS_CACHE, SWP_CONTINUED, SWP_SCANNING, SWP_USED, SWP_WRITEOK,
+};
 use machine::checked::{Op, Seen, Step, Trace};
-use std::collections::BTreeSet;
 use std::fmt::Write;
 
 /// Columns of text: what survives quoting in a mail.
@@ -30,7 +32,7 @@ pub struct Diagram {
 impl Diagram {
     /// Of `trace`, with the CPUs' `roles` as column titles.
     pub fn new(trace: &Trace, roles: &[&str]) -> Self {
-        let kept = without_repeats(trace, matter(trace));
+        let kept = Story::new(trace).told();
         let number = |step: usize| kept.iter().position(|&k| k == step).map(|n| n + 1);
         let mut current = vec![""; trace.workers + 1];
         let rows = kept.iter().map(|&n| {
@@ -170,17 +172,44 @@ const FLAGS: [(u64, &str); 3] =
 /// Bit of inuse_pages: off the avail list.
 const OFFLIST: u64 = 1 << 62;
 
+/// The swap_map byte: a count and two flags.
+const BYTE: [(u64, &str); 2] = [(HAS_CACHE as u64, "HAS_CACHE"), (COUNT_CONTINUED as u64, "CONT")];
+/// percpu_count_ptr's.
+const REF: [(u64, &str); 2] = [(1, "ATOMIC"), (2, "DEAD")];
+/// What the shared count of a reference carries in percpu mode.
+const BIAS: u64 = 1 << 63;
+/// ci->flags by value.
+const LISTS: [&str; 6] = ["NONE", "FREE", "NONFULL", "FRAG", "FULL", "DISCARD"];
+
+/// The flags that are set, by name, and what is left as a number.
+fn flags(value: u64, names: &[(u64, &str)]) -> String {
+    let set = names.iter().filter(|f| value & f.0 != 0);
+    let rest = names.iter().fold(value, |rest, f| rest & !f.0);
+    let mut words: Vec<String> = set.map(|f| f.1.to_string()).collect();
+    if rest > 0 || words.is_empty() {
+        words.push(rest.to_string());
+    }
+    words.join("|")
+}
+
 /// Flags by name, negative numbers as such, other large ones in hexadecimal.
 fn shown(cell: &str, value: u64) -> String {
     match cell {
         "si.flags" => {
-            let names = FLAGS.iter().filter(|f| value & f.0 != 0).map(|f| f.1.to_string());
-            let scanning = value / SWP_SCANNING;
-            let scanning = (scanning > 0).then(|| format!("{scanning} SCANNING"));
-            let names: Vec<_> = names.chain(scanning).collect();
-            if names.is_empty() { "0".into() } else { names.join("|") }
+            let (scanning, others) = (value / SWP_SCANNING, value % SWP_SCANNING);
+            let word = flags(others, &FLAGS);
+            if scanning > 0 { format!("{word}|{scanning} SCANNING") } else { word }
         }
         "si.inuse_pages" if value & OFFLIST != 0 => format!("OFFLIST|{}", value & !OFFLIST),
+        "si.swap_map" => if value == 0 { "NULL" } else { "there" }.into(),
+        "users.state" if value == 0 => "percpu".into(),
+        "users.state" => flags(value, &REF),
+        "users.count" if value & BIAS != 0 => format!("BIAS+{}", value & !BIAS),
+        _ if cell.starts_with("swap_map[") && value == u64::from(BAD) => "BAD".into(),
+        _ if cell.starts_with("swap_map[") => flags(value, &BYTE),
+        _ if cell.starts_with("ci[") && cell.ends_with(".flags") => {
+            LISTS.get(value as usize).unwrap_or(&"?").to_string()
+        }
         _ if value < 1 << 16 => value.to_string(),
         _ if value > u64::MAX - (1 << 16) => (value as i64).to_string(),
         _ => format!("{value:#x}"),
@@ -205,155 +234,10 @@ fn says(step: &Step, start: usize, numbered: impl Fn(usize) -> Option<usize>) ->
         Op::Lock => format!("lock {cell}"),
         Op::Missed => format!("trylock {cell} fails"),
         Op::Unlock => format!("unlock {cell}"),
-        Op::Note if step.value == 0 => format!("* {cell}"),
+        // Of the first device, or of the only one.
+        Op::Note if step.value == 0 => format!("* {}", cell.trim_end_matches(", device")),
         Op::Note => format!("* {cell} {value}"),
     }
-}
-
-fn writes(step: &Step) -> bool {
-    matches!(step.op, Op::Store | Op::Set | Op::Rmw { .. })
-}
-
-/// Cells whose steps explain nothing: insides of RCU, of queues, of lists and caches.
-const MACHINERY: [&str; 8] =
-    ["rcu", "mcs_node", "swap_avail_head", "swp_slots", "swap_slots", "next", "zeromap", "list."];
-
-/// One half of a ci->lock section with nothing in it: a barrier.
-fn passes_through(trace: &Trace, n: usize) -> bool {
-    let step = &trace.steps[n];
-    let pair = |lock: &Step, unlock: &Step| {
-        (lock.op, unlock.op) == (Op::Lock, Op::Unlock) && lock.cell == unlock.cell
-    };
-    let own = |s: &&Step| s.cpu == step.cpu;
-    let before = trace.steps[..n].iter().rev().find(own);
-    let after = trace.steps[n + 1..].iter().find(own);
-    step.cell.starts_with("ci[")
-        && (after.is_some_and(|a| pair(step, a)) || before.is_some_and(|b| pair(b, step)))
-}
-
-/// Reads, writes and locks of cells by which CPUs have something to do with each
-/// other, without machinery that the violation does not name.
-fn shared(trace: &Trace) -> Vec<usize> {
-    let run = trace.start..trace.steps.len();
-    let named = |cell: &str| trace.violation.contains(cell);
-    let machinery = |cell: &str| {
-        let inside = cell.ends_with("_clusters") || cell.contains(".list.");
-        !named(cell) && (inside || MACHINERY.iter().any(|m| cell.starts_with(m)))
-    };
-    let meets = |cell: &str, written: bool| {
-        let here = || run.clone().map(|n| &trace.steps[n]).filter(|s| s.cell == cell);
-        let cpus: BTreeSet<usize> = here().map(|s| s.cpu).collect();
-        cpus.len() > 1 && (!written || here().any(writes))
-    };
-    run.clone()
-        .filter(|&n| {
-            let step = &trace.steps[n];
-            step.cpu < trace.workers
-                && !machinery(&step.cell)
-                && match step.op {
-                    Op::Note => true,
-                    Op::Lock | Op::Unlock | Op::Missed => {
-                        meets(&step.cell, false) || passes_through(trace, n)
-                    }
-                    _ => meets(&step.cell, true) || named(&step.cell) || step.cell == "users.state",
-                }
-        })
-        .collect()
-}
-
-/// Words that every story of swapoff is about.
-const PLOT: [&str; 2] = ["si.flags", "si.inuse_pages"];
-
-/// The steps a reader needs, in order: backwards from the last step of each CPU, from
-/// notes and from the words of the plot,
-/// along what it read, what it overwrote, which lock it waited for, and what its
-/// function had done before. Then locks around nothing are dropped.
-fn matter(trace: &Trace) -> Vec<usize> {
-    let shared = shared(trace);
-    let steps = &trace.steps;
-    let mut kept = BTreeSet::new();
-    let last = |cpu| shared.iter().rev().find(|&&n| steps[n].cpu == cpu).copied();
-    let plot = |&&n: &&usize| {
-        steps[n].op == Op::Note
-            || PLOT.contains(&steps[n].cell.as_str()) && writes(&steps[n])
-            || passes_through(trace, n)
-    };
-    let mut todo: Vec<usize> = (0..trace.workers).filter_map(last).collect();
-    todo.extend(shared.iter().filter(plot));
-    while let Some(n) = todo.pop() {
-        if !kept.insert(n) {
-            continue;
-        }
-        let step = &steps[n];
-        let before = || shared.iter().rev().copied().filter(move |&m| m < n);
-        let by_others = |m: usize| steps[m].cpu != step.cpu && steps[m].cell == step.cell;
-        let here = before().find(|&m| steps[m].cpu == step.cpu);
-        todo.extend(here.filter(|&m| steps[m].function == step.function));
-        match step.op {
-            Op::Load | Op::Get | Op::Rmw { .. } => match step.stale {
-                Some(Seen::Step(seen)) => todo.extend(shared.contains(&seen).then_some(seen)),
-                Some(Seen::Initial) => (),
-                None => {
-                    todo.extend(before().find(|&m| steps[m].cell == step.cell && writes(&steps[m])))
-                }
-            },
-            Op::Store | Op::Set => todo.extend(before().find(|&m| by_others(m))),
-            Op::Lock => todo.extend(before().find(|&m| by_others(m) && steps[m].op == Op::Unlock)),
-            Op::Missed => todo.extend(before().find(|&m| by_others(m) && steps[m].op == Op::Lock)),
-            Op::Unlock | Op::Note => (),
-        }
-    }
-    without_empty_sections(trace, kept.into_iter().collect())
-}
-
-/// A CPU that waits reads the same again and again: once is enough.
-fn without_repeats(trace: &Trace, kept: Vec<usize>) -> Vec<usize> {
-    let steps = &trace.steps;
-    let repeats = |&n: &usize| {
-        let before = kept.iter().rev().find(|&&m| m < n && steps[m].cpu == steps[n].cpu);
-        before.is_some_and(|&m| {
-            let same = (steps[m].op, &steps[m].cell, steps[m].value, steps[m].function);
-            steps[n].op == Op::Load
-                && same == (steps[n].op, &steps[n].cell, steps[n].value, steps[n].function)
-        })
-    };
-    kept.iter().copied().filter(|n| !repeats(n)).collect()
-}
-
-/// Drops lock/unlock pairs of a CPU with nothing left between them but other locks.
-/// A pair that never had anything in it is a barrier, and stays.
-fn without_empty_sections(trace: &Trace, kept: Vec<usize>) -> Vec<usize> {
-    let steps = &trace.steps;
-    let is_lock = |n: usize| matches!(steps[n].op, Op::Lock | Op::Unlock);
-    let empty = |&n: &usize| {
-        let own = |&&m: &&usize| steps[m].cpu == steps[n].cpu;
-        let (lock, end) = match steps[n].op {
-            Op::Lock => {
-                let end = kept.iter().filter(own).find(|&&m| {
-                    m > n && steps[m].op == Op::Unlock && steps[m].cell == steps[n].cell
-                });
-                (n, end.copied())
-            }
-            Op::Unlock => {
-                let begin =
-                    kept.iter().rev().filter(own).find(|&&m| {
-                        m < n && steps[m].op == Op::Lock && steps[m].cell == steps[n].cell
-                    });
-                match begin {
-                    Some(&begin) => (begin, Some(n)),
-                    None => return true,
-                }
-            }
-            _ => return false,
-        };
-        let Some(end) = end else { return false };
-        let barrier = (lock + 1..end).all(|m| steps[m].cpu != steps[lock].cpu);
-        if barrier {
-            return false;
-        }
-        kept.iter().filter(own).all(|&m| m <= lock || m >= end || is_lock(m))
-    };
-    kept.iter().copied().filter(|n| !empty(n)).collect()
 }
 
 #[cfg(test)]

@@ -5,6 +5,7 @@
 pub mod diagram;
 mod machinery;
 pub mod scenario;
+mod story;
 
 use crate::registry::{self, VARIANTS, Variant};
 use diagram::Diagram;
@@ -15,39 +16,42 @@ use std::cell::Cell;
 use std::fmt::Display;
 use std::time::{Duration, Instant};
 
-/// What must hold: I1..I12 and L as in the documentation of swapoff's invariants.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Invariant {
-    /// No slot is handed to two owners.
-    I1,
-    /// No slot becomes allocated after the scheme's swapoff barrier.
-    I2,
-    /// Nothing touches the arrays after they are freed.
-    I3,
-    /// At rest inuse is the number of slots in use, between 0 and pages.
-    I4,
-    /// ci.count is the number of the cluster's slots in use.
-    I5,
-    /// Every cluster is on exactly the list its flag names.
-    I6,
-    /// The flag fits the count.
-    I7,
-    /// Allocations of different orders share no cluster, order 0 excepted.
-    I8,
-    /// On the avail list if and only if not full and not swapped off.
-    I9,
-    /// nr_swap_pages is what is free on enabled devices.
-    I10,
-    /// No slot sits in a slot cache while swapoff looks for users.
-    I11,
-    /// Who holds a reference has valid arrays; nobody holds one after the drain.
-    I12,
-    /// Everything ends: swapoff, allocation, every wait.
-    L,
-    /// No two unordered accesses to plain memory.
-    Race,
-    /// The kernel's own assertions.
-    Bug,
+/// One enum, its members in order, and what each says.
+macro_rules! invariants {
+    ($($name:ident, $about:literal;)*) => {
+        /// What must hold.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        pub enum Invariant {
+            $(#[doc = $about] $name,)*
+        }
+
+        impl Invariant {
+            pub const ALL: &[Self] = &[$(Self::$name),*];
+
+            pub fn about(self) -> &'static str {
+                match self {
+                    $(Self::$name => $about,)*
+                }
+            }
+        }
+    };
+}
+
+invariants! {
+    I1, "No slot is handed to two owners.";
+    I2, "No slot becomes allocated after swapoff's barrier, until swapon.";
+    I3, "Nothing touches the arrays after swapoff has freed them.";
+    I4, "At rest, inuse_pages is the number of slots in use.";
+    I5, "ci->count is the number of the cluster's slots in use.";
+    I6, "Every cluster is on exactly the list that its flag names.";
+    I7, "A cluster's flag fits its count.";
+    I9, "A device is on the avail list if and only if it is neither full nor swapped off.";
+    I10, "nr_swap_pages is what is free on enabled devices.";
+    I11, "A slot in a slot cache is allocated, once, and has no user.";
+    I12, "Who holds a reference has valid arrays; nobody gets one after the drain.";
+    L, "Everything ends: swapoff, an allocation, every wait, within a budget of steps.";
+    Race, "No two accesses to plain memory are unordered.";
+    Bug, "The kernel's own assertions, and the lock order.";
 }
 
 impl Display for Invariant {
@@ -94,8 +98,9 @@ pub struct Case {
 pub struct Effort {
     /// Bounds beyond what a pass needs.
     pub more: usize,
-    /// For one bound of one case.
+    /// Limits for one bound of one case.
     pub time: Duration,
+    pub executions: u64,
     /// Random executions.
     pub random: u64,
     pub seed: u64,
@@ -103,11 +108,12 @@ pub struct Effort {
 
 impl Effort {
     pub fn quick(seed: u64) -> Self {
-        Self { more: 0, time: Duration::from_secs(60), random: 2_000, seed }
+        let (time, executions) = (Duration::from_secs(60), u64::MAX);
+        Self { more: 0, time, executions, random: 2_000, seed }
     }
 
     pub fn deep(seed: u64) -> Self {
-        Self { more: 1, time: Duration::from_secs(600), random: 200_000, seed }
+        Self { more: 1, time: Duration::from_secs(600), random: 200_000, ..Self::quick(seed) }
     }
 }
 
@@ -154,7 +160,7 @@ impl Case {
             subject: variant.name,
             scenario: scenario.name,
             roles: scenario.cpus.iter().map(|cpu| cpu.0).collect(),
-            bound: Some(scenario.bound),
+            bound: scenario.bound,
             loom: explore::<Loom>(variant, scenario),
             shuttle: Some(explore::<Shuttle>(variant, scenario)),
         }
@@ -189,7 +195,7 @@ impl Case {
         let Some(needed) = self.bound else { return };
         for bound in 0..=needed + effort.more {
             let mut config = Config::bounded(self.roles.len(), bound);
-            config.time = effort.time;
+            (config.time, config.executions) = (effort.time, effort.executions);
             let ended = (self.loom)(&config);
             verdict.executions += last_executions();
             match ended {
@@ -236,12 +242,10 @@ impl Case {
 /// Which invariant a failure's message is about.
 fn named(message: &str) -> Invariant {
     use Invariant::*;
-    let all = [I1, I2, I3, I4, I5, I6, I7, I8, I9, I10, I11, I12];
-    let begins = |i: &Invariant| message.starts_with(&format!("{i}: "));
-    match all.into_iter().find(begins) {
-        Some(invariant) => invariant,
-        None if message.starts_with("L: ") || message.starts_with("L2: ") => L,
-        None if message.starts_with("no progress") || message.starts_with("deadlock") => L,
+    let begins = |i: &&Invariant| message.starts_with(&format!("{i}: "));
+    match Invariant::ALL.iter().find(begins) {
+        Some(&invariant) => invariant,
+        None if ["no progress", "no end", "deadlock"].iter().any(|l| message.starts_with(l)) => L,
         None if message.starts_with("data race") => Race,
         None => Bug,
     }

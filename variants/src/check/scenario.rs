@@ -5,7 +5,7 @@
 use super::{Invariant, hold};
 use crate::registry::{Variant, Visitor};
 use crate::{DeviceSpec, SlotCacheSpec, Spec, Swap, SwapAllocator};
-use machine::checked::{Config, Event, watch};
+use machine::checked::{Config, Event, act_begins, watch};
 use machine::{Cpu, Failure, Machine};
 use std::cell::Cell;
 use std::marker::PhantomData;
@@ -59,8 +59,8 @@ pub struct Scenario {
     pub before: &'static [Act],
     /// (role, what it does) of each CPU.
     pub cpus: &'static [(&'static str, &'static [Act])],
-    /// Preemption bound that a pass needs.
-    pub bound: usize,
+    /// Preemption bound that a pass needs; None: too large for more than random schedules.
+    pub bound: Option<usize>,
 }
 
 /// Clusters of 4 slots, orders 0 and 1, no slot cache; slot 0 is the header.
@@ -156,56 +156,56 @@ pub const SCENARIOS: &[Scenario] = &[
         spec: two_clusters,
         before: &[],
         cpus: &[("swapoff", &[OFF]), ("allocator", &[out(0, 0)])],
-        bound: 2,
+        bound: Some(2),
     },
     Scenario {
         name: "free",
         spec: two_clusters,
         before: &[out(0, 0), out(0, 1)],
         cpus: &[("swapoff", &[OFF]), ("freer", &[Act::Zap { owner: 0, page: 0, nr: 2 }])],
-        bound: 2,
+        bound: Some(2),
     },
     Scenario {
         name: "getter",
         spec: two_clusters,
         before: &[out(0, 0)],
         cpus: &[("swapoff", &[OFF]), ("getter", &[Act::Look { dev: 0 }])],
-        bound: 2,
+        bound: Some(2),
     },
     Scenario {
         name: "fault-in",
         spec: two_clusters,
         before: &[out(0, 0)],
         cpus: &[("swapoff", &[OFF]), ("page fault", &[Act::In { owner: 0, page: 0, keep: false }])],
-        bound: 2,
+        bound: Some(2),
     },
     Scenario {
         name: "off-on",
         spec: one_cluster,
         before: &[out(1, 0)],
         cpus: &[("swapoff, swapon", &[OFF, ON]), ("allocator", &[out(0, 0)])],
-        bound: 1,
+        bound: Some(1),
     },
     Scenario {
         name: "full-device",
         spec: one_cluster,
         before: &[out(0, 0), out(0, 1), out(0, 2)],
         cpus: &[("swapoff", &[OFF]), ("freer", &[zap(0, 0)])],
-        bound: 2,
+        bound: Some(2),
     },
     Scenario {
         name: "last-slot",
         spec: one_cluster,
         before: &[out(0, 0), out(0, 1)],
         cpus: &[("allocator", &[out(1, 0)]), ("allocator", &[out(1, 1)])],
-        bound: 2,
+        bound: Some(2),
     },
     Scenario {
         name: "alloc-free",
         spec: one_cluster,
         before: &[out(0, 0), out(0, 1), out(0, 2)],
         cpus: &[("freer", &[zap(0, 0)]), ("allocator", &[out(1, 1)])],
-        bound: 2,
+        bound: Some(2),
     },
     Scenario {
         name: "two-orders",
@@ -215,21 +215,21 @@ pub const SCENARIOS: &[Scenario] = &[
             ("order 0", &[out(0, 0), zap(0, 0)]),
             ("order 1", &[Act::Out { owner: 1, page: 0, order: 1, keep: false }]),
         ],
-        bound: 2,
+        bound: Some(2),
     },
     Scenario {
         name: "again",
         spec: two_clusters,
         before: &[],
         cpus: &[("swapoff", &[OFF]), ("allocator", &[out(0, 0), zap(0, 0), out(0, 1)])],
-        bound: 1,
+        bound: Some(1),
     },
     Scenario {
         name: "reclaim",
         spec: two_clusters,
         before: FILL,
         cpus: &[("reclaim worker", &[Act::Work]), ("freer", &[zap(0, 0)])],
-        bound: 2,
+        bound: Some(2),
     },
     Scenario {
         name: "scan-reclaim",
@@ -239,21 +239,21 @@ pub const SCENARIOS: &[Scenario] = &[
             ("swapoff", &[OFF]),
             ("allocator", &[Act::Out { owner: 2, page: 1, order: 1, keep: false }]),
         ],
-        bound: 1,
+        bound: Some(1),
     },
     Scenario {
         name: "shrink",
         spec: shrinking,
-        before: &[],
-        cpus: &[("swapoff, swapon", &[OFF, ON]), ("allocator", &[out(0, 0), out(0, 1)])],
-        bound: 1,
+        before: &[out(1, 0), out(1, 1), out(1, 2)],
+        cpus: &[("allocator", &[out(0, 0), out(0, 1)]), ("swapoff, swapon", &[OFF, ON])],
+        bound: Some(1),
     },
     Scenario {
         name: "limit",
         spec: limited,
         before: &[],
         cpus: &[("allocator", &[out(0, 0), out(0, 1)])],
-        bound: 0,
+        bound: Some(0),
     },
     Scenario {
         name: "full-discard",
@@ -263,56 +263,81 @@ pub const SCENARIOS: &[Scenario] = &[
             ("freer", &[Act::Zap { owner: 1, page: 0, nr: 3 }, zap(2, 0), Act::Work]),
             ("allocator", &[out(2, 1)]),
         ],
-        bound: 1,
+        bound: Some(1),
     },
     Scenario {
         name: "fill",
         spec: two_clusters,
         before: &[],
         cpus: &[("allocator", FILL)],
-        bound: 0,
+        bound: Some(0),
     },
     Scenario {
         name: "steal",
         spec: odd_end,
         before: &[Act::Out { owner: 2, page: 0, order: 1, keep: false }, out(0, 0), out(0, 1)],
         cpus: &[("allocator", &[out(0, 2)]), ("freer", &[zap(0, 0)])],
-        bound: 2,
+        bound: Some(2),
+    },
+    Scenario {
+        name: "steal-off",
+        spec: two_clusters,
+        before: &[
+            Act::Out { owner: 2, page: 0, order: 1, keep: false },
+            out(0, 0),
+            out(0, 1),
+            out(0, 2),
+        ],
+        cpus: &[("swapoff", &[OFF]), ("allocator", &[out(1, 0)])],
+        bound: Some(2),
     },
     Scenario {
         name: "discard",
         spec: discarding,
         before: &[out(0, 0)],
         cpus: &[("freer, worker", &[zap(0, 0), Act::Work]), ("allocator", &[out(1, 0)])],
-        bound: 2,
+        bound: Some(2),
     },
     Scenario {
         name: "two-devices",
         spec: two_devices,
         before: &[],
         cpus: &[("swapoff", &[OFF, Act::Swapoff { dev: 1 }]), ("allocator", &[out(0, 0)])],
-        bound: 1,
+        bound: Some(1),
     },
     Scenario {
         name: "continued",
         spec: two_clusters,
         before: &[out(0, 0), fork(0, 1)],
         cpus: &[("swapoff", &[OFF]), ("fork", &[fork(0, 2)])],
-        bound: 2,
+        bound: Some(2),
     },
     Scenario {
         name: "slot-cache",
         spec: slot_caches,
         before: &[],
         cpus: &[("swapoff", &[OFF]), ("allocator", &[out(0, 0)])],
-        bound: 1,
+        bound: Some(1),
     },
     Scenario {
         name: "crowd",
         spec: two_clusters,
         before: &[out(1, 0)],
         cpus: &[("swapoff", &[OFF]), ("allocator", &[out(0, 0)]), ("freer", &[zap(1, 0)])],
-        bound: 1,
+        bound: Some(1),
+    },
+    Scenario {
+        name: "storm",
+        spec: slot_caches,
+        before: &[kept(1, 0), kept(1, 1), out(2, 1)],
+        cpus: &[
+            ("swapoff, swapon", &[OFF, ON, OFF]),
+            ("order 0", &[out(0, 0), fork(0, 2), zap(0, 0), out(0, 0)]),
+            ("order 1", &[Act::Out { owner: 0, page: 1, order: 1, keep: true }]),
+            ("getter, workers", &[Act::Look { dev: 0 }, Act::Work]),
+            ("freer", &[zap(1, 0), Act::In { owner: 1, page: 1, keep: false }]),
+        ],
+        bound: None,
     },
 ];
 
@@ -323,7 +348,7 @@ struct World<M: Machine, A: SwapAllocator<M>> {
 
 impl<M: Machine, A: SwapAllocator<M>> World<M, A> {
     fn new(scenario: &Scenario, cpu: &M::Cpu) -> Self {
-        BLOCKED.set(false);
+        BLOCKED.set(None);
         let acts = || scenario.cpus.iter().flat_map(|cpu| cpu.1);
         STAYS_ON.set(!acts().any(|act| matches!(act, Act::Swapoff { .. })));
         let spec = (scenario.spec)();
@@ -336,6 +361,7 @@ impl<M: Machine, A: SwapAllocator<M>> World<M, A> {
     }
 
     fn perform(&self, cpu: &M::Cpu, act: Act) {
+        act_begins();
         let swap = &self.swap;
         match act {
             Act::Out { owner, page, order, keep } => {
@@ -351,6 +377,7 @@ impl<M: Machine, A: SwapAllocator<M>> World<M, A> {
                 swap.fork(cpu, parent, child, page, 1);
             }
             Act::Look { dev } => {
+                M::enter("get_swap_device");
                 if swap.alloc.tryget_device(cpu, dev) {
                     swap.alloc.next_used(dev, 1);
                     swap.alloc.put_device(cpu, dev);
@@ -389,8 +416,8 @@ impl<M: Machine, A: SwapAllocator<M>> World<M, A> {
 }
 
 thread_local! {
-    /// swapoff says that no allocation is under way, or that nothing is in use.
-    static BLOCKED: Cell<bool> = const { Cell::new(false) };
+    /// What swapoff has made sure of, from when on no slot may become allocated.
+    static BLOCKED: Cell<Option<&'static str>> = const { Cell::new(None) };
     /// No CPU of the scenario does a swapoff: nr_swap_pages never gets below 0.
     static STAYS_ON: Cell<bool> = const { Cell::new(false) };
 }
@@ -399,21 +426,29 @@ thread_local! {
 const BAD: u64 = 0x3f;
 /// A locked folio's bit in the swap cache.
 const LOCKED: u64 = 0x40;
+/// In inuse_pages: off the avail list.
+const OFFLIST: u64 = 1 << 62;
 
 fn watcher(event: &Event) {
     if event.note {
         match event.region {
-            "swapoff: no allocation under way" | "swapoff: unuse done" => BLOCKED.set(true),
-            "swapon" | "swapoff: unuse failed" => BLOCKED.set(false),
+            "swapoff: no allocation under way" => BLOCKED.set(Some("swapoff's barrier")),
+            "swapoff: unuse done" => BLOCKED.set(Some("unuse found none in use")),
+            "swapon" => BLOCKED.set(None),
+            "swapoff: unuse fails" => hold(Invariant::L, false, || {
+                "swapoff fails: unuse cannot swap everything in".into()
+            }),
             _ => (),
         }
         return;
     }
     let slot = event.index;
-    if event.region == "swap_map" && event.before == 0 && event.after != 0 && event.after != BAD {
-        hold(Invariant::I2, !BLOCKED.get(), || {
-            format!("swap_map[{slot}] becomes allocated after swapoff made sure that none does")
-        });
+    // An allocation is both of these, and either may come first.
+    let used = event.region == "swap_map" && event.before == 0 && event.after != BAD;
+    let counted = event.field == "inuse_pages" && event.after & !OFFLIST > event.before & !OFFLIST;
+    if let Some(blocked) = BLOCKED.get().filter(|_| used && event.after != 0 || counted) {
+        let by = if used { format!("swap_map[{slot}]") } else { "inuse_pages".into() };
+        hold(Invariant::I2, false, || format!("a slot becomes allocated ({by}) after {blocked}"));
     }
     if event.field == "nr_swap_pages" && STAYS_ON.get() {
         let pages = event.after as i64;
