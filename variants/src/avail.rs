@@ -141,7 +141,7 @@ impl<M: Machine> Avail<M> {
 
     /// plist_add(), behind devices of equal priority.
     pub fn add(&self, cpu: &M::Cpu, dev: usize) {
-        cpu.note("avail list: plist_add(), device", dev as u64);
+        cpu.note("avail list: plist_add()", dev as u64);
         self.insert(dev);
     }
 
@@ -166,7 +166,7 @@ impl<M: Machine> Avail<M> {
     /// plist_del(), which leaves the node linked to itself. Returns whether it was on.
     pub fn del(&self, cpu: &M::Cpu, dev: usize) -> bool {
         let on = self.linked(dev);
-        cpu.note("avail list: plist_del(), device", dev as u64);
+        cpu.note("avail list: plist_del()", dev as u64);
         self.remove(dev);
         on
     }
@@ -193,7 +193,7 @@ impl<M: Machine> Avail<M> {
             assert!(self.linked(dev), "I9: plist_requeue of a device that is on no list");
             self.remove(dev);
             self.insert(dev);
-            cpu.note("avail list: goes on after device", dev as u64);
+            cpu.note("avail list: the walk is here", dev as u64);
             self.unlock(cpu, guard);
             if visit(dev) {
                 return;

@@ -15,7 +15,7 @@ pub struct Fault {
     pub subjects: &'static [&'static str],
     /// Scenarios that catch it, the cheapest first.
     pub scenarios: &'static [&'static str],
-    /// With all of these ignored it escapes.
+    /// What catches it, and what does with that ignored, and so on: without them it escapes.
     pub invariants: &'static [Invariant],
 }
 
@@ -47,7 +47,7 @@ pub const FAULTS: &[Fault] = &[
             "percpu-cluster",
         ],
         scenarios: &["alloc", "again"],
-        invariants: &[I2, I3, Race, Bug, L],
+        invariants: &[I2, I4],
     },
     Fault {
         name: "barrier-after-unuse",
@@ -56,7 +56,7 @@ pub const FAULTS: &[Fault] = &[
         shows: "a slot becomes allocated after unuse found none in use",
         subjects: &["percluster", "percpu-cluster"],
         scenarios: &["alloc"],
-        invariants: &[I2, I3, Race, Bug, L],
+        invariants: &[I2, Bug],
     },
     Fault {
         name: "kill-before-unuse",
@@ -65,7 +65,7 @@ pub const FAULTS: &[Fault] = &[
         shows: "unuse cannot get the reference that it needs to swap in",
         subjects: &["scanning", "percluster", "percpu-cluster"],
         scenarios: &["free", "fault-in"],
-        invariants: &[L, I3, Race, Bug],
+        invariants: &[L, I9],
     },
     Fault {
         name: "no-drain",
@@ -74,7 +74,7 @@ pub const FAULTS: &[Fault] = &[
         shows: "the arrays are freed under a holder of a reference",
         subjects: &["scanning", "percluster", "percpu-cluster"],
         scenarios: &["free", "getter"],
-        invariants: &[I3, I12, Race, Bug, L],
+        invariants: &[Race],
     },
     Fault {
         name: "ref-dropped-early",
@@ -83,7 +83,7 @@ pub const FAULTS: &[Fault] = &[
         shows: "the allocator walks freed arrays",
         subjects: &["percluster", "percpu-cluster"],
         scenarios: &["again", "scan-reclaim"],
-        invariants: &[I2, I3, Race, Bug, L],
+        invariants: &[Race],
     },
     Fault {
         name: "v1-series",
@@ -92,7 +92,7 @@ pub const FAULTS: &[Fault] = &[
         shows: "allocation after unuse",
         subjects: &["percluster"],
         scenarios: &["alloc"],
-        invariants: &[I2, I3, Race, Bug, L],
+        invariants: &[I2, I4],
     },
     Fault {
         name: "no-writeok-test",
@@ -101,7 +101,7 @@ pub const FAULTS: &[Fault] = &[
         shows: "a slot becomes allocated after swapoff blocked allocation",
         subjects: &["scanning", "percluster", "percpu-cluster"],
         scenarios: &["alloc", "scan-reclaim"],
-        invariants: &[I2, I3, Race, Bug, L],
+        invariants: &[I2],
     },
     Fault {
         name: "writeok-outside-ci-lock",
@@ -110,7 +110,7 @@ pub const FAULTS: &[Fault] = &[
         shows: "the barrier passes between test and map write",
         subjects: &["percluster", "percpu-cluster"],
         scenarios: &["alloc"],
-        invariants: &[I2, I3, Race, Bug, L],
+        invariants: &[I2, I4],
     },
     Fault {
         name: "barrier-skips-clusters",
@@ -119,7 +119,7 @@ pub const FAULTS: &[Fault] = &[
         shows: "every second cluster is skipped",
         subjects: &["percluster"],
         scenarios: &["alloc"],
-        invariants: &[I2, I3, Race, Bug, L],
+        invariants: &[I2, I4],
     },
     Fault {
         name: "relocate-free-cluster",
@@ -128,7 +128,7 @@ pub const FAULTS: &[Fault] = &[
         shows: "a free cluster is put on the free list again",
         subjects: &["percluster"],
         scenarios: &["again"],
-        invariants: &[I6, I7, Bug],
+        invariants: &[I7],
     },
     Fault {
         name: "reclaim-loses-cluster",
@@ -137,7 +137,7 @@ pub const FAULTS: &[Fault] = &[
         shows: "a cluster is on no list",
         subjects: &["percluster", "percpu-cluster"],
         scenarios: &["reclaim"],
-        invariants: &[I4, I5, I6, I7, Bug],
+        invariants: &[I7],
     },
     Fault {
         name: "next-unlinked",
@@ -146,7 +146,7 @@ pub const FAULTS: &[Fault] = &[
         shows: "the walk visits a device that is on no list",
         subjects: &["percluster"],
         scenarios: &["two-devices"],
-        invariants: &[I9, L, Race, Bug],
+        invariants: &[I9],
     },
     Fault {
         name: "phantom-slots",
@@ -155,7 +155,7 @@ pub const FAULTS: &[Fault] = &[
         shows: "stealing visits a cluster without real slots for ever",
         subjects: &["percluster"],
         scenarios: &["steal"],
-        invariants: &[I4, I5, I6, I7, I9, I10, L, Bug],
+        invariants: &[L],
     },
     Fault {
         name: "offlist-bit-in-count",
@@ -164,7 +164,7 @@ pub const FAULTS: &[Fault] = &[
         shows: "a count of used slots reads as off the avail list",
         subjects: &["percluster", "percpu-cluster"],
         scenarios: &["fill"],
-        invariants: &[I4, I9, I10, L, Bug],
+        invariants: &[I4, I9],
     },
     Fault {
         name: "inuse-before-cleanup",
@@ -191,7 +191,7 @@ pub const FAULTS: &[Fault] = &[
         shows: "WRITEOK comes back, or SWP_CONTINUED is lost",
         subjects: &["percluster"],
         scenarios: &["continued"],
-        invariants: &[I2, I3, I4, I9, I10, Race, Bug, L],
+        invariants: &[Bug, I9, I2],
     },
     Fault {
         name: "avail-before-si-lock",
@@ -200,7 +200,7 @@ pub const FAULTS: &[Fault] = &[
         shows: "a free puts the device back on the avail list while it is swapped off",
         subjects: &["scanning"],
         scenarios: &["full-device"],
-        invariants: &[I9, Bug, Race, L],
+        invariants: &[I9],
     },
     Fault {
         name: "full-flag-shared",
@@ -209,7 +209,7 @@ pub const FAULTS: &[Fault] = &[
         shows: "the discard worker moves a cluster that is on no list",
         subjects: &["scanning"],
         scenarios: &["full-discard", "fill", "reclaim"],
-        invariants: &[I6, I7, Bug, Race],
+        invariants: &[Bug],
     },
     Fault {
         name: "no-scanning-count",
@@ -218,7 +218,7 @@ pub const FAULTS: &[Fault] = &[
         shows: "the arrays are freed under a scanner that dropped si->lock",
         subjects: &["scanning"],
         scenarios: &["steal-off", "scan-reclaim", "shrink", "storm"],
-        invariants: &[I2, I3, Bug, Race, L],
+        invariants: &[Race],
     },
     Fault {
         name: "scanning-outside-lock",
@@ -227,7 +227,7 @@ pub const FAULTS: &[Fault] = &[
         shows: "swapoff does not see a scanner, or WRITEOK comes back",
         subjects: &["scanning"],
         scenarios: &["alloc", "scan-reclaim", "again"],
-        invariants: &[I2, I3, I9, I10, Bug, Race, L],
+        invariants: &[I2],
     },
     Fault {
         name: "steal-ignores-writeok",
@@ -245,7 +245,7 @@ pub const FAULTS: &[Fault] = &[
         shows: "a stale offset lies beyond the new, smaller device",
         subjects: &["percpu-cluster", "percpu-free-first"],
         scenarios: &["shrink"],
-        invariants: &[I2, I3, I4, I5, Bug, Race, L],
+        invariants: &[I3],
     },
     Fault {
         name: "nr-subtracted-late",
@@ -263,7 +263,7 @@ pub const FAULTS: &[Fault] = &[
         shows: "a reference is taken after the drain",
         subjects: &["percpu_ref"],
         scenarios: &["drain"],
-        invariants: &[I12, Race, Bug, L],
+        invariants: &[Race],
     },
     Fault {
         name: "ref-sum-without-gp",
@@ -272,7 +272,7 @@ pub const FAULTS: &[Fault] = &[
         shows: "a reference is missed, and the arrays go while it is held",
         subjects: &["percpu_ref"],
         scenarios: &["drain"],
-        invariants: &[I12, Race, Bug, L],
+        invariants: &[L],
     },
     Fault {
         name: "ref-no-bias",
@@ -281,7 +281,7 @@ pub const FAULTS: &[Fault] = &[
         shows: "kill finds no references while some are held in percpu mode",
         subjects: &["percpu_ref"],
         scenarios: &["drain"],
-        invariants: &[I12, Race, Bug, L],
+        invariants: &[Race],
     },
     Fault {
         name: "ref-shard-by-shard",
@@ -290,6 +290,6 @@ pub const FAULTS: &[Fault] = &[
         shows: "a partial sum of 0 releases a reference that is held",
         subjects: &["percpu_ref"],
         scenarios: &["drain"],
-        invariants: &[I12, Race, Bug, L],
+        invariants: &[Race],
     },
 ];

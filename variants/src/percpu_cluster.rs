@@ -171,6 +171,12 @@ fn alloc_fast<M: Machine, C: Choice<M>>(
     if !dev.users.tryget_live(cpu) {
         return None;
     }
+    // The kernel does not look again: local_lock() keeps preemption off, so swapoff's grace
+    // period ends between such a section and the flush.
+    if place.si.load() as usize != si {
+        dev.users.put(cpu);
+        return None;
+    }
     let early = fault!(M, "ref-dropped-early");
     if early {
         dev.users.put(cpu);

@@ -234,9 +234,9 @@ fn says(step: &Step, start: usize, numbered: impl Fn(usize) -> Option<usize>) ->
         Op::Lock => format!("lock {cell}"),
         Op::Missed => format!("trylock {cell} fails"),
         Op::Unlock => format!("unlock {cell}"),
-        // Of the first device, or of the only one.
-        Op::Note if step.value == 0 => format!("* {}", cell.trim_end_matches(", device")),
-        Op::Note => format!("* {cell} {value}"),
+        // Of the only device, or of the first.
+        Op::Note if step.value == 0 => format!("* {cell}"),
+        Op::Note => format!("* {cell} (device {value})"),
     }
 }
 

@@ -349,6 +349,8 @@ struct World<M: Machine, A: SwapAllocator<M>> {
 impl<M: Machine, A: SwapAllocator<M>> World<M, A> {
     fn new(scenario: &Scenario, cpu: &M::Cpu) -> Self {
         BLOCKED.set(None);
+        LISTED.set(false);
+        OFF_NOW.set(false);
         let acts = || scenario.cpus.iter().flat_map(|cpu| cpu.1);
         STAYS_ON.set(!acts().any(|act| matches!(act, Act::Swapoff { .. })));
         let spec = (scenario.spec)();
@@ -418,6 +420,9 @@ impl<M: Machine, A: SwapAllocator<M>> World<M, A> {
 thread_local! {
     /// What swapoff has made sure of, from when on no slot may become allocated.
     static BLOCKED: Cell<Option<&'static str>> = const { Cell::new(None) };
+    /// The device is on the avail list; swapoff has cleared its SWP_WRITEOK.
+    static LISTED: Cell<bool> = const { Cell::new(false) };
+    static OFF_NOW: Cell<bool> = const { Cell::new(false) };
     /// No CPU of the scenario does a swapoff: nr_swap_pages never gets below 0.
     static STAYS_ON: Cell<bool> = const { Cell::new(false) };
 }
@@ -429,18 +434,30 @@ const LOCKED: u64 = 0x40;
 /// In inuse_pages: off the avail list.
 const OFFLIST: u64 = 1 << 62;
 
+fn milestone(note: &str) {
+    match note {
+        "avail list: plist_add()" => LISTED.set(true),
+        "avail list: plist_del()" => LISTED.set(false),
+        "swapoff: SWP_WRITEOK cleared" => OFF_NOW.set(true),
+        "swapoff: no allocation under way" => BLOCKED.set(Some("swapoff's barrier")),
+        "swapoff: unuse done" => BLOCKED.set(Some("unuse found none in use")),
+        "swapoff: unuse fails" => {
+            hold(Invariant::L, false, || "swapoff fails: unuse cannot swap everything in".into())
+        }
+        "swapon" => {
+            BLOCKED.set(None);
+            OFF_NOW.set(false);
+        }
+        _ => (),
+    }
+    hold(Invariant::I9, !(LISTED.get() && OFF_NOW.get()), || {
+        "a device that swapoff took off the avail list is on it".into()
+    });
+}
+
 fn watcher(event: &Event) {
     if event.note {
-        match event.region {
-            "swapoff: no allocation under way" => BLOCKED.set(Some("swapoff's barrier")),
-            "swapoff: unuse done" => BLOCKED.set(Some("unuse found none in use")),
-            "swapon" => BLOCKED.set(None),
-            "swapoff: unuse fails" => hold(Invariant::L, false, || {
-                "swapoff fails: unuse cannot swap everything in".into()
-            }),
-            _ => (),
-        }
-        return;
+        return milestone(event.region);
     }
     let slot = event.index;
     // An allocation is both of these, and either may come first.

@@ -10,7 +10,7 @@ fn writes(step: &Step) -> bool {
 }
 
 /// Cells whose steps explain nothing, unless the violation is about them.
-const MACHINERY: [&str; 13] = [
+const MACHINERY: [&str; 14] = [
     "rcu",
     "mcs_node",
     "swap_avail_head",
@@ -22,11 +22,12 @@ const MACHINERY: [&str; 13] = [
     "list.",
     "cont_page",
     "si.max",
+    "si.swap_map",
     "si.active",
     "si.working",
 ];
 /// Words that every story of swapoff is about.
-const PLOT: [&str; 3] = ["si.flags", "si.inuse_pages", "users.state"];
+const PLOT: [&str; 2] = ["si.flags", "users.state"];
 /// Notes that are told only where the violation is about what they say.
 const ASIDES: &str = "avail list";
 /// The most steps of a loop without end that are told.
@@ -35,7 +36,8 @@ const LOOP: usize = 16;
 /// Beginnings of the cells that a violation is about, besides those that it names.
 fn subjects(violation: &str) -> &'static [&'static str] {
     match violation.split_once(':').map_or("", |(invariant, _)| invariant) {
-        "I3" => &["si.swap_map", "si.max"],
+        "I3" if violation.ends_with("the device's end") => &["si.max"],
+        "I3" => &["si.swap_map"],
         "I6" | "I7" => &["ci["],
         "I9" => &[ASIDES],
         "" if violation.starts_with("list_") => &["ci["],
@@ -47,6 +49,8 @@ fn subjects(violation: &str) -> &'static [&'static str] {
 
 /// The only function that makes a slot allocated.
 const ALLOCATES: &str = "cluster_alloc_range";
+/// Those that put a device on the avail list and take it off.
+const LISTS: [&str; 2] = ["add_to_avail_list", "del_from_avail_list"];
 
 fn reads(step: &Step) -> bool {
     matches!(step.op, Op::Load | Op::Get | Op::Rmw { .. })
@@ -109,9 +113,12 @@ impl<'a> Story<'a> {
     fn seeds(&self) -> Vec<usize> {
         let plot = |n: &usize| {
             let step = self.step(*n);
-            let word = PLOT.contains(&step.cell.as_str())
-                || self.named(&step.cell) && !self.inside(&step.cell)
-                || step.cell.starts_with("swap_map[") && step.function == ALLOCATES;
+            let word = match step.cell.as_str() {
+                // What frees count is of interest to who reads it.
+                "si.inuse_pages" => step.function == ALLOCATES || LISTS.contains(&step.function),
+                cell if cell.starts_with("swap_map[") && step.function == ALLOCATES => true,
+                cell => PLOT.contains(&cell) || self.named(cell) && !self.inside(cell),
+            };
             step.cpu < self.trace.workers
                 && match step.op {
                     Op::Note => !step.cell.starts_with(ASIDES) || self.named(ASIDES),
