@@ -244,7 +244,7 @@ pub const FAULTS: &[Fault] = &[
         origin: "fixed in v3 of the 6.15 series: per-CPU clusters outlive swapoff",
         shows: "a stale offset lies beyond the new, smaller device",
         subjects: &["percpu-cluster", "percpu-free-first"],
-        scenarios: &["shrink"],
+        scenarios: &["shrink", "shrink-empty"],
         invariants: &[I3],
     },
     Fault {

@@ -249,6 +249,13 @@ pub const SCENARIOS: &[Scenario] = &[
         bound: Some(1),
     },
     Scenario {
+        name: "shrink-empty",
+        spec: shrinking,
+        before: &[],
+        cpus: &[("allocator", &[out(0, 0), out(0, 1)]), ("swapoff, swapon", &[OFF, ON])],
+        bound: Some(1),
+    },
+    Scenario {
         name: "limit",
         spec: limited,
         before: &[],
