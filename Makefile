@@ -1,6 +1,6 @@
 # The project's commands; `make help` lists them. Every recipe is what CI and the
 # README run: nothing more to install than a Rust toolchain.
-.PHONY: help bench plots gallery reference lab-reference predict costs test test-long lint fuzz preempted check check-deep
+.PHONY: help bench selftest plots gallery reference lab-reference predict costs test test-long lint fuzz preempted check check-deep
 
 SWAPSCALE = target/release/swapscale
 LOCAL = results/local
@@ -22,6 +22,7 @@ gallery: $(SWAPSCALE) ## redraw the README's pictures from the committed referen
 	$(SWAPSCALE) plot $(REFERENCE)/*-ablation --out plots/gallery --no-slides --only ablation
 	$(SWAPSCALE) plot $(REFERENCE)/*-swapoff --out plots/gallery --no-slides --only swapoff-size
 	$(SWAPSCALE) plot $(REFERENCE)/*-hold --out plots/gallery --no-slides --only hold
+	$(SWAPSCALE) plot $(REFERENCE)/*-load --out plots/gallery --no-slides --only load-churn-native-alloc
 	$(SWAPSCALE) plot $(REFERENCE)/*-mthp --out plots/gallery --no-slides --only series
 	$(SWAPSCALE) plot $(REFERENCE)/*-holder-preempted* --out plots/gallery --no-slides --only preempted
 	$(SWAPSCALE) plot $(REFERENCE)/*-front $(REFERENCE)/*-throughput-predicted \
@@ -70,6 +71,9 @@ lab-reference: $(SWAPSCALE) ## kernels in QEMU, held against the model: 20 minut
 	$(SWAPSCALE) kernel compare $(REFERENCE)/kernel --out plots/gallery/kernel
 	cp $(REFERENCE)/kernel/*-report/lab.txt $(REFERENCE)/kernel/*-report/swapoff-slots* plots/gallery/kernel
 	rm -r $(REFERENCE)/kernel/*-report
+
+selftest: $(SWAPSCALE) ## can the engine be believed on this machine
+	$(SWAPSCALE) selftest
 
 bench: ## single operations (criterion) and the scaling plan
 	cargo bench

@@ -48,6 +48,9 @@ pub fn run(args: Args) -> Answer {
     let file = args.plan.as_deref().map(Options::read).transpose()?.unwrap_or_default();
     let options = args.options.clone().over(file);
     if options.machine.as_deref() == Some("kernel") {
+        if options.until.is_some() || !options.rate.is_empty() || options.strict {
+            return Err("machine 'kernel': expected no until, rate or strict beside it".into());
+        }
         return kernel::run(&args, options);
     }
     let topology = Topology::here()?;

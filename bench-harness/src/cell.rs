@@ -11,11 +11,12 @@ use results::hlog::Interval;
 use results::schema::{Cell, CellKey, Kind as KindResult, Latency, Noise, Series, Step, Swapoff};
 use results::stats::jain;
 
-use crate::meter::{Kind, SwapoffSeen, histogram};
+use crate::meter::{Kind, SwapoffSeen};
 use crate::over_time::{OverTime, part_shift};
 use crate::plan::Point;
 use crate::probe::counters;
 use crate::probe::noise::{Watch, WorkerNoise, unwatched};
+use crate::probe::recorder::{Recorder, histogram};
 use crate::sharing::{self, Places};
 use crate::trial::Log;
 
@@ -133,8 +134,8 @@ fn kinds(logs: &[Log], windows: &Windows) -> (BTreeMap<String, KindResult>, Vec<
         if count == 0 {
             continue;
         }
-        let latency = merged(tallies().filter_map(|tally| tally.latency.as_deref()));
-        let response = merged(tallies().filter_map(|tally| tally.response.as_deref()));
+        let latency = merged(tallies().filter_map(|tally| tally.latency.as_ref()));
+        let response = merged(tallies().filter_map(|tally| tally.response.as_ref()));
         let result = KindResult {
             count,
             failed: tallies().map(|tally| tally.failed).sum(),
@@ -176,11 +177,9 @@ fn parts<'a>(
     all.histograms().map(interval).collect()
 }
 
-fn merged<'a>(parts: impl Iterator<Item = &'a Histogram<u64>>) -> Histogram<u64> {
+fn merged<'a>(parts: impl Iterator<Item = &'a Recorder>) -> Histogram<u64> {
     let mut all = histogram();
-    for part in parts {
-        all.add(part).expect("all histograms have the same bounds");
-    }
+    parts.for_each(|part| part.add_to(&mut all));
     all
 }
 

@@ -15,7 +15,6 @@ use results::schema::{Cell, CellKey, MachineId, MachineKind, Run, SCHEMA};
 use results::store::{self, Writer};
 
 use crate::cell::Label;
-use crate::meter::histogram;
 use crate::plan::Plan;
 use crate::probe::{clock, environment};
 use crate::schedule::{Slot, interleaved};
@@ -52,7 +51,7 @@ pub fn now() -> u64 {
 /// What `run.json` says before the first cell; calibrates the probes.
 pub fn describe(plan: &Plan, topology: &Topology, command: String) -> Run {
     let mut environment = environment::here(topology, now);
-    let (probe, note) = clock::calibrate(now, &mut histogram());
+    let (probe, note) = clock::calibrate(now);
     environment.notes.push(note);
     let created = Timestamp::now();
     let label = plan.options.label.clone().unwrap_or_else(|| "run".into());
@@ -268,4 +267,23 @@ fn measure(plan: &Plan, label: &Label) -> Result<Measured, EngineError> {
         },
         other => EngineError::Machine(other),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use results::example;
+    use results::schema::Reading;
+
+    #[test]
+    fn strict_refuses_what_was_hit_and_nothing_lets_workers_run_apart() {
+        let calm = example::cell();
+        assert_eq!((refusal(&calm, false), refusal(&calm, true)), (None, None));
+        let mut hit = calm.clone();
+        hit.noise.gap_total_ns = Reading::Known(hit.duration_ns / 20);
+        assert_eq!(refusal(&hit, false), None, "marked, not refused");
+        assert!(refusal(&hit, true).unwrap().contains("clock gaps of 5.0 %"));
+        let apart = Cell { overlap: 0.9, ..calm };
+        assert!(refusal(&apart, false).unwrap().contains("90 % of the interval"));
+    }
 }

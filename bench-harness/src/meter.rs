@@ -4,12 +4,12 @@
 
 use std::collections::BTreeMap;
 
-use hdrhistogram::Histogram;
 use machine::{Cpu, Machine};
 use variants::{Steps, SwapoffError};
 
 use crate::over_time::{OverTime, part_shift};
 use crate::probe::noise::GapMeter;
+use crate::probe::recorder::Recorder;
 
 /// Kinds of operations.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -65,11 +65,6 @@ impl Kind {
     }
 }
 
-/// Two significant digits from 1 ns to 100 s: 30 KiB, which a level 2 cache can spare.
-pub fn histogram() -> Histogram<u64> {
-    Histogram::new_with_bounds(1, 100_000_000_000, 2).expect("the bounds are constant")
-}
-
 /// One kind of operation, as one worker saw it.
 #[derive(Clone, Debug)]
 pub struct Tally {
@@ -80,9 +75,9 @@ pub struct Tally {
     /// Operations until the next is timed.
     left: u32,
     /// Made when first needed, which is before the window opens.
-    pub latency: Option<Box<Histogram<u64>>>,
+    pub latency: Option<Recorder>,
     /// From the intended start, in an open loop.
-    pub response: Option<Box<Histogram<u64>>>,
+    pub response: Option<Recorder>,
     /// Of the response in an open loop, else of the latency.
     pub over_time: Option<OverTime>,
 }
@@ -166,9 +161,8 @@ impl Meter {
         let end = cpu.now();
         let tally = &mut self.tallies[kind as usize];
         tally.left = tally.every;
-        let record = |histogram: &mut Option<Box<Histogram<u64>>>, since: u64| {
-            let histogram = histogram.get_or_insert_with(|| Box::new(self::histogram()));
-            histogram.saturating_record(end.saturating_sub(since).max(1));
+        let record = |recorder: &mut Option<Recorder>, since: u64| {
+            recorder.get_or_insert_default().record(end.saturating_sub(since));
         };
         record(&mut tally.latency, start);
         if let Some(intended) = self.intended {
@@ -202,8 +196,8 @@ impl Meter {
     pub fn reset(&mut self) {
         for tally in &mut self.tallies {
             (tally.count, tally.failed) = (0, 0);
-            for histogram in [&mut tally.latency, &mut tally.response].into_iter().flatten() {
-                histogram.reset();
+            for recorder in [&mut tally.latency, &mut tally.response].into_iter().flatten() {
+                recorder.reset();
             }
             if let Some(over_time) = &mut tally.over_time {
                 over_time.reset();

@@ -4,7 +4,7 @@
 
 use hdrhistogram::Histogram;
 
-use crate::meter::histogram;
+use crate::probe::recorder::histogram;
 
 /// Parts of a window, at most.
 pub const PARTS: usize = 16;

@@ -1,139 +1,188 @@
-//! What measuring costs: the engine's loop beside a loop written by hand, over the same variant,
-//! lock and workload, on one thread. Guards the promise that the figures are the allocator's.
+//! What measuring costs, in pairs: a way to do an operation beside the same without what is in
+//! question, in turns, on one CPU. Guards the promise that the figures are the allocator's. What
+//! is printed is the table that the documentation shows.
 
 use std::fmt;
 use std::time::Duration;
 
-use machine::lock::Tas;
-use machine::{Cpu, Failure, Native, native};
+use machine::Failure;
 use results::stats::{Interval, bootstrap_median, median};
-use variants::percluster::PerCluster;
 
-use crate::plan::{Fill, Orders, Size};
-use crate::trial::{self, Setting};
-use crate::workload::churn::Local;
-use crate::workload::{Params, Stage};
+mod rows;
+mod ways;
 
-type M = Native<Tas, true>;
-type A = PerCluster<M>;
+pub use ways::churn_fault;
 
-/// What the promise is.
+/// The engine's time of an operation over that of a loop written by hand.
 pub const GOAL: f64 = 1.03;
 
-/// Time of an operation in the engine over its time in the hand-written loop.
-#[derive(Clone, Debug)]
-pub struct Overhead {
-    pub ratio: f64,
-    /// 95 %, by bootstrap over the rounds.
+/// A median over the rounds with its 95 % interval, by bootstrap.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Figure {
+    pub median: f64,
     pub interval: Interval,
-    pub rounds: usize,
 }
 
-impl Overhead {
-    /// None where the interval holds both 1 and more than the goal allows.
-    pub fn verdict(&self) -> Option<bool> {
-        if self.interval.hi <= GOAL {
-            Some(true)
-        } else if self.interval.lo > GOAL {
-            Some(false)
-        } else {
-            None
+impl Figure {
+    fn of(samples: &[f64]) -> Self {
+        Self { median: median(samples), interval: bootstrap_median(samples) }
+    }
+
+    /// Whether it keeps to `goal`; None where the interval holds it, and the rounds cannot tell.
+    pub fn within(&self, goal: f64) -> Option<bool> {
+        match self.interval {
+            Interval { hi, .. } if hi <= goal => Some(true),
+            Interval { lo, .. } if lo > goal => Some(false),
+            _ => None,
         }
     }
 }
 
-impl fmt::Display for Overhead {
+/// What a row's figure is.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Unit {
+    /// ns an operation
+    Ns,
+    /// ns more than the row above without an indent
+    More,
+    /// times that row
+    Times,
+}
+
+/// One row of the table.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Row {
+    pub what: String,
+    pub figure: Figure,
+    pub unit: Unit,
+    /// The figure is to be no more.
+    pub goal: Option<f64>,
+}
+
+impl fmt::Display for Row {
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
-        let Overhead { ratio, interval: Interval { lo, hi }, rounds } = self;
-        let verdict = match self.verdict() {
-            Some(true) => "within the goal",
-            Some(false) => "beyond the goal",
-            None => "not decidable here",
+        let Figure { median, interval: Interval { lo, hi } } = self.figure;
+        let (indent, sign, unit, digits) = match self.unit {
+            Unit::Ns => ("", "", "ns", 2),
+            Unit::More => ("  ", "+", "ns", 2),
+            Unit::Times => ("  ", "x", "", 4),
         };
-        write!(
-            f,
-            "engine over hand-written loop {ratio:.4}, 95 % interval {lo:.4}..{hi:.4} \
-             ({rounds} ABBA rounds): {verdict} of {GOAL}"
-        )
+        let what = format!("{indent}{}", self.what);
+        let figure = format!("{sign}{median:.digits$} {unit}");
+        let interval = format!("{lo:.digits$}..{hi:.digits$}");
+        write!(f, "{what:<44} {figure:<11} {interval:<17}")?;
+        let Some(goal) = self.goal else { return Ok(()) };
+        let verdict = match self.figure.within(goal) {
+            Some(true) => "yes",
+            Some(false) => "no",
+            None => "not decidable",
+        };
+        write!(f, " <= {goal}: {verdict}")
     }
 }
 
-/// Measures in `rounds` of engine, hand, hand, engine, each `window` long, on `cpu`.
-pub fn measure(rounds: usize, window: Duration, cpu: usize) -> Result<Overhead, Failure> {
-    let mut ratios = Vec::new();
-    for round in 0..rounds {
-        let seed = round as u64;
-        let engine = |seed| in_engine(window, cpu, seed);
-        let hand = |seed| by_hand(window, cpu, seed);
-        let (a, b, c, d) = (engine(seed)?, hand(seed)?, hand(seed)?, engine(seed)?);
-        ratios.push((b + c) / (a + d));
+/// How much is measured.
+#[derive(Clone, Copy, Debug)]
+pub struct Effort {
+    pub rounds: usize,
+    pub window: Duration,
+    pub cpu: usize,
+}
+
+/// Two ways to do an operation, ns each, by round.
+pub struct Pair {
+    base: Vec<f64>,
+    with: Vec<f64>,
+}
+
+impl Pair {
+    /// In rounds of with, base, base, with, so that what drifts favours neither. Both ways say
+    /// what an operation takes, ns, given a seed.
+    fn measure(
+        effort: &Effort,
+        base: impl Fn(u64) -> Result<f64, Failure>,
+        with: impl Fn(u64) -> Result<f64, Failure>,
+    ) -> Result<Self, Failure> {
+        let mut pair = Self { base: Vec::new(), with: Vec::new() };
+        for seed in 0..effort.rounds as u64 {
+            let (a, b, c, d) = (with(seed)?, base(seed)?, base(seed)?, with(seed)?);
+            pair.base.push((b + c) / 2.0);
+            pair.with.push((a + d) / 2.0);
+        }
+        Ok(pair)
     }
-    Ok(Overhead { ratio: median(&ratios), interval: bootstrap_median(&ratios), rounds })
+
+    fn base(&self, what: impl Into<String>) -> Row {
+        Row { what: what.into(), figure: Figure::of(&self.base), unit: Unit::Ns, goal: None }
+    }
+
+    fn each(&self, f: impl Fn(f64, f64) -> f64) -> Figure {
+        let rounds = self.base.iter().zip(&self.with).map(|(base, with)| f(*base, *with));
+        Figure::of(&rounds.collect::<Vec<_>>())
+    }
+
+    fn more(&self, what: impl Into<String>, goal: Option<f64>) -> Row {
+        let figure = self.each(|base, with| with - base);
+        Row { what: what.into(), figure, unit: Unit::More, goal }
+    }
+
+    fn times(&self, what: impl Into<String>, goal: Option<f64>) -> Row {
+        let figure = self.each(|base, with| with / base);
+        Row { what: what.into(), figure, unit: Unit::Times, goal }
+    }
 }
 
-fn setting(measure: Duration, seed: u64) -> Setting {
-    let (size, orders) = (Size::mib(64), Some(Orders::base_pages()));
-    let params =
-        Params { size, fill: Fill::Percent(75), orders, batch: None, think_ns: 0, rate: None };
-    Setting { params, threads: 1, seed, sample: 64, measure, host: None }
-}
-
-fn config(window: Duration, cpu: usize, measure: Duration) -> native::Config {
-    native::Config { pins: vec![Some(cpu)], warm: window / 4, measure }
-}
-
-/// Operations per nanosecond, as a run measures them.
-fn in_engine(window: Duration, cpu: usize, seed: u64) -> Result<f64, Failure> {
-    let logs = trial::run::<M, A, Local<M>>(&config(window, cpu, window), &setting(window, seed))?;
-    let time = logs[0].closed.saturating_sub(logs[0].opened).max(1);
-    Ok(logs[0].meter.total() as f64 / time as f64)
-}
-
-/// The same churn without phases, meter and samples: the clock is read every 1024 faults.
-fn by_hand(window: Duration, cpu: usize, seed: u64) -> Result<f64, Failure> {
-    let mut untimed = config(window, cpu, Duration::MAX);
-    untimed.warm = Duration::ZERO;
-    let setting = setting(window, seed);
-    let setup = move |cpu: &_| {
-        let stage = Stage::<M, A>::new::<Local<M>>(&setting, cpu);
-        stage.swap_all_out(cpu);
-        stage
-    };
-    let outcome = <M as machine::Machine>::run(
-        &untimed,
-        setup,
-        move |stage, cpu| {
-            let mut rng = stage.rng(cpu.id());
-            churn_for(stage, cpu, &mut rng, window / 4);
-            churn_for(stage, cpu, &mut rng, window)
-        },
-        |_, _| {},
-    )?;
-    Ok(outcome.workers[0])
-}
-
-#[inline(never)]
-fn churn_for(
-    stage: &Stage<M, A>,
-    cpu: &<M as machine::Machine>::Cpu,
-    rng: &mut fastrand::Rng,
-    time: Duration,
-) -> f64 {
-    let (swap, pages) = (&stage.swap, stage.swap.owners.pages());
-    let (start, mut done) = (cpu.now(), 0u64);
-    loop {
-        for _ in 0..1024 {
-            let page = rng.usize(..pages);
-            if swap.owners.get(0, page).is_some() {
-                done += u64::from(swap.swap_in(cpu, 0, page, false));
-            }
-            if swap.owners.get(0, page).is_none() {
-                done += u64::from(swap.swap_out(cpu, 0, page, 0, false));
-            }
+/// Every row, told to `tell` as it is there. The last of them is the churn operation by hand and
+/// through the engine, for another harness to be held against.
+pub fn measure(effort: &Effort, mut tell: impl FnMut(&Row)) -> Result<Vec<Row>, Failure> {
+    let mut all = Vec::new();
+    for rows in rows::ALL {
+        for row in rows(effort)? {
+            tell(&row);
+            all.push(row);
         }
-        let passed = cpu.now() - start;
-        if u128::from(passed) >= time.as_nanos() {
-            return done as f64 / passed as f64;
-        }
+    }
+    Ok(all)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn row(lo: f64, median: f64, hi: f64, goal: f64) -> Row {
+        let figure = Figure { median, interval: Interval { lo, hi } };
+        Row { what: "x".into(), figure, unit: Unit::Times, goal: Some(goal) }
+    }
+
+    #[test]
+    fn a_goal_is_kept_missed_or_not_decidable() {
+        let verdict = |row: Row| row.to_string().rsplit(": ").next().unwrap().to_owned();
+        assert_eq!(verdict(row(1.0, 1.01, 1.02, GOAL)), "yes");
+        assert_eq!(verdict(row(1.01, 1.02, 1.04, GOAL)), "not decidable");
+        assert_eq!(verdict(row(1.04, 1.05, 1.06, GOAL)), "no");
+    }
+
+    #[test]
+    fn drift_favours_neither_way() {
+        let clock = std::cell::Cell::new(0.0);
+        let tick = |cost: f64| {
+            clock.set(clock.get() + 0.1);
+            Ok(cost + clock.get())
+        };
+        let effort = Effort { rounds: 20, window: Duration::ZERO, cpu: 0 };
+        let pair = Pair::measure(&effort, |_| tick(10.0), |_| tick(10.0)).unwrap();
+        assert!(pair.more("", None).figure.median.abs() < 1e-9);
+        let dearer = Pair::measure(&effort, |_| tick(10.0), |_| tick(12.0)).unwrap();
+        assert!((dearer.more("", None).figure.median - 2.0).abs() < 1e-9);
+    }
+
+    /// Every row can be made, in no time: what it says then is nothing.
+    #[test]
+    fn all_rows_are_measured() {
+        let cpu = machine::topology::Topology::here().unwrap().cpus()[0].id;
+        let effort = Effort { rounds: 2, window: Duration::from_millis(2), cpu };
+        let rows = measure(&effort, |_| {}).unwrap();
+        assert!(rows.iter().all(|row| row.figure.median.is_finite()), "{rows:?}");
+        assert!(rows.iter().filter(|row| row.goal.is_some()).count() >= 3, "{rows:?}");
     }
 }

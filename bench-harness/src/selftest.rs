@@ -105,11 +105,16 @@ pub fn run(
     add(order::check(crate::schedule::interleaved));
     add(lock::check::<lock::Busted>(&cpus));
     add(absent::check(absent::read(&cpus)));
-    add(sites::check(sites::pairs()));
+    add(accounting_off());
     let trials = trials::measure(topology, time)?;
     add(falsealarm::check(&trials, crate::schedule::interleaved));
     add(sensitivity::check(&trials, trials::worse));
     Ok(findings)
+}
+
+/// Whether lock-site accounting leaves code behind where it is off.
+pub fn accounting_off() -> Finding {
+    sites::check(sites::pairs())
 }
 
 /// A small trial of `threads` workers, all operations timed.

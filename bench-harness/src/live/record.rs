@@ -50,7 +50,7 @@ fn describe(
     let mut environment = environment::here(topology, sys::now_ns);
     environment.notes.extend(summary.notes.iter().cloned());
     let host = environment.host.known().cloned().unwrap_or_else(|| "unknown".into());
-    let record = Histogram::new(3).expect("3 digits are allowed");
+    let mut record = Histogram::<u64>::new(3).expect("3 digits are allowed");
     Run {
         schema: SCHEMA,
         id: run_id(created, &host, label),
@@ -66,7 +66,7 @@ fn describe(
         environment,
         probe: ProbeCost {
             clock_read_ns: Reading::Known(clock::clock_read(sys::now_ns).median),
-            record_ns: Reading::Known(clock::histogram_record(&mut { record }).median),
+            record_ns: Reading::Known(clock::record(|ns| record.saturating_record(ns)).median),
         },
     }
 }

@@ -5,10 +5,11 @@ use std::fmt;
 use std::hint::black_box;
 use std::time::{Duration, Instant};
 
-use hdrhistogram::Histogram;
 use results::schema::{ProbeCost, Reading};
 
 use crate::over_time::OverTime;
+
+use super::recorder::Recorder;
 
 const BATCHES: usize = 31;
 const CALLS: u32 = 2_000;
@@ -50,21 +51,26 @@ pub fn clock_read(mut now: impl FnMut() -> u64) -> Cost {
     })
 }
 
-/// One latency recorded, in `histogram` and over time, of values spread over three decades.
-pub fn histogram_record(histogram: &mut Histogram<u64>) -> Cost {
+/// One latency recorded, of values spread over three decades.
+pub fn record(mut record: impl FnMut(u64)) -> Cost {
     let values: Vec<u64> = (0..256u64).map(|i| 20 + (i * 7919) % 20_000).collect();
-    let (mut at, mut over_time) = (0, OverTime::default());
+    let mut at = 0;
     cost(|| {
-        let ns = black_box(values[at & 255]);
-        histogram.saturating_record(ns);
-        over_time.record(at >> 12, ns);
+        record(black_box(values[at & 255]));
         at += 1;
     })
 }
 
 /// Both costs, as a run records them, and one line for its notes.
-pub fn calibrate(now: impl FnMut() -> u64, histogram: &mut Histogram<u64>) -> (ProbeCost, String) {
-    let (read, record) = (clock_read(now), histogram_record(histogram));
+pub fn calibrate(now: impl FnMut() -> u64) -> (ProbeCost, String) {
+    let (mut recorder, mut over_time, mut n) = (Recorder::default(), OverTime::default(), 0);
+    let read = clock_read(now);
+    // As the meter does: in the histogram, and over time.
+    let record = record(|ns| {
+        recorder.record(ns);
+        over_time.record(n >> 12, ns);
+        n += 1;
+    });
     let cost = ProbeCost {
         clock_read_ns: Reading::Known(read.median),
         record_ns: Reading::Known(record.median),
@@ -93,6 +99,7 @@ pub fn rate(mut raw: impl FnMut() -> u64, time: Duration) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::probe::recorder::histogram;
 
     #[test]
     fn more_work_costs_more() {
@@ -117,9 +124,11 @@ mod tests {
 
     #[test]
     fn every_call_is_recorded() {
-        let mut histogram = Histogram::new_with_bounds(1, 1_000_000, 2).unwrap();
-        let (probe, note) = calibrate(|| 1, &mut histogram);
+        let (mut recorder, mut histogram) = (Recorder::default(), histogram());
+        record(|ns| recorder.record(ns));
+        recorder.add_to(&mut histogram);
         assert_eq!(histogram.len(), u64::from(CALLS) * (BATCHES as u64 + 1));
+        let (probe, note) = calibrate(|| 1);
         assert!(probe.record_ns.known().is_some() && note.contains("quartiles"), "{note}");
     }
 

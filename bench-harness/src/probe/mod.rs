@@ -13,6 +13,7 @@ pub mod environment;
 #[cfg(test)]
 mod fixture;
 pub mod noise;
+pub mod recorder;
 
 /// Where the kernel's files are: `/proc` and `/sys`, or the fixture trees of a test.
 #[derive(Clone, Debug)]

@@ -8,8 +8,9 @@ use results::example;
 use results::metric::Metric;
 use results::schema::{Cell, Counter};
 
+use variants::percluster::PerCluster;
+
 use super::{Finding, M, config, setting};
-use crate::null::Null;
 use crate::probe::counters::{self, Set};
 use crate::trial::{self, Setting};
 use crate::workload::churn::Local;
@@ -23,7 +24,7 @@ pub(super) fn read(cpus: &[usize]) -> Result<BTreeMap<String, Counter>, String> 
     for set in [Set::Core, Set::Cache] {
         let setting = Setting { host: Some(set.groups()), ..setting(1) };
         let config = config(&cpus[..1], Duration::from_millis(10));
-        let logs = trial::run::<M, Null<M>, Local<M>>(&config, &setting);
+        let logs = trial::run::<M, PerCluster<M>, Local<M>>(&config, &setting);
         let logs = logs.map_err(|failure| failure.to_string())?;
         let hosts = logs.iter().filter_map(|log| log.host.as_ref());
         let counted: Vec<_> = hosts.map(|host| host.counters.clone()).collect();

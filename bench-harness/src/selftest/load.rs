@@ -54,7 +54,7 @@ impl Workload<M> for Latecomer {
 
 pub(super) fn check(harness: &impl Harness) -> Finding {
     const CHECK: &str = "load";
-    let window = Duration::from_millis(20);
+    let window = Duration::from_millis(200);
     let config = native::Config { pins: vec![None; 2], warm: window, measure: window };
     // A worker that was not scheduled in its window waits in none.
     for _ in 0..5 {

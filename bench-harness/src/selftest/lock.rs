@@ -8,7 +8,9 @@ use std::time::Duration;
 use machine::lock::{KINDS, LockKind, RawLock};
 use machine::simulated::{self, Model};
 use machine::topology::Pin;
-use machine::{Atomic, Cpu, Failure, Machine, Native, Plain, Simulated, Site, SpinLock, with_lock};
+use machine::{
+    Atomic, Cpu, Failure, Machine, Native, Plain, Region, Simulated, Site, SpinLock, with_lock,
+};
 use variants::SwapAllocator;
 
 use super::{Finding, config, setting};
@@ -45,18 +47,26 @@ impl<M: Machine> RawLock<M> for BustedLock {
 static ADD: Site = Site::new("lock", "selftest");
 
 struct Adders<M: Machine> {
-    lock: SpinLock<M>,
-    sum: M::Plain<u64>,
+    sum: Region<M, Sum<M>>,
     /// What each worker has added.
-    own: Vec<M::Atomic<u64>>,
+    own: Region<M, M::Atomic<u64>>,
+}
+
+struct Sum<M: Machine> {
+    lock: SpinLock<M>,
+    value: M::Plain<u64>,
 }
 
 impl<M: Machine> Workload<M> for Adders<M> {
     type Worker = ();
 
     fn new<A: SwapAllocator<M>>(stage: &Stage<M, A>, _: &M::Cpu) -> Self {
-        let own = (0..stage.threads).map(|_| M::Atomic::new(0)).collect();
-        Self { lock: SpinLock::new(), sum: M::Plain::new(0), own }
+        let sum = |_| Sum { lock: SpinLock::new(), value: M::Plain::new(0) };
+        let none = |_| M::Atomic::new(0);
+        Self {
+            sum: Region::named("sum", 1, Vec::new(), sum),
+            own: Region::named("own", stage.threads, Vec::new(), none),
+        }
     }
 
     fn worker<A: SwapAllocator<M>>(&self, _: &Stage<M, A>, _: &M::Cpu) {}
@@ -69,9 +79,10 @@ impl<M: Machine> Workload<M> for Adders<M> {
         meter: &mut Meter,
     ) {
         meter.op(cpu, Kind::Get, || {
-            let guard = self.lock.lock(cpu, &ADD);
-            self.sum.set(self.sum.get() + 1);
-            self.lock.unlock(cpu, guard);
+            let Sum { lock, value } = &self.sum[0];
+            let guard = lock.lock(cpu, &ADD);
+            value.set(value.get() + 1);
+            lock.unlock(cpu, guard);
             true
         });
         let own = &self.own[cpu.id()];
@@ -80,7 +91,7 @@ impl<M: Machine> Workload<M> for Adders<M> {
 
     fn validate(&self) -> Result<(), String> {
         let added: u64 = self.own.iter().map(Atomic::peek).sum();
-        match added - self.sum.peek().min(added) {
+        match added - self.sum[0].value.peek().min(added) {
             0 => Ok(()),
             lost => Err(format!("{lost} of {added} additions under the lock were lost")),
         }

@@ -1,0 +1,86 @@
+//! Counts latencies while a worker works: the buckets of an HdrHistogram with two significant
+//! digits, without all that one does beside counting. Guards the cost of a record; what comes
+//! out of it is the histogram itself.
+
+use hdrhistogram::Histogram;
+
+/// Of each power of two, so many buckets: none is wider than 1 % of its values.
+const HALF: usize = 128;
+/// 100 s; what takes longer counts as that.
+const LONGEST_NS: u64 = 100_000_000_000;
+const BUCKETS: usize = bucket(LONGEST_NS) + 1;
+
+/// 31 KiB, of which a run touches what its latencies need.
+#[derive(Clone, Debug)]
+pub struct Recorder(Box<[u64; BUCKETS]>);
+
+const fn bucket(ns: u64) -> usize {
+    // Values below 256 have a bucket each; above, the 8 leading bits count.
+    let shift = 56 - (ns | 255).leading_zeros() as usize;
+    shift * HALF + (ns >> shift) as usize
+}
+
+/// The lowest value of a bucket.
+fn value(bucket: usize) -> u64 {
+    let shift = (bucket / HALF).saturating_sub(1);
+    ((bucket - shift * HALF) as u64) << shift
+}
+
+/// An empty histogram with these buckets.
+pub fn histogram() -> Histogram<u64> {
+    Histogram::new_with_bounds(1, LONGEST_NS, 2).expect("the bounds are constant")
+}
+
+impl Default for Recorder {
+    fn default() -> Self {
+        Self(Box::new([0; BUCKETS]))
+    }
+}
+
+impl Recorder {
+    #[inline]
+    pub fn record(&mut self, ns: u64) {
+        self.0[bucket(ns.clamp(1, LONGEST_NS))] += 1;
+    }
+
+    pub fn reset(&mut self) {
+        self.0.fill(0);
+    }
+
+    /// Adds what was counted to `histogram`.
+    pub fn add_to(&self, histogram: &mut Histogram<u64>) {
+        for (bucket, count) in self.0.iter().enumerate().filter(|(_, count)| **count > 0) {
+            histogram.record_n(value(bucket), *count).expect("its bounds are these");
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        /// The same values in an HdrHistogram give the same histogram.
+        #[test]
+        fn it_is_the_histogram(values in prop::collection::vec(
+            prop_oneof![0..1_000u64, 0..10_000_000u64, 0..2 * LONGEST_NS, Just(u64::MAX)], 0..200
+        )) {
+            let (mut recorder, mut expected, mut got) =
+                (Recorder::default(), histogram(), histogram());
+            for ns in values {
+                recorder.record(ns);
+                expected.record(ns.clamp(1, LONGEST_NS)).unwrap();
+            }
+            recorder.add_to(&mut got);
+            prop_assert_eq!(&got, &expected);
+            for q in [0.0, 0.5, 0.99, 0.9999, 1.0] {
+                prop_assert_eq!(got.value_at_quantile(q), expected.value_at_quantile(q));
+            }
+            recorder.reset();
+            let mut empty = histogram();
+            recorder.add_to(&mut empty);
+            prop_assert!(empty.is_empty());
+        }
+    }
+}
