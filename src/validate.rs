@@ -55,7 +55,7 @@ enum Experiment {
 const RULES: &str = "\
 fitted: the lines above, from empty, incdec_refcount and one-thread rows alone
 chosen with sight of the published curves: the cost model's structure and its figures
-read-latency, read-occupancy, nearest-first and stay; x86-1's latency between dies
+read-latency, read-occupancy, nearest-first, stay and pause; x86-1's latency between dies
 predicted: every curve below; no constant was fitted on a row of these locks with 2 threads or more
 ";
 const LOCKHAMMER: &str = "lockhammer's data set (ARM-software/synchronization-benchmarks, \
