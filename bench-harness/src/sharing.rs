@@ -258,7 +258,7 @@ mod tests {
         let all = sites(&[&workers[0]], Places { topology: &topology, cpus: &[] }, 1_000_000);
         let sharing = all[0].sharing.as_ref().unwrap();
         assert_eq!((all[0].hold_sampled, sharing.again.as_ref().unwrap().n), (100, 100));
-        assert_eq!((all[0].contended, sharing.looked, sharing.lwss), (0, 0, Some(1.0)));
+        assert_eq!((all[0].contended, sharing.looked), (0, 0));
         assert!(sharing.waited_for.is_empty() && sharing.handover.is_empty());
     }
 }

@@ -67,7 +67,8 @@ impl Writer {
             run.id = format!("{wanted}-{number}");
         }
         let dir = root.join(&run.id);
-        let hidden = root.join(format!(".{}.tmp", run.id));
+        // By process: what one that was killed has left behind must not be in the way.
+        let hidden = root.join(format!(".{}.{}.tmp", run.id, std::process::id()));
         let text = pretty(&run)?;
         let made = fs::create_dir(&hidden)
             .and_then(|()| write_new(&hidden.join(RUN), text.as_bytes()))

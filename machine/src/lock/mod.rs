@@ -199,12 +199,9 @@ impl<M: Machine> SpinLock<M> {
             order::released(cpu.local(), guard.site, self.address());
         }
         if M::SITES {
-            cpu.local().releases(guard.site, guard.hold, || cpu.now());
+            cpu.local().releases::<M>(guard.site, guard.hold, || cpu.now());
         }
         self.0.unlock(cpu, guard.token);
-        if M::SITES {
-            cpu.local().released(guard.hold);
-        }
     }
 
     /// Outside the machine's accounting: for validation.

@@ -149,8 +149,9 @@ impl Local {
     ) -> Wait {
         self.posted[self.id].waits_for(address);
         let looks = self.sites.borrow()[site.index()].contended.is_multiple_of(M::SAMPLE);
-        let seen = looks.then(|| posted::look(&self.posted, self.id, address));
-        Wait { began: now().max(1), seen }
+        let began = now().max(1);
+        let seen = looks.then(|| posted::look(&self.posted, self.id, address, began));
+        Wait { began, seen }
     }
 
     /// Counts an acquisition and the wait before it.
@@ -187,7 +188,15 @@ impl Local {
     }
 
     #[inline]
-    pub(super) fn releases(&self, site: &'static Site, hold: Hold, now: impl Fn() -> u64) {
+    pub(super) fn releases<M: Machine>(
+        &self,
+        site: &'static Site,
+        hold: Hold,
+        now: impl Fn() -> u64,
+    ) {
+        // A simulated CPU runs ahead of others' time: they must not see yet that it is over.
+        let until = if M::SAMPLE == 1 { now() } else { 0 };
+        self.posted[self.id].released(hold.place, until);
         if hold.since != 0 {
             let ns = now().saturating_sub(hold.since);
             let stats = &mut self.sites.borrow_mut()[site.index()];
@@ -195,13 +204,6 @@ impl Local {
             stats.hold_total += ns;
             stats.hold_max = stats.hold_max.max(ns);
         }
-    }
-
-    /// After the unlock: who waits may look until then. One that looks a moment later finds
-    /// whom the lock comes from.
-    #[inline]
-    pub(super) fn released(&self, hold: Hold) {
-        self.posted[self.id].released(hold.place);
     }
 
     /// Forgets what was counted: the measured window begins.
