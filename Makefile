@@ -26,8 +26,8 @@ gallery: $(SWAPSCALE) ## redraw the README's pictures from the committed referen
 	$(SWAPSCALE) plot $(REFERENCE)/*-mthp --out plots/gallery --no-slides --only series
 	$(SWAPSCALE) plot $(REFERENCE)/*-holder-preempted* --out plots/gallery --no-slides --only preempted
 	$(SWAPSCALE) plot $(REFERENCE)/*-front $(REFERENCE)/*-throughput-predicted \
-		$(REFERENCE)/*-throughput-locked-predicted $(REFERENCE)/*-seq-predicted \
-		--out plots/gallery --no-slides --only front,throughput-seq-big,throughput-mthp-big
+		$(REFERENCE)/*-locked-predicted $(REFERENCE)/*-seq-predicted \
+		--out plots/gallery --no-slides --only front,throughput-seq-big,throughput-build-big,throughput-mthp-big
 	$(SWAPSCALE) plot $(REFERENCE)/*-swapoff-predicted --out plots/gallery --no-slides \
 		--only swapoff-barrier
 	$(SWAPSCALE) plot $(REFERENCE)/*-fragmentation-predicted --out plots/gallery --no-slides \

@@ -65,7 +65,9 @@ fn picture(size: Size, measured: &Set, predicted: &Set, small: &[Curve], large: 
     let (x, y) = axes("operations per second", small);
     lines::unlabelled(&mut frame, x, y, small, 0.0);
     frame.free = Area { left: right, ..below };
-    let (x, y) = axes("", large);
+    let (x, mut y) = axes("", large);
+    // The scale is the left panel's, and named there.
+    y.name.clear();
     lines::draw(&mut frame, x, y, large);
     heading(&mut frame, (whole.left, split), format!("measured: {}", cpus(measured)));
     let words = format!("predicted: {}", cpus(predicted));
