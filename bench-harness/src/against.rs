@@ -392,7 +392,9 @@ mod tests {
             run(MachineKind::Native, "native", 2, &MODEL),
             run(MachineKind::Emulated, "6.18.15", 1, &kernel),
         ];
-        let [against] = &against(&runs).unwrap()[..] else { panic!("one scheme, one workload") };
+        let found = against(&runs).unwrap();
+        assert_eq!(found.len(), 1, "one scheme, one workload");
+        let against = &found[0];
         assert_eq!(against.steps, [BARRIER_AND_UNUSE, "users"]);
         let shares = against.columns.iter().map(|c| against.step(c, BARRIER_AND_UNUSE));
         assert_eq!(shares.collect::<Vec<_>>(), [Some(0.7), Some(0.9)]);
