@@ -16,23 +16,28 @@ plots: $(SWAPSCALE) ## measure on this machine unless it has a run, then draw ch
 
 # The pictures that the README and docs show, from committed runs alone.
 REFERENCE = results/reference
+# $(1): runs, $(2): charts of them. Runs that are not committed draw nothing.
+define draw
+@if ls -d $(1) >/dev/null 2>&1; then $(SWAPSCALE) plot $(1) --out plots/gallery --no-slides --only $(2); \
+else echo "left out: no $(1)"; fi
+endef
+
 gallery: $(SWAPSCALE) ## redraw the README's pictures from the committed reference runs
-	$(SWAPSCALE) plot $(REFERENCE)/*-three-schemes --out plots/gallery --no-slides \
-		--only throughput,latency-churn-native-alloc,contention-churn,swapoff-swapoff
-	$(SWAPSCALE) plot $(REFERENCE)/*-ablation --out plots/gallery --no-slides --only ablation
-	$(SWAPSCALE) plot $(REFERENCE)/*-swapoff --out plots/gallery --no-slides --only swapoff-size
-	$(SWAPSCALE) plot $(REFERENCE)/*-hold --out plots/gallery --no-slides --only hold
-	$(SWAPSCALE) plot $(REFERENCE)/*-load --out plots/gallery --no-slides --only load-churn-native-alloc
-	$(SWAPSCALE) plot $(REFERENCE)/*-mthp --out plots/gallery --no-slides --only series
-	$(SWAPSCALE) plot $(REFERENCE)/*-holder-preempted* --out plots/gallery --no-slides --only preempted
-	$(SWAPSCALE) plot $(REFERENCE)/*-front $(REFERENCE)/*-throughput-predicted \
-		$(REFERENCE)/*-locked-predicted $(REFERENCE)/*-seq-predicted \
-		--out plots/gallery --no-slides --only front,throughput-seq-big,throughput-build-big,throughput-mthp-big
-	$(SWAPSCALE) plot $(REFERENCE)/*-swapoff-predicted --out plots/gallery --no-slides \
-		--only swapoff-barrier
-	$(SWAPSCALE) plot $(REFERENCE)/*-fragmentation-predicted --out plots/gallery --no-slides \
-		--only hold,transfers
-	$(SWAPSCALE) validate --redraw $(REFERENCE)/validation --out plots/gallery >/dev/null
+	$(call draw,$(REFERENCE)/*-three-schemes,throughput$(comma)latency-churn-native-alloc$(comma)contention-churn$(comma)swapoff-swapoff)
+	$(call draw,$(REFERENCE)/*-ablation,ablation)
+	$(call draw,$(REFERENCE)/*-swapoff,swapoff-size)
+	$(call draw,$(REFERENCE)/*-hold,hold)
+	$(call draw,$(REFERENCE)/*-load,load-churn-native-alloc)
+	$(call draw,$(REFERENCE)/*-mthp,series)
+	$(call draw,$(REFERENCE)/*-holder-preempted*,preempted)
+	$(call draw,$(REFERENCE)/*-front $(REFERENCE)/*-throughput-predicted $(REFERENCE)/*-locked-predicted,front$(comma)throughput-build-big$(comma)throughput-mthp-big)
+	$(call draw,$(REFERENCE)/*-seq-predicted,throughput-seq-big)
+	$(call draw,$(REFERENCE)/*-swapoff-predicted,swapoff-barrier)
+	$(call draw,$(REFERENCE)/*-fragmentation-predicted,hold$(comma)transfers)
+	@if [ -d $(REFERENCE)/validation ]; then \
+		$(SWAPSCALE) validate --redraw $(REFERENCE)/validation --out plots/gallery >/dev/null; fi
+
+comma := ,
 
 # A reference run takes the place of the last one of its plan; `make gallery` draws them.
 PLANS = $(filter-out %-predicted.toml,$(wildcard plans/*.toml))

@@ -146,7 +146,7 @@ fn bad_options_are_one_line() {
     bad(&["--pin", "60000"], &["60000"]);
     bad(&["--fill", "200"], &["fill", "200", "0 to 100"]);
     bad(&["--size", "3MiB"], &["--size", "3MiB", "2MiB"]);
-    bad(&["--budget", "4m"], &["--budget", "--seconds"]);
+    bad(&["--budget", "4m"], &["seconds", "budget"]);
     bad(&["--machine", "abacus"], &["machine", "abacus", "native"]);
     bad(&["--resume"], &["--resume"]);
     let run = |option: &[&str], words: &[&str]| {

@@ -43,7 +43,8 @@ fn every_workload_runs_and_its_figures_say_they_are_predicted() {
     let plan = [&plan[..], &["--trials", "1", "--seconds", "0.01"]].concat();
     let (cells, mail) = simulate(dir.path(), "all", "2", &plan);
     assert_eq!(cells.lines().count(), 10);
-    for line in cells.lines() {
+    // W9 on its own lines has nothing to transfer between two swapoffs.
+    for line in cells.lines().filter(|line| !line.contains("\"workload\":\"refs\"")) {
         for field in ["\"lines\":[{", "\"line_callers\":[{", "\"hot_lines\":[{"] {
             assert!(line.contains(field), "no {field} in {line}");
         }

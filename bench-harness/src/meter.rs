@@ -171,7 +171,11 @@ impl Meter {
         let part = start.saturating_sub(self.opened) >> self.part_shift;
         let ns = end.saturating_sub(self.intended.unwrap_or(start));
         tally.over_time.get_or_insert_default().record(part as usize, ns);
-        self.gaps.feed(start);
+        if kind.always_timed() {
+            self.gaps.skip(end);
+        } else {
+            self.gaps.feed(start);
+        }
         ok
     }
 

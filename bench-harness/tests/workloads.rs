@@ -86,8 +86,8 @@ impl<A: SwapAllocator<M>> workload::Visitor<M> for ByVariant<A> {
         let setting =
             Setting { params: self.1, threads: WORKERS, seed: 1, sample: 64, measure, host: None };
         let logs = trial::run::<M, A, Watched<W>>(&config, &setting).map_err(|f| f.to_string())?;
-        let worked = logs.iter().all(|log| log.meter.total() > 0 || log.control);
-        if worked { Ok(()) } else { Err("a worker did nothing".into()) }
+        let worked = logs.iter().any(|log| log.meter.total() > 0);
+        if worked { Ok(()) } else { Err("no worker did anything".into()) }
     }
 }
 

@@ -117,10 +117,15 @@ impl GapMeter {
         } else if interval > GAP_NS && interval > GAP_TIMES * self.mean_ns {
             self.count += 1;
             self.max_ns = self.max_ns.max(interval);
-            self.total_ns += interval;
-        } else {
-            self.mean_ns = (15 * self.mean_ns + interval) / 16;
+            self.total_ns += interval - self.mean_ns;
         }
+        // A gap counts for little, but it counts: what goes on for long is no gap.
+        self.mean_ns = (15 * self.mean_ns + interval.min(GAP_TIMES * self.mean_ns)) / 16;
+    }
+
+    /// All that took until `now` was the worker's own doing.
+    pub fn skip(&mut self, now: u64) {
+        self.last = Some(now);
     }
 }
 
@@ -228,7 +233,7 @@ mod tests {
         assert_eq!(noise.steal_ns, Reading::Known(30_000_000));
         assert_eq!(noise.involuntary_switches, Reading::Known(10));
         assert_eq!((noise.gaps, noise.gap_max_ns), (Reading::Known(1), Reading::Known(49_800)));
-        assert_eq!(noise.gap_total_ns, Reading::Known(49_800));
+        assert_eq!(noise.gap_total_ns, Reading::Known(49_700));
         assert_eq!(noise.throttled, Reading::Known(3));
         assert!(noise.frequency_drift.to_string().contains("ENOENT"), "no cpufreq, no drift of 0");
     }
@@ -248,6 +253,13 @@ mod tests {
         assert_eq!(gaps(&[100, 90, 9_000, 100]), (0, 0), "below 10 us");
         assert_eq!(gaps(&[60_000, 70_000, 64_000, 200_000]), (0, 0), "64 contended operations");
         assert_eq!(gaps(&[60_000, 70_000, 64_000, 2_000_000]), (1, 2_000_000));
+        let alternating: Vec<u64> = (0..2000).map(|n| [200, 12_000][n % 2]).collect();
+        assert!(gaps(&alternating).0 < 50, "two kinds of operations in turn");
+        let mut swapoff = GapMeter::default();
+        [0, 100, 200].into_iter().for_each(|now| swapoff.feed(now));
+        swapoff.skip(90_000_000);
+        swapoff.feed(90_000_100);
+        assert_eq!(swapoff.count, 0, "a long operation is no gap");
     }
 
     #[test]

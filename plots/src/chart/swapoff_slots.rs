@@ -78,6 +78,7 @@ fn picture(sets: &[&Set], size: Size, series: &[Series]) -> Scene {
     let slots: Vec<f64> = all().map(|off| off.used_slots as f64).collect();
     let times: Vec<f64> = all().map(|off| total(off)).collect();
     let mut frame = Frame::new(size, &caption);
+    legend(&mut frame, series);
     let x = Axis::from_zero("slots in use when it began", &slots, si);
     let panel = frame.panel(x, Axis::log10("time (log scale)", &times, time), 0.0);
     for series in series {
@@ -86,21 +87,26 @@ fn picture(sets: &[&Set], size: Size, series: &[Series]) -> Scene {
             frame.scene.mark(here, series.look.marker, series.look.colour, off.result != "ok");
         }
     }
-    legend(&mut frame, series);
     frame.scene
 }
 
-/// Marks with their names in a row above the panel, right-aligned.
+/// Marks with their names in rows above the panel.
 fn legend(frame: &mut Frame, series: &[Series]) {
-    let y = frame.free.top + frame.px(15.0);
-    let mut x = frame.free.right;
-    for Series { name, look, .. } in series.iter().rev() {
-        x -= text_width(name, frame.px(text::TICK), false);
-        frame.scene.text((x, y), name, text::TICK, INK, Anchor::Start);
-        x -= frame.px(11.0);
-        frame.scene.mark((x, y - frame.px(5.0)), look.marker, look.colour, false);
-        x -= frame.px(20.0);
+    let (left, row) = (frame.free.left, frame.px(18.0));
+    let mut x = left;
+    for Series { name, look, .. } in series {
+        let width = frame.px(14.0) + text_width(name, frame.px(text::TICK), false);
+        if x > left && x + width > frame.free.right {
+            x = left;
+            frame.free.top += row;
+        }
+        let y = frame.free.top + frame.px(8.0);
+        let mark = (x + frame.px(5.0), y - frame.px(5.0));
+        frame.scene.mark(mark, look.marker, look.colour, false);
+        frame.scene.text((x + frame.px(14.0), y), name, text::TICK, INK, Anchor::Start);
+        x += width + frame.px(16.0);
     }
+    frame.free.top += row;
 }
 
 fn total(swapoff: &Swapoff) -> f64 {

@@ -12,8 +12,9 @@ use crate::data::Set;
 use crate::scene::{self, Anchor, Scene, Shape};
 use crate::style::{self, Dash, Rgb};
 
-/// Charts that the page draws from points, with hover and scales.
-const OWN: [&str; 13] = [
+/// Charts that the page draws from points, with hover and scales, and `waits`, which is a
+/// picture a variant and threads: too much of a page.
+const OWN: [&str; 14] = [
     "throughput",
     "speedup",
     "efficiency",
@@ -27,6 +28,7 @@ const OWN: [&str; 13] = [
     "transfers",
     "series",
     "predicted",
+    "waits",
 ];
 
 /// Bytes of pictures: a page of ten thousand cells stays small.
