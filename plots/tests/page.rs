@@ -334,7 +334,7 @@ fn ten_thousand_cells_stay_small_and_usable() {
     }
     let page = Page::of(&[run], &[]);
     let size = page.html().len();
-    assert!(size < 2_500_000, "the page has {size} bytes");
+    assert!(size < 2_000_000, "the page has {size} bytes");
     let Some(browser) = browser() else { return };
     let opened = page.open(&browser, "w=*&q=global+96", "");
     assert_eq!(opened.console, Vec::<String>::new());

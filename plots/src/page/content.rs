@@ -28,13 +28,44 @@ pub fn json(runs: &[Loaded], sets: &[Set], races: &[Race]) -> Value {
             tracks.push((track.name.clone(), track.look_index));
         }
     }
-    json!({
+    let reasons = reasons(sets);
+    let mut all = json!({
         "tracks": tracks.iter().map(|(name, look)| json!({"name": name, "look": look})).collect::<Vec<_>>(),
         "runs": runs.iter().map(run).collect::<Vec<_>>(),
-        "sets": sets.par_iter().map(|s| set(s, &tracks)).collect::<Vec<_>>(),
+        "reasons": reasons.iter().collect::<Vec<_>>(),
+        "sets": sets.par_iter().map(|s| set(s, &tracks, &reasons)).collect::<Vec<_>>(),
         "pictures": pictures::of(sets),
         "cells": cells(sets),
         "races": races.iter().map(|r| json!({"title": r.title, "about": r.about, "text": r.text})).collect::<Vec<_>>(),
+    });
+    shorten(&mut all);
+    all
+}
+
+/// Whole numbers without their `.0`: of ten thousand cells it is a tenth of the page.
+fn shorten(value: &mut Value) {
+    match value {
+        Value::Array(list) => list.iter_mut().for_each(shorten),
+        Value::Object(fields) => fields.values_mut().for_each(shorten),
+        Value::Number(n) => {
+            if let Some(v) = n.as_f64().filter(|v| v.fract() == 0.0 && v.abs() < 1e15) {
+                *value = json!(v as i64);
+            }
+        }
+        _ => {}
+    }
+}
+
+/// Why counters have no value, each once: points of a machine without a PMU repeat them.
+fn reasons(sets: &[Set]) -> BTreeSet<String> {
+    let groups = sets.iter().flat_map(|s| &s.tracks).flat_map(|t| &t.groups);
+    groups.flat_map(|g| &g.cells).flat_map(|c| c.counters.values()).map(reason).collect()
+}
+
+fn reason(counter: &Counter) -> String {
+    data::unsupported(match counter {
+        Counter::Unsupported { unsupported } => unsupported,
+        Counter::Value { .. } => "no operation finished",
     })
 }
 
@@ -69,7 +100,7 @@ fn plain(value: &Value) -> String {
     }
 }
 
-fn set(set: &Set, tracks: &[(String, usize)]) -> Value {
+fn set(set: &Set, tracks: &[(String, usize)], reasons: &BTreeSet<String>) -> Value {
     let place = &set.place;
     let index = |t: &Track| tracks.iter().position(|(name, _)| *name == t.name);
     json!({
@@ -81,17 +112,22 @@ fn set(set: &Set, tracks: &[(String, usize)]) -> Value {
         "refused": set.refused,
         "runs": set.runs.iter().map(|r| &r.run.id).collect::<Vec<_>>(),
         "verdict": verdict::words(set),
-        "tracks": set.tracks.iter().map(|t| track(set, t, index(t))).collect::<Vec<_>>(),
+        "tracks": set.tracks.iter().map(|t| track(set, t, index(t), reasons)).collect::<Vec<_>>(),
     })
 }
 
-fn track(set: &Set, track: &Track, index: Option<usize>) -> Value {
+fn track(
+    set: &Set,
+    track: &Track,
+    index: Option<usize>,
+    reasons: &BTreeSet<String>,
+) -> Value {
     let one = track.groups.first().filter(|g| g.threads == 1).map(|g| g.throughput());
     let first = track.widest().cells[0];
     json!({
         "t": index,
         "d": track.widest().threads,
-        "g": track.groups.par_iter().map(|g| group(g, one.as_deref())).collect::<Vec<_>>(),
+        "g": track.groups.par_iter().map(|g| group(g, one.as_deref(), reasons)).collect::<Vec<_>>(),
         "usl": law(track),
         "hdr": histograms::of(set, track.widest()),
         "series": first.series.iter().map(series).collect::<Vec<_>>(),
@@ -99,7 +135,7 @@ fn track(set: &Set, track: &Track, index: Option<usize>) -> Value {
 }
 
 /// One point: everything that charts show of it, each with the range it has.
-fn group(group: &Group, one: Option<&[f64]>) -> Value {
+fn group(group: &Group, one: Option<&[f64]>, reasons: &BTreeSet<String>) -> Value {
     let now = group.throughput();
     let speedup = one.and_then(|one| match group.threads {
         1 => Some(Spread { n: now.len(), lo: 1.0, median: 1.0, hi: 1.0 }),
@@ -114,7 +150,7 @@ fn group(group: &Group, one: Option<&[f64]>) -> Value {
         "lat": latencies(group, |c, kind| c.kinds.get(kind)?.latency.as_ref()),
         "resp": latencies(group, |c, kind| c.kinds.get(kind)?.response.as_ref()),
         "sites": sites(group),
-        "ctr": counters(group),
+        "ctr": counters(group, reasons),
         "share": shares(group.cells[0]),
     });
     let optional = [("off", swapoff(group)), ("lines", lines(group))];
@@ -189,20 +225,17 @@ fn sites(group: &Group) -> Value {
     rows.collect()
 }
 
-/// Per operation, or the reason as text.
-fn counters(group: &Group) -> Value {
+/// Per operation, or the reason's place among `reasons`.
+fn counters(group: &Group, reasons: &BTreeSet<String>) -> Value {
     let mut by_name = serde_json::Map::new();
     for (name, counter) in group.cells.iter().flat_map(|c| &c.counters) {
         if by_name.contains_key(name) {
             continue;
         }
         let metric = Metric::Counter(name.clone());
-        let value = range(group, |c| metric.of(c));
-        let reason = match counter {
-            Counter::Unsupported { unsupported } => unsupported.as_str(),
-            Counter::Value { .. } => "no operation finished",
-        };
-        by_name.insert(name.clone(), value.map_or(json!(data::unsupported(reason)), |v| json!(v)));
+        let value = range(group, |c| metric.of(c)).map(|v| json!(v));
+        let why = || json!(reasons.iter().position(|r| *r == reason(counter)));
+        by_name.insert(name.clone(), value.unwrap_or_else(why));
     }
     Value::Object(by_name)
 }
@@ -210,7 +243,7 @@ fn counters(group: &Group) -> Value {
 /// Each thread's operations against the mean, in the first trial.
 fn shares(cell: &Cell) -> Vec<f64> {
     let mean = ops(cell) / cell.per_thread.len().max(1) as f64;
-    let share = |n: &u64| (*n as f64 / mean * 1000.0).round() / 1000.0;
+    let share = |n: &u64| (*n as f64 / mean * 100.0).round() / 100.0;
     if mean > 0.0 { cell.per_thread.iter().map(share).collect() } else { Vec::new() }
 }
 

@@ -249,7 +249,7 @@ function counters(sets) {
       const most = Math.max(1e-300, ...points.map(([, g]) => (Array.isArray(g.ctr[name]) ? g.ctr[name][2] : 0)));
       return { name, rows: points.map(([track, g]) => {
         const v = g.ctr[name];
-        if (!Array.isArray(v)) return { label: nameOf(track), words: v === undefined ? "not asked for" : v };
+        if (!Array.isArray(v)) return { label: nameOf(track), words: v === undefined ? "not asked for" : DATA.reasons[v] };
         return { label: nameOf(track), parts: [[v[0] / most, colour(lookOf(track))]], lo: v[1] / most, hi: v[2] / most,
           note: `${short(v[0])} (${short(v[1])} to ${short(v[2])})` };
       }) };
