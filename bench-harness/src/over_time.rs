@@ -4,12 +4,12 @@
 
 use hdrhistogram::Histogram;
 
-use crate::probe::recorder::histogram;
+use crate::probe::recorder::{LONGEST_NS, histogram};
 
 /// Parts of a window, at most.
 pub const PARTS: usize = 16;
 /// Quarters of powers of two up to 100 s.
-const LEVELS: usize = 4 * 37;
+const LEVELS: usize = level(LONGEST_NS) + 1;
 
 /// Latencies of one kind of operation, as one worker saw them.
 #[derive(Clone, Debug)]
@@ -55,11 +55,10 @@ pub fn part_shift(measure_ns: u64) -> u32 {
     u64::BITS - (measure_ns / PARTS as u64).leading_zeros()
 }
 
-fn level(ns: u64) -> usize {
-    let ns = ns.max(1);
+const fn level(ns: u64) -> usize {
+    let ns = if ns == 0 { 1 } else if ns > LONGEST_NS { LONGEST_NS } else { ns };
     let octave = ns.ilog2();
-    let quarter = ((u128::from(ns) << 2 >> octave) & 3) as usize;
-    (4 * octave as usize + quarter).min(LEVELS - 1)
+    4 * octave as usize + (ns << 2 >> octave) as usize % 4
 }
 
 fn middle(level: usize) -> u64 {

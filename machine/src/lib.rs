@@ -102,7 +102,7 @@ pub struct System<M: Machine> {
     pub nodes: lock::Nodes<M>,
     pub rcu: rcu::Rcu<M>,
     pub order: lock::Order,
-    posted: std::sync::Arc<[lock::Posted]>,
+    posted: std::sync::Arc<[std::sync::Arc<lock::Posted>]>,
 }
 
 impl<M: Machine> System<M> {
@@ -114,7 +114,7 @@ impl<M: Machine> System<M> {
             nodes: lock::Nodes::new(cpus),
             rcu: rcu::Rcu::new(cpus),
             order: Default::default(),
-            posted: (0..cpus).map(|_| lock::Posted::default()).collect(),
+            posted: (0..cpus).map(|_| Default::default()).collect(),
         }
     }
 

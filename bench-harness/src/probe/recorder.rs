@@ -7,7 +7,7 @@ use hdrhistogram::Histogram;
 /// Of each power of two, so many buckets: none is wider than 1 % of its values.
 const HALF: usize = 128;
 /// 100 s; what takes longer counts as that.
-const LONGEST_NS: u64 = 100_000_000_000;
+pub const LONGEST_NS: u64 = 100_000_000_000;
 const BUCKETS: usize = bucket(LONGEST_NS) + 1;
 
 /// 31 KiB, of which a run touches what its latencies need.

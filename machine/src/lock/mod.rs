@@ -146,7 +146,7 @@ impl<M: Machine> SpinLock<M> {
     }
 
     /// spin_lock(). `site` names the lock's class and the kernel function that takes it.
-    #[inline]
+    #[inline(always)]
     pub fn lock(&self, cpu: &M::Cpu, site: &'static Site) -> Guard<M> {
         M::enter(site.caller);
         if M::ASSERTS {
@@ -174,7 +174,7 @@ impl<M: Machine> SpinLock<M> {
         Some(self.guard(cpu, site, token, Default::default()))
     }
 
-    #[inline]
+    #[inline(always)]
     fn guard(
         &self,
         cpu: &M::Cpu,
@@ -199,7 +199,7 @@ impl<M: Machine> SpinLock<M> {
             order::released(cpu.local(), guard.site, self.address());
         }
         if M::SITES {
-            cpu.local().releases::<M>(guard.site, guard.hold, || cpu.now());
+            cpu.local().releases::<M>(guard.hold, || cpu.now());
         }
         self.0.unlock(cpu, guard.token);
     }

@@ -1,7 +1,8 @@
 //! Lock sites: which function takes which lock, how often, what it waits and for whom.
 //! The clock is read on contended paths only; hold times, the time until a CPU takes a
 //! lock again, and looks at who holds it are sampled, 1 in [`Machine::SAMPLE`].
-//! Everything is CPU-local, put together when the run is over.
+//! Everything is CPU-local, put together when the run is over. An acquisition that is
+//! neither contended nor sampled costs a count and two stores to a line of its own.
 
 use super::intervals::Intervals;
 use super::order::Held;
@@ -18,34 +19,59 @@ pub struct Site {
     pub lock: &'static str,
     /// The kernel function that takes it here.
     pub caller: &'static str,
-    /// Index + 1 in every CPU's table; 0 until first used.
-    id: AtomicU32,
+    /// 0 until first used; then its [`Key`].
+    key: AtomicU32,
 }
 
 static SITES: Mutex<Vec<&'static Site>> = Mutex::new(Vec::new());
 
-impl Site {
-    pub const fn new(lock: &'static str, caller: &'static str) -> Self {
-        Self { lock, caller, id: AtomicU32::new(0) }
+/// Index + 1 in every CPU's table, and above that the place of the lock's class.
+#[derive(Clone, Copy, Default)]
+pub(super) struct Key(u32);
+
+impl Key {
+    #[inline]
+    fn index(self) -> usize {
+        (self.0 as usize).wrapping_sub(1) % MAX_SITES
     }
 
     #[inline]
-    fn index(&'static self) -> usize {
-        match self.id.load(Ordering::Relaxed) {
+    fn place(self) -> usize {
+        self.0 as usize >> 16
+    }
+}
+
+impl Site {
+    pub const fn new(lock: &'static str, caller: &'static str) -> Self {
+        Self { lock, caller, key: AtomicU32::new(0) }
+    }
+
+    #[inline]
+    fn key(&'static self) -> Key {
+        match self.key.load(Ordering::Relaxed) {
             0 => self.enroll(),
-            id => id as usize - 1,
+            key => Key(key),
         }
     }
 
     #[cold]
-    fn enroll(&'static self) -> usize {
+    fn enroll(&'static self) -> Key {
         let mut sites = SITES.lock().unwrap();
-        if self.id.load(Ordering::Relaxed) == 0 {
+        if self.key.load(Ordering::Relaxed) == 0 {
+            let mut classes: Vec<&str> = Vec::new();
+            for site in sites.iter().copied().chain([self]) {
+                if !classes.contains(&site.lock) {
+                    classes.push(site.lock);
+                }
+            }
+            let class = classes.iter().position(|class| *class == self.lock);
             sites.push(self);
             assert!(sites.len() <= MAX_SITES, "more than {MAX_SITES} lock sites");
-            self.id.store(sites.len() as u32, Ordering::Relaxed);
+            let place = posted::place(class.expect("it is among them"));
+            let key = sites.len() | place << 16;
+            self.key.store(key as u32, Ordering::Relaxed);
         }
-        self.id.load(Ordering::Relaxed) as usize - 1
+        Key(self.key.load(Ordering::Relaxed))
     }
 }
 
@@ -98,11 +124,12 @@ pub(super) struct Wait {
     seen: Option<posted::Seen>,
 }
 
-/// Of a held lock: its sampled acquisition's time, else 0, and where it is posted.
+/// What a guard keeps of its acquisition.
 #[derive(Clone, Copy, Default)]
 pub(super) struct Hold {
-    pub since: u64,
-    place: u8,
+    key: Key,
+    /// When it was, if it is in the sample; else 0.
+    since: u64,
 }
 
 /// What a CPU keeps to itself: lock nesting, held locks, site counts.
@@ -111,18 +138,23 @@ pub struct Local {
     /// Bit n: queue node n is in use.
     nodes: Cell<u32>,
     pub(super) held: RefCell<Vec<Held>>,
+    /// Acquisitions by site.
+    acquired: [Cell<u64>; MAX_SITES],
     sites: RefCell<Vec<SiteStats>>,
-    posted: Arc<[Posted]>,
+    mine: Arc<Posted>,
+    posted: Arc<[Arc<Posted>]>,
 }
 
 impl Local {
-    pub(crate) fn new(id: usize, sites: bool, posted: Arc<[Posted]>) -> Self {
+    pub(crate) fn new(id: usize, sites: bool, posted: Arc<[Arc<Posted>]>) -> Self {
         let sites = if sites { MAX_SITES } else { 0 };
         Self {
             id,
             nodes: Cell::new(0),
             held: RefCell::default(),
+            acquired: [const { Cell::new(0) }; MAX_SITES],
             sites: RefCell::new(vec![SiteStats::default(); sites]),
+            mine: posted[id].clone(),
             posted,
         }
     }
@@ -147,15 +179,15 @@ impl Local {
         address: usize,
         now: impl Fn() -> u64,
     ) -> Wait {
-        self.posted[self.id].waits_for(address);
-        let looks = self.sites.borrow()[site.index()].contended.is_multiple_of(M::SAMPLE);
+        self.mine.waits_for(address);
+        let looks = self.sites.borrow()[site.key().index()].contended.is_multiple_of(M::SAMPLE);
         let began = now().max(1);
         let seen = looks.then(|| posted::look(&self.posted, self.id, address, began));
         Wait { began, seen }
     }
 
     /// Counts an acquisition and the wait before it.
-    #[inline]
+    #[inline(always)]
     pub(super) fn took<M: Machine>(
         &self,
         site: &'static Site,
@@ -163,51 +195,65 @@ impl Local {
         wait: Wait,
         now: impl Fn() -> u64,
     ) -> Hold {
-        let stats = &mut self.sites.borrow_mut()[site.index()];
+        let key = site.key();
         if wait.began != 0 {
-            self.posted[self.id].waits_for(0);
-            stats.waited(wait, now(), self.posted.len());
+            self.waited(key, wait, &now);
         }
-        let turn = stats.acquired % M::SAMPLE;
-        stats.acquired += 1;
-        let mut since = 0;
-        if turn <= 1 {
-            let now = now().max(1);
-            if turn == 1 % M::SAMPLE && stats.last != 0 {
-                stats.again.record(now.saturating_sub(stats.last));
-            }
-            if turn == 0 {
-                (stats.last, since) = (now, now);
-            }
-        }
-        Hold { since, place: self.posted[self.id].acquired(address) }
+        let acquired = &self.acquired[key.index()];
+        let turn = acquired.get() % M::SAMPLE;
+        acquired.set(acquired.get() + 1);
+        let since = if turn <= 1 { self.sampled::<M>(key, turn, now) } else { 0 };
+        self.mine.acquired::<M>(key.place(), address);
+        Hold { key, since }
     }
 
+    #[cold]
+    fn waited(&self, key: Key, wait: Wait, now: impl Fn() -> u64) {
+        self.mine.waits_for(0);
+        self.sites.borrow_mut()[key.index()].waited(wait, now(), self.posted.len());
+    }
+
+    /// Acquisition `turn` of those between two samples: the first begins one, the next ends it.
+    #[cold]
+    fn sampled<M: Machine>(&self, key: Key, turn: u64, now: impl Fn() -> u64) -> u64 {
+        let (now, stats) = (now().max(1), &mut self.sites.borrow_mut()[key.index()]);
+        if turn == 1 % M::SAMPLE && stats.last != 0 {
+            stats.again.record(now.saturating_sub(stats.last));
+        }
+        if turn > 0 {
+            return 0;
+        }
+        stats.last = now;
+        now
+    }
+
+    #[cold]
     pub(super) fn missed(&self, site: &'static Site) {
-        self.sites.borrow_mut()[site.index()].missed += 1;
+        self.sites.borrow_mut()[site.key().index()].missed += 1;
     }
 
     #[inline]
-    pub(super) fn releases<M: Machine>(
-        &self,
-        site: &'static Site,
-        hold: Hold,
-        now: impl Fn() -> u64,
-    ) {
+    pub(super) fn releases<M: Machine>(&self, hold: Hold, now: impl Fn() -> u64) {
         // A simulated CPU runs ahead of others' time: they must not see yet that it is over.
         let until = if M::SAMPLE == 1 { now() } else { 0 };
-        self.posted[self.id].released(hold.place, until);
+        self.mine.released::<M>(hold.key.place(), until);
         if hold.since != 0 {
-            let ns = now().saturating_sub(hold.since);
-            let stats = &mut self.sites.borrow_mut()[site.index()];
-            stats.hold_sampled += 1;
-            stats.hold_total += ns;
-            stats.hold_max = stats.hold_max.max(ns);
+            self.hold_ended(hold, now);
         }
+    }
+
+    #[cold]
+    fn hold_ended(&self, hold: Hold, now: impl Fn() -> u64) {
+        let ns = now().saturating_sub(hold.since);
+        let stats = &mut self.sites.borrow_mut()[hold.key.index()];
+        stats.hold_sampled += 1;
+        stats.hold_total += ns;
+        stats.hold_max = stats.hold_max.max(ns);
     }
 
     /// Forgets what was counted: the measured window begins.
     pub fn reset_sites(&self) {
+        self.acquired.iter().for_each(|acquired| acquired.set(0));
         self.sites.borrow_mut().iter_mut().for_each(SiteStats::reset);
     }
 
@@ -215,14 +261,19 @@ impl Local {
     pub fn sites(&self) -> Vec<SiteStats> {
         let known = SITES.lock().unwrap();
         let stats = self.sites.borrow();
-        let used = known.iter().zip(stats.iter()).filter(|(_, s)| s.acquired + s.missed > 0);
-        used.map(|(site, s)| SiteStats { lock: site.lock, caller: site.caller, ..s.clone() })
-            .collect()
+        let all = known.iter().zip(stats.iter()).zip(&self.acquired);
+        let used = all.filter(|((_, s), acquired)| acquired.get() + s.missed > 0);
+        used.map(|((site, s), acquired)| SiteStats {
+            lock: site.lock,
+            caller: site.caller,
+            acquired: acquired.get(),
+            ..s.clone()
+        })
+        .collect()
     }
 }
 
 impl SiteStats {
-    #[cold]
     fn waited(&mut self, wait: Wait, now: u64, cpus: usize) {
         let ns = now.saturating_sub(wait.began);
         self.contended += 1;
