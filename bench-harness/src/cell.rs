@@ -130,7 +130,7 @@ fn kinds(logs: &[Log], windows: &Windows) -> (BTreeMap<String, KindResult>, Vec<
     let (mut kinds, mut intervals) = (BTreeMap::new(), Vec::new());
     for kind in Kind::ALL {
         let tallies = || logs.iter().map(|log| &log.meter.tallies[kind as usize]);
-        let count: u64 = tallies().map(|tally| tally.count).sum();
+        let count: u64 = tallies().map(|tally| tally.count()).sum();
         if count == 0 {
             continue;
         }

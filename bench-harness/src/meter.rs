@@ -68,18 +68,30 @@ impl Kind {
 /// One kind of operation, as one worker saw it.
 #[derive(Clone, Debug)]
 pub struct Tally {
-    pub count: u64,
     pub failed: u64,
     /// One in so many is timed.
     pub every: u32,
     /// Operations until the next is timed.
     left: u32,
+    /// How many were timed.
+    timed: u64,
     /// Made when first needed, which is before the window opens.
     pub latency: Option<Recorder>,
     /// From the intended start, in an open loop.
     pub response: Option<Recorder>,
     /// Of the response in an open loop, else of the latency.
     pub over_time: Option<OverTime>,
+}
+
+impl Tally {
+    pub fn count(&self) -> u64 {
+        self.timed * u64::from(self.every) + u64::from(self.every - self.left)
+    }
+
+    /// What the histograms over time are of.
+    fn felt(&self) -> Option<&Recorder> {
+        self.response.as_ref().or(self.latency.as_ref())
+    }
 }
 
 /// Swapoffs whose steps a worker keeps: an empty device goes through thousands in a second.
@@ -97,6 +109,9 @@ pub struct Meter {
     /// When the window opened, and the length of its parts as a power of two.
     opened: u64,
     part_shift: u32,
+    /// The part it has come to, and when that ends.
+    part: usize,
+    part_ends: u64,
     pub gaps: GapMeter,
     pub counts: BTreeMap<&'static str, u64>,
     pub swapoffs: Vec<SwapoffSeen>,
@@ -110,10 +125,10 @@ impl Meter {
         let tally = |kind: Kind| {
             let every = if kind.always_timed() { 1 } else { every };
             Tally {
-                count: 0,
                 failed: 0,
                 every,
                 left: every,
+                timed: 0,
                 latency: None,
                 response: None,
                 over_time: None,
@@ -123,7 +138,9 @@ impl Meter {
             tallies: Kind::ALL.map(tally),
             intended: None,
             opened: 0,
-            part_shift: u64::BITS - 1,
+            part_shift: 0,
+            part: 0,
+            part_ends: u64::MAX,
             gaps: GapMeter::default(),
             counts: BTreeMap::new(),
             swapoffs: Vec::new(),
@@ -131,7 +148,8 @@ impl Meter {
         }
     }
 
-    /// Runs one operation; it says whether it succeeded.
+    /// Runs one operation; it says whether it succeeded. There is one call of it, timed or not, so
+    /// that it is compiled as in a loop written by hand.
     #[inline]
     pub fn op<M: Machine>(
         &mut self,
@@ -139,10 +157,14 @@ impl Meter {
         kind: Kind,
         op: impl FnOnce() -> bool,
     ) -> bool {
-        let tally = &mut self.tallies[kind as usize];
-        tally.count += 1;
-        tally.left -= 1;
-        let ok = if tally.left == 0 { self.timed(cpu, kind, op) } else { op() };
+        let left = &mut self.tallies[kind as usize].left;
+        *left -= 1;
+        let timed = *left == 0;
+        let start = if timed { cpu.now() } else { 0 };
+        let ok = op();
+        if timed {
+            self.timed(kind, start, cpu.now());
+        }
         if !ok {
             self.tallies[kind as usize].failed += 1;
         }
@@ -150,17 +172,12 @@ impl Meter {
     }
 
     #[inline(never)]
-    fn timed<M: Machine>(
-        &mut self,
-        cpu: &impl Cpu<M>,
-        kind: Kind,
-        op: impl FnOnce() -> bool,
-    ) -> bool {
-        let start = cpu.now();
-        let ok = op();
-        let end = cpu.now();
+    fn timed(&mut self, kind: Kind, start: u64, end: u64) {
+        if start >= self.part_ends {
+            self.next_part(start);
+        }
         let tally = &mut self.tallies[kind as usize];
-        tally.left = tally.every;
+        (tally.left, tally.timed) = (tally.every, tally.timed + 1);
         let record = |recorder: &mut Option<Recorder>, since: u64| {
             recorder.get_or_insert_default().record(end.saturating_sub(since));
         };
@@ -168,15 +185,29 @@ impl Meter {
         if let Some(intended) = self.intended {
             record(&mut tally.response, intended);
         }
-        let part = start.saturating_sub(self.opened) >> self.part_shift;
-        let ns = end.saturating_sub(self.intended.unwrap_or(start));
-        tally.over_time.get_or_insert_default().record(part as usize, ns);
         if kind.always_timed() {
             self.gaps.skip(end);
         } else {
             self.gaps.feed(start);
         }
-        ok
+    }
+
+    #[cold]
+    fn next_part(&mut self, now: u64) {
+        self.end_part();
+        self.part = (now.saturating_sub(self.opened) >> self.part_shift) as usize;
+        self.part_ends = self.opened + ((self.part as u64 + 1) << self.part_shift);
+    }
+
+    /// What was recorded since the part before it ended is of this part.
+    fn end_part(&mut self) {
+        for tally in &mut self.tallies {
+            let mut over_time = tally.over_time.take();
+            if let Some(recorder) = tally.felt() {
+                over_time.get_or_insert_default().end_part(self.part, recorder);
+            }
+            tally.over_time = over_time;
+        }
     }
 
     /// Adds to a count that has no kind.
@@ -199,7 +230,7 @@ impl Meter {
     /// Forgets all counts: the window opens. Memory taken while warming up is kept.
     pub fn reset(&mut self) {
         for tally in &mut self.tallies {
-            (tally.count, tally.failed) = (0, 0);
+            (tally.failed, tally.timed, tally.left) = (0, 0, tally.every);
             for recorder in [&mut tally.latency, &mut tally.response].into_iter().flatten() {
                 recorder.reset();
             }
@@ -216,10 +247,16 @@ impl Meter {
     /// The window is open from `at` on, for about `measure_ns`.
     pub fn opened(&mut self, at: u64, measure_ns: u64) {
         (self.opened, self.part_shift) = (at, part_shift(measure_ns));
+        (self.part, self.part_ends) = (0, at + (1 << self.part_shift));
+    }
+
+    /// The window is closed.
+    pub fn closed(&mut self) {
+        self.end_part();
     }
 
     /// Operations of all kinds that succeeded: failing is quick, and would look fast.
     pub fn total(&self) -> u64 {
-        self.tallies.iter().map(|tally| tally.count - tally.failed).sum()
+        self.tallies.iter().map(|tally| tally.count() - tally.failed).sum()
     }
 }

@@ -1,10 +1,10 @@
 //! Where latencies went over time: coarse counts by part of the window and by quarters
-//! of a power of two. Guards the cost of it: a timed operation pays one increment, and
-//! the counts of one part fit ten cache lines.
+//! of a power of two. Guards the cost of it: a timed operation pays nothing, since a part
+//! is what the histogram of the whole window has gained by the part's end.
 
 use hdrhistogram::Histogram;
 
-use crate::probe::recorder::{LONGEST_NS, histogram};
+use crate::probe::recorder::{LONGEST_NS, Recorder, histogram};
 
 /// Parts of a window, at most.
 pub const PARTS: usize = 16;
@@ -13,32 +13,44 @@ const LEVELS: usize = level(LONGEST_NS) + 1;
 
 /// Latencies of one kind of operation, as one worker saw them.
 #[derive(Clone, Debug)]
-pub struct OverTime(Box<[[u32; LEVELS]; PARTS]>);
+pub struct OverTime {
+    parts: Box<[[u32; LEVELS]; PARTS]>,
+    /// Counts of all parts that have ended.
+    ended: [u32; LEVELS],
+}
 
 impl Default for OverTime {
     fn default() -> Self {
-        Self(Box::new([[0; LEVELS]; PARTS]))
+        Self { parts: Box::new([[0; LEVELS]; PARTS]), ended: [0; LEVELS] }
     }
 }
 
 impl OverTime {
-    pub fn record(&mut self, part: usize, ns: u64) {
-        self.0[part.min(PARTS - 1)][level(ns)] += 1;
+    /// A part ends; `recorder` holds it and all before it.
+    pub fn end_part(&mut self, part: usize, recorder: &Recorder) {
+        let mut all = [0; LEVELS];
+        recorder.counts().for_each(|(ns, count)| all[level(ns)] += count as u32);
+        let part = &mut self.parts[part.min(PARTS - 1)];
+        for (level, count) in part.iter_mut().enumerate() {
+            *count += all[level] - self.ended[level];
+        }
+        self.ended = all;
     }
 
     pub fn reset(&mut self) {
-        self.0.iter_mut().for_each(|part| part.fill(0));
+        self.parts.iter_mut().for_each(|part| part.fill(0));
+        self.ended.fill(0);
     }
 
     pub fn add(&mut self, other: &Self) {
-        let counts = self.0.iter_mut().flatten().zip(other.0.iter().flatten());
+        let counts = self.parts.iter_mut().flatten().zip(other.parts.iter().flatten());
         counts.for_each(|(sum, n)| *sum += n);
     }
 
     /// The parts in which anything was recorded, each as a histogram of the middles of its
     /// levels.
     pub fn histograms(&self) -> impl Iterator<Item = (usize, Histogram<u64>)> {
-        self.0.iter().enumerate().filter(|(_, part)| part.iter().any(|n| *n > 0)).map(
+        self.parts.iter().enumerate().filter(|(_, part)| part.iter().any(|n| *n > 0)).map(
             |(i, part)| {
                 let mut histogram = histogram();
                 for (level, n) in part.iter().enumerate().filter(|(_, n)| **n > 0) {
@@ -56,7 +68,13 @@ pub fn part_shift(measure_ns: u64) -> u32 {
 }
 
 const fn level(ns: u64) -> usize {
-    let ns = if ns == 0 { 1 } else if ns > LONGEST_NS { LONGEST_NS } else { ns };
+    let ns = if ns == 0 {
+        1
+    } else if ns > LONGEST_NS {
+        LONGEST_NS
+    } else {
+        ns
+    };
     let octave = ns.ilog2();
     4 * octave as usize + (ns << 2 >> octave) as usize % 4
 }
@@ -90,13 +108,18 @@ mod tests {
 
     #[test]
     fn parts_stay_apart_and_add_up() {
-        let mut one = OverTime::default();
-        one.record(0, 100);
-        one.record(3, 5_000);
-        one.record(99, 5_000);
+        let (mut one, mut recorder) = (OverTime::default(), Recorder::default());
+        for (part, ns) in [(0, 100), (3, 5_000), (99, 5_000)] {
+            recorder.record(ns);
+            one.end_part(part, &recorder);
+        }
         let mut sum = one.clone();
         sum.add(&one);
         let seen: Vec<_> = sum.histograms().map(|(part, h)| (part, h.len())).collect();
         assert_eq!(seen, [(0, 2), (3, 2), (PARTS - 1, 2)]);
+        one.reset();
+        recorder.reset();
+        one.end_part(0, &recorder);
+        assert_eq!(one.histograms().count(), 0);
     }
 }

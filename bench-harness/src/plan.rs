@@ -134,7 +134,7 @@ pub struct Options {
         skip_serializing_if = "Vec::is_empty"
     )]
     pub rate: Vec<Rate>,
-    /// One operation in so many is timed; 1 times all (a latency run) [default: 64]
+    /// One operation in so many is timed; 1 times all (a latency run) [default: 128]
     #[arg(long, value_name = "N")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub sample: Option<u32>,
@@ -344,6 +344,8 @@ impl<'a> Host<'a> {
     }
 }
 
+/// One operation in so many is timed where the plan does not say.
+pub const SAMPLE: u32 = 128;
 /// Beside its window a trial has a set-up, a warm-up and an end.
 const BESIDE_WINDOW: Duration = Duration::from_millis(150);
 const SHORTEST_WINDOW: Duration = Duration::from_millis(50);
@@ -373,7 +375,7 @@ impl Plan {
             Some(_) => MOST_TRIALS_UNTIL,
             None => *options.trials.get_or_insert(6),
         };
-        let sample = *options.sample.get_or_insert(64);
+        let sample = *options.sample.get_or_insert(SAMPLE);
         if trials == 0 || sample == 0 {
             let key = if trials == 0 { "trials" } else { "sample" };
             return refuse(key, 0, "a number from 1");

@@ -104,44 +104,47 @@ impl<M: Machine, A: SwapAllocator<M>, W: Workload<M>> Trial<M, A, W> {
         &self.workload[0].0
     }
 
-    /// Works until the phase after `last`.
+    /// Works until the phase after `last`. There is one call of the workload's step, so that it is
+    /// compiled into the loop.
     #[inline(never)]
     fn load(&self, cpu: &M::Cpu, worker: &mut W::Worker, meter: &mut Meter, last: Phase) {
-        let think_ns = self.stage.params.think_ns;
-        if let Some(rate) = self.stage.params.rate {
-            return self.load_on_schedule(cpu, worker, meter, last, rate);
-        }
+        let Params { think_ns, rate, .. } = self.stage.params;
+        let mut schedule = rate.map(|rate| OpenLoop { start: cpu.now(), rate, next: 0 });
         while cpu.phase() as u8 <= last as u8 {
+            if let Some(schedule) = &mut schedule {
+                match schedule.wait::<M>(cpu, last) {
+                    None => return,
+                    due => meter.intended = due,
+                }
+            }
             self.workload().step(&self.stage, cpu, worker, meter);
             if think_ns > 0 {
                 cpu.work(think_ns);
             }
         }
     }
+}
 
-    /// The same in an open loop: step n is due n/rate after the first, whatever became of those
-    /// before it. Who is late begins at once, and his lateness is in the response. Each window
-    /// begins a schedule of its own.
-    fn load_on_schedule(
-        &self,
-        cpu: &M::Cpu,
-        worker: &mut W::Worker,
-        meter: &mut Meter,
-        last: Phase,
-        rate: NonZeroU64,
-    ) {
-        let start = cpu.now();
-        for n in 0u64.. {
-            let due = start + (u128::from(n) * 1_000_000_000 / u128::from(rate.get())) as u64;
-            while cpu.now() < due && cpu.phase() as u8 <= last as u8 {
-                cpu.relax();
-            }
-            if cpu.phase() as u8 > last as u8 {
-                return;
-            }
-            meter.intended = Some(due);
-            self.workload().step(&self.stage, cpu, worker, meter);
+/// An open loop: step n is due n/rate after the first, whatever became of those before it. Who
+/// is late begins at once, and his lateness is in the response. Each window begins a schedule
+/// of its own.
+struct OpenLoop {
+    start: u64,
+    rate: NonZeroU64,
+    next: u64,
+}
+
+impl OpenLoop {
+    /// When the next step was due, once that has come; None if the phase is over before.
+    #[inline(never)]
+    fn wait<M: Machine>(&mut self, cpu: &M::Cpu, last: Phase) -> Option<u64> {
+        let after = u128::from(self.next) * 1_000_000_000 / u128::from(self.rate.get());
+        let due = self.start + after as u64;
+        self.next += 1;
+        while cpu.now() < due && cpu.phase() as u8 <= last as u8 {
+            cpu.relax();
         }
+        (cpu.phase() as u8 <= last as u8).then_some(due)
     }
 }
 
@@ -213,6 +216,7 @@ impl Window {
 
     fn close<M: Machine>(self, cpu: &M::Cpu, mut meter: Meter, control: bool) -> Log {
         let (closed, sites) = (cpu.now(), cpu.local().sites());
+        meter.closed();
         let host = self.host.map(|(mut counters, mut noise)| {
             let counters = counters.stop();
             noise.gaps = std::mem::take(&mut meter.gaps);

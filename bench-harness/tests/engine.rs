@@ -138,7 +138,7 @@ fn mixed<W: Workload<M>>() {
     let mut setting = setting(2);
     setting.params.orders = Some("0:.5,2:.3,4:.2".parse().unwrap());
     let logs = trial::run::<M, PerCluster<M>, W>(&config(2), &setting).unwrap();
-    let count = |kind| logs.iter().map(|log| log.meter.tallies[kind as usize].count).sum::<u64>();
+    let count = |kind| logs.iter().map(|log| log.meter.tallies[kind as usize].count()).sum::<u64>();
     assert!(count(Kind::AllocLarge) + count(Kind::Refill) > 0);
 }
 
@@ -222,9 +222,9 @@ fn lateness_is_in_the_response_time() {
         recorder.as_ref().unwrap().add_to(&mut all);
         all
     });
-    assert_eq!((service.len(), response.len()), (tally.count, tally.count), "all are timed");
+    assert_eq!((service.len(), response.len()), (tally.count(), tally.count()), "all are timed");
     assert!(response.max() >= service.max());
     // Step n began n ms late at the least, two steps of 2 ms after the first was due.
-    let late = Duration::from_millis(tally.count).as_nanos() as u64;
-    assert!(response.max() >= late, "{} steps, {} ns", tally.count, response.max());
+    let late = Duration::from_millis(tally.count()).as_nanos() as u64;
+    assert!(response.max() >= late, "{} steps, {} ns", tally.count(), response.max());
 }

@@ -455,22 +455,31 @@ impl<M: Machine> Device<M> {
         (found < end).then_some(found as u32)
     }
 
-    /// At rest.
+    /// Exact at rest. Else each cluster is counted for the list that its flag names when it is
+    /// looked at: the lists themselves cannot be followed while they change.
     pub fn stats(&self) -> Stats {
         let si = self.si();
-        let inuse = si.inuse_pages.peek() & !offlist::<M>();
-        let lengths = |lists: &[List<M>]| -> Vec<usize> {
-            lists[..self.orders].iter().map(|l| l.peek(&self.clusters).len()).collect()
-        };
-        Stats {
+        let mut stats = Stats {
             pages: u64::from(si.max.peek().saturating_sub(1)),
-            inuse,
-            free: si.free.peek(&self.clusters).len(),
-            full: si.full.peek(&self.clusters).len(),
-            discard: si.discard.peek(&self.clusters).len(),
-            nonfull: lengths(&si.nonfull),
-            frag: lengths(&si.frag),
+            inuse: si.inuse_pages.peek() & !offlist::<M>(),
+            free: 0,
+            full: 0,
+            discard: 0,
+            nonfull: vec![0; self.orders],
+            frag: vec![0; self.orders],
+        };
+        for cluster in self.at_rest().1 {
+            let order = usize::from(cluster.order.peek()).min(self.orders - 1);
+            match cluster.flags.peek() {
+                FREE => stats.free += 1,
+                FULL => stats.full += 1,
+                DISCARD => stats.discard += 1,
+                NONFULL => stats.nonfull[order] += 1,
+                FRAG => stats.frag[order] += 1,
+                _ => {}
+            }
         }
+        stats
     }
 
     /// Bytes of each array: for every slot, except cluster_info.

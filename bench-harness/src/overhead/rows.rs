@@ -1,22 +1,25 @@
 //! The rows of the table: what is held against what.
 
-use machine::{Failure, Machine, Site, SpinLock, native};
+use std::hint::black_box;
+
+use machine::{Cpu, Failure, Machine, Site, SpinLock, native};
 use variants::SwapAllocator;
 use variants::percluster::PerCluster;
 
-use super::ways::{Nothing, Off, On, by_hand, churned, fault, in_engine, setting};
+use super::ways::{Hand, Nothing, Off, On, by_hand, churned, fault, in_engine, setting};
 use super::{Effort, GOAL, Pair, Row};
 use crate::null::Null;
+use crate::plan::SAMPLE;
 use crate::workload::Stage;
 use crate::workload::churn::Local;
 
 type Rows = fn(&Effort) -> Result<Vec<Row>, Failure>;
 
-pub(super) const ALL: [Rows; 5] = [null, record, sampled, sites, engine];
+pub(super) const ALL: [Rows; 6] = [null, record, timed, sampled, sites, engine];
 
 /// Not timed at all.
 const NEVER: u32 = u32::MAX;
-/// What beyond the two clock reads a timed operation may take, ns.
+/// What a record may take beyond the two clock reads, ns.
 const RECORD: f64 = 3.5;
 /// What accounting may add to an uncontended lock pair, ns.
 const SITES: f64 = 1.0;
@@ -34,13 +37,45 @@ fn null(effort: &Effort) -> Result<Vec<Row>, Failure> {
     Ok(vec![pair.base("null allocator, bare loop"), pair.more("through the engine", None)])
 }
 
-/// A timed operation that does nothing, and the two clock reads that it cannot do without.
+/// The time between two clock reads, and the same in a histogram.
 fn record(effort: &Effort) -> Result<Vec<Row>, Failure> {
+    let between = |cpu: &<On as Machine>::Cpu| {
+        let start = cpu.now();
+        black_box(cpu.now()).saturating_sub(start)
+    };
+    let reads = |_| {
+        by_hand::<On, _>(
+            effort,
+            |_| (),
+            move |_, cpu, _| {
+                black_box(between(cpu));
+                1
+            },
+        )
+    };
+    let records = |_| {
+        by_hand::<On, _>(
+            effort,
+            |_| (),
+            move |_, cpu, hand| {
+                hand.recorder.record(between(cpu));
+                1
+            },
+        )
+    };
+    let pair = Pair::measure(effort, reads, records)?;
+    let base = pair.base("two clock reads, loop by hand");
+    Ok(vec![base, pair.more("recorded in the histogram", Some(RECORD))])
+}
+
+/// A timed operation that does nothing: beside the record, it is counted, has a part of the window
+/// and is looked at for gaps.
+fn timed(effort: &Effort) -> Result<Vec<Row>, Failure> {
     let reads = |seed| in_engine::<On, Null<On>, Nothing<true>>(effort, &setting(seed, NEVER));
     let timed = |seed| in_engine::<On, Null<On>, Nothing<false>>(effort, &setting(seed, 1));
     let pair = Pair::measure(effort, reads, timed)?;
-    let more = pair.more("timed and recorded", Some(RECORD));
-    Ok(vec![pair.base("null operation and two clock reads, engine"), more])
+    let base = pair.base("null operation and two clock reads, engine");
+    Ok(vec![base, pair.more("timed and recorded", None)])
 }
 
 /// A real operation, sampled and fully timed.
@@ -48,11 +83,11 @@ fn sampled(effort: &Effort) -> Result<Vec<Row>, Failure> {
     let churn = |sample| {
         move |seed| in_engine::<On, PerCluster<On>, Local<On>>(effort, &setting(seed, sample))
     };
-    let some = Pair::measure(effort, churn(NEVER), churn(64))?;
+    let some = Pair::measure(effort, churn(NEVER), churn(SAMPLE))?;
     let all = Pair::measure(effort, churn(NEVER), churn(1))?;
     Ok(vec![
         some.base("churn operation, untimed"),
-        some.more("1 in 64 timed", None),
+        some.more(format!("1 in {SAMPLE} timed"), None),
         all.more("all timed", None),
     ])
 }
@@ -71,8 +106,8 @@ fn lock_pair<M: Machine<Config = native::Config>>(effort: &Effort) -> Result<f64
 /// Lock sites, on a lock alone and in the allocator.
 fn sites(effort: &Effort) -> Result<Vec<Row>, Failure> {
     let pair = Pair::measure(effort, |_| lock_pair::<Off>(effort), |_| lock_pair::<On>(effort))?;
-    let off = |seed| in_engine::<Off, PerCluster<Off>, Local<Off>>(effort, &setting(seed, 64));
-    let on = |seed| in_engine::<On, PerCluster<On>, Local<On>>(effort, &setting(seed, 64));
+    let off = |seed| in_engine::<Off, PerCluster<Off>, Local<Off>>(effort, &setting(seed, SAMPLE));
+    let on = |seed| in_engine::<On, PerCluster<On>, Local<On>>(effort, &setting(seed, SAMPLE));
     let churn = Pair::measure(effort, off, on)?;
     Ok(vec![
         pair.base("uncontended lock pair, no accounting"),
@@ -85,8 +120,9 @@ fn sites(effort: &Effort) -> Result<Vec<Row>, Failure> {
 /// The engine as runs use it.
 fn engine(effort: &Effort) -> Result<Vec<Row>, Failure> {
     let effort = &Effort { rounds: 2 * effort.rounds, ..*effort };
+    let fault = |stage: &_, cpu: &_, hand: &mut Hand| fault(stage, cpu, &mut hand.rng);
     let hand = |seed| by_hand::<On, _>(effort, churned(seed), fault);
-    let engine = |seed| in_engine::<On, PerCluster<On>, Local<On>>(effort, &setting(seed, 64));
+    let engine = |seed| in_engine::<On, PerCluster<On>, Local<On>>(effort, &setting(seed, SAMPLE));
     let pair = Pair::measure(effort, hand, engine)?;
     Ok(vec![
         pair.base("churn operation, loop by hand"),

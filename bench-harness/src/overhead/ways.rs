@@ -11,7 +11,8 @@ use variants::percluster::PerCluster;
 
 use super::Effort;
 use crate::meter::{Kind, Meter};
-use crate::plan::{Fill, Orders, Size};
+use crate::plan::{Fill, Orders, SAMPLE, Size};
+use crate::probe::recorder::Recorder;
 use crate::trial::{self, Setting};
 use crate::workload::churn::Local;
 use crate::workload::{Params, Stage, Workload};
@@ -44,11 +45,17 @@ where
     Ok(time as f64 / logs[0].meter.total().max(1) as f64)
 }
 
+/// What a loop by hand has beside the state.
+pub(super) struct Hand {
+    pub rng: fastrand::Rng,
+    pub recorder: Recorder,
+}
+
 /// ns that one of the operations takes which `turn` says it did.
 pub(super) fn by_hand<M, S>(
     effort: &Effort,
     setup: impl Fn(&M::Cpu) -> S + Send + Sync + 'static,
-    turn: impl Fn(&S, &M::Cpu, &mut fastrand::Rng) -> u64 + Send + Sync + 'static,
+    turn: impl Fn(&S, &M::Cpu, &mut Hand) -> u64 + Send + Sync + 'static,
 ) -> Result<f64, Failure>
 where
     M: Machine<Config = native::Config>,
@@ -58,9 +65,9 @@ where
     let mut config = native::Config::untimed(1);
     config.pins = vec![Some(cpu)];
     let worker = move |state: &S, cpu: &M::Cpu| {
-        let mut rng = fastrand::Rng::with_seed(1);
-        turns::<M, S>(state, cpu, &mut rng, window / 4, &turn);
-        turns::<M, S>(state, cpu, &mut rng, window, &turn)
+        let mut hand = Hand { rng: fastrand::Rng::with_seed(1), recorder: Recorder::default() };
+        turns::<M, S>(state, cpu, &mut hand, window / 4, &turn);
+        turns::<M, S>(state, cpu, &mut hand, window, &turn)
     };
     Ok(M::run(&config, setup, worker, |_, _| {})?.workers[0])
 }
@@ -69,14 +76,14 @@ where
 fn turns<M: Machine, S>(
     state: &S,
     cpu: &M::Cpu,
-    rng: &mut fastrand::Rng,
+    hand: &mut Hand,
     time: Duration,
-    turn: &impl Fn(&S, &M::Cpu, &mut fastrand::Rng) -> u64,
+    turn: &impl Fn(&S, &M::Cpu, &mut Hand) -> u64,
 ) -> f64 {
     let (start, mut done) = (cpu.now(), 0u64);
     loop {
         for _ in 0..TURNS {
-            done += turn(state, cpu, rng);
+            done += turn(state, cpu, hand);
         }
         let passed = cpu.now() - start;
         if u128::from(passed) >= time.as_nanos() {
@@ -88,7 +95,7 @@ fn turns<M: Machine, S>(
 /// A percluster device as churn has it.
 pub(super) fn churned(seed: u64) -> impl Fn(&<On as Machine>::Cpu) -> Stage<On, PerCluster<On>> {
     move |cpu| {
-        let stage = Stage::new::<Local<On>>(&setting(seed, 64), cpu);
+        let stage = Stage::new::<Local<On>>(&setting(seed, SAMPLE), cpu);
         stage.swap_all_out(cpu);
         stage
     }

@@ -7,8 +7,6 @@ use std::time::{Duration, Instant};
 
 use results::schema::{ProbeCost, Reading};
 
-use crate::over_time::OverTime;
-
 use super::recorder::Recorder;
 
 const BATCHES: usize = 31;
@@ -63,14 +61,9 @@ pub fn record(mut record: impl FnMut(u64)) -> Cost {
 
 /// Both costs, as a run records them, and one line for its notes.
 pub fn calibrate(now: impl FnMut() -> u64) -> (ProbeCost, String) {
-    let (mut recorder, mut over_time, mut n) = (Recorder::default(), OverTime::default(), 0);
+    let mut recorder = Recorder::default();
     let read = clock_read(now);
-    // As the meter does: in the histogram, and over time.
-    let record = record(|ns| {
-        recorder.record(ns);
-        over_time.record(n >> 12, ns);
-        n += 1;
-    });
+    let record = record(|ns| recorder.record(ns));
     let cost = ProbeCost {
         clock_read_ns: Reading::Known(read.median),
         record_ns: Reading::Known(record.median),

@@ -47,10 +47,16 @@ impl Recorder {
         self.0.fill(0);
     }
 
+    /// Values and how often they were counted.
+    pub fn counts(&self) -> impl Iterator<Item = (u64, u64)> {
+        let counted = self.0.iter().enumerate().filter(|(_, count)| **count > 0);
+        counted.map(|(bucket, count)| (value(bucket), *count))
+    }
+
     /// Adds what was counted to `histogram`.
     pub fn add_to(&self, histogram: &mut Histogram<u64>) {
-        for (bucket, count) in self.0.iter().enumerate().filter(|(_, count)| **count > 0) {
-            histogram.record_n(value(bucket), *count).expect("its bounds are these");
+        for (ns, count) in self.counts() {
+            histogram.record_n(ns, count).expect("its bounds are these");
         }
     }
 }

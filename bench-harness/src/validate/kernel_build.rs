@@ -216,7 +216,7 @@ fn simulate(model: &Arc<Model>, jobs: usize, think_ns: f64) -> Result<Seen, Fail
     type M = Simulated<Qspin>;
     let logs = trial::run::<M, Scanning<M>, Build<M>>(&config, &setting)?;
     let time: u64 = logs.iter().map(|log| log.closed - log.opened).sum();
-    let out = |log: &trial::Log| log.meter.tallies[Kind::Alloc as usize].count;
+    let out = |log: &trial::Log| log.meter.tallies[Kind::Alloc as usize].count();
     let pages = logs.iter().map(out).sum::<u64>().max(1) as f64;
     let sites: Vec<SiteStats> = logs.into_iter().flat_map(|log| log.sites).collect();
     let wait_ns = sites.iter().map(|site| site.wait_total).sum::<u64>() as f64 / pages;

@@ -53,11 +53,24 @@ impl<M: Machine, A: SwapAllocator<M>> Stage<M, A> {
     /// Brings the pages of a block in that are out.
     #[inline]
     pub(super) fn block_in(&self, cpu: &M::Cpu, owner: usize, block: usize, meter: &mut Meter) {
-        let first = block << self.block_order;
+        if self.block_order == 0 {
+            return self.page_in(cpu, owner, block, meter);
+        }
+        self.pages_in(cpu, owner, block << self.block_order, meter)
+    }
+
+    /// Out of line, as is its counterpart: a mix of orders must not weigh on single pages.
+    #[inline(never)]
+    fn pages_in(&self, cpu: &M::Cpu, owner: usize, first: usize, meter: &mut Meter) {
         for page in first..first + (1 << self.block_order) {
-            if self.swap.owners.get(owner, page).is_some() {
-                meter.op(cpu, Kind::Free, || self.swap.swap_in(cpu, owner, page, false));
-            }
+            self.page_in(cpu, owner, page, meter);
+        }
+    }
+
+    #[inline]
+    fn page_in(&self, cpu: &M::Cpu, owner: usize, page: usize, meter: &mut Meter) {
+        if self.swap.owners.get(owner, page).is_some() {
+            meter.op(cpu, Kind::Free, || self.swap.swap_in(cpu, owner, page, false));
         }
     }
 
@@ -75,8 +88,20 @@ impl<M: Machine, A: SwapAllocator<M>> Stage<M, A> {
         if self.block_order == 0 {
             return self.page_out(cpu, owner, block, kinds[0], meter);
         }
-        let (order, first) = (self.draw(rng), block << self.block_order);
-        let mut all = true;
+        self.folios_out(cpu, owner, block << self.block_order, kinds, rng, meter)
+    }
+
+    #[inline(never)]
+    fn folios_out(
+        &self,
+        cpu: &M::Cpu,
+        owner: usize,
+        first: usize,
+        kinds: [Kind; 2],
+        rng: &mut fastrand::Rng,
+        meter: &mut Meter,
+    ) -> bool {
+        let (order, mut all) = (self.draw(rng), true);
         for page in (first..first + (1 << self.block_order)).step_by(1 << order).rev() {
             all &= self.folio_out(cpu, owner, (page, order), kinds, meter);
         }

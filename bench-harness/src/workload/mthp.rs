@@ -83,7 +83,7 @@ impl<M: Machine> Mthp<M> {
         let now = cpu.now();
         worker.next_look = now + LOOK_EVERY;
         let large = &meter.tallies[Kind::AllocLarge as usize];
-        let seen = (large.count, large.failed);
+        let seen = (large.count(), large.failed);
         // The counts begin anew when the window opens.
         let since = if seen.0 < worker.seen.0 { (0, 0) } else { worker.seen };
         worker.seen = seen;

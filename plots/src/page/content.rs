@@ -116,12 +116,7 @@ fn set(set: &Set, tracks: &[(String, usize)], reasons: &BTreeSet<String>) -> Val
     })
 }
 
-fn track(
-    set: &Set,
-    track: &Track,
-    index: Option<usize>,
-    reasons: &BTreeSet<String>,
-) -> Value {
+fn track(set: &Set, track: &Track, index: Option<usize>, reasons: &BTreeSet<String>) -> Value {
     let one = track.groups.first().filter(|g| g.threads == 1).map(|g| g.throughput());
     let first = track.widest().cells[0];
     json!({
