@@ -138,8 +138,8 @@ pub struct Local {
     /// Bit n: queue node n is in use.
     nodes: Cell<u32>,
     pub(super) held: RefCell<Vec<Held>>,
-    /// Acquisitions by site.
-    acquired: [Cell<u64>; MAX_SITES],
+    /// Acquisitions by site. In a box, as a coroutine's start takes no large values.
+    acquired: Box<[Cell<u64>; MAX_SITES]>,
     sites: RefCell<Vec<SiteStats>>,
     mine: Arc<Posted>,
     posted: Arc<[Arc<Posted>]>,
@@ -152,7 +152,7 @@ impl Local {
             id,
             nodes: Cell::new(0),
             held: RefCell::default(),
-            acquired: [const { Cell::new(0) }; MAX_SITES],
+            acquired: Box::new([const { Cell::new(0) }; MAX_SITES]),
             sites: RefCell::new(vec![SiteStats::default(); sites]),
             mine: posted[id].clone(),
             posted,
@@ -261,7 +261,7 @@ impl Local {
     pub fn sites(&self) -> Vec<SiteStats> {
         let known = SITES.lock().unwrap();
         let stats = self.sites.borrow();
-        let all = known.iter().zip(stats.iter()).zip(&self.acquired);
+        let all = known.iter().zip(stats.iter()).zip(&*self.acquired);
         let used = all.filter(|((_, s), acquired)| acquired.get() + s.missed > 0);
         used.map(|((site, s), acquired)| SiteStats {
             lock: site.lock,
