@@ -26,16 +26,17 @@ gallery: $(SWAPSCALE) ## redraw the README's pictures from the committed referen
 	$(call draw,$(REFERENCE)/*-three-schemes,throughput$(comma)latency-churn-native-alloc$(comma)contention-churn$(comma)swapoff-swapoff)
 	$(call draw,$(REFERENCE)/*-ablation,ablation)
 	$(call draw,$(REFERENCE)/*-swapoff,swapoff-size)
-	$(call draw,$(REFERENCE)/*-hold,hold)
+	$(call draw,$(REFERENCE)/*-hold,hold-churn-native-si--lock$(comma)hold-churn-native-ci--lock)
 	$(call draw,$(REFERENCE)/*-load,load-churn-native-alloc)
 	$(call draw,$(REFERENCE)/*-mthp,series)
 	$(call draw,$(REFERENCE)/*-holder-preempted*,preempted)
 	$(call draw,$(REFERENCE)/*-front $(REFERENCE)/*-throughput-predicted $(REFERENCE)/*-locked-predicted,front$(comma)throughput-build-big$(comma)throughput-mthp-big)
 	$(call draw,$(REFERENCE)/*-seq-predicted,throughput-seq-big)
 	$(call draw,$(REFERENCE)/*-swapoff-predicted,swapoff-barrier)
-	$(call draw,$(REFERENCE)/*-fragmentation-predicted,hold$(comma)transfers)
+	$(call draw,$(REFERENCE)/*-fragmentation-predicted,hold-churn-big-384-si--lock$(comma)hold-churn-big-384-ci--lock$(comma)transfers-churn-big-384-fill90)
 	@if [ -d $(REFERENCE)/validation ]; then \
 		$(SWAPSCALE) validate --redraw $(REFERENCE)/validation --out plots/gallery >/dev/null; fi
+	rm -f plots/gallery/report.html
 
 comma := ,
 
@@ -59,7 +60,7 @@ costs: ## bytes a slot, and instructions an operation (callgrind)
 	cargo run --release -p variants --example costs
 
 # The lab, and the kernels against the model: all runs of it anew.
-AGAINST = --variant 6.12,6.16,6.18 --lock tas --workload churn,swapoff --batch 16 \
+AGAINST = --variant 6.12,6.16,6.18 --lock tas --workload churn,swapoff \
 	--size 256MiB --fill 25 --threads 1,2 --trials 6 --out $(REFERENCE)/kernel
 lab-reference: $(SWAPSCALE) ## kernels in QEMU, held against the model: 20 minutes
 	rm -rf $(REFERENCE)/kernel plots/gallery/kernel

@@ -69,12 +69,13 @@ impl Kind {
 #[derive(Clone, Debug)]
 pub struct Tally {
     pub failed: u64,
-    /// One in so many is timed.
+    /// One in so many is timed, on average.
     pub every: u32,
-    /// Operations until the next is timed.
+    /// Operations from the last that was timed to the next, those left of them, and all before.
+    stride: u32,
     left: u32,
-    /// How many were timed.
-    timed: u64,
+    before: u64,
+    rng: fastrand::Rng,
     /// Made when first needed, which is before the window opens.
     pub latency: Option<Recorder>,
     /// From the intended start, in an open loop.
@@ -85,7 +86,16 @@ pub struct Tally {
 
 impl Tally {
     pub fn count(&self) -> u64 {
-        self.timed * u64::from(self.every) + u64::from(self.every - self.left)
+        self.before + u64::from(self.stride - self.left)
+    }
+
+    /// Strides differ: allocators work in batches, and a fixed stride would meet them all at the
+    /// same place.
+    fn next_stride(&mut self) {
+        self.before += u64::from(self.stride);
+        let (least, spread) = (self.every - self.every / 4, self.every / 4 * 2);
+        self.stride = least + if spread > 0 { self.rng.u32(0..=spread) } else { 0 };
+        self.left = self.stride;
     }
 
     /// What the histograms over time are of.
@@ -127,8 +137,10 @@ impl Meter {
             Tally {
                 failed: 0,
                 every,
+                stride: every,
                 left: every,
-                timed: 0,
+                before: 0,
+                rng: fastrand::Rng::with_seed(1),
                 latency: None,
                 response: None,
                 over_time: None,
@@ -177,7 +189,7 @@ impl Meter {
             self.next_part(start);
         }
         let tally = &mut self.tallies[kind as usize];
-        (tally.left, tally.timed) = (tally.every, tally.timed + 1);
+        tally.next_stride();
         let record = |recorder: &mut Option<Recorder>, since: u64| {
             recorder.get_or_insert_default().record(end.saturating_sub(since));
         };
@@ -230,7 +242,8 @@ impl Meter {
     /// Forgets all counts: the window opens. Memory taken while warming up is kept.
     pub fn reset(&mut self) {
         for tally in &mut self.tallies {
-            (tally.failed, tally.timed, tally.left) = (0, 0, tally.every);
+            (tally.failed, tally.before) = (0, 0);
+            tally.stride = tally.left;
             for recorder in [&mut tally.latency, &mut tally.response].into_iter().flatten() {
                 recorder.reset();
             }
@@ -258,5 +271,31 @@ impl Meter {
     /// Operations of all kinds that succeeded: failing is quick, and would look fast.
     pub fn total(&self) -> u64 {
         self.tallies.iter().map(|tally| tally.count() - tally.failed).sum()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use machine::lock::Tas;
+    use machine::{Native, native};
+
+    /// Of batches of 64 each place is timed as often as its share, and all are counted.
+    #[test]
+    fn what_is_timed_is_in_step_with_no_batch() {
+        let worker = |_: &(), cpu: &_| {
+            let (mut meter, mut places) = (Meter::new(128), [0u32; 64]);
+            for n in 0..64 * 128 * 200u64 {
+                let before = meter.tallies[0].before;
+                meter.op::<Native<Tas, true>>(cpu, Kind::Alloc, || true);
+                places[(n % 64) as usize] += u32::from(meter.tallies[0].before > before);
+                assert_eq!(meter.tallies[0].count(), n + 1);
+            }
+            places
+        };
+        let config = native::Config::untimed(1);
+        let outcome = Native::<Tas, true>::run(&config, |_| (), worker, |_, _| {}).unwrap();
+        let places = outcome.workers[0];
+        assert!(places.iter().all(|n| (140..260).contains(n)), "200 each: {places:?}");
     }
 }

@@ -116,6 +116,13 @@ impl SiteStats {
 /// How many sites a process may have.
 const MAX_SITES: usize = 128;
 
+/// Whether acquisition `n` of a site is in the sample: 1 in `SAMPLE`, by the golden ratio, whose
+/// multiples fall in step with no batch that an allocator works in.
+#[inline]
+fn in_sample<M: Machine>(n: u64) -> bool {
+    n.wrapping_mul(0x9e37_79b9_7f4a_7c15) <= u64::MAX / M::SAMPLE
+}
+
 /// A wait that has begun.
 #[derive(Clone, Copy, Default)]
 pub(super) struct Wait {
@@ -200,9 +207,10 @@ impl Local {
             self.waited(key, wait, &now);
         }
         let acquired = &self.acquired[key.index()];
-        let turn = acquired.get() % M::SAMPLE;
-        acquired.set(acquired.get() + 1);
-        let since = if turn <= 1 { self.sampled::<M>(key, turn, now) } else { 0 };
+        let n = acquired.get();
+        acquired.set(n + 1);
+        let (begins, ends) = (in_sample::<M>(n), in_sample::<M>(n.wrapping_sub(1)));
+        let since = if begins | ends { self.sampled(key, begins, ends, now) } else { 0 };
         self.mine.acquired::<M>(key.place(), address);
         Hold { key, since }
     }
@@ -213,18 +221,18 @@ impl Local {
         self.sites.borrow_mut()[key.index()].waited(wait, now(), self.posted.len());
     }
 
-    /// Acquisition `turn` of those between two samples: the first begins one, the next ends it.
+    /// An acquisition that is in the sample, or the one after it.
     #[cold]
-    fn sampled<M: Machine>(&self, key: Key, turn: u64, now: impl Fn() -> u64) -> u64 {
+    fn sampled(&self, key: Key, begins: bool, ends: bool, now: impl Fn() -> u64) -> u64 {
         let (now, stats) = (now().max(1), &mut self.sites.borrow_mut()[key.index()]);
-        if turn == 1 % M::SAMPLE && stats.last != 0 {
+        if ends && stats.last != 0 {
             stats.again.record(now.saturating_sub(stats.last));
         }
-        if turn > 0 {
-            return 0;
+        if begins {
+            stats.last = now;
+            return now;
         }
-        stats.last = now;
-        now
+        0
     }
 
     #[cold]
@@ -288,5 +296,28 @@ impl SiteStats {
             let (waits, total) = &mut self.waited_for[holder];
             (*waits, *total) = (*waits + 1, *total + ns);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Native;
+    use crate::lock::Tas;
+    use crate::simulated::Simulated;
+
+    /// Every place in a batch is sampled as often as its share.
+    #[test]
+    fn the_sample_is_in_step_with_no_batch() {
+        for batch in [2u64, 7, 32, 64, 512] {
+            let mut places = vec![0u64; batch as usize];
+            let n = batch * 64 * 200;
+            (0..n).filter(|n| in_sample::<Native<Tas, true>>(*n)).for_each(|n| {
+                places[(n % batch) as usize] += 1;
+            });
+            let (least, most) = (places.iter().min().unwrap(), places.iter().max().unwrap());
+            assert!(*least > 150 && *most < 250, "batch {batch}: {least} to {most} of 200");
+        }
+        assert!((0..100).all(in_sample::<Simulated<Tas>>), "a model times all");
     }
 }
