@@ -74,8 +74,11 @@ pub fn against(runs: &[Loaded]) -> Result<Vec<Against>, String> {
             .map(|(_, c)| c.key.params.get("batch"))
             .collect();
         for batch in batches {
-            // A live workload without batches is held against whatever batch the model ran.
-            let same = |cell: &Cell| batch.is_none() || cell.key.params.get("batch") == batch;
+            // What has no batch is held against whatever batch the other side ran.
+            let same = |cell: &Cell| {
+                let own = cell.key.params.get("batch");
+                batch.is_none() || own.is_none() || own == batch
+            };
             let cells: Vec<_> = cells().filter(|(_, cell)| same(cell)).collect();
             found.extend(compare(scheme, workload, batch.map(String::as_str), &cells));
         }
@@ -384,6 +387,21 @@ mod tests {
     }
 
     const MODEL: [(&str, u64); 4] = [("barrier", 10), ("unuse", 60), ("users", 30), ("free", 0)];
+
+    #[test]
+    fn a_model_without_batches_is_held_against_each_batch_of_the_kernel() {
+        let mut runs = [
+            run(MachineKind::Native, "native", 2, &MODEL),
+            run(MachineKind::Emulated, "6.18.15", 1, &MODEL),
+        ];
+        let mut with = |run: usize, batch: &str| {
+            runs[run].cells[0].key.params.insert("batch".into(), batch.into());
+            against(&runs).map(|found| found[0].columns.len()).ok()
+        };
+        assert_eq!(with(1, "16"), Some(2));
+        assert_eq!(with(0, "16"), Some(2));
+        assert_eq!(with(0, "1"), None, "another batch");
+    }
 
     #[test]
     fn a_kernel_that_hides_its_barrier_is_held_against_both_steps() {
