@@ -4,6 +4,7 @@
 
 SWAPSCALE = target/release/swapscale
 LOCAL = results/local
+REFERENCE = results/reference
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 24
@@ -13,9 +14,9 @@ plots: $(SWAPSCALE) ## measure on this machine unless it has a run, then draw ch
 	@# A fault that escapes is for `make check` to tell; the page shows those that are caught.
 	$(SWAPSCALE) check --all-faults --json > $(LOCAL)/races.json || test $$? -eq 1
 	$(SWAPSCALE) plot $$(dirname $(LOCAL)/*/cells.jsonl) --race $(LOCAL)/races.json --out $(LOCAL)/plots
+	$(SWAPSCALE) plot $(REFERENCE)/*-ablation $(REFERENCE)/*-swapoff --out $(LOCAL)/plots/reference --only ablation,swapoff-size
 
 # The pictures that the README and docs show, from committed runs alone.
-REFERENCE = results/reference
 # $(1): runs, $(2): charts of them. Runs that are not committed draw nothing.
 define draw
 @if ls -d $(1) >/dev/null 2>&1; then $(SWAPSCALE) plot $(1) --out plots/gallery --no-slides --only $(2); \
