@@ -27,14 +27,14 @@ gallery: $(SWAPSCALE) ## redraw the README's pictures from the committed referen
 	$(call draw,$(REFERENCE)/*-three-schemes,throughput$(comma)latency-churn-native-alloc$(comma)contention-churn$(comma)swapoff-swapoff)
 	$(call draw,$(REFERENCE)/*-ablation,ablation)
 	$(call draw,$(REFERENCE)/*-swapoff,swapoff-size)
-	$(call draw,$(REFERENCE)/*-hold,hold-churn-native-si--lock$(comma)hold-churn-native-ci--lock)
+	$(call draw,$(REFERENCE)/*-hold,hold-churn-native-si--lock-mean)
 	$(call draw,$(REFERENCE)/*-load,load-churn-native-alloc)
 	$(call draw,$(REFERENCE)/*-mthp,series)
 	$(call draw,$(REFERENCE)/*-holder-preempted*,preempted)
-	$(call draw,$(REFERENCE)/*-front $(REFERENCE)/*-throughput-predicted $(REFERENCE)/*-locked-predicted,front$(comma)throughput-build-big$(comma)throughput-mthp-big)
+	$(call draw,$(REFERENCE)/*-front $(REFERENCE)/*-throughput-predicted $(REFERENCE)/*-locked-predicted,front)
 	$(call draw,$(REFERENCE)/*-seq-predicted,throughput-seq-big)
 	$(call draw,$(REFERENCE)/*-swapoff-predicted,swapoff-barrier)
-	$(call draw,$(REFERENCE)/*-fragmentation-predicted,hold-churn-big-384-si--lock$(comma)hold-churn-big-384-ci--lock$(comma)transfers-churn-big-384-fill90)
+	$(call draw,$(REFERENCE)/*-fragmentation-predicted,hold-churn-big-384-si--lock-mean$(comma)transfers-churn-big-384-fill90)
 	@if [ -d $(REFERENCE)/validation ]; then \
 		$(SWAPSCALE) validate --redraw $(REFERENCE)/validation --out plots/gallery >/dev/null; fi
 	rm -f plots/gallery/report.html
