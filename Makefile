@@ -32,6 +32,7 @@ gallery: $(SWAPSCALE) ## redraw the README's pictures from the committed referen
 	$(call draw,$(REFERENCE)/*-mthp,series)
 	$(call draw,$(REFERENCE)/*-holder-preempted*,preempted)
 	$(call draw,$(REFERENCE)/*-front $(REFERENCE)/*-throughput-predicted $(REFERENCE)/*-locked-predicted,front)
+	$(call draw,$(REFERENCE)/*-build-mthp-predicted,throughput)
 	$(call draw,$(REFERENCE)/*-seq-predicted,throughput-seq-big)
 	$(call draw,$(REFERENCE)/*-swapoff-predicted,swapoff-barrier)
 	$(call draw,$(REFERENCE)/*-fragmentation-predicted,hold-churn-big-384-si--lock-mean$(comma)transfers-churn-big-384-fill90)
