@@ -75,7 +75,7 @@ mod linux {
             print(&(would.join("\n") + "\n"))?;
             return Ok(ExitCode::SUCCESS);
         }
-        let command = std::env::args().collect::<Vec<_>>().join(" ");
+        let command = crate::command_line();
         let mut done = 0;
         let (dir, summary) = live::record(&args, &request.out, &label, &command, |all, cell| {
             done += 1;

@@ -24,6 +24,12 @@ mod run;
 mod selftest;
 mod validate;
 
+/// The command as it was given, without the path that this program was started by.
+fn command_line() -> String {
+    let arguments = std::env::args().skip(1);
+    std::iter::once("swapscale".into()).chain(arguments).collect::<Vec<String>>().join(" ")
+}
+
 /// What a subcommand ends with: its exit code, or why it could not do its work.
 type Answer = Result<ExitCode, Box<dyn Error>>;
 

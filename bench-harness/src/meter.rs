@@ -93,8 +93,9 @@ impl Tally {
     /// same place.
     fn next_stride(&mut self) {
         self.before += u64::from(self.stride);
-        let (least, spread) = (self.every - self.every / 4, self.every / 4 * 2);
-        self.stride = least + if spread > 0 { self.rng.u32(0..=spread) } else { 0 };
+        let quarter = self.every / 4;
+        let jitter = self.rng.u32(0..=2 * quarter);
+        self.stride = (self.every - quarter).saturating_add(jitter);
         self.left = self.stride;
     }
 

@@ -245,7 +245,7 @@ pub struct Kind {
     pub count: u64,
     /// operations that failed (device full, device gone)
     pub failed: u64,
-    /// one in so many was timed; 1 = all
+    /// one in so many was timed, on average; 1 = all
     pub sampled_every: u32,
     /// service time: from the start of the operation to its end
     pub latency: Option<Latency>,

@@ -2,7 +2,7 @@
 //! The clock is read on contended paths only; hold times, the time until a CPU takes a
 //! lock again, and looks at who holds it are sampled, 1 in [`Machine::SAMPLE`].
 //! Everything is CPU-local, put together when the run is over. An acquisition that is
-//! neither contended nor sampled costs a count and two stores to a line of its own.
+//! neither contended nor sampled costs a count and two stores to lines of its own.
 
 use super::intervals::Intervals;
 use super::order::Held;

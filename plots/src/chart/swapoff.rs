@@ -80,14 +80,19 @@ pub fn draw_barrier(sets: &[&Set], size: Size) -> Outcome {
     const DASHES: [Dash; 4] = [&[], &[9.0, 4.0], &[3.0, 3.0], &[9.0, 3.0, 2.0, 3.0]];
     let apart = |name: &str, threads: u32| {
         let load = loads.iter().position(|n| *n == threads).unwrap_or(0);
-        let unit = if threads == 1 { "thread" } else { "threads" };
-        (format!("{name}, {threads} {unit}"), DASHES[load % DASHES.len()])
+        (format!("{name} ×{threads}"), DASHES[load % DASHES.len()])
     };
     let barrier = |off: &Swapoff| {
         let step = off.steps.iter().find(|step| step.name == "barrier")?;
         Some(step.ns as f64)
     };
-    each_machine(sets, size, "swapoff's barrier against device size and load", apart, barrier)
+    each_machine(
+        sets,
+        size,
+        "swapoff's barrier against device size and load (× threads)",
+        apart,
+        barrier,
+    )
 }
 
 /// What a curve is called and dashed like, by track and threads.
