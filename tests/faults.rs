@@ -238,8 +238,8 @@ fn memory_is_bounded_over_many_cells() {
     assert!(child.wait().unwrap().success());
     assert!(early > 0 && late > 0, "the marks {marks:?} were not seen");
     eprintln!("{early} KiB after {} cells, {late} KiB after {}", all / 10, all - 1);
-    // A cell on disk is some 10 KiB: kept, they would be far more than this.
-    let most = early + 4096;
+    // Some 45 KiB a cell: 64 may wait for the disk at either mark, all would be far more.
+    let most = early + 8192;
     assert!(late < most, "{early} KiB grew to {late} KiB over {all} cells");
 }
 

@@ -194,6 +194,9 @@ fn label<'a>(plan: &'a Plan, order: usize, slot: Slot) -> Label<'a> {
     }
 }
 
+/// Jobs begun and not stored at most: behind a slow disk or one slow job, results wait in memory.
+const AHEAD: usize = 64;
+
 /// Does `work` for all of `jobs` on rayon's threads and hands what comes of it to `store`, on
 /// this thread and in the order of `jobs`: what is stored does not depend on how many there are.
 fn side_by_side<J: Sync, T: Send, E: Send>(
@@ -202,19 +205,27 @@ fn side_by_side<J: Sync, T: Send, E: Send>(
     mut store: impl FnMut(&J, T) -> Result<(), E>,
 ) -> Result<(), E> {
     let (done, results) = mpsc::channel();
+    let (begin, begun) = mpsc::sync_channel(AHEAD);
     std::thread::scope(|scope| {
-        scope.spawn(|| {
+        let work = &work;
+        scope.spawn(move || {
             // A bridge hands jobs out one by one from the first on; whoever stops listening
             // ends it.
-            let jobs = jobs.iter().enumerate().par_bridge();
-            let _ = jobs.try_for_each_with(done, |done, (n, job)| done.send((n, work(job))));
+            let jobs = jobs.iter().enumerate().take_while(move |_| begin.send(()).is_ok());
+            let _ = jobs
+                .par_bridge()
+                .try_for_each_with(done, |done, (n, job)| done.send((n, work(job))));
         });
+        // Both are dropped on the way out, so that nobody waits for what is no longer stored.
+        let (results, begun) = (results, begun);
         let (mut next, mut early) = (0, BTreeMap::new());
         for (n, result) in results {
             early.insert(n, result);
             while let Some(result) = early.remove(&next) {
                 store(&jobs[next], result?)?;
                 next += 1;
+                // One was begun for each that is stored.
+                let _ = begun.recv();
             }
         }
         Ok(())
@@ -271,6 +282,9 @@ fn measure(plan: &Plan, label: &Label) -> Result<Measured, EngineError> {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::time::Duration;
+
     use super::*;
     use results::example;
     use results::schema::Reading;
@@ -285,5 +299,34 @@ mod tests {
         assert!(refusal(&hit, true).unwrap().contains("clock gaps of 5.0 %"));
         let apart = Cell { overlap: 0.9, ..calm };
         assert!(refusal(&apart, false).unwrap().contains("90 % of the interval"));
+    }
+
+    #[test]
+    fn results_wait_in_order_and_never_many() {
+        let (begun, mut stored, mut most) = (AtomicUsize::new(0), Vec::new(), 0);
+        let work = |job: &usize| {
+            begun.fetch_add(1, Ordering::Relaxed);
+            Ok::<usize, ()>(*job)
+        };
+        let jobs: Vec<usize> = (0..10 * AHEAD).collect();
+        side_by_side(&jobs, work, |_, job| {
+            // A disk that is slower than all workers.
+            std::thread::sleep(Duration::from_micros(200));
+            most = most.max(begun.load(Ordering::Relaxed) - stored.len());
+            stored.push(job);
+            Ok(())
+        })
+        .unwrap();
+        assert_eq!(stored, jobs);
+        assert!(most <= AHEAD, "{most} waited");
+    }
+
+    #[test]
+    fn a_store_that_fails_ends_the_work() {
+        let jobs: Vec<usize> = (0..10 * AHEAD).collect();
+        let begun = AtomicUsize::new(0);
+        let work = |_: &usize| Ok(begun.fetch_add(1, Ordering::Relaxed));
+        assert_eq!(side_by_side(&jobs, work, |_, _| Err("disk full")), Err("disk full"));
+        assert!(begun.into_inner() <= AHEAD + rayon::current_num_threads());
     }
 }
