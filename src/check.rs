@@ -268,8 +268,8 @@ fn string<'a>(value: &'a Value, key: &str) -> &'a str {
 fn text(result: &Value) -> String {
     let (found, looked) = (found(result), explored(result));
     match string(result, "verdict") {
-        "broken" => format!("{found}, {looked}\n\n{}\n", string(result, "diagram")),
-        "inconclusive" => format!("{found}: inconclusive, {}; {looked}\n", string(result, "why")),
+        "broken" => format!("{found} {looked}\n\n{}\n", string(result, "diagram")),
+        "inconclusive" => format!("{found}: inconclusive {looked}; {}\n", string(result, "why")),
         _ => format!("{found}: no violation {looked}\n"),
     }
 }
@@ -287,21 +287,22 @@ fn found(result: &Value) -> String {
     }
 }
 
-/// "within bound 2: 1234 executions, 2000 random, 0.5 s".
+/// "within bound 2: 1234 executions, 2000 random, 0.5 s", or where the search ended.
 fn explored(result: &Value) -> String {
     let (executions, random) = (result["executions"].as_u64(), result["random"].as_u64());
     let bound = match (result["bound"].as_u64(), string(result, "verdict")) {
         (Some(bound), "holds") => format!("within bound {bound}: "),
-        (Some(bound), _) => format!("nothing within bound {bound} before: "),
-        (None, _) => String::new(),
+        (None, "holds") => String::new(),
+        _ if random > Some(0) => "in a random schedule: ".into(),
+        (below, _) => format!("at bound {}: ", below.map_or(0, |below| below + 1)),
     };
     let some = |n: Option<u64>, what: &str| n.filter(|&n| n > 0).map(|n| format!("{n} {what}"));
-    let searched = some(executions, "executions").map(|all| bound + &all);
+    let searched = some(executions, "executions");
     let seconds = format!("{:.1} s", result["seconds"].as_f64().unwrap_or_default());
     let parts: Vec<_> =
         [searched, some(random, "random"), Some(seconds)].into_iter().flatten().collect();
     let beyond = result["beyond"].as_str().map_or(String::new(), |why| format!(" ({why})"));
-    parts.join(", ") + &beyond
+    bound + &parts.join(", ") + &beyond
 }
 
 /// SUBJECT-FAULT.txt and .svg, or SUBJECT-SCENARIO where no fault was asked for.

@@ -112,8 +112,9 @@ impl Effort {
         Self { more: 0, time, executions, random: 2_000, seed }
     }
 
+    /// An hour for all cases on two cores.
     pub fn deep(seed: u64) -> Self {
-        Self { more: 1, time: Duration::from_secs(600), random: 200_000, ..Self::quick(seed) }
+        Self { more: 1, time: Duration::from_secs(120), random: 50_000, ..Self::quick(seed) }
     }
 }
 
@@ -227,8 +228,10 @@ impl Case {
     }
 
     fn broken(&self, failure: Failure) -> Finding {
-        let Failure::Panicked(message) = failure else {
-            return Finding::Inconclusive(failure.to_string());
+        let message = match failure {
+            Failure::Panicked(message) => message,
+            Failure::Inconclusive(why) => return Finding::Inconclusive(why),
+            other => return Finding::Inconclusive(other.to_string()),
         };
         let invariant = named(&message);
         if IGNORED.get() & 1 << invariant as u32 != 0 {
