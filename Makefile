@@ -1,5 +1,5 @@
-# The project's commands; `make help` lists them. Every recipe is what CI and the
-# README run: nothing more to install than a Rust toolchain.
+# The project's commands; `make help` lists them. CI and the README run `plots` and `test`, which
+# need no more than a Rust toolchain; a recipe that needs more says what.
 .PHONY: help bench selftest plots gallery reference lab-reference predict costs test test-long lint fuzz preempted check check-deep
 
 SWAPSCALE = target/release/swapscale

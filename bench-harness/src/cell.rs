@@ -21,6 +21,7 @@ use crate::sharing::{self, Places};
 use crate::trial::Log;
 
 /// What a cell is called, and when it ran.
+#[derive(Clone)]
 pub struct Label<'a> {
     pub machine: &'a str,
     pub point: &'a Point,

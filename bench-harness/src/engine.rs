@@ -4,6 +4,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{OnceLock, mpsc};
+use std::time::Duration;
 
 use jiff::Timestamp;
 use machine::Failure;
@@ -241,15 +242,26 @@ struct Measured {
 
 /// A cell, or why it is refused after a second try.
 fn measure_twice(plan: &Plan, label: &Label) -> Result<Result<Measured, String>, EngineError> {
+    let mut label = label.clone();
     let mut why = String::new();
     for _ in 0..2 {
-        let measured = measure(plan, label)?;
+        let measured = measure(plan, &label)?;
         match refusal(&measured.cell, plan.strict) {
             None => return Ok(Ok(measured)),
             Some(refusal) => why = refusal,
         }
+        if plan.model.is_some() {
+            label.measure = longer(label.measure, &measured.cell);
+        }
     }
     Ok(Err(why))
+}
+
+/// A model does the same again in the same window. What keeps its workers apart is how long one
+/// operation takes at the window's ends: the window in which that is 3 %.
+fn longer(measure: Duration, cell: &Cell) -> Duration {
+    let apart = measure.mul_f64(1.0 - cell.overlap);
+    (apart * 33).clamp(measure * 2, measure * 8)
 }
 
 /// Why a cell cannot stand.
@@ -283,7 +295,6 @@ fn measure(plan: &Plan, label: &Label) -> Result<Measured, EngineError> {
 #[cfg(test)]
 mod tests {
     use std::sync::atomic::{AtomicUsize, Ordering};
-    use std::time::Duration;
 
     use super::*;
     use results::example;
@@ -299,6 +310,15 @@ mod tests {
         assert!(refusal(&hit, true).unwrap().contains("clock gaps of 5.0 %"));
         let apart = Cell { overlap: 0.9, ..calm };
         assert!(refusal(&apart, false).unwrap().contains("90 % of the interval"));
+    }
+
+    #[test]
+    fn a_model_gets_a_window_in_which_its_workers_overlap() {
+        let of = |overlap| {
+            let cell = Cell { overlap, ..example::cell() };
+            longer(Duration::from_millis(100), &cell).as_millis()
+        };
+        assert_eq!((of(0.94), of(0.9), of(0.0)), (200, 330, 800));
     }
 
     #[test]

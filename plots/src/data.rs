@@ -239,19 +239,21 @@ pub fn sets(runs: &[Loaded]) -> Vec<Set<'_>> {
     sets
 }
 
-/// The cells of a run, workloads and variants in the order the plan names them.
+/// The cells of a run, workloads, variants and locks in the order the plan names them.
 fn planned_order(loaded: &Loaded) -> Vec<&Cell> {
     let planned = |key: &str| -> Vec<&str> {
         let list = loaded.run.plan[key].as_array();
         list.map(|list| list.iter().filter_map(|v| v.as_str()).collect()).unwrap_or_default()
     };
-    let (workloads, variants) = (planned("workload"), planned("variant"));
-    let rank = |list: &[&str], name: &str| list.iter().position(|v| *v == name);
-    let place = |list: &[&str], name: &str| rank(list, name).unwrap_or(list.len());
+    let all = ["workload", "variant", "lock"].map(planned);
+    let place = |list: &[&str], name: &str| {
+        list.iter().position(|known| *known == name).unwrap_or(list.len())
+    };
     let mut cells: Vec<&Cell> = loaded.cells.iter().collect();
     cells.sort_by_key(|c| {
-        let workload = place(&workloads, &c.key.workload);
-        (workload, place(&variants, &c.key.variant), c.order_in_run)
+        let names = [&c.key.workload, &c.key.variant, &c.key.lock];
+        let places: [usize; 3] = std::array::from_fn(|n| place(&all[n], names[n]));
+        (places, c.order_in_run)
     });
     cells
 }

@@ -455,7 +455,7 @@ pub struct LineCaller {
 /// One cache line.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct HotLine {
-    /// its first field, with the element's index: `ci[17].count`, `si->lock`
+    /// the field of it that moved most, with the element's index: `ci[17].count`, `si->lock`
     pub name: String,
     /// times it was fetched
     pub transfers: u64,

@@ -169,13 +169,14 @@ A value that could not be had is `null` or has its reason; it is never 0.
 const QUERIES: &str = r#"
 ## Asking questions of a run
 
-With [jq](https://jqlang.org), from the run's directory. Median throughput by
-variant and threads (of an even number of trials the upper middle):
+With [jq](https://jqlang.org), from the run's directory. Median throughput of
+every point (of an even number of trials the upper middle):
 
 ```sh
 jq -s -r '
-  group_by([.key.variant, .key.threads])[]
-  | [.[0].key.variant, .[0].key.threads, (map(.ops_per_s) | sort | .[length / 2 | floor])]
+  group_by(.key | [.workload, .params, .lock, .variant, .threads])[]
+  | (.[0].key | [.workload, .lock, .variant, .threads])
+    + [map(.ops_per_s) | sort | .[length / 2 | floor]]
   | @tsv' cells.jsonl
 ```
 
@@ -200,15 +201,16 @@ With [DuckDB](https://duckdb.org), over any number of runs at once:
 
 ```sql
 -- throughput of every point: median, spread, number of trials
-SELECT key.variant, key.threads, median(ops_per_s) AS ops_per_s,
-       mad(ops_per_s) AS mad, count(*) AS trials
+SELECT key.machine, key.workload, key.params, key.lock, key.variant, key.threads,
+       median(ops_per_s) AS ops_per_s, mad(ops_per_s) AS mad, count(*) AS trials
 FROM read_json('*/cells.jsonl', format = 'newline_delimited')
 GROUP BY ALL ORDER BY ALL;
 
 -- tails by operation kind (an object with any keys is read as a map)
-SELECT key.variant, key.threads, kind.key AS kind, median(kind.value.latency.p99) AS p99_ns
+SELECT key.machine, key.workload, key.variant, key.threads, kind.key AS kind,
+       median(kind.value.latency.p99) AS p99_ns
 FROM read_json('*/cells.jsonl', format = 'newline_delimited',
-               columns = {key: 'STRUCT(variant VARCHAR, threads INT)',
+               columns = {key: 'STRUCT(machine VARCHAR, workload VARCHAR, variant VARCHAR, threads INT)',
                           kinds: 'MAP(VARCHAR, STRUCT(latency STRUCT(p99 BIGINT)))'}),
      unnest(map_entries(kinds)) AS entry(kind)
 GROUP BY ALL ORDER BY ALL;

@@ -89,8 +89,10 @@ pub struct Si<M: Machine> {
     pub active: M::Plain<u32>,
     /// si->max: slots of the device that is on, the header included.
     max: M::Plain<u32>,
-    /// 0 while the device is full (6.13 and before).
-    pub highest_bit: M::Plain<u32>,
+    /// 0 while the device is full (6.13 and before). No plain field: swapon sets it under no
+    /// lock, and a get_swap_pages() that took the device before swapoff may read it under
+    /// si->lock meanwhile. Either value will do, since SWP_WRITEOK is tested with it.
+    pub highest_bit: M::Atomic<u32>,
     pub free: List<M>,
     pub full: List<M>,
     pub nonfull: [List<M>; MAX_ORDERS],
@@ -136,7 +138,7 @@ impl<M: Machine> Si<M> {
             arrays: M::Plain::new(0),
             active: M::Plain::new(0),
             max: M::Plain::new(0),
-            highest_bit: M::Plain::new(0),
+            highest_bit: M::Atomic::new(0),
             free: List::new(),
             full: List::new(),
             nonfull: std::array::from_fn(|_| List::new()),
@@ -392,7 +394,7 @@ impl<M: Machine> Device<M> {
         let columns = self.cols.min(all);
         let interleaved = (0..columns).flat_map(|column| (column..all).step_by(columns));
         interleaved.for_each(|index| self.set_up_cluster(index));
-        si.highest_bit.set(slots - 1);
+        si.highest_bit.store(slots - 1);
         si.work.store(0);
     }
 

@@ -239,7 +239,7 @@ impl<M: Machine, P: Policy> SiFirst<M, P> {
             self.count_scanner(dev, SWP_SCANNING);
         }
         let mut got = 0;
-        if dev.si().highest_bit.get() != 0 && dev.writeok() {
+        if dev.si().highest_bit.load() != 0 && dev.writeok() {
             for slot in slots {
                 let offset = self.alloc_entry(cpu, &mut held, order);
                 if offset == 0 {
@@ -407,7 +407,7 @@ impl<M: Machine, P: Policy> SiFirst<M, P> {
         let inuse = dev.si().inuse_pages.load() + u64::from(nr);
         dev.si().inuse_pages.store(inuse);
         if inuse == dev.pages() {
-            dev.si().highest_bit.set(0);
+            dev.si().highest_bit.store(0);
             let guard = self.base.avail.lock(cpu, &site::DEL_AVAIL);
             self.base.avail.del(cpu, dev.index);
             self.base.avail.unlock(cpu, guard);
@@ -540,12 +540,13 @@ impl<M: Machine, P: Policy> SiFirst<M, P> {
     /// only then count the slots as free.
     fn range_free(&self, cpu: &M::Cpu, dev: &Device<M>, offset: u32, nr: u32) {
         let si = dev.si();
-        let was_full = si.highest_bit.get() == 0;
-        si.highest_bit.set(dev.max() - 1);
-        if was_full && dev.writeok() {
-            let guard = self.base.avail.lock(cpu, &site::ADD_AVAIL);
-            self.base.avail.add(cpu, dev.index);
-            self.base.avail.unlock(cpu, guard);
+        if si.highest_bit.load() == 0 {
+            si.highest_bit.store(dev.max() - 1);
+            if dev.writeok() {
+                let guard = self.base.avail.lock(cpu, &site::ADD_AVAIL);
+                self.base.avail.add(cpu, dev.index);
+                self.base.avail.unlock(cpu, guard);
+            }
         }
         let inuse = si.inuse_pages.load() - u64::from(nr);
         let early = fault!(M, "inuse-before-cleanup");
@@ -682,7 +683,7 @@ impl<M: Machine, P: Policy> Swapoff<M> for SiFirst<M, P> {
         loop {
             let all = self.base.avail.swap_lock().lock(cpu, &site::SWAPOFF);
             let held = Held::lock(cpu, dev, &site::SWAPOFF_SI);
-            dev.si().highest_bit.set(0);
+            dev.si().highest_bit.store(0);
             let scanning = dev.si().flags.load() >= SWP_SCANNING;
             held.unlock(cpu);
             self.base.avail.swap_lock().unlock(cpu, all);
@@ -700,7 +701,7 @@ impl<M: Machine, P: Policy> Swapoff<M> for SiFirst<M, P> {
         let held = Held::lock(cpu, dev, &site::ENABLE_SI);
         dev.si().flags.store(dev.si().flags.load() | SWP_WRITEOK);
         avail.add_total(dev.pages() as i64);
-        if dev.si().highest_bit.get() != 0 {
+        if dev.si().highest_bit.load() != 0 {
             let guard = avail.lock(cpu, &site::ADD_AVAIL);
             avail.add(cpu, dev.index);
             avail.unlock(cpu, guard);

@@ -24,7 +24,7 @@ const CHECKED: &str = "the plan has checked the name";
 
 fn setting(plan: &Plan, label: &Label, host: Option<Groups>) -> Setting {
     let Point { threads, params, .. } = label.point.clone();
-    let (sample, measure) = (plan.sample, plan.measure);
+    let (sample, measure) = (plan.sample, label.measure);
     Setting { params, threads, seed: label.seed, sample, measure, host }
 }
 
@@ -36,7 +36,7 @@ pub(super) fn native(plan: &Plan, label: &Label) -> Result<Measured, Failure> {
     let config = native::Config {
         pins: cpus.iter().copied().map(Some).collect(),
         warm: plan.warm,
-        measure: plan.measure,
+        measure: label.measure,
     };
     let setting = setting(plan, label, Some(plan.counters.clone()));
     let logs = with_lock!(point.lock, K => {
@@ -59,7 +59,7 @@ pub(super) fn simulated(
         model: model.clone(),
         pins: cpus.clone(),
         warm_ns: plan.warm.as_nanos() as u64,
-        measure_ns: plan.measure.as_nanos() as u64,
+        measure_ns: label.measure.as_nanos() as u64,
         seed: label.seed,
         preemption: point.preempt.map(|preempt| preempt.0),
     };
