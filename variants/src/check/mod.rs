@@ -112,7 +112,7 @@ impl Effort {
         Self { more: 0, time, executions, random: 2_000, seed }
     }
 
-    /// An hour for all cases on two cores.
+    /// A quarter of an hour for all cases on two cores.
     pub fn deep(seed: u64) -> Self {
         Self { more: 1, time: Duration::from_secs(120), random: 50_000, ..Self::quick(seed) }
     }
