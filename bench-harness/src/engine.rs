@@ -1,6 +1,6 @@
 //! From a plan to cells on disk: trials in interleaved order, each on the machine its plan names,
 //! stored as soon as it is done. Guards what is stored: a trial whose workers did not overlap is
-//! repeated once and then refused, and a wrong allocator ends the run.
+//! repeated, then refused, and a wrong allocator ends the run.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{OnceLock, mpsc};
@@ -121,12 +121,10 @@ pub fn run(
         }
         let left: Vec<&Label> = block.iter().filter(|l| !finished.contains(&l.key())).collect();
         match plan.model {
-            None => {
-                left.iter().try_for_each(|label| keeper.keep(label, measure_twice(plan, label)?))
-            }
+            None => left.iter().try_for_each(|label| keeper.keep(label, attempt(plan, label)?)),
             Some(_) => side_by_side(
                 &left,
-                |label| measure_twice(plan, label),
+                |label| attempt(plan, label),
                 |label, measured| keeper.keep(label, measured),
             ),
         }?;
@@ -240,11 +238,12 @@ struct Measured {
     events: u64,
 }
 
-/// A cell, or why it is refused after a second try.
-fn measure_twice(plan: &Plan, label: &Label) -> Result<Result<Measured, String>, EngineError> {
+/// A cell, or why it is refused after a second try; on a model, which does the same again in the
+/// same window, after two in longer ones.
+fn attempt(plan: &Plan, label: &Label) -> Result<Result<Measured, String>, EngineError> {
     let mut label = label.clone();
     let mut why = String::new();
-    for _ in 0..2 {
+    for _ in 0..if plan.model.is_some() { 3 } else { 2 } {
         let measured = measure(plan, &label)?;
         match refusal(&measured.cell, plan.strict) {
             None => return Ok(Ok(measured)),
@@ -257,8 +256,8 @@ fn measure_twice(plan: &Plan, label: &Label) -> Result<Result<Measured, String>,
     Ok(Err(why))
 }
 
-/// A model does the same again in the same window. What keeps its workers apart is how long one
-/// operation takes at the window's ends: the window in which that is 3 %.
+/// What keeps a model's workers apart is how long single operations at the window's ends take:
+/// the window of which that is 3 %.
 fn longer(measure: Duration, cell: &Cell) -> Duration {
     let apart = measure.mul_f64(1.0 - cell.overlap);
     (apart * 33).clamp(measure * 2, measure * 8)
