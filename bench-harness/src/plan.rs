@@ -347,7 +347,7 @@ impl<'a> Host<'a> {
 /// One operation in so many is timed where the plan does not say.
 pub const SAMPLE: u32 = 128;
 /// Beside its window a trial has a set-up, a warm-up and an end.
-const BESIDE_WINDOW: Duration = Duration::from_millis(150);
+const BESIDE_WINDOW: Duration = Duration::from_millis(250);
 const SHORTEST_WINDOW: Duration = Duration::from_millis(50);
 const LONGEST_WINDOW_OF_BUDGET: Duration = Duration::from_secs(2);
 const MOST_CELLS: usize = 1_000_000;

@@ -25,6 +25,10 @@ pub(super) fn whole(params: &Params, pages: usize) -> usize {
     (pages / block).max(1) * block
 }
 
+/// Refaults of each block while a device ages. With one already, throughput no longer depends on
+/// how long it is measured (`percpu-cluster`, 1 GiB: 197 ns with none, 140 with 1, 2, 4 or 8).
+const AGE: usize = 2;
+
 impl<M: Machine, A: SwapAllocator<M>> Stage<M, A> {
     /// Blocks of an owner.
     #[inline]
@@ -35,6 +39,18 @@ impl<M: Machine, A: SwapAllocator<M>> Stage<M, A> {
     /// Swaps all pages of all owners out, a batch of each in turn, as reclaim does.
     pub(crate) fn swap_all_out(&self, cpu: &M::Cpu) {
         self.swap_first_out(cpu, |_| self.blocks());
+    }
+
+    /// Refaults random blocks. A device just filled has all free slots in empty clusters, one that
+    /// was in use for long has them everywhere, and what an allocation costs differs by half.
+    pub(super) fn age(&self, cpu: &M::Cpu) {
+        let (mut rng, mut meter) = (self.rng(usize::MAX - 1), Meter::new(u32::MAX));
+        let (owners, blocks) = (self.swap.owners.count(), self.blocks());
+        for _ in 0..AGE * owners * blocks {
+            let (owner, block) = (rng.usize(..owners), rng.usize(..blocks));
+            self.block_in(cpu, owner, block, &mut meter);
+            self.block_out(cpu, owner, block, ALLOC, &mut rng, &mut meter);
+        }
     }
 
     /// The same for as many blocks of each owner as `blocks` says.

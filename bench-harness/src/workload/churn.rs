@@ -1,6 +1,7 @@
 //! W2, random churn: an application whose working set exceeds its memory and touches it at
 //! random (usemem -R, a database's buffer pool). Every fault frees a random slot and costs an
-//! allocation elsewhere, 1:1, so the device stays as full as it was and its clusters fragment.
+//! allocation elsewhere, 1:1, so the device stays as full as it was and its clusters fragment;
+//! they have done so for long when the measurement begins.
 //! It deviates in that a fault's I/O takes no time, and that a page swapped in goes out at once.
 
 use std::marker::PhantomData;
@@ -28,6 +29,7 @@ impl<M: Machine, const REMOTE: bool> Workload<M> for Churn<M, REMOTE> {
 
     fn new<A: SwapAllocator<M>>(stage: &Stage<M, A>, cpu: &M::Cpu) -> Self {
         stage.swap_all_out(cpu);
+        stage.age(cpu);
         Self(PhantomData)
     }
 
