@@ -191,8 +191,6 @@ pub trait Machine: Sized + Send + Sync + 'static {
     fn mb();
     /// smp_wmb().
     fn wmb();
-    /// smp_rmb().
-    fn rmb();
     /// The reader's half of the asymmetric fence inside RCU.
     fn light_mb();
     /// The other half: afterwards every CPU has passed a full barrier.

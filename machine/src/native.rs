@@ -70,6 +70,21 @@ fn wait_long() {
     std::thread::yield_now();
 }
 
+/// Also orders the relaxed accesses around it, as the kernel's operations that return a value do.
+/// On x86 a locked instruction does so by itself.
+#[inline(always)]
+fn fully_ordered<T>(rmw: impl FnOnce() -> T) -> T {
+    let fence = || {
+        if !cfg!(any(target_arch = "x86", target_arch = "x86_64")) {
+            std::sync::atomic::fence(SeqCst);
+        }
+    };
+    fence();
+    let before = rmw();
+    fence();
+    before
+}
+
 const ANOTHER_FAILED: &str = "another worker has failed";
 
 macro_rules! native_cells {
@@ -97,27 +112,27 @@ macro_rules! native_cells {
             }
             #[inline]
             fn swap(&self, value: $word) -> $word {
-                self.swap(value, SeqCst)
+                fully_ordered(|| self.swap(value, SeqCst))
             }
             #[inline]
             fn cmpxchg(&self, old: $word, new: $word) -> Result<$word, $word> {
-                self.compare_exchange(old, new, SeqCst, SeqCst)
+                fully_ordered(|| self.compare_exchange(old, new, SeqCst, SeqCst))
             }
             #[inline]
             fn fetch_add(&self, value: $word) -> $word {
-                self.fetch_add(value, SeqCst)
+                fully_ordered(|| self.fetch_add(value, SeqCst))
             }
             #[inline]
             fn fetch_sub(&self, value: $word) -> $word {
-                self.fetch_sub(value, SeqCst)
+                fully_ordered(|| self.fetch_sub(value, SeqCst))
             }
             #[inline]
             fn fetch_or(&self, value: $word) -> $word {
-                self.fetch_or(value, SeqCst)
+                fully_ordered(|| self.fetch_or(value, SeqCst))
             }
             #[inline]
             fn fetch_and(&self, value: $word) -> $word {
-                self.fetch_and(value, SeqCst)
+                fully_ordered(|| self.fetch_and(value, SeqCst))
             }
             #[inline]
             fn fetch_add_relaxed(&self, value: $word) -> $word {
@@ -300,6 +315,11 @@ impl Shared {
                 return;
             }
             self.phase.store(next as u8, SeqCst);
+            // A worker that failed in between has stored Stop, which this took back.
+            if self.failed.load(SeqCst) {
+                self.phase.store(Phase::Stop as u8, SeqCst);
+                return;
+            }
         }
     }
 }
@@ -395,11 +415,6 @@ impl<K: LockKind, const SITES: bool> Machine for Native<K, SITES> {
     #[inline]
     fn wmb() {
         fence(Release);
-    }
-
-    #[inline]
-    fn rmb() {
-        fence(Acquire);
     }
 
     #[inline]

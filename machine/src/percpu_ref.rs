@@ -16,7 +16,7 @@ pub struct PercpuRef<M: Machine> {
 }
 
 struct Shard<M: Machine> {
-    /// Gets minus puts made on this CPU, modulo 2^64. Written by its CPU alone.
+    /// Gets minus puts made on this CPU, modulo 2^64. Written by its CPU alone, and by who resurrects.
     count: M::Atomic<u64>,
 }
 

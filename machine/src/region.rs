@@ -56,8 +56,9 @@ impl<M: Machine, T> Region<M, T> {
         fields: Vec<(&'static str, usize)>,
         mut init: impl FnMut(usize) -> T,
     ) -> Self {
+        const { assert!(size_of::<T>() > 0, "a region of nothing has no address") };
         let layout = Self::layout(len);
-        // SAFETY: the layout has a non-zero size, since T is no zero-sized type here.
+        // SAFETY: the layout has a non-zero size: T has one, and the layout room for one T.
         #[allow(unsafe_code)]
         let memory = unsafe { alloc(layout) }.cast::<T>();
         let base = NonNull::new(memory).unwrap_or_else(|| handle_alloc_error(layout));

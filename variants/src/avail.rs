@@ -163,12 +163,10 @@ impl<M: Machine> Avail<M> {
         self.nodes[right].prev.set(left as u32);
     }
 
-    /// plist_del(), which leaves the node linked to itself. Returns whether it was on.
-    pub fn del(&self, cpu: &M::Cpu, dev: usize) -> bool {
-        let on = self.linked(dev);
+    /// plist_del(), which leaves the node linked to itself.
+    pub fn del(&self, cpu: &M::Cpu, dev: usize) {
         cpu.note("avail list: plist_del()", dev as u64);
         self.remove(dev);
-        on
     }
 
     fn remove(&self, dev: usize) {

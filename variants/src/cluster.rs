@@ -14,6 +14,8 @@ use machine::{Atomic, Cpu, Guard, Machine, Plain, fault, vm_bug_on};
 pub trait Policy<M: Machine>: Sized + Send + Sync + 'static {
     /// nr_swap_pages is reduced before the walk over devices, not per slot (<= 6.14).
     const RESERVES: bool;
+    /// si->frag_cluster_nr is kept: how many fragmented clusters a scan visits (<= 6.17).
+    const COUNTS_FRAG: bool;
     fn new(spec: &Spec, cpu: &M::Cpu) -> Self;
     /// folio_alloc_swap().
     fn alloc(core: &CiFirst<M, Self>, cpu: &M::Cpu, order: usize) -> Option<SwpEntry>;
@@ -82,11 +84,17 @@ impl<M: Machine, P: Policy<M>> CiFirst<M, P> {
         si.list(flag, order).push(clusters, index);
         si.lock.unlock(cpu, guard);
         if was == FRAG {
-            si.frag_cluster_nr[order].fetch_add_relaxed(u32::MAX);
+            self.count_frag(dev, order, u32::MAX);
         } else if flag == FRAG {
-            si.frag_cluster_nr[order].fetch_add_relaxed(1);
+            self.count_frag(dev, order, 1);
         }
         cluster.flags.set(flag);
+    }
+
+    fn count_frag(&self, dev: &Device<M>, order: usize, by: u32) {
+        if P::COUNTS_FRAG {
+            dev.si().frag_cluster_nr[order].fetch_add_relaxed(by);
+        }
     }
 
     /// isolate_lock_cluster(): the first cluster of a list that nobody has locked,
@@ -127,13 +135,18 @@ impl<M: Machine, P: Policy<M>> CiFirst<M, P> {
     ) -> Option<(usize, Guard<M>)> {
         let isolated = self.isolate(cpu, dev, FRAG, order);
         if isolated.is_some() {
-            dev.si().frag_cluster_nr[order].fetch_add_relaxed(u32::MAX);
+            self.count_frag(dev, order, u32::MAX);
         }
         isolated
     }
 
     /// free_cluster(): an empty cluster goes to be discarded, or to the free list.
     fn free_cluster(&self, cpu: &M::Cpu, dev: &Device<M>, index: usize) {
+        vm_bug_on!(
+            M,
+            dev.cluster(index).flags.get() == FREE,
+            "free_cluster() of a cluster that is free already"
+        );
         if dev.spec.discard {
             dev.fill(dev.start_of(index), dev.cluster_slots, BAD);
             self.move_cluster(cpu, dev, index, DISCARD);
@@ -153,10 +166,8 @@ impl<M: Machine, P: Policy<M>> CiFirst<M, P> {
             return;
         }
         if count == 0 {
-            if flag != FREE {
+            if flag != FREE || fault!(M, "relocate-free-cluster") {
                 self.free_cluster(cpu, dev, index);
-            } else if fault!(M, "relocate-free-cluster") {
-                panic!("I7: free_cluster() of a cluster that is free already");
             }
             return;
         }
@@ -284,6 +295,7 @@ impl<M: Machine, P: Policy<M>> CiFirst<M, P> {
                 vm_bug_on!(M, listed(), "I7: an empty cluster is on the list of used ones");
                 cluster.order.set(order as u8);
             }
+            vm_bug_on!(M, !dev.all(offset, nr, 0), "I1: a slot in use is handed out");
             dev.fill(offset, nr, HAS_CACHE);
             self.range_alloc(cpu, dev, nr);
             cluster.count.set(cluster.count.get() + nr as u16);
@@ -515,6 +527,7 @@ impl<M: Machine, P: Policy<M>> CiFirst<M, P> {
     /// wait_for_allocation(): swapoff's barrier since 6.14. Whoever allocates in a
     /// cluster holds its lock, so after this none is left that saw SWP_WRITEOK.
     pub fn take_every_cluster_lock(&self, cpu: &M::Cpu, dev: &Device<M>) {
+        vm_bug_on!(M, dev.writeok(), "wait_for_allocation() while SWP_WRITEOK is set");
         let step = if fault!(M, "barrier-skips-clusters") { 2 } else { 1 };
         for index in (0..dev.nr_clusters()).step_by(step) {
             let guard = dev.lock_cluster(cpu, index, &site::BARRIER);

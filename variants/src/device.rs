@@ -425,7 +425,8 @@ impl<M: Machine> Device<M> {
 
     /// Runs what is queued through `run`, as a worker that flush_work() waits for.
     pub fn run_work(&self, run: impl FnOnce(u8)) {
-        if self.si().work.load() == 0 {
+        // Acquire: who finds nothing queued sees the worker that took it (wait_for_workers).
+        if self.si().work.load_acquire() == 0 {
             return;
         }
         self.si().working.fetch_add(1);

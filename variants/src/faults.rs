@@ -65,7 +65,7 @@ pub const FAULTS: &[Fault] = &[
         shows: "unuse cannot get the reference that it needs to swap in",
         subjects: &["scanning", "percluster", "percpu-cluster"],
         scenarios: &["free", "fault-in"],
-        invariants: &[L, I9],
+        invariants: &[L],
     },
     Fault {
         name: "no-drain",
@@ -128,7 +128,7 @@ pub const FAULTS: &[Fault] = &[
         shows: "a free cluster is put on the free list again",
         subjects: &["percluster"],
         scenarios: &["again"],
-        invariants: &[I7],
+        invariants: &[Bug],
     },
     Fault {
         name: "reclaim-loses-cluster",
@@ -137,7 +137,7 @@ pub const FAULTS: &[Fault] = &[
         shows: "a cluster is on no list",
         subjects: &["percluster", "percpu-cluster"],
         scenarios: &["reclaim"],
-        invariants: &[I7],
+        invariants: &[I6],
     },
     Fault {
         name: "next-unlinked",

@@ -100,11 +100,12 @@ type Core<M, B> = CiFirst<M, Release6_14<M, B>>;
 
 impl<M: Machine, B: Barrier<M>> Policy<M> for Release6_14<M, B> {
     const RESERVES: bool = true;
+    const COUNTS_FRAG: bool = true;
 
     fn new(spec: &Spec, cpu: &M::Cpu) -> Self {
         Self {
             next: PercpuNext::new(spec, cpu),
-            caches: SlotCaches::new(&spec.slot_cache, cpu),
+            caches: SlotCaches::new(&spec.slot_cache, false, cpu),
             barrier: B::new(spec, cpu),
         }
     }

@@ -1,7 +1,9 @@
 //! `percpu-cluster`: Linux 6.18 .. 7.3, and `percpu-free-first`: 6.15 .. 6.17. As
 //! `percluster`, but no slot cache: each CPU has one current cluster an order, on
 //! whichever device, and only a new one needs the avail list. They differ in which
-//! cluster is taken then. Counts are still swap_map's; the swap table is not modelled.
+//! cluster is taken then. Of 6.18 and later that is all: counts are still swap_map's, a
+//! swap_cluster_info still has 24 bytes (7.3: 48), isolating still tests SWP_WRITEOK (7.3: no
+//! longer); the swap table is not modelled.
 
 use crate::cluster::{CiFirst, Policy};
 use crate::device::Device;
@@ -18,6 +20,8 @@ pub type PercpuFreeFirst<M> = CiFirst<M, Release6_15<M, FreeFirst>>;
 
 /// Which cluster is taken when the current one gives nothing.
 pub trait Choice<M: Machine>: Send + Sync + Sized + 'static {
+    /// See [`Policy`].
+    const COUNTS_FRAG: bool;
     /// As [`scan::free_first`].
     fn new_cluster(core: &Core<M, Self>, cpu: &M::Cpu, dev: &Device<M>, order: usize) -> u32;
     /// Once out of slots, outside the allocation path: true if there are slots again.
@@ -30,6 +34,8 @@ pub trait Choice<M: Machine>: Send + Sync + Sized + 'static {
 pub struct FreeFirst;
 
 impl<M: Machine> Choice<M> for FreeFirst {
+    const COUNTS_FRAG: bool = true;
+
     fn new_cluster(core: &Core<M, Self>, cpu: &M::Cpu, dev: &Device<M>, order: usize) -> u32 {
         scan::free_first(core, cpu, dev, order)
     }
@@ -39,6 +45,8 @@ impl<M: Machine> Choice<M> for FreeFirst {
 pub struct NonfullFirst;
 
 impl<M: Machine> Choice<M> for NonfullFirst {
+    const COUNTS_FRAG: bool = false;
+
     fn new_cluster(core: &Core<M, Self>, cpu: &M::Cpu, dev: &Device<M>, order: usize) -> u32 {
         scan::nonfull_first(core, cpu, dev, order)
     }
@@ -84,6 +92,7 @@ impl<M: Machine, C> Release6_15<M, C> {
 
 impl<M: Machine, C: Choice<M>> Policy<M> for Release6_15<M, C> {
     const RESERVES: bool = false;
+    const COUNTS_FRAG: bool = C::COUNTS_FRAG;
 
     fn new(spec: &Spec, cpu: &M::Cpu) -> Self {
         let place = |_| Place { si: M::Atomic::new(0), offset: M::Plain::new(0) };

@@ -211,52 +211,66 @@ impl<M: Machine, P: Policy> SiFirst<M, P> {
             if P::USERS && !dev.users.tryget_live(cpu) {
                 return false;
             }
-            got = self.cluster_alloc_swap(cpu, dev, order, &mut slots[..wanted]);
+            let tried = self.cluster_alloc_swap(cpu, dev, order, &mut slots[..wanted]);
             if P::USERS {
                 dev.users.put(cpu);
             }
-            got > 0 || order > 0
+            got = tried.unwrap_or(0);
+            got > 0 || tried.is_some() && order > 0
         });
         avail.add_pages((wanted - got) as i64 * size);
         got
     }
 
-    /// cluster_alloc_swap(): one si->lock section but for the places that drop it.
+    /// cluster_alloc_swap(): one si->lock section but for the places that drop it. None if the
+    /// device is full or on its way off.
     fn cluster_alloc_swap(
         &self,
         cpu: &M::Cpu,
         dev: &Device<M>,
         order: usize,
         slots: &mut [Option<SwpEntry>],
-    ) -> usize {
+    ) -> Option<usize> {
         M::enter("cluster_alloc_swap");
         let outside = fault!(M, "scanning-outside-lock");
         if outside {
             self.count_scanner(dev, SWP_SCANNING);
         }
         let mut held = Held::lock(cpu, dev, &site::GET_SI);
-        if !outside {
-            self.count_scanner(dev, SWP_SCANNING);
-        }
-        let mut got = 0;
-        if dev.si().highest_bit.load() != 0 && dev.writeok() {
-            for slot in slots {
-                let offset = self.alloc_entry(cpu, &mut held, order);
-                if offset == 0 {
-                    break;
-                }
-                *slot = Some(SwpEntry::new(dev.index, offset));
-                got += 1;
+        let usable = dev.si().highest_bit.load() != 0 && dev.writeok();
+        let got = usable.then(|| {
+            if !outside {
+                self.count_scanner(dev, SWP_SCANNING);
             }
-        }
-        if !outside {
-            self.count_scanner(dev, SWP_SCANNING.wrapping_neg());
-        }
+            let got = self.alloc_entries(cpu, &mut held, order, slots);
+            if !outside {
+                self.count_scanner(dev, SWP_SCANNING.wrapping_neg());
+            }
+            got
+        });
         held.unlock(cpu);
         if outside {
             self.count_scanner(dev, SWP_SCANNING.wrapping_neg());
         }
         got
+    }
+
+    /// As many of `slots` as there are.
+    fn alloc_entries(
+        &self,
+        cpu: &M::Cpu,
+        held: &mut Held<M>,
+        order: usize,
+        slots: &mut [Option<SwpEntry>],
+    ) -> usize {
+        for (got, slot) in slots.iter_mut().enumerate() {
+            let offset = self.alloc_entry(cpu, held, order);
+            if offset == 0 {
+                return got;
+            }
+            *slot = Some(SwpEntry::new(held.dev.index, offset));
+        }
+        slots.len()
     }
 
     /// si->flags += SWP_SCANNING: keeps swapoff from freeing the arrays while si->lock
@@ -305,20 +319,28 @@ impl<M: Machine, P: Policy> SiFirst<M, P> {
     /// the fragmented ones in turn: as many in total as there are of the latter.
     fn alloc_fragmented(&self, cpu: &M::Cpu, held: &mut Held<M>, order: usize) -> u32 {
         let (dev, si) = (held.dev, held.dev.si());
-        let mut frags = 0;
-        loop {
-            let nonfull = si.nonfull[order].first();
-            let more = nonfull.is_some() || frags < si.frag_cluster_nr[order].load();
-            let Some(index) = nonfull.or(si.frag[order].first()).filter(|_| more) else {
-                return 0;
-            };
+        let visit = |held: &mut Held<M>, index| {
             self.relist(dev, index, FRAG);
-            let found = self.scan(cpu, held, dev.start_of(index), order);
+            self.scan(cpu, held, dev.start_of(index), order)
+        };
+        let mut visits = 0;
+        while let Some(index) = si.nonfull[order].first() {
+            let found = visit(held, index);
             if found != 0 {
                 return found;
             }
-            frags += 1;
+            visits += 1;
         }
+        while visits < si.frag_cluster_nr[order].load()
+            && let Some(index) = si.frag[order].first()
+        {
+            let found = visit(held, index);
+            if found != 0 {
+                return found;
+            }
+            visits += 1;
+        }
+        0
     }
 
     /// Order 0 may take any free slot. 6.12 tries for ever if SWP_WRITEOK is cleared
@@ -393,6 +415,7 @@ impl<M: Machine, P: Policy> SiFirst<M, P> {
                 self.relist(dev, index, NONFULL);
             }
         }
+        vm_bug_on!(M, !dev.all(offset, nr, 0), "I1: a slot in use is handed out");
         dev.fill(offset, nr, HAS_CACHE);
         self.range_alloc(cpu, dev, nr);
         cluster.count.set(cluster.count.get() + nr as u16);
@@ -562,11 +585,18 @@ impl<M: Machine, P: Policy> SiFirst<M, P> {
         }
     }
 
-    /// swapcache_free_entries(): si->lock once a device.
+    /// swapcache_free_entries(): si->lock once a device, by which alone entries are sorted.
     fn free_entries(&self, cpu: &M::Cpu, entries: &[SwpEntry]) {
-        let mut sorted = entries.to_vec();
-        sorted.sort_unstable();
-        for batch in sorted.chunk_by(|a, b| a.dev() == b.dev()) {
+        let mut sorted = Vec::new();
+        let entries = match self.base.devices.len() {
+            1 => entries,
+            _ => {
+                sorted.extend_from_slice(entries);
+                sorted.sort_unstable_by_key(|entry| entry.dev());
+                &sorted
+            }
+        };
+        for batch in entries.chunk_by(|a, b| a.dev() == b.dev()) {
             let dev = &self.base.devices[batch[0].dev()];
             let held = Held::lock(cpu, dev, &site::FREE_SI);
             batch.iter().for_each(|entry| self.free_range(cpu, dev, entry.offset(), 1));
@@ -721,7 +751,7 @@ impl<M: Machine, P: Policy> SwapAllocator<M> for SiFirst<M, P> {
         Self {
             base: Base::new(spec, cpu),
             next: PercpuNext::new(spec, cpu),
-            caches: SlotCaches::new(&spec.slot_cache, cpu),
+            caches: SlotCaches::new(&spec.slot_cache, true, cpu),
             policy: PhantomData,
         }
     }

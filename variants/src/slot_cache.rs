@@ -56,13 +56,17 @@ pub struct SlotCaches<M: Machine> {
     caches: PerCpu<M, Cache<M>>,
     switch: Region<M, Switch<M>>,
     size: usize,
+    /// Whether there is a return side (until 6.13).
+    returns: bool,
     activate: i64,
     deactivate: i64,
 }
 
 impl<M: Machine> SlotCaches<M> {
-    pub fn new(spec: &SlotCacheSpec, cpu: &M::Cpu) -> Self {
+    pub fn new(spec: &SlotCacheSpec, returns: bool, cpu: &M::Cpu) -> Self {
         let cpus = cpu.system().cpus();
+        // The set-up CPU is none of the machine's.
+        let online = cpus as i64 - 1;
         assert!(spec.size <= MOST, "a slot cache has room for {MOST} slots");
         let slots = |name| Region::named(name, spec.size, Vec::new(), |_| M::Plain::new(0));
         Self {
@@ -79,8 +83,9 @@ impl<M: Machine> SlotCaches<M> {
                 disabled: M::Atomic::new(0),
             }),
             size: spec.size,
-            activate: spec.activate as i64 * cpus as i64,
-            deactivate: spec.deactivate as i64 * cpus as i64,
+            returns,
+            activate: spec.activate as i64 * online,
+            deactivate: spec.deactivate as i64 * online,
         }
     }
 
@@ -177,9 +182,11 @@ impl<M: Machine> SlotCaches<M> {
             let guard = cache.alloc_lock.lock(cpu, &DRAIN_ALLOC);
             Self::give_back(&cache.nr, &cache.slots, &free);
             cache.alloc_lock.unlock(cpu, guard);
-            let guard = cache.free_lock.lock(cpu, &DRAIN_FREE);
-            Self::give_back(&cache.n_ret, &cache.slots_ret, &free);
-            cache.free_lock.unlock(cpu, guard);
+            if self.returns {
+                let guard = cache.free_lock.lock(cpu, &DRAIN_FREE);
+                Self::give_back(&cache.n_ret, &cache.slots_ret, &free);
+                cache.free_lock.unlock(cpu, guard);
+            }
         }
     }
 

@@ -11,7 +11,7 @@ static FREE_SWAP: Site = Site::new("swap_lock", "swapoff");
 static CLAIM: Site = Site::new("swap_lock", "alloc_swap_info");
 
 /// How long each step of one swapoff took, nanoseconds of the machine's clock.
-/// A step that the scheme does not have is 0.
+/// A step that the scheme does not have is what two looks at the clock take.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Steps {
     /// Off the avail list, SWP_WRITEOK cleared.

@@ -66,6 +66,7 @@ fn clusters<M: Machine>(dev: &Device<M>) -> Result<(), String> {
             ensure!(count == 0, "I5: cluster {i} waits for its discard with count {count}");
             continue;
         }
+        ensure!(flag != NONE, "I6: cluster {i} is on no list");
         ensure!(count == nonzero, "I5: cluster {i} counts {count}, {nonzero} slots are in use");
         let fits = match flag {
             FREE => count == 0,

@@ -6,9 +6,8 @@
 //! What the contract's operations become: relaxed, acquire and release accesses
 //! are those of C11; read-modify-writes that return a value are AcqRel between two
 //! SeqCst fences, as the kernel's fully ordered ones (a failed cmpxchg keeps the
-//! first fence, a little stronger than the kernel's); smp_wmb is a release fence
-//! and smp_rmb an acquire fence, both a little stronger than the kernel's; RCU's
-//! asymmetric pair is a full fence on either side.
+//! first fence, a little stronger than the kernel's); smp_wmb is a release fence,
+//! a little stronger than the kernel's; RCU's asymmetric pair is a full fence on either side.
 
 mod engine;
 mod history;
@@ -336,10 +335,6 @@ impl<E: Engine, L: CheckedLock> Machine for Checked<E, L> {
 
     fn wmb() {
         E::fence(Release);
-    }
-
-    fn rmb() {
-        E::fence(Acquire);
     }
 
     fn light_mb() {

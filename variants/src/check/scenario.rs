@@ -400,7 +400,8 @@ impl<M: Machine, A: SwapAllocator<M>> World<M, A> {
                 }
             }
             Act::Swapon { dev } => {
-                swap.swapon(cpu, dev);
+                let on = swap.swapon(cpu, dev);
+                hold(Invariant::Bug, on, || "swapon: SWP_USED stays set after swapoff".into());
             }
         }
     }
@@ -449,7 +450,9 @@ fn milestone(note: &str) {
         "swapoff: no allocation under way" => BLOCKED.set(Some("swapoff's barrier")),
         "swapoff: unuse done" => BLOCKED.set(Some("unuse found none in use")),
         "swapoff: unuse fails" => {
-            hold(Invariant::L, false, || "swapoff fails: unuse cannot swap everything in".into())
+            hold(Invariant::L, false, || "swapoff fails: unuse cannot swap everything in".into());
+            BLOCKED.set(None);
+            OFF_NOW.set(false);
         }
         "swapon" => {
             BLOCKED.set(None);
