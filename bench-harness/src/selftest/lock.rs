@@ -27,12 +27,13 @@ impl LockKind for Busted {
     type Lock<M: Machine> = BustedLock;
 }
 
-pub(super) struct BustedLock;
+/// The byte is there because a region of locks needs elements with a size.
+pub(super) struct BustedLock(#[allow(dead_code)] u8);
 
 impl<M: Machine> RawLock<M> for BustedLock {
     type Token = ();
     fn new() -> Self {
-        Self
+        Self(0)
     }
     fn lock(&self, _cpu: &M::Cpu, _contended: impl FnOnce()) {}
     fn try_lock(&self, _cpu: &M::Cpu) -> Option<()> {

@@ -306,6 +306,13 @@ pub const SCENARIOS: &[Scenario] = &[
         bound: Some(2),
     },
     Scenario {
+        name: "flush",
+        spec: discarding,
+        before: &[out(0, 0)],
+        cpus: &[("swapoff", &[OFF]), ("freer, worker", &[zap(0, 0), Act::Work])],
+        bound: Some(2),
+    },
+    Scenario {
         name: "two-devices",
         spec: two_devices,
         before: &[],
