@@ -203,6 +203,10 @@ fn notes(roots: &Roots, topology: &Topology) -> Vec<String> {
     notes
 }
 
+/// What can change the program: no words about it, and no run that it has left.
+const SOURCES: &[&str] =
+    &[":/", ":(top,exclude)*.md", ":(top,exclude)results/reference", ":(top,exclude)plots/gallery"];
+
 /// Commit and dirty flag of the checkout at `dir`, which is where the program was built: `cargo`
 /// builds before it runs, so what is there now is what runs.
 fn checkout(dir: &Path) -> (Reading<String>, Reading<bool>) {
@@ -222,7 +226,8 @@ fn checkout(dir: &Path) -> (Reading<String>, Reading<bool>) {
         Reading::unknown(format!("git: {}", message.lines().next().unwrap_or("failed")))
     };
     let commit = git(&["rev-parse", "--verify", "HEAD"]);
-    let changes = git(&["status", "--porcelain", "--untracked-files=no"]);
+    let changes =
+        git(&[&["status", "--porcelain", "--untracked-files=no", "--"], SOURCES].concat());
     (commit, changes.and_then(|changes| Ok(!changes.is_empty())))
 }
 
@@ -351,6 +356,9 @@ mod tests {
         let (commit, dirty) = checkout(dir.path());
         assert_eq!(commit.known().map(String::len), Some(40));
         assert_eq!(dirty, Reading::Known(false));
+        std::fs::write(dir.path().join("a.md"), "1").unwrap();
+        assert!(git(&["add", "a.md"]));
+        assert_eq!(checkout(dir.path()).1, Reading::Known(false), "words about it");
         std::fs::write(dir.path().join("a"), "2").unwrap();
         assert_eq!(checkout(dir.path()).1, Reading::Known(true));
     }
