@@ -89,7 +89,7 @@ pub fn draw_barrier(sets: &[&Set], size: Size) -> Outcome {
     each_machine(
         sets,
         size,
-        "swapoff's barrier against device size and load (× threads)",
+        "swapoff's barrier against device size (× threads)",
         apart,
         barrier,
     )
