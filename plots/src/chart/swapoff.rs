@@ -86,13 +86,7 @@ pub fn draw_barrier(sets: &[&Set], size: Size) -> Outcome {
         let step = off.steps.iter().find(|step| step.name == "barrier")?;
         Some(step.ns as f64)
     };
-    each_machine(
-        sets,
-        size,
-        "swapoff's barrier against device size (× threads)",
-        apart,
-        barrier,
-    )
+    each_machine(sets, size, "swapoff's barrier against device size (× threads)", apart, barrier)
 }
 
 /// What a curve is called and dashed like, by track and threads.
