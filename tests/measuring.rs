@@ -40,7 +40,7 @@ fn a_run_until_narrow_ends_at_a_look() {
 #[test]
 fn a_budget_ends_a_run_that_does_not_get_narrow() {
     let dir = tempfile::tempdir().unwrap();
-    let until = format!("run {SMALL} --seconds 0.02 --until 0.01% --budget 2s");
+    let until = format!("run {SMALL} --seconds 0.02 --until 0.01% --budget 4s");
     let table = stdout(&swapscale(&until, dir.path()));
     let row = table.lines().skip_while(|line| !line.contains("reached")).nth(1).unwrap();
     assert!(row.ends_with(" no"), "{table}");
