@@ -196,9 +196,7 @@ fn noise(logs: &[Log], host: Option<Watch>) -> Noise {
 fn swapoffs(label: &Label, logs: &[Log], start: u64) -> Vec<Swapoff> {
     let clusters = label.point.params.size.slots() as u64 / crate::plan::CLUSTER;
     let seen = |(at, used, result): &SwapoffSeen| {
-        // A scheme that lacks a step has no time for it, not 0.
-        let steps = result.as_ref().map(|steps| steps.rows().to_vec()).unwrap_or_default();
-        let steps = steps.into_iter().filter(|(_, ns)| *ns > 0);
+        let steps = result.iter().flat_map(|steps| steps.rows());
         Swapoff {
             at_ns: at.saturating_sub(start),
             used_slots: *used,

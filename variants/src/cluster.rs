@@ -26,7 +26,7 @@ pub trait Policy<M: Machine>: Sized + Send + Sync + 'static {
     fn section(&self, cpu: &M::Cpu, dev: &Device<M>, allocate: impl FnOnce() -> bool) -> bool;
     /// See [`Swapoff`].
     fn barrier(core: &CiFirst<M, Self>, cpu: &M::Cpu, dev: &Device<M>);
-    fn drain(core: &CiFirst<M, Self>, cpu: &M::Cpu);
+    fn drain(core: &CiFirst<M, Self>, cpu: &M::Cpu) -> Option<()>;
     fn undrain(&self);
     fn forget(&self, cpu: &M::Cpu, dev: &Device<M>);
     fn reset(&self, dev: &Device<M>);
@@ -556,12 +556,13 @@ impl<M: Machine, P: Policy<M>> Swapoff<M> for CiFirst<M, P> {
         on
     }
 
-    fn barrier(&self, cpu: &M::Cpu, dev: &Device<M>) {
+    fn barrier(&self, cpu: &M::Cpu, dev: &Device<M>) -> Option<()> {
         P::barrier(self, cpu, dev);
+        Some(())
     }
 
-    fn drain(&self, cpu: &M::Cpu) {
-        P::drain(self, cpu);
+    fn drain(&self, cpu: &M::Cpu) -> Option<()> {
+        P::drain(self, cpu)
     }
 
     fn undrain(&self) {
@@ -696,18 +697,16 @@ impl<M: Machine, P: Policy<M>> SwapAllocator<M> for CiFirst<M, P> {
         });
     }
 
-    fn run_work(&self, cpu: &M::Cpu) {
-        for dev in &self.base.devices {
-            dev.run_work(|work| {
-                if work & DISCARD_WORK != 0 {
-                    self.do_discards(cpu, dev);
-                }
-                if work & RECLAIM_WORK != 0 {
-                    let clusters = self.inuse(dev.index) / u64::from(dev.cluster_slots);
-                    self.reclaim_full(cpu, dev, clusters);
-                }
-            });
-        }
+    fn run_work_of(&self, cpu: &M::Cpu, dev: &Device<M>) {
+        dev.run_work(|work| {
+            if work & DISCARD_WORK != 0 {
+                self.do_discards(cpu, dev);
+            }
+            if work & RECLAIM_WORK != 0 {
+                let clusters = self.inuse(dev.index) / u64::from(dev.cluster_slots);
+                self.reclaim_full(cpu, dev, clusters);
+            }
+        });
     }
 
     fn inuse(&self, dev: usize) -> u64 {

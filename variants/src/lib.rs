@@ -222,8 +222,15 @@ pub trait SwapAllocator<M: Machine>: Send + Sync + Sized + 'static {
     /// The invariants that hold at rest (no CPU inside): the first broken one.
     fn validate(&self) -> Result<(), String>;
 
-    /// Runs what is queued to kernel workers: discards, reclaim of full clusters.
-    fn run_work(&self, _cpu: &M::Cpu) {}
+    /// Runs what a device has queued to kernel workers: discards, reclaim of full clusters.
+    fn run_work_of(&self, _cpu: &M::Cpu, _dev: &Device<M>) {}
+
+    /// The same of all devices.
+    fn run_work(&self, cpu: &M::Cpu) {
+        for dev in &self.base().devices {
+            self.run_work_of(cpu, dev);
+        }
+    }
 
     /// swap_duplicate(): one more user; false if the slot is free or its count cannot
     /// grow any more.

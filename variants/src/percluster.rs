@@ -137,8 +137,9 @@ impl<M: Machine, B: Barrier<M>> Policy<M> for Release6_14<M, B> {
         core.policy.barrier.wait(core, cpu, dev);
     }
 
-    fn drain(core: &Core<M, B>, cpu: &M::Cpu) {
+    fn drain(core: &Core<M, B>, cpu: &M::Cpu) -> Option<()> {
         core.policy.caches.disable(cpu, |entries| core.free_entries(cpu, entries));
+        Some(())
     }
 
     fn undrain(&self) {

@@ -141,7 +141,10 @@ impl<M: Machine, C: Choice<M>> Policy<M> for Release6_15<M, C> {
     }
 
     /// No slot cache since 6.15.
-    fn drain(_core: &Core<M, C>, _cpu: &M::Cpu) {}
+    fn drain(_core: &Core<M, C>, _cpu: &M::Cpu) -> Option<()> {
+        None
+    }
+
     fn undrain(&self) {}
 
     /// flush_percpu_swap_cluster(), once `users` is dead: nobody can store it again.

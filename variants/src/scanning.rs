@@ -693,8 +693,9 @@ impl<M: Machine, P: Policy> Swapoff<M> for SiFirst<M, P> {
         on
     }
 
-    fn drain(&self, cpu: &M::Cpu) {
+    fn drain(&self, cpu: &M::Cpu) -> Option<()> {
         self.caches.disable(cpu, |entries| self.free_entries(cpu, entries));
+        Some(())
     }
 
     fn undrain(&self) {
@@ -706,9 +707,9 @@ impl<M: Machine, P: Policy> Swapoff<M> for SiFirst<M, P> {
     }
 
     /// While flags >= SWP_SCANNING: all locks dropped, one jiffy, all retaken.
-    fn wait_for_scanners(&self, cpu: &M::Cpu, dev: &Device<M>) {
+    fn wait_for_scanners(&self, cpu: &M::Cpu, dev: &Device<M>) -> Option<()> {
         if !P::SCANNING {
-            return;
+            return None;
         }
         loop {
             let all = self.base.avail.swap_lock().lock(cpu, &site::SWAPOFF);
@@ -718,7 +719,7 @@ impl<M: Machine, P: Policy> Swapoff<M> for SiFirst<M, P> {
             held.unlock(cpu);
             self.base.avail.swap_lock().unlock(cpu, all);
             if !scanning {
-                return;
+                return Some(());
             }
             cpu.sleep_jiffy();
         }
@@ -844,20 +845,18 @@ impl<M: Machine, P: Policy> SwapAllocator<M> for SiFirst<M, P> {
         held.unlock(cpu);
     }
 
-    fn run_work(&self, cpu: &M::Cpu) {
-        for dev in &self.base.devices {
-            dev.run_work(|work| {
-                let mut held = Held::lock(cpu, dev, &site::WORK_SI);
-                if work & DISCARD_WORK != 0 {
-                    self.do_discards(cpu, &mut held);
-                }
-                if work & RECLAIM_WORK != 0 {
-                    let clusters = self.inuse(dev.index) / u64::from(dev.cluster_slots);
-                    self.reclaim_full(cpu, &mut held, clusters);
-                }
-                held.unlock(cpu);
-            });
-        }
+    fn run_work_of(&self, cpu: &M::Cpu, dev: &Device<M>) {
+        dev.run_work(|work| {
+            let mut held = Held::lock(cpu, dev, &site::WORK_SI);
+            if work & DISCARD_WORK != 0 {
+                self.do_discards(cpu, &mut held);
+            }
+            if work & RECLAIM_WORK != 0 {
+                let clusters = self.inuse(dev.index) / u64::from(dev.cluster_slots);
+                self.reclaim_full(cpu, &mut held, clusters);
+            }
+            held.unlock(cpu);
+        });
     }
 
     fn validate(&self) -> Result<(), String> {

@@ -10,16 +10,16 @@ use machine::{Cpu, Machine, Site, fault};
 static FREE_SWAP: Site = Site::new("swap_lock", "swapoff");
 static CLAIM: Site = Site::new("swap_lock", "alloc_swap_info");
 
-/// How long each step of one swapoff took, nanoseconds of the machine's clock.
-/// A step that the scheme does not have is what two looks at the clock take.
+/// How long each step of one swapoff took, nanoseconds of the machine's clock; `None` for
+/// a step that the scheme does not have.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Steps {
     /// Off the avail list, SWP_WRITEOK cleared.
     pub block: u64,
     /// wait_for_allocation(): no allocation is under way any more (6.14 on).
-    pub barrier: u64,
+    pub barrier: Option<u64>,
     /// The slot caches are emptied (until 6.14).
-    pub drain: u64,
+    pub drain: Option<u64>,
     /// try_to_unuse().
     pub unuse: u64,
     /// synchronize_rcu() after percpu_ref_kill(). Here it is membarrier(2) or its
@@ -30,29 +30,30 @@ pub struct Steps {
     /// flush_work(), and the flush of per-CPU clusters (6.15 on).
     pub flush: u64,
     /// The one-jiffy poll until nobody is SCANNING (until 6.13).
-    pub scanning: u64,
+    pub scanning: Option<u64>,
     /// The arrays are given up.
     pub free: u64,
 }
 
 impl Steps {
-    /// (name, nanoseconds) in the order they happen.
-    pub fn rows(&self) -> [(&'static str, u64); 9] {
-        [
-            ("block", self.block),
+    /// (name, nanoseconds) of those that the scheme has, in the order they happen.
+    pub fn rows(&self) -> impl Iterator<Item = (&'static str, u64)> {
+        let all = [
+            ("block", Some(self.block)),
             ("barrier", self.barrier),
             ("drain", self.drain),
-            ("unuse", self.unuse),
-            ("membarrier for RCU", self.grace),
-            ("users", self.users),
-            ("flush", self.flush),
+            ("unuse", Some(self.unuse)),
+            ("membarrier for RCU", Some(self.grace)),
+            ("users", Some(self.users)),
+            ("flush", Some(self.flush)),
             ("scanning", self.scanning),
-            ("free", self.free),
-        ]
+            ("free", Some(self.free)),
+        ];
+        all.into_iter().filter_map(|(name, ns)| Some((name, ns?)))
     }
 
     pub fn total(&self) -> u64 {
-        self.rows().iter().map(|(_, ns)| ns).sum()
+        self.rows().map(|(_, ns)| ns).sum()
     }
 }
 
@@ -70,22 +71,28 @@ pub enum SwapoffError {
 }
 
 /// What differs between schemes, in the order it is called. `dev` is on until
-/// `block`, and usable again after `reinsert`.
+/// `block`, and usable again after `reinsert`. A step that the scheme does not have is `None`.
 pub trait Swapoff<M: Machine>: SwapAllocator<M> {
     /// Takes the device off the avail list and clears SWP_WRITEOK, under swap_lock;
     /// false if it is not on.
     fn block(&self, cpu: &M::Cpu, dev: &Device<M>) -> bool;
     /// Returns when every allocation that saw SWP_WRITEOK has ended.
-    fn barrier(&self, _cpu: &M::Cpu, _dev: &Device<M>) {}
+    fn barrier(&self, _cpu: &M::Cpu, _dev: &Device<M>) -> Option<()> {
+        None
+    }
     /// Empties the slot caches and keeps them empty until `undrain`.
-    fn drain(&self, _cpu: &M::Cpu) {}
+    fn drain(&self, _cpu: &M::Cpu) -> Option<()> {
+        None
+    }
     fn undrain(&self) {}
     /// unuse failed: the device goes back.
     fn reinsert(&self, cpu: &M::Cpu, dev: &Device<M>);
     /// Per-CPU state that points to the device is forgotten. All users are gone.
     fn forget(&self, _cpu: &M::Cpu, _dev: &Device<M>) {}
     /// Waits for scanners that hold no reference.
-    fn wait_for_scanners(&self, _cpu: &M::Cpu, _dev: &Device<M>) {}
+    fn wait_for_scanners(&self, _cpu: &M::Cpu, _dev: &Device<M>) -> Option<()> {
+        None
+    }
     /// The device appears: SWP_WRITEOK and the avail list.
     fn enable(&self, cpu: &M::Cpu, dev: &Device<M>);
     /// The scheme's per-CPU state for a fresh device.
@@ -122,12 +129,10 @@ pub fn swapoff<M: Machine, A: Swapoff<M>>(
         end_users(cpu, dev, &mut clock, &mut steps);
     }
     if !fault!(M, "no-barrier") && !fault!(M, "v1-series") && !fault!(M, "barrier-after-unuse") {
-        swap.barrier(cpu, dev);
+        steps.barrier = swap.barrier(cpu, dev).map(|()| clock.lap::<M>(cpu));
         cpu.note("swapoff: no allocation under way", index as u64);
     }
-    steps.barrier = clock.lap::<M>(cpu);
-    swap.drain(cpu);
-    steps.drain = clock.lap::<M>(cpu);
+    steps.drain = swap.drain(cpu).map(|()| clock.lap::<M>(cpu));
     let unused = try_to_unuse(swap, owners, cpu, index);
     M::enter("swapoff");
     if unused.is_ok() {
@@ -151,8 +156,7 @@ pub fn swapoff<M: Machine, A: Swapoff<M>>(
     swap.forget(cpu, dev);
     steps.flush = clock.lap::<M>(cpu);
     dev.free_continuations();
-    swap.wait_for_scanners(cpu, dev);
-    steps.scanning = clock.lap::<M>(cpu);
+    steps.scanning = swap.wait_for_scanners(cpu, dev).map(|()| clock.lap::<M>(cpu));
     free(swap, cpu, dev);
     steps.free = clock.lap::<M>(cpu);
     Ok(steps)
@@ -183,9 +187,9 @@ fn end_users<M: Machine>(cpu: &M::Cpu, dev: &Device<M>, clock: &mut Stopwatch, s
     steps.users = clock.lap::<M>(cpu);
 }
 
-/// flush_work() of the discard and reclaim works.
+/// flush_work() of the device's discard and reclaim works.
 fn flush_work<M: Machine, A: Swapoff<M>>(swap: &A, cpu: &M::Cpu, dev: &Device<M>) {
-    swap.run_work(cpu);
+    swap.run_work_of(cpu, dev);
     dev.wait_for_workers();
 }
 

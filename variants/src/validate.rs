@@ -134,3 +134,78 @@ fn cached<M: Machine>(base: &Base<M>, cached: &[SwpEntry]) -> Result<(), String>
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::percluster::PerCluster;
+    use crate::{DeviceSpec, SlotCacheSpec, Spec, Swap, SwapAllocator};
+    use machine::lock::Tas;
+    use machine::native::{Config, Native};
+
+    type M = Native<Tas, false>;
+    type State = Base<M>;
+
+    fn spec() -> Spec {
+        Spec {
+            devices: vec![DeviceSpec::new(32)],
+            cluster_slots: 8,
+            orders: 2,
+            cluster_cols: 2,
+            slot_cache: SlotCacheSpec { size: 4, activate: 10, deactivate: 4 },
+            swap_max: u64::MAX,
+            discard_ns: 0,
+            owners: 1,
+            pages_per_owner: 24,
+            unuse_passes: 1,
+        }
+    }
+
+    /// What validate() says of a device with three pages out, and more slots in the slot cache,
+    /// after `harm`.
+    fn after(harm: fn(&State)) -> Result<(), String> {
+        let run = M::run(
+            &Config::untimed(1),
+            |cpu| Swap::<M, PerCluster<M>>::new(&spec(), cpu),
+            move |swap, cpu| {
+                assert!(swap.swapon(cpu, 0));
+                assert!((0..3).all(|page| swap.swap_out(cpu, 0, page, 0, false)));
+                harm(swap.alloc.base());
+                swap.alloc.validate()
+            },
+            |_, _| (),
+        );
+        run.expect("a run of one worker").workers.remove(0)
+    }
+
+    fn first(state: &State) -> &ClusterInfo<M> {
+        &state.devices[0].at_rest().1[0]
+    }
+
+    /// Gives the last slot with byte `was` another one, of which nothing else tells.
+    fn retype(state: &State, was: u8, byte: u8) {
+        let (map, _) = state.devices[0].at_rest();
+        let slot = map.iter().rfind(|slot| slot.peek() == was).expect("such a slot");
+        Atomic::store(slot, byte);
+    }
+
+    #[test]
+    fn each_can_fail() {
+        after(|_| ()).expect("a sound device");
+        let harms: [(&str, fn(&State)); 7] = [
+            ("I4", |state| retype(state, 0, 1)),
+            ("I5", |state| first(state).count.set(first(state).count.peek() - 1)),
+            ("I6", |state| first(state).order.set(1)),
+            ("I7", |state| first(state).flags.set(FULL)),
+            ("I9", |state| {
+                Atomic::fetch_or(&state.devices[0].si().inuse_pages, offlist::<M>());
+            }),
+            ("I10", |state| state.avail.add_pages(1)),
+            ("I11", |state| retype(state, HAS_CACHE, HAS_CACHE | 1)),
+        ];
+        for (name, harm) in harms {
+            let broken = after(harm).expect_err(name);
+            assert!(broken.starts_with(&format!("{name}:")), "{name}: {broken}");
+        }
+    }
+}

@@ -104,8 +104,8 @@ impl<M: Machine, const HOW: u8> SwapAllocator<M> for Broken<M, HOW> {
         self.sound.add_continuation(cpu, entry);
     }
 
-    fn run_work(&self, cpu: &M::Cpu) {
-        self.sound.run_work(cpu);
+    fn run_work_of(&self, cpu: &M::Cpu, dev: &Device<M>) {
+        self.sound.run_work_of(cpu, dev);
     }
 
     fn inuse(&self, dev: usize) -> u64 {

@@ -52,6 +52,7 @@
 //!   again after up to a PAUSE and a load.
 //! - Requests for a line in use queue in order of arrival; with a given probability
 //!   one of the line's own L3 group goes first. Strict nearest-first starves.
+//! - Who waits for the others between two phases of a workload looks once a microsecond.
 //! - Think time varies by a seeded jitter. RCU's heavy fence costs an IPI to every
 //!   other CPU, and them an interrupt. CPUs can be preempted ([`Preemption`]).
 //!
@@ -297,6 +298,9 @@ impl<K: LockKind> Cpu<Simulated<K>> for SimulatedCpu<K> {
     fn relax(&self) {
         scheduler::relax();
     }
+    fn cond_resched(&self) {
+        scheduler::work(RESCHED_NS);
+    }
     fn phase(&self) -> Phase {
         scheduler::phase()
     }
@@ -314,6 +318,9 @@ impl<K: LockKind> Cpu<Simulated<K>> for SimulatedCpu<K> {
 
 /// Bytes of a coroutine's stack: unoptimised code needs more than it should.
 const STACK: usize = 1 << 18;
+/// How often who waits for another CPU's progress looks for it: coarse, since nobody waits for that
+/// within a phase, and 383 who look at every PAUSE are all that a simulation would do.
+const RESCHED_NS: u64 = 1000;
 
 type Worker = Coroutine<(), (), ()>;
 
