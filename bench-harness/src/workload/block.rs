@@ -137,7 +137,7 @@ impl<M: Machine, A: SwapAllocator<M>> Stage<M, A> {
         out || meter.op(cpu, kind, || self.swap.swap_out(cpu, owner, page, 0, false))
     }
 
-    fn folio_out(
+    pub(super) fn folio_out(
         &self,
         cpu: &M::Cpu,
         owner: usize,
@@ -160,7 +160,7 @@ impl<M: Machine, A: SwapAllocator<M>> Stage<M, A> {
     }
 
     /// An order from the mix.
-    fn draw(&self, rng: &mut fastrand::Rng) -> usize {
+    pub(super) fn draw(&self, rng: &mut fastrand::Rng) -> usize {
         let (mut at, mut last) = (rng.f64(), 0);
         for (order, share) in self.params.orders.iter().flat_map(Orders::shares) {
             last = usize::from(order);

@@ -1,8 +1,8 @@
 //! W4, mixed folio sizes: memory in multi-size huge pages under pressure, as the kernel's own
 //! thp_swap_allocator_test does it on a nearly full device. A worker has its memory in blocks of
-//! the largest order of the mix. A step drops a block, or a single page of it, and swaps what is
-//! then in memory out again: the block as folios of an order drawn from the mix, each falling
-//! back to single pages where no such run of slots is free. Fragmentation ages: clusters per list
+//! the largest order of the mix. It drops a block, or a single page of it, and swaps what is
+//! then in memory out again: the block as folios of an order drawn from the mix, a step each, that
+//! fall back to single pages where no such run of slots is free. Fragmentation ages: clusters per list
 //! and worker 0's fallback rate are recorded over time. It deviates in that a block in part swapped
 //! in goes out by single pages, as split folios do, and that no folio is ever re-collapsed.
 
@@ -28,6 +28,8 @@ pub struct Mthp<M>(PhantomData<fn() -> M>);
 
 pub struct Worker {
     rng: fastrand::Rng,
+    /// The block that goes out: its first page, how many are still in, the order of its folios.
+    block: Option<(usize, usize, usize)>,
     /// When worker 0 looks at the lists next.
     next_look: u64,
     /// Its folios until the last look, and those of them that fell back.
@@ -43,7 +45,7 @@ impl<M: Machine> Workload<M> for Mthp<M> {
     }
 
     fn worker<A: SwapAllocator<M>>(&self, stage: &Stage<M, A>, cpu: &M::Cpu) -> Worker {
-        Worker { rng: stage.rng(cpu.id()), next_look: 0, seen: (0, 0) }
+        Worker { rng: stage.rng(cpu.id()), block: None, next_look: 0, seen: (0, 0) }
     }
 
     fn step<A: SwapAllocator<M>>(
@@ -53,17 +55,10 @@ impl<M: Machine> Workload<M> for Mthp<M> {
         worker: &mut Worker,
         meter: &mut Meter,
     ) {
-        let rng = &mut worker.rng;
-        let (block, owner) = (rng.usize(..stage.blocks()), cpu.id());
-        let (first, pages) = (block << stage.block_order, 1 << stage.block_order);
-        if rng.bool() {
-            meter.op(cpu, Kind::Free, || stage.swap.zap(cpu, owner, first, pages) > 0);
-            stage.block_out(cpu, owner, block, ALLOC, rng, meter);
-        } else {
-            let page = first + rng.usize(..pages);
-            meter.op(cpu, Kind::Free, || stage.swap.zap(cpu, owner, page, 1) > 0);
-            meter.op(cpu, Kind::Alloc, || stage.swap.swap_out(cpu, owner, page, 0, false));
-        }
+        worker.block = match worker.block {
+            Some(block) => self.folio_out(stage, cpu, block, meter),
+            None => self.drop_and_begin(stage, cpu, &mut worker.rng, meter),
+        };
         if cpu.id() == 0 && cpu.now() >= worker.next_look {
             self.look(stage, cpu, worker, meter);
         }
@@ -71,6 +66,39 @@ impl<M: Machine> Workload<M> for Mthp<M> {
 }
 
 impl<M: Machine> Mthp<M> {
+    /// Drops a block, which then goes out, or a single page, which goes out at once.
+    fn drop_and_begin<A: SwapAllocator<M>>(
+        &self,
+        stage: &Stage<M, A>,
+        cpu: &M::Cpu,
+        rng: &mut fastrand::Rng,
+        meter: &mut Meter,
+    ) -> Option<(usize, usize, usize)> {
+        let (owner, pages) = (cpu.id(), 1 << stage.block_order);
+        let first = rng.usize(..stage.blocks()) << stage.block_order;
+        if rng.bool() {
+            meter.op(cpu, Kind::Free, || stage.swap.zap(cpu, owner, first, pages) > 0);
+            return Some((first, pages, stage.draw(rng)));
+        }
+        let page = first + rng.usize(..pages);
+        meter.op(cpu, Kind::Free, || stage.swap.zap(cpu, owner, page, 1) > 0);
+        meter.op(cpu, Kind::Alloc, || stage.swap.swap_out(cpu, owner, page, 0, false));
+        None
+    }
+
+    /// Blocks go out from their end, folio by folio.
+    fn folio_out<A: SwapAllocator<M>>(
+        &self,
+        stage: &Stage<M, A>,
+        cpu: &M::Cpu,
+        (first, left, order): (usize, usize, usize),
+        meter: &mut Meter,
+    ) -> Option<(usize, usize, usize)> {
+        let left = left - (1 << order);
+        stage.folio_out(cpu, cpu.id(), (first + left, order), ALLOC, meter);
+        (left > 0).then_some((first, left, order))
+    }
+
     /// How the clusters are spread over the lists, and how many of this worker's folios fell
     /// back since the last look.
     fn look<A: SwapAllocator<M>>(
