@@ -42,6 +42,7 @@ pub struct Picture {
 fn spread_note(set: &Set) -> String {
     let trials = || set.groups().map(|(_, g)| g.cells.len());
     let n = match (trials().min(), trials().max()) {
+        (_, Some(1)) => return "Points: one trial each, so without an interval.".into(),
         (Some(a), Some(b)) if a != b => format!("{a} to {b}"),
         (Some(a), _) => a.to_string(),
         _ => "0".into(),
