@@ -223,6 +223,36 @@ fn what_a_reader_does_reaches_the_address() {
     assert!(!title.contains("v=scanning&amp;"), "{title}");
 }
 
+#[test]
+fn the_keyboard_stays_where_it_was() {
+    let Some(browser) = browser() else { return };
+    let opened = usual().open(
+        &browser,
+        "",
+        "const went = [];\
+         for (const at of ['[data-pick=\"v:scanning\"]', '[data-sort=\"ops/s\"]', '#theme', '#scaling svg']) {\
+             document.querySelector(at).focus();\
+             if (at === '#scaling svg') update({ y: 'log' }); else document.activeElement.click();\
+             went.push(document.activeElement === document.querySelector(at));\
+         }\
+         document.title = went.join(' ');",
+    );
+    assert_eq!(opened.title(), "true true true true", "the focus is lost when the page is redrawn");
+}
+
+#[test]
+fn a_filter_is_typed_without_a_step_back_for_each_letter() {
+    let Some(browser) = browser() else { return };
+    let opened = usual().open(
+        &browser,
+        "",
+        "const before = history.length, f = document.getElementById('filter');\
+         for (const typed of ['g', 'gl', 'glo']) { f.value = typed; f.dispatchEvent(new Event('input')); }\
+         document.title = `${history.length - before} ${location.hash}`;",
+    );
+    assert_eq!(opened.title(), "0 #q=glo");
+}
+
 /// A run whose cells have histograms beside them, eight intervals a trial.
 fn with_histograms(dir: &Path) -> Loaded {
     let mut run = common::native(&plan());

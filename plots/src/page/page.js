@@ -54,7 +54,9 @@ function written() {
 /** Changes the state; what depends on it is drawn anew. */
 function update(change) {
   state = { ...state, ...change };
-  location.hash = written();
+  // Each letter of a filter is no step to go back to.
+  if (Object.keys(change).includes("q")) location.replace("#" + written());
+  else location.hash = written();
   render(Object.keys(change).every(k => ["q", "sort", "page"].includes(k)));
 }
 
@@ -445,13 +447,13 @@ addEventListener("afterprint", () => { printing = false; applyTheme(); });
 matchMedia("(prefers-color-scheme: dark)").addEventListener("change", applyTheme);
 
 function build() {
-  const runs = DATA.runs.map(r => r.id).join(", ");
+  const runs = DATA.runs.map(r => r.id).join(", "), bar = el("div", { class: "pickers" });
   document.body.append(
     el("header", {}, el("h1", {}, "swapscale report"),
       el("div", { class: "muted" }, `${runs}; ${DATA.cells.at.length} cells`),
       el("nav", { "aria-label": "sections" }, SECTIONS.map(([id, name]) => el("a", { href: "#", "data-to": id,
         onclick: event => { event.preventDefault(); document.getElementById(id).scrollIntoView(); } }, name)))),
-    el("div", { class: "pickers" }),
+    bar,
     el("main", {}, SECTIONS.map(([id, name]) => el("section", { id, tabindex: -1 },
       el("h2", {}, name),
       id === "raw" ? el("input", { id: "filter", type: "search", placeholder: "filter: words, e.g. percluster 64", size: 36, value: state.q,
@@ -475,10 +477,20 @@ function render(tableOnly) {
       ? [el("p", { class: "muted" }, `The first ${MOST_SETS} of ${sets.length} are shown; pick fewer machines or workloads.`)] : [];
     body.replaceChildren(...[parts, more].flat(Infinity).filter(Boolean));
   }
+  // A section that is gone to must not begin under the bar that stays on top.
+  const covered = () => (getComputedStyle(bar).position === "sticky" ? bar.offsetHeight : 0);
+  new ResizeObserver(() => document.body.style.setProperty("--covered", `${covered()}px`)).observe(bar);
+}
+
+/** What finds an element again when it has been drawn anew, or null. */
+function selector(element) {
+  const by = name => element.hasAttribute(name) && `[${name}="${CSS.escape(element.getAttribute(name))}"]`;
+  return element.id ? `#${element.id}` : by("data-pick") || by("data-sort") || by("aria-label") || null;
   if (!tableOnly) document.querySelector(".pickers").replaceChildren(pickers());
   const filter = document.getElementById("filter");
   if (filter.value !== state.q) filter.value = state.q;
 }
+  const focused = selector(document.activeElement);
 
 addEventListener("keydown", event => {
   if (event.target.closest?.("input, select, textarea") || event.ctrlKey || event.metaKey || event.altKey) return;
@@ -489,3 +501,4 @@ addEventListener("keydown", event => {
 
 build();
 render(false);
+  if (focused) document.querySelector(focused)?.focus({ preventScroll: true });

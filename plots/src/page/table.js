@@ -40,7 +40,7 @@ function table(data, state, update) {
   const names = KEYS.concat(data.cells.columns.map(c => c.name));
   const order = name => (state.sort === name ? "ascending" : state.sort === "-" + name ? "descending" : null);
   const head = names.map((name, i) => el("th", { "aria-sort": order(name), scope: "col", class: i > 2 ? "number" : null },
-    el("button", { onclick: () => update({ sort: state.sort === name ? "-" + name : name, page: 0 }) },
+    el("button", { "data-sort": name, onclick: () => update({ sort: state.sort === name ? "-" + name : name, page: 0 }) },
       name, { ascending: " ▲", descending: " ▼" }[order(name)] || "")));
   const line = row => el("tr", {},
     row.key.map((k, i) => el("td", { class: i > 2 ? "number" : null }, String(k))),
