@@ -76,9 +76,10 @@ function binary(least, largest) {
 }
 
 function nines(least, largest) {
-  const marks = [0, 0.5, 0.9, 0.99, 0.999, 0.9999, 0.99999, 0.999999].filter(q => q <= largest);
+  const lo = least < 0.5 ? 0 : 0.4;
+  const marks = [0, 0.5, 0.9, 0.99, 0.999, 0.9999, 0.99999, 0.999999].filter(q => q >= lo && q <= largest);
   const hi = 1 - 10 ** -(MAPS.nines(largest) + 0.08);
-  return { lo: 0, hi, ticks: marks.map(q => ({ v: q, label: percent(q) })) };
+  return { lo, hi, ticks: marks.map(q => ({ v: q, label: percent(q) })) };
 }
 
 /** The smallest of 1, 2, 2.5, 5 times a power of ten that is at least `v`. */
