@@ -290,7 +290,7 @@ function transfers(sets) {
     const shade = name => partColour(names.indexOf(name));
     const blocks = blocksOf(set, (track, g) => rowsOf(g).map(([label, moved, wait]) => ({
       label, parts: moved.map(([d, n]) => [n, shade(d)]),
-      note: `${short(moved.reduce((sum, [, n]) => sum + n, 0))}, wait ${time(wait)}` })).concat(
+      note: `${short(moved.reduce((sum, [, n]) => sum + n, 0))} transfers, wait ${time(wait)}` })).concat(
       hottest && g.lines.hottest.length ? [{ label: "hottest lines", words: g.lines.hottest.slice(0, 3).map(([n, x]) => `${n} ${short(x)}`).join(", ") }] : []));
     return barChart({ title, sub: `${set.short}; per operation`, source: set.source, blocks, legend: names.map(n => [n, shade(n)]) });
   }), true);
