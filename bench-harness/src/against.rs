@@ -4,6 +4,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use results::counted;
 use results::schema::{Cell, MachineKind, Swapoff};
 use results::store::Loaded;
 
@@ -319,12 +320,12 @@ impl Against {
         }
         let conditions = self.columns.iter().map(|column| {
             let Column { name, conditions, trials, .. } = column;
-            format!("{name}: {trials} trials, {conditions}")
+            format!("{name}: {}, {conditions}", counted(*trials, "trial"))
         });
         remarks.push(format!("{}.", conditions.collect::<Vec<_>>().join("; ")));
         let rates = self.columns.iter().map(|column| {
             let Column { name, workers, against_one, .. } = column;
-            format!("{name}: {against_one} ({workers} workers)")
+            format!("{name}: {against_one} ({})", counted(*workers as usize, "worker"))
         });
         let rates = rates.collect::<Vec<_>>().join("; ");
         remarks.push(format!("Rate against 1 worker, with its 95 % interval: {rates}."));

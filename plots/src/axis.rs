@@ -148,10 +148,16 @@ fn extent(values: &[f64]) -> (f64, f64) {
     values.iter().fold((f64::MAX, f64::MIN), |(lo, hi), v| (lo.min(*v), hi.max(*v)))
 }
 
-/// Whether a mark of a logarithmic axis carries text: decades always, then 2 and 5, then all.
+/// Whether a mark of a logarithmic axis carries text: decades always, then 2 and 5, then 3 and 7,
+/// then all.
 fn labelled(v: f64, decades: f64) -> bool {
     let m = (v / 10f64.powf((v * 1.0001).log10().floor())).round() as u32;
-    m == 1 || (decades < 2.6 && (m == 2 || m == 5)) || (decades < 0.5)
+    match m {
+        1 => true,
+        2 | 5 => decades < 2.6,
+        3 | 7 => decades < 1.0,
+        _ => decades < 0.5,
+    }
 }
 
 /// The smallest of 1, 2, 2.5, 5 times a power of ten that is at least `v`.

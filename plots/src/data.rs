@@ -4,6 +4,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use results::counted;
 use results::schema::{Cell, MachineKind};
 use results::stats::{self, Estimate};
 use results::store::Loaded;
@@ -119,8 +120,8 @@ impl Set<'_> {
     pub fn caption(&self, title: impl Into<String>, note: &str) -> Caption {
         let mut note = note.to_string();
         if self.refused > 0 {
-            let n = self.refused;
-            note += &format!(" {n} cells left out: workers overlapped for less than 95 %.");
+            let n = counted(self.refused, "cell");
+            note += &format!(" {n} left out: workers overlapped for less than 95 %.");
         }
         let crowded: BTreeMap<u32, u32> =
             self.groups().map(|(_, g)| (g.threads, g.per_cpu)).filter(|(_, n)| *n > 1).collect();
@@ -184,9 +185,11 @@ pub fn runs_of<'a>(sets: &[&Set<'a>]) -> Vec<&'a Loaded> {
 
 /// Where the figures are from, then `note`, then how to repeat them.
 pub fn small_print(runs: &[&Loaded], mut note: String) -> Vec<String> {
-    let mut lines: Vec<String> = runs.iter().take(2).map(|run| provenance(run)).collect();
-    if runs.len() > 2 {
-        lines.push(format!("and {} more runs", runs.len() - 2));
+    // "and 1 more run" takes the line that the third would.
+    let named = if runs.len() == 3 { 3 } else { 2 };
+    let mut lines: Vec<String> = runs.iter().take(named).map(|run| provenance(run)).collect();
+    if runs.len() > named {
+        lines.push(format!("and {} more runs", runs.len() - named));
     }
     if let [run] = runs {
         note += &format!(" Repeat: {}", run.run.command);
@@ -196,7 +199,7 @@ pub fn small_print(runs: &[&Loaded], mut note: String) -> Vec<String> {
 }
 
 /// One line of small print: which run, which commit, which hardware.
-fn provenance(loaded: &Loaded) -> String {
+pub fn provenance(loaded: &Loaded) -> String {
     let run = &loaded.run;
     let env = &run.environment;
     let commit = match env.commit.known() {

@@ -3,7 +3,7 @@
 
 use crate::axis::Axis;
 use crate::scene::{Anchor, Scene, text_width};
-use crate::style::{GRID, GRID_MINOR, INK, Look, MUTED, Rgb, Size, text};
+use crate::style::{Dash, GRID, GRID_MINOR, INK, Look, MUTED, Rgb, Size, text};
 
 /// The words around a chart.
 #[derive(Debug, Clone, Default)]
@@ -39,12 +39,8 @@ impl Frame {
         let margin = 20.0 * z;
         let width = size.width - 2.0 * margin;
         let mut y = 32.0 * z;
-        scene.title(
-            (margin, y),
-            fit(&caption.title, text::TITLE * z, true, width),
-            text::TITLE,
-            INK,
-        );
+        let title = shrunk(&caption.title, text::TITLE * z, text::LABEL * z, true, width) / z;
+        scene.title((margin, y), fit(&caption.title, title * z, true, width), title, INK);
         for line in wrapped(&caption.subtitle, text::SUBTITLE * z, width, 2) {
             y += 22.0 * z;
             scene.text((margin, y), line, text::SUBTITLE, MUTED, Anchor::Start);
@@ -107,17 +103,17 @@ impl Frame {
     fn x_axis(&mut self, panel: &Panel) {
         let (z, a) = (self.zoom, panel.area);
         self.scene.line(vec![(a.left, a.bottom), (a.right, a.bottom)], INK, 1.2, &[]);
-        let mut taken = f64::MIN;
+        let mut labels = Vec::new();
         for tick in panel.x.ticks() {
             let x = panel.x_at(tick.value);
             self.scene.line(vec![(x, a.bottom), (x, a.bottom + 5.0 * z)], INK, 1.2, &[]);
-            let Some(label) = &tick.label else { continue };
-            let half = text_width(label, text::TICK * z, false) / 2.0;
-            if x - half > taken {
-                let at = (x, a.bottom + 20.0 * z);
-                self.scene.text(at, label, text::TICK, INK, Anchor::Middle);
-                taken = x + half + 6.0 * z;
+            if let Some(label) = &tick.label {
+                labels.push((x, text_width(label, text::TICK * z, false), label));
             }
+        }
+        for (x, label) in apart(&labels, 6.0 * z) {
+            let at = (x, a.bottom + 20.0 * z);
+            self.scene.text(at, label, text::TICK, INK, Anchor::Middle);
         }
         let at = ((a.left + a.right) / 2.0, a.bottom + 40.0 * z);
         self.scene.text(at, &panel.x.name, text::LABEL, MUTED, Anchor::Middle);
@@ -145,8 +141,11 @@ impl Frame {
         let x = panel.area.right + 20.0 * z;
         for ((label, from, look), y) in ends.iter().zip(rows) {
             let start = (from.0 + 8.0 * z, from.1);
+            // A long leader must not look like data.
+            let long = panel.area.right - from.0 > 30.0 * z;
+            let dash: Dash = if long { &[1.5, 4.0] } else { &[] };
             if start.0 < x - 4.0 * z {
-                self.scene.line(vec![start, (x - 4.0 * z, y)], look.colour, 0.8, &[]);
+                self.scene.line(vec![start, (x - 4.0 * z, y)], look.colour, 0.8, dash);
             }
             let label = self.label(label);
             self.scene.title((x, y + 0.32 * size * z), label, size, look.colour.darker());
@@ -228,6 +227,27 @@ impl Panel {
     pub fn at(&self, x: f64, y: f64) -> (f64, f64) {
         (self.x_at(x), self.y_at(y))
     }
+}
+
+/// Of labels (middle, width, text) by rising place those that are `gap` apart; the last, which
+/// says how far the data goes, before those between.
+fn apart<'a>(labels: &[(f64, f64, &'a String)], gap: f64) -> Vec<(f64, &'a String)> {
+    let end = labels.last().map_or(f64::MAX, |(x, width, _)| x - width / 2.0 - gap);
+    let mut taken = f64::MIN;
+    let mut kept = Vec::new();
+    for (i, (x, width, label)) in labels.iter().enumerate() {
+        let last = i + 1 == labels.len();
+        if x - width / 2.0 > taken && (last || x + width / 2.0 < end) {
+            kept.push((*x, *label));
+            taken = x + width / 2.0 + gap;
+        }
+    }
+    kept
+}
+
+/// A size of `text` down to `least` at which it is at most `width` pixels wide, if it can be.
+pub fn shrunk(text: &str, size: f64, least: f64, bold: bool, width: f64) -> f64 {
+    (size * width / text_width(text, size, bold)).clamp(least, size)
 }
 
 /// `text`, cut with an ellipsis to at most `width` pixels.
@@ -319,6 +339,25 @@ mod tests {
         }
         assert!(rows.iter().all(|r| (0.0..=300.0).contains(r)), "{rows:?}");
         assert!(rows[0] < rows[2] && rows[2] < rows[1], "order is kept: {rows:?}");
+    }
+
+    #[test]
+    fn the_last_label_stays_and_its_neighbour_gives_way() {
+        let names = ["1", "128", "256", "384"].map(String::from);
+        let labels: Vec<_> =
+            [0.0, 90.0, 120.0, 140.0].iter().zip(&names).map(|(x, n)| (*x, 24.0, n)).collect();
+        let kept: Vec<_> = apart(&labels, 4.0).into_iter().map(|(_, name)| name).collect();
+        assert_eq!(kept, ["1", "128", "384"]);
+    }
+
+    #[test]
+    fn a_title_shrinks_before_it_is_cut() {
+        let title = "a title of some length";
+        let width = text_width(title, 20.0, true) * 0.9;
+        let size = shrunk(title, 20.0, 14.0, true, width);
+        assert!((17.0..19.0).contains(&size), "{size}");
+        assert_eq!(shrunk(title, 20.0, 14.0, true, 2.0 * width), 20.0);
+        assert_eq!(shrunk(&title.repeat(9), 20.0, 14.0, true, width), 14.0);
     }
 
     #[test]

@@ -13,6 +13,9 @@ use crate::frame::{Caption, Frame};
 use crate::scene::Scene;
 use crate::style::{Dash, INK, MUTED, README, Rgb, look};
 
+/// How far from the diagonal a scatter chart has its dashed lines.
+const APART: f64 = 1.3;
+
 /// Draws every panel of every section into `out`.
 pub fn validation(validation: &Validation, out: &Path) -> Result<Vec<PathBuf>, PlotError> {
     std::fs::create_dir_all(out).map_err(|e| PlotError::write(out, e))?;
@@ -23,7 +26,7 @@ pub fn validation(validation: &Validation, out: &Path) -> Result<Vec<PathBuf>, P
             let caption = caption(validation, section, panel, &points);
             let single = |curve: &&str| points.iter().filter(|p| p.curve == **curve).count() == 1;
             let scene = match section.curves(panel).iter().all(single) {
-                true => scatter(&caption, &points),
+                true => scatter(&caption, section, panel, &points),
                 false => curves(&caption, section, panel, &points),
             };
             files.extend(scene.write(out, &slug(&format!("validation-{}-{panel}", section.id)))?);
@@ -73,11 +76,20 @@ fn curves(caption: &Caption, section: &Section, panel: &str, points: &[&Point]) 
     let all: Vec<Curve> = names.iter().enumerate().flat_map(pair).collect();
     let (xs, ys) = lines::extents(&all);
     let mut frame = Frame::new(README, caption);
-    lines::draw(&mut frame, Axis::log2(&section.x, &xs), lines::y_axis(&section.y, &ys, si), &all);
+    let y = lines::y_axis(quantity(section, panel), &ys, si);
+    lines::draw(&mut frame, Axis::log2(&section.x, &xs), y, &all);
     frame.scene
 }
 
-fn scatter(caption: &Caption, points: &[&Point]) -> Scene {
+/// What the figures of a panel are, with their unit: the panel's own name where it has one.
+fn quantity<'a>(section: &'a Section, panel: &'a str) -> &'a str {
+    match panel.rsplit_once(", ") {
+        Some((_, "s" | "%")) => panel,
+        _ => &section.y,
+    }
+}
+
+fn scatter(caption: &Caption, section: &Section, panel: &str, points: &[&Point]) -> Scene {
     let mut groups: Vec<&str> = Vec::new();
     for point in points {
         let group = group(point);
@@ -85,17 +97,24 @@ fn scatter(caption: &Caption, points: &[&Point]) -> Scene {
             groups.push(group);
         }
     }
-    let mut frame = Frame::new(README, caption);
+    let mut caption = caption.clone();
+    caption.small_print.push(format!(
+        "Line: model and measurement agree; dashed: they are a factor of {APART} apart."
+    ));
+    let mut frame = Frame::new(README, &caption);
     let legend: Vec<(String, Rgb)> =
         groups.iter().enumerate().map(|(i, g)| (g.to_string(), look(i).colour)).collect();
     frame.legend(&legend);
+    // The name of the axis, which may be long, stands below.
+    frame.free.top += frame.px(18.0);
     let all: Vec<f64> = points.iter().flat_map(|p| [p.measured, p.predicted]).collect();
-    let axis = |name| Axis::log10(name, &all, si);
+    let what = quantity(section, panel);
+    let axis = |whose| Axis::log10(&format!("{whose}, {what} (log scale)"), &all, si);
     let panel = frame.panel(axis("measured"), axis("model"), 0.0);
     let (low, high) = all.iter().fold((f64::MAX, 0f64), |(a, b), v| (a.min(*v), b.max(*v)));
     let dashed: Dash = &[4.0, 4.0];
     for (factor, colour, dash) in
-        [(1.0, INK, &[][..]), (1.3, MUTED, dashed), (1.0 / 1.3, MUTED, dashed)]
+        [(1.0, INK, &[][..]), (APART, MUTED, dashed), (1.0 / APART, MUTED, dashed)]
     {
         // The ends of the line that stay inside both axes.
         let (from, to) = (low.max(low / factor), high.min(high / factor));
@@ -120,7 +139,34 @@ fn group(point: &Point) -> &str {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::chart::tests::assert_readable;
     use results::schema::Reading;
+
+    #[test]
+    fn a_long_unit_and_a_long_legend_do_not_meet() {
+        let panel = "share of the waits for si->lock, %";
+        let point = |(i, curve): (usize, &str)| Point {
+            panel: panel.into(),
+            curve: curve.into(),
+            x: 1.0,
+            measured: 20.0 + i as f64,
+            predicted: 30.0,
+            basis: Basis::Predicted,
+        };
+        let callers = ["free_swap_and_cache_nr", "get_swap_pages", "swapcache_free_entries"];
+        let points: Vec<Point> = callers.into_iter().enumerate().map(point).collect();
+        let section = Section {
+            id: "demo".into(),
+            title: "A demonstration".into(),
+            source: "nobody".into(),
+            x: "jobs".into(),
+            y: "seconds, or percent".into(),
+            points: points.clone(),
+            notes: Vec::new(),
+        };
+        let points: Vec<&Point> = points.iter().collect();
+        assert_readable(&scatter(&Caption::default(), &section, panel, &points), "scatter");
+    }
 
     #[test]
     fn curves_and_single_points_have_a_chart_each() {
@@ -141,6 +187,8 @@ mod tests {
             points: vec![
                 point("curve", "ticket", 1.0, 120.0),
                 point("curve", "ticket", 4.0, 400.0),
+                point("time, s", "ticket", 1.0, 120.0),
+                point("time, s", "ticket", 4.0, 500.0),
                 point("scatter", "a / tas", 1.0, 90.0),
                 point("scatter", "a / mcs", 2.0, 290.0),
             ],
@@ -151,7 +199,7 @@ mod tests {
             Validation { command: "swapscale validate".into(), commit, sections: vec![section] };
         let dir = tempfile::tempdir().unwrap();
         let files = validation(&whole, dir.path()).unwrap();
-        assert_eq!(files.len(), 4, "{files:?}");
+        assert_eq!(files.len(), 6, "{files:?}");
         let svg = |name: &str| std::fs::read_to_string(dir.path().join(name)).unwrap();
         let curve = svg("validation-demo-curve.svg");
         for words in ["ticket, measured", "ticket, model", "fitted at 4 threads", "0123456789ab"] {
@@ -159,5 +207,11 @@ mod tests {
         }
         let scatter = svg("validation-demo-scatter.svg");
         assert!(scatter.contains("\ntas\n") && scatter.contains("all points of the model"));
+        for words in ["measured, ns (log scale)", "model, ns (log scale)", "a factor of 1.3 apart"]
+        {
+            assert!(scatter.contains(words), "{words}");
+        }
+        let seconds = svg("validation-demo-time--s.svg");
+        assert!(seconds.contains("time, s"), "the panel's own unit");
     }
 }

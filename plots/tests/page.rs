@@ -117,6 +117,11 @@ fn read(path: &Path) -> String {
     String::from_utf8_lossy(&std::fs::read(path).unwrap()).into_owned()
 }
 
+/// What the page drew: its scripts and their data hold words that it must not say.
+fn drawn(dom: &str) -> &str {
+    &dom[dom.find("<header>").unwrap()..]
+}
+
 fn plan() -> Plan<'static> {
     let mut plan = Plan { threads: vec![1, 2, 8, 64], trials: 3, ..Plan::default() };
     plan.workloads.truncate(3);
@@ -146,7 +151,10 @@ fn charts_are_drawn_without_complaint() {
         "Cache line transfers by field at 64 threads",
         "unsupported: ENOENT: this machine has no PMU event for it",
         "Response and service time",
-        "swapoff against device size",
+        "swapoff against device size at 64 threads",
+        "dashed: predicted for epyc-7742",
+        "percpu-cluster, model",
+        "title=\"n = 3 trials\"",
         "fallbacks over time",
         "free clusters over time",
         "&lt;lost&gt;",
@@ -155,6 +163,9 @@ fn charts_are_drawn_without_complaint() {
         "<summary><b>no-barrier</b>: a slot is lost</summary>",
     ] {
         assert!(opened.dom.contains(words), "the page lacks {words:?}");
+    }
+    for words in ["1 threads", "1 trials", "()", "undefined", "NaN"] {
+        assert!(!drawn(&opened.dom).contains(words), "the page says {words:?}");
     }
 }
 
@@ -223,6 +234,58 @@ fn what_a_reader_does_reaches_the_address() {
     assert!(!title.contains("v=scanning&amp;"), "{title}");
 }
 
+#[test]
+fn the_keyboard_stays_where_it_was() {
+    let Some(browser) = browser() else { return };
+    let opened = usual().open(
+        &browser,
+        "",
+        "const went = [];\
+         for (const at of ['[data-pick=\"v:scanning\"]', '[data-sort=\"ops/s\"]', '#theme', '#scaling svg']) {\
+             document.querySelector(at).focus();\
+             if (at === '#scaling svg') update({ y: 'log' }); else document.activeElement.click();\
+             went.push(document.activeElement === document.querySelector(at));\
+         }\
+         document.title = went.join(' ');",
+    );
+    assert_eq!(opened.title(), "true true true true", "the focus is lost when the page is redrawn");
+}
+
+#[test]
+fn a_filter_is_typed_without_a_step_back_for_each_letter() {
+    let Some(browser) = browser() else { return };
+    let opened = usual().open(
+        &browser,
+        "",
+        "const before = history.length, f = document.getElementById('filter');\
+         for (const typed of ['g', 'gl', 'glo']) { f.value = typed; f.dispatchEvent(new Event('input')); }\
+         document.title = `${history.length - before} ${location.hash}`;",
+    );
+    assert_eq!(opened.title(), "0 #q=glo");
+}
+
+#[test]
+fn every_chart_says_its_runs_and_commits() {
+    let Some(browser) = browser() else { return };
+    let count = "const all = [...document.querySelectorAll('figure:not(.picture)')];\
+                 const said = all.filter(f => f.querySelector('.source').textContent.includes('commit'));\
+                 document.title = `${said.length} ${all.length}`;";
+    let opened = usual().open(&browser, "w=*", count);
+    let (said, all) = opened.title().split_once(' ').unwrap();
+    assert!(said == all && all.parse::<u32>().unwrap() > 20, "{}", opened.title());
+}
+
+#[test]
+fn single_trials_have_no_interval_and_the_last_threads_a_label() {
+    let Some(browser) = browser() else { return };
+    let plan = Plan { threads: vec![1, 2, 64, 256, 384], trials: 1, ..plan() };
+    let opened = Page::of(&[common::simulated(&plan)], &[]).open(&browser, "", "");
+    assert_eq!(opened.console, Vec::<String>::new());
+    assert!(opened.dom.contains("(single trials)"), "a band of a single trial");
+    let from = opened.dom.find("<section id=\"scaling\"").unwrap();
+    assert!(opened.dom[from..].split("</svg>").next().unwrap().contains(">384</text>"));
+}
+
 /// A run whose cells have histograms beside them, eight intervals a trial.
 fn with_histograms(dir: &Path) -> Loaded {
     let mut run = common::native(&plan());
@@ -256,6 +319,12 @@ fn histograms_give_the_whole_curve_and_its_course() {
     assert!(opened.dom.contains("alloc over time: percluster"));
     assert!(!opened.dom.contains("alloc.parts"), "parts are no kind of operation");
     assert!(opened.dom.matches("fill-opacity").count() >= 5 * 2, "maps are empty");
+    let read = "const map = document.querySelector('#latency svg[aria-label*=tiles]'); map.focus();\
+                map.dispatchEvent(new KeyboardEvent('keydown', {key: 'ArrowRight', bubbles: true}));\
+                document.title = document.getElementById('tip').textContent;";
+    let opened = Page::of(&[with_histograms(dir.path())], &[]).open(&browser, "", read);
+    let tip = opened.title();
+    assert!(tip.contains(" s, ") && tip.contains("n = ") && tip.contains("operations"), "{tip}");
 }
 
 #[test]
@@ -269,7 +338,9 @@ fn points_say_their_n_and_interval() {
          document.title = document.getElementById('tip').textContent;",
     );
     let title = opened.title();
-    assert!(title.contains("global") && title.contains("95 %:") && title.contains("n = 3 trials"));
+    for words in ["global", "1 thread:", "95 %:", "n = 3 trials"] {
+        assert!(title.contains(words), "{title} lacks {words}");
+    }
 }
 
 #[test]
@@ -284,6 +355,10 @@ fn the_mail_keeps_to_72_plain_columns() {
         assert!(!line.starts_with("---") && !line.starts_with('#'), "{line:?}");
     }
     assert!(mail.contains(" percluster                  64"), "{mail}");
+    let click = "document.getElementById('copy').click()";
+    let opened = usual().open(&browser, "w=*&m=native", click);
+    let mail = opened.dom.split("<textarea id=\"mail\"").nth(1).unwrap();
+    assert!(mail.contains("run 20260102T030405Z-lab1-example") && !mail.contains("lab1-sim"));
 }
 
 #[test]

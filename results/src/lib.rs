@@ -4,6 +4,7 @@
 
 pub mod aggregate;
 pub mod compare;
+mod counted;
 pub mod disturbed;
 pub mod error;
 pub mod example;
@@ -20,4 +21,5 @@ pub mod traffic;
 pub mod usl;
 pub mod validation;
 
+pub use counted::counted;
 pub use error::{Error, Result};

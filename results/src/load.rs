@@ -11,7 +11,7 @@ use crate::metric::{Metric, Percentile};
 use crate::schema::CellKey;
 use crate::stats::Estimate;
 
-/// Beyond the knee the response takes more than so many times what it takes at the lowest load.
+/// Beyond the knee the response takes more than so many times what it takes at low loads.
 pub const BEYOND_KNEE: f64 = 2.0;
 /// Fewer loads are no sweep.
 const SWEEP: usize = 3;
@@ -28,12 +28,16 @@ pub fn curve_key(key: &CellKey) -> CellKey {
     key
 }
 
-/// The highest load before the response leaves that of the lowest load behind, of (load,
-/// response) by rising load; `None` where it never does, or in too few points.
+/// The last load that leaves the response where low loads have it, of (load, response) by rising
+/// load; `None` where the highest does so too, or in too few points. Low is the (lower) median of
+/// the lowest third, and what counts is the last load, not the first to stand out: one load that
+/// was disturbed is no knee.
 pub fn knee(curve: &[(f64, f64)]) -> Option<f64> {
-    let first = curve.first().filter(|_| curve.len() >= SWEEP)?;
-    let beyond = curve.iter().position(|point| point.1 > BEYOND_KNEE * first.1)?;
-    Some(curve[beyond - 1].0)
+    let mut low: Vec<f64> = curve[..curve.len() / SWEEP].iter().map(|point| point.1).collect();
+    low.sort_by(f64::total_cmp);
+    let most = BEYOND_KNEE * low[low.len().checked_sub(1)? / 2];
+    let last = curve.iter().rposition(|point| point.1 <= most)?;
+    (last + 1 < curve.len()).then(|| curve[last].0)
 }
 
 /// One load of an open-loop point; latencies of its most frequent operation, ns.
@@ -100,7 +104,14 @@ mod tests {
         let flat = [(1.0, 300.0), (2.0, 310.0), (3.0, 330.0)];
         assert_eq!(knee(&flat), None, "the sweep does not reach it");
         assert_eq!(knee(&[flat.as_slice(), &[(4.0, 700.0), (5.0, 9e6)]].concat()), Some(3.0));
-        assert_eq!(knee(&[(1.0, 300.0), (2.0, 9e6), (3.0, 350.0)]), Some(1.0), "the first counts");
+        let disturbed = [(1.0, 300.0), (2.0, 9e6), (3.0, 350.0)];
+        assert_eq!(knee(&disturbed), None, "a single load stands out, and the next does not");
+        let then = [(4.0, 310.0), (5.0, 9e6), (6.0, 9e7)];
+        assert_eq!(knee(&[disturbed.as_slice(), &then].concat()), Some(4.0));
+        let quiet = [(1.0, 900.0), (2.0, 300.0), (3.0, 350.0), (4.0, 310.0), (5.0, 320.0)];
+        let loud = [(6.0, 9e5), (7.0, 340.0), (8.0, 9e6), (9.0, 8e6)];
+        let whole = [quiet.as_slice(), &loud].concat();
+        assert_eq!(knee(&whole), Some(7.0), "neither the lowest load nor the sixth misleads");
         assert_eq!(knee(&[(1.0, 300.0), (2.0, 9e6)]), None, "two loads are no sweep");
         assert_eq!(knee(&[]), None);
     }

@@ -12,6 +12,7 @@ use serde::Serialize;
 
 use crate::aggregate::groups;
 use crate::compare::{Comparison, Side, compare};
+use crate::counted;
 use crate::disturbed::{Undisturbed, undisturbed};
 use crate::load::{Load, loads};
 use crate::metric::Metric;
@@ -222,7 +223,8 @@ impl Report {
         }
         let (details, cut) = detail::details(sides);
         if cut > 0 {
-            notes.push(format!("lock contention and latency of {cut} more points are left out"));
+            let cut = counted(cut, "more point");
+            notes.push(format!("left out: lock contention and latency of {cut}"));
         }
         Ok(Report {
             subject: words::subject(sides, metric),

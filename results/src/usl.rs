@@ -77,8 +77,12 @@ pub fn fit(points: &[Point]) -> Option<Fit> {
         .min_by(|a, b| a.error.total_cmp(&b.error))
 }
 
-/// Bootstrap band at `threads`; `None` where there is no fit.
+/// Bootstrap band at `threads`; `None` where there is no fit, or a single trial to draw from:
+/// drawn again it is the same, which would look like certainty.
 pub fn band(points: &[Point], threads: &[f64]) -> Option<Band> {
+    if points.iter().any(|(_, trials)| trials.len() < 2) {
+        return None;
+    }
     let mut random = fastrand::Rng::with_seed(SEED);
     let fits: Option<Vec<Fit>> = (0..RESAMPLES / 4)
         .map(|_| {
@@ -182,6 +186,14 @@ mod tests {
         assert!((fit.sigma - TRUTH.sigma).abs() < 1e-6, "{fit:?}");
         assert!((fit.kappa - TRUTH.kappa).abs() < 1e-8, "{fit:?}");
         assert!(fit.fits() && (fit.peak().unwrap() - 48.476).abs() < 0.01, "{:?}", fit.peak());
+    }
+
+    #[test]
+    fn single_trials_have_no_band() {
+        let points: Vec<Point> =
+            [1u32, 2, 4, 8, 16].iter().map(|&n| (n, vec![f64::from(n) * 1e6])).collect();
+        assert!(fit(&points).is_some());
+        assert!(band(&points, &[1.0, 100.0]).is_none());
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use super::{Outcome, Picture};
 use crate::axis::Axis;
-use crate::frame::{Area, Caption, Frame, fit};
+use crate::frame::{Area, Caption, Frame, fit, shrunk};
 use crate::scene::{Anchor, text_width};
 use crate::style::{GRID, INK, MUTED, Rgb, Size, text};
 
@@ -117,8 +117,10 @@ fn draw(frame: &mut Frame, name: &str, format: fn(f64) -> String, rows: &[Row]) 
                 name_row(frame, label, base, &columns);
                 let x = columns.bars.left + frame.px(7.0);
                 let width = frame.free.right - x;
-                let text = fit(words, frame.px(text::SMALL + 1.0), false, width);
-                frame.scene.text((x, base), text, text::SMALL + 1.0, MUTED, Anchor::Start);
+                let (usual, least) = (frame.px(text::SMALL + 1.0), frame.px(text::SMALL - 1.0));
+                let size = shrunk(words, usual, least, false, width);
+                let text = fit(words, size, false, width);
+                frame.scene.text((x, base), text, size / frame.px(1.0), MUTED, Anchor::Start);
             }
         }
         y += step;

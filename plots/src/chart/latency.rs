@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use results::counted;
 use results::schema::{Cell, Latency};
 
 use super::lines::{self, Curve};
@@ -45,8 +46,7 @@ pub fn draw(set: &Set, size: Size) -> Outcome {
 pub fn most_threads(set: &Set) -> String {
     let all: BTreeSet<u32> = set.tracks.iter().map(|t| t.widest().threads).collect();
     match all.iter().rev().collect::<Vec<_>>()[..] {
-        [1] => "1 thread".into(),
-        [n] => format!("{n} threads"),
+        [n] => counted(*n as usize, "thread"),
         _ => "each variant's most threads".into(),
     }
 }

@@ -122,7 +122,7 @@ fn picture(
         .collect();
     let note = format!(
         "Vertical line: the knee, the last load with at most {BEYOND_KNEE} times the response of \
-         the lowest ({}). {}",
+         low loads ({}). {}",
         knees.join(", "),
         super::spread_note(sweep[0])
     );

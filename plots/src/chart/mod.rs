@@ -42,6 +42,7 @@ pub struct Picture {
 fn spread_note(set: &Set) -> String {
     let trials = || set.groups().map(|(_, g)| g.cells.len());
     let n = match (trials().min(), trials().max()) {
+        (_, Some(1)) => return "Points: one trial each, so without an interval.".into(),
         (Some(a), Some(b)) if a != b => format!("{a} to {b}"),
         (Some(a), _) => a.to_string(),
         _ => "0".into(),
@@ -139,7 +140,7 @@ fn by_workload<'a>(sets: &'a [Set<'a>]) -> Vec<(&'a str, Vec<&'a Set<'a>>)> {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
     use crate::common::{self, Plan};
     use crate::scene::{Anchor, Shape, text_width};
@@ -158,7 +159,7 @@ mod tests {
         Some((left, y - 0.6 * size, left + width, y + 0.1 * size, text))
     }
 
-    fn assert_readable(scene: &Scene, chart: &str) {
+    pub(crate) fn assert_readable(scene: &Scene, chart: &str) {
         let texts: Vec<_> = scene.shapes.iter().filter_map(ink).collect();
         for (i, a) in texts.iter().enumerate() {
             let inside = a.0 >= 0.0 && a.1 >= 0.0 && a.2 <= scene.size.width;

@@ -4,6 +4,8 @@
 
 use std::collections::BTreeMap;
 
+use results::counted;
+
 use super::Outcome;
 use super::bars::{self, Row};
 use crate::axis::{percent, si};
@@ -69,8 +71,8 @@ fn pair<'a>(set: &'a Set, track: &'a Track<'a>, sets: &[&'a Set<'a>]) -> Option<
         if params == set.place.params
             && let Some((every, length)) = preempt.split_once(':')
         {
-            let name =
-                format!("{} threads, each CPU taken for {length} every {every}", quiet.threads);
+            let threads = counted(quiet.threads as usize, "thread");
+            let name = format!("{threads}, each CPU taken for {length} every {every}");
             disturbed.extend(groups.map(|group| (name.clone(), group)));
         }
     }

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use results::counted;
 use results::schema::Swapoff;
 
 use super::bars::{self, Row};
@@ -60,10 +61,9 @@ fn bar(group: &Group, steps: &[String]) -> Vec<Row> {
         .enumerate()
         .filter_map(|(i, s)| Some((s.as_ref()?.median, part(i))))
         .collect();
-    let unit = if group.threads == 1 { "thread" } else { "threads" };
     vec![
         Row::Bar {
-            label: format!("{} {unit}", group.threads),
+            label: counted(group.threads as usize, "thread"),
             parts,
             note: format!("{} (n = {})", time(total.median), total.n),
             interval: Some((total.lo, total.hi)),

@@ -99,7 +99,7 @@ const MEASURES: [Measure; 4] = [
     ("barrier alone (log scale)", |g| swapoffs(g).filter_map(barrier).collect(), log_time),
     ("barrier's share (log scale)", |g| swapoffs(g).filter_map(share).collect(), shares),
     (
-        "99 % of allocations meanwhile",
+        "p99 of allocations meanwhile (log scale)",
         |g| g.cells.iter().filter_map(|c| meanwhile(c)).collect(),
         log_time,
     ),
@@ -130,6 +130,7 @@ fn picture(sets: &[&Set], page: &Page, size: Size, tracks: &[(&str, Look, Sizes)
     let place = &sets[0].place;
     let load = match page.threads {
         1 => "idle but for the swapoff".to_string(),
+        2 => "1 more thread allocates meanwhile".into(),
         n => format!("{} more threads allocate meanwhile", n - 1),
     };
     let fill = page.params.get("fill").map_or(String::new(), |fill| match fill.parse::<u32>() {

@@ -67,7 +67,8 @@ fn rows(mut all: Vec<Moved>, legend: &[(String, Rgb)]) -> Vec<Row> {
         let of = |d: &String| moved.transfers.iter().find(|(known, _)| known == d).map(|(_, n)| *n);
         let parts = legend.iter().filter_map(|(d, colour)| Some((of(d)?, *colour))).collect();
         let (misses, lost) = (short(moved.misses()), short(moved.invalidations));
-        let note = format!("{misses}, {lost} invalidations, wait {}", time(moved.wait_ns));
+        let note =
+            format!("{misses} transfers, {lost} invalidations, wait {}", time(moved.wait_ns));
         Row::Bar { label: moved.name, parts, note, interval: None }
     };
     all.into_iter().take(SHOWN).map(row).collect()

@@ -62,7 +62,7 @@ const SIZE = { width: 640, height: 400, top: 40, bottom: 56 };
  * `marks: false` for a bare line and `stroke: false` for bare marks, which get no name;
  * `guides`: {points: [[x, y]], name}. A logarithmic y leaves out what is not positive.
  */
-function lineChart({ title, sub, x, y, curves, guides = [] }) {
+function lineChart({ title, sub, source, x, y, curves, guides = [] }) {
   if (y.kind === "log") curves = curves.map(positive);
   curves = curves.filter(c => c.points.length);
   if (!curves.length) return absent(title, "no point to show");
@@ -91,28 +91,42 @@ function lineChart({ title, sub, x, y, curves, guides = [] }) {
   for (const curve of curves) root.append(line(curve, at, spots));
   endLabels(root, named, names, at, right);
   hover(root, spots);
-  return figure(title, sub, root);
+  return figure(title, sub, root, source);
 }
 
-/** Latency over time: `heat` has a string a column, a base-36 digit a level. */
-function heatMap({ title, sub, look, heat }) {
+/**
+ * Latency over time: `heat` has a string a column, a base-36 digit a level; `range` is what the
+ * maps beside it reach too, so that one height is one time in all of them.
+ */
+function heatMap({ title, sub, source, look, heat, range }) {
   const xs = axis({ kind: "near", name: "seconds" }, [0, heat.seconds]);
-  const ys = axis({ kind: "log", name: "time", format: time }, [heat.lo, heat.hi]);
+  const ys = axis({ kind: "log", name: "time", format: time }, range);
   const left = 100, right = SIZE.width - 20, levels = heat.columns[0].length;
   const at = (x, y) => [left + xs.at(x) * (right - left), SIZE.height - SIZE.bottom - ys.at(y) * (SIZE.height - SIZE.bottom - SIZE.top)];
-  const root = svg("svg", { viewBox: `0 0 ${SIZE.width} ${SIZE.height}`, role: "img", "aria-label": `${title}. ${sub}.` });
+  const root = svg("svg", { viewBox: `0 0 ${SIZE.width} ${SIZE.height}`, tabindex: 0, role: "img",
+    "aria-label": `${title}. ${sub}. Arrow keys read the tiles.` });
   frame(root, xs, ys, left, right, at);
-  const most = Math.max(1, ...heat.columns.flatMap(c => [...c].map(d => parseInt(d, 36)))), tiles = new Map();
-  const edge = (i, k) => at(heat.seconds * i / heat.columns.length, heat.lo * (heat.hi / heat.lo) ** (k / levels));
+  const most = Math.max(1, ...heat.columns.flatMap(c => [...c].map(d => parseInt(d, 36)))), tiles = new Map(), spots = [];
+  const seconds = i => heat.seconds * i / heat.columns.length, ns = k => heat.lo * (heat.hi / heat.lo) ** (k / levels);
+  const edge = (i, k) => at(seconds(i), ns(k));
   heat.columns.forEach((column, i) => [...column].forEach((digit, k) => {
     if (digit === "0") return;
     const [x0, y0] = edge(i, k), [x1, y1] = edge(i + 1, k + 1);
     tiles.set(digit, (tiles.get(digit) || "") + `M${flat([x0, y0])}H${x1.toFixed(1)}V${y1.toFixed(1)}H${x0.toFixed(1)}Z`);
+    spots.push({ x: (x0 + x1) / 2, y: (y0 + y1) / 2,
+      tip: `${short(seconds(i))} to ${short(seconds(i + 1))} s, ${time(ns(k))} to ${time(ns(k + 1))}\nn = ${counts(digit)} operations` });
   }));
   for (const [digit, d] of tiles) {
     root.append(svg("path", { d, fill: colour(look), "fill-opacity": (0.12 + 0.88 * parseInt(digit, 36) / most).toFixed(2) }));
   }
-  return figure(title, sub, root);
+  hover(root, spots);
+  return figure(title, sub, root, source);
+}
+
+/** The counts that a shade of a heat map stands for: two shades to each power of ten. */
+function counts(digit) {
+  const from = shade => Math.ceil(10 ** ((shade - 1) / 2)), shade = parseInt(digit, 36);
+  return `${si(from(shade))} to ${si(from(shade + 1) - 1)}`;
 }
 
 const flat = p => `${p[0].toFixed(1)},${p[1].toFixed(1)}`;
@@ -136,17 +150,24 @@ function frame(root, xs, ys, left, right, at) {
     }
   }
   root.append(svg("line", { x1: left, x2: right, y1: bottom, y2: bottom, class: "axis" }));
-  let taken = -Infinity;
-  for (const tick of xs.ticks) {
-    const x = left + xs.at(tick.v) * (right - left), half = (tick.label || "").length * 5;
-    root.append(svg("line", { x1: x, x2: x, y1: bottom, y2: bottom + 5, class: "axis" }));
-    if (tick.label && x - half > taken) {
-      root.append(svg("text", { x, y: bottom + 22, "text-anchor": "middle" }, tick.label));
-      taken = x + half + 6;
-    }
+  const marks = xs.ticks.map(t => ({ x: left + xs.at(t.v) * (right - left), label: t.label, half: (t.label || "").length * 5 }));
+  for (const { x } of marks) root.append(svg("line", { x1: x, x2: x, y1: bottom, y2: bottom + 5, class: "axis" }));
+  for (const { x, label } of apart(marks.filter(m => m.label))) {
+    root.append(svg("text", { x, y: bottom + 22, "text-anchor": "middle" }, label));
   }
   root.append(svg("text", { x: 0, y: 17, class: "name" }, ys.name + (ys.kind === "log" ? " (log scale)" : "")));
   root.append(svg("text", { x: (left + right) / 2, y: bottom + 46, class: "name", "text-anchor": "middle" }, xs.name));
+}
+
+/** The labels that do not meet; the last, which says how far the data goes, before those between. */
+function apart(labels) {
+  const last = labels[labels.length - 1];
+  let taken = -Infinity;
+  return labels.filter(l => {
+    const free = l.x - l.half > taken && (l === last || l.x + l.half + 6 < last.x - last.half);
+    if (free) taken = l.x + l.half + 6;
+    return free;
+  });
 }
 
 function band(curve, at) {
@@ -194,7 +215,8 @@ function endLabels(root, curves, names, at, right) {
     rows[rows.length - 1].row = Math.min(rows[rows.length - 1].row, SIZE.height - SIZE.bottom);
   }
   for (const end of ends) {
-    root.append(svg("path", { d: `M${end.x + 7},${end.y}L${right + 15},${end.row}`, class: "leader", stroke: colour(end.look) }));
+    root.append(svg("path", { d: `M${end.x + 7},${end.y}L${right + 15},${end.row}`,
+      class: right - end.x > 30 ? "leader long" : "leader", stroke: colour(end.look) }));
     root.append(svg("text", { x: right + 19, y: end.row + 5, class: "end",
       style: `--c:${colour(end.look)};--size:${Math.max(8, 16 * gap / 19).toFixed(1)}px` }, end.name));
   }
@@ -244,13 +266,13 @@ function hideTip() { document.getElementById("tip").hidden = true; }
 
 /**
  * Horizontal bars. `blocks`: {name, look, rows: [{label, parts: [[value, colour]], lo, hi,
- * note}]}; a row with `words` in place of parts has no bar. `legend`: [[name, colour]].
+ * note, tip}]}; a row with `words` in place of parts has no bar. `legend`: [[name, colour]].
  */
-function barChart({ title, sub, blocks, legend = [] }) {
+function barChart({ title, sub, source, blocks, legend = [] }) {
   const reach = row => Math.max(row.hi ?? 0, (row.parts || []).reduce((s, p) => s + p[0], 0));
   const most = Math.max(1e-300, ...blocks.flatMap(b => b.rows.map(reach)));
   const share = v => `${(v / most * 100).toFixed(2)}%`;
-  const row = r => el("div", { class: "row" },
+  const row = r => el("div", { class: "row", title: r.tip },
     el("span", { class: "label", title: r.label }, r.label),
     r.words !== undefined ? el("span", { class: "words" }, r.words)
       : el("span", { class: "track" },
@@ -270,7 +292,7 @@ function barChart({ title, sub, blocks, legend = [] }) {
       return el("span", {}, box, name);
     })) : null,
     blocks.map(b => [heading(b), b.rows.map(row)]));
-  return figure(title, sub, body);
+  return figure(title, sub, body, source);
 }
 
 function heading(block) {
@@ -286,8 +308,10 @@ function interval(left, width) {
   return mark;
 }
 
-function figure(title, sub, body) {
-  return el("figure", {}, el("figcaption", {}, el("b", {}, title), el("span", {}, sub)), body);
+/** `source`: a line of small print for each run that is shown. */
+function figure(title, sub, body, source) {
+  return el("figure", {}, el("figcaption", {}, el("b", {}, title), el("span", {}, sub)), body,
+    el("div", { class: "source" }, source.map(line => el("div", {}, line))));
 }
 
 /** What stands in a chart's place: why it is not there. */

@@ -33,7 +33,7 @@ pub fn json(runs: &[Loaded], sets: &[Set], races: &[Race]) -> Value {
         "tracks": tracks.iter().map(|(name, look)| json!({"name": name, "look": look})).collect::<Vec<_>>(),
         "runs": runs.iter().map(run).collect::<Vec<_>>(),
         "reasons": reasons.iter().collect::<Vec<_>>(),
-        "sets": sets.par_iter().map(|s| set(s, &tracks, &reasons)).collect::<Vec<_>>(),
+        "sets": sets.par_iter().map(|s| set(s, runs, &tracks, &reasons)).collect::<Vec<_>>(),
         "pictures": pictures::of(sets),
         "cells": cells(sets),
         "races": races.iter().map(|r| json!({"title": r.title, "about": r.about, "text": r.text})).collect::<Vec<_>>(),
@@ -84,6 +84,7 @@ fn run(loaded: &Loaded) -> Value {
     json!({
         "id": run.id, "label": run.label, "machine": run.machine.name,
         "origin": run.machine.kind.origin(), "command": run.command, "rows": rows,
+        "source": data::provenance(loaded),
     })
 }
 
@@ -100,7 +101,12 @@ fn plain(value: &Value) -> String {
     }
 }
 
-fn set(set: &Set, tracks: &[(String, usize)], reasons: &BTreeSet<String>) -> Value {
+fn set(
+    set: &Set,
+    runs: &[Loaded],
+    tracks: &[(String, usize)],
+    reasons: &BTreeSet<String>,
+) -> Value {
     let place = &set.place;
     let index = |t: &Track| tracks.iter().position(|(name, _)| *name == t.name);
     json!({
@@ -110,10 +116,16 @@ fn set(set: &Set, tracks: &[(String, usize)], reasons: &BTreeSet<String>) -> Val
         "conditions": set.conditions(),
         "short": format!("{}, {} {}", set.work, place.origin(), place.machine),
         "refused": set.refused,
-        "runs": set.runs.iter().map(|r| &r.run.id).collect::<Vec<_>>(),
+        "runs": run_indices(set, runs),
         "verdict": verdict::words(set),
         "tracks": set.tracks.iter().map(|t| track(set, t, index(t), reasons)).collect::<Vec<_>>(),
     })
+}
+
+/// Places of a set's runs among all.
+fn run_indices(set: &Set, runs: &[Loaded]) -> Vec<usize> {
+    let place = |run: &&Loaded| runs.iter().position(|r| std::ptr::eq(r, *run));
+    set.runs.iter().filter_map(place).collect()
 }
 
 fn track(set: &Set, track: &Track, index: Option<usize>, reasons: &BTreeSet<String>) -> Value {

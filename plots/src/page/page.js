@@ -54,7 +54,9 @@ function written() {
 /** Changes the state; what depends on it is drawn anew. */
 function update(change) {
   state = { ...state, ...change };
-  location.hash = written();
+  // Each letter of a filter is no step to go back to.
+  if (Object.keys(change).includes("q")) location.replace("#" + written());
+  else location.hash = written();
   render(Object.keys(change).every(k => ["q", "sort", "page"].includes(k)));
 }
 
@@ -78,10 +80,16 @@ function toggled(list, all, name) {
 const nameOf = track => DATA.tracks[track.t].name;
 const lookOf = track => DATA.tracks[track.t].look;
 
+/** Which runs, commits and hardware: the small print of a chart. */
+function sourceOf(sets) {
+  const lines = unique(sets.flatMap(s => s.runs)).map(i => DATA.runs[i].source);
+  return lines.length > 3 ? lines.slice(0, 2).concat(`and ${lines.length - 2} more runs`) : lines;
+}
+
 function visible() {
   const sets = DATA.sets
     .filter(s => picked(state.m, s.machine) && picked(state.w, s.workload))
-    .map(s => ({ ...s, tracks: s.tracks.filter(t => picked(state.v, nameOf(t))) }))
+    .map(s => ({ ...s, source: sourceOf([s]), tracks: s.tracks.filter(t => picked(state.v, nameOf(t))) }))
     .filter(s => s.tracks.length);
   return sets;
 }
@@ -90,7 +98,7 @@ function visible() {
 const pointOf = track => track.g.find(g => String(g.n) === (state.t === "max" ? String(track.d) : state.t));
 const threadsText = set => {
   const all = unique(set.tracks.map(pointOf).filter(Boolean).map(g => g.n));
-  return all.length === 1 ? `${all[0]} thread${all[0] === 1 ? "" : "s"}` : "each variant's most threads";
+  return all.length === 1 ? counted(all[0], "thread") : "each variant's most threads";
 };
 
 const yKind = values => {
@@ -101,7 +109,7 @@ const yKind = values => {
 const xAxis = () => ({ kind: state.x === "log" ? "log2" : "lin", name: "threads" });
 const ends = (v, format) => `${format(v[0])}  (95 %: ${format(v[1])} to ${format(v[2])})`;
 const spread = (v, format) => `${format(v[0])}  (trials: ${format(v[1])} to ${format(v[2])})`;
-const trials = g => `n = ${g.k} trial${g.k === 1 ? "" : "s"}`;
+const trials = g => `n = ${counted(g.k, "trial")}`;
 
 /** Curves against threads of one field of the points. */
 function curves(set, field, format, words) {
@@ -109,7 +117,7 @@ function curves(set, field, format, words) {
     name: nameOf(track), look: lookOf(track), hollow: set.predicted,
     points: track.g.map(g => [g, field(g)]).filter(([, v]) => v).map(([g, v]) => ({
       x: g.n, y: v[0], lo: v[1], hi: v[2],
-      tip: `${g.n} threads: ${words(v, format)}\n${trials(g)}`,
+      tip: `${counted(g.n, "thread")}: ${words(v, format)}\n${trials(g)}`,
     })),
   })).filter(c => c.points.length);
 }
@@ -118,7 +126,7 @@ function againstThreads(set, title, name, format, field, words, extra = {}) {
   const list = curves(set, field, format, words);
   if (!list.length) return absent(title, `${set.short}: ${extra.needs || "not in this run"}`);
   const kind = extra.kind || yKind(list.flatMap(c => c.points.flatMap(p => [p.lo, p.y, p.hi])));
-  return lineChart({ title, sub: set.short, x: xAxis(), y: { kind, name, format }, curves: list, guides: extra.guides });
+  return lineChart({ title, sub: set.short, source: set.source, x: xAxis(), y: { kind, name, format }, curves: list, guides: extra.guides });
 }
 
 // ---- the sections ----
@@ -131,7 +139,7 @@ function overview(sets) {
       set.verdict.map((words, i) => (i === 0 ? el("p", { class: "first" }, words) : null)),
       el("ul", {}, set.verdict.slice(1).map(words => el("li", {}, words))),
       set.refused ? el("p", { class: "muted" },
-        `${set.refused} cells are left out: their workers overlapped for less than 95 % of the time.`) : null))),
+        `Left out: ${counted(set.refused, "cell")}; their workers overlapped for less than 95 % of the time.`) : null))),
     others.length ? el("p", { class: "muted" }, "Not picked:") : null,
     others.length ? el("ul", { class: "others" }, others.slice(0, 4 * MOST_SETS).map(set => el("li", {},
       el("button", { onclick: () => update({ w: [set.workload], page: 0 }) }, set.short), " ", set.verdict[0]))) : null,
@@ -161,11 +169,12 @@ function law(sets) {
     if (!fitted.length) return absent("Fit", `${set.short}: three parameters need four thread counts`);
     const fits = fitted.map(track => ({ name: nameOf(track), look: lookOf(track), dash: track.usl.fits ? "" : "2 5", marks: false,
       points: track.usl.curve.map(([n, x, lo, hi]) => ({ x: n, y: x, lo, hi,
-        tip: `fit at ${short(n)} threads: ${ends([x, lo, hi], si)}` })) }));
+        tip: `fit at ${counted(short(n), "thread")}: ${ends([x, lo, hi], si)}` })) }));
     const measured = curves({ ...set, tracks: fitted }, g => g.x, si, ends).map(c => ({ ...c, stroke: false }));
     const list = fits.concat(measured);
-    const chart = lineChart({ title: "Universal Scalability Law", sub: `${set.short}; lines: fit with its 95 % band, dotted where it does not fit; marks: medians`,
-      x: xAxis(), y: { kind: yKind(list.flatMap(c => c.points.map(p => p.y))), name: "operations per second", format: si },
+    const band = fitted.some(t => t.usl.sigma95) ? " with its 95 % band" : "";
+    const chart = lineChart({ title: "Universal Scalability Law", sub: `${set.short}; lines: fit${band}, dotted where it does not fit; marks: medians`,
+      source: set.source, x: xAxis(), y: { kind: yKind(list.flatMap(c => c.points.map(p => p.y))), name: "operations per second", format: si },
       curves: list });
     const head = ["variant", "λ: ops/s at 1", "σ: contention (95 %)", "κ: coherence (95 %)", "peak, threads", "error", "verdict"];
     const between = (v, i) => `${small(v)} (${i ? `${small(i[0])} to ${small(i[1])}` : "single trials"})`;
@@ -203,9 +212,9 @@ function latency(sets) {
     const p99 = index => g => (g.lat[state.kind] || [])[index];
     const title = `Latency of ${state.kind} ${at}`;
     return grid([
-      list.length ? lineChart({ title, sub: set.short, x, y, curves: list }) : absent(title, `${set.short}: not timed`),
+      list.length ? lineChart({ title, sub: set.short, source: set.source, x, y, curves: list }) : absent(title, `${set.short}: not timed`),
       ...distribution(set, x, y),
-      response.length ? lineChart({ title: `Response and service time of ${state.kind} ${at}`, sub: set.short, x, y,
+      response.length ? lineChart({ title: `Response and service time of ${state.kind} ${at}`, sub: set.short, source: set.source, x, y,
         curves: response.concat(percentiles(set, "lat", " service", { hollow: true, dash: "4 4" })) }) : null,
       againstThreads(set, `99th percentile of ${state.kind}`, "time", time, p99(2), spread,
         { kind: y.kind, needs: "too few operations were timed" }),
@@ -220,21 +229,23 @@ function distribution(set, x, y) {
   const list = found.map(track => ({ name: nameOf(track), look: lookOf(track), marks: false,
     points: track.hdr[state.kind].curve.filter(([, ns]) => ns > 0).map(([q, ns]) => ({ x: q, y: ns,
       tip: `${percent(q)}: ${time(ns)}\nall trials in one histogram` })) }));
-  const maps = found.filter(t => t.hdr[state.kind].heat).map(track => heatMap({
+  const timed = found.filter(t => t.hdr[state.kind].heat), range = timed.flatMap(t => [t.hdr[state.kind].heat.lo, t.hdr[state.kind].heat.hi]);
+  const maps = timed.map(track => heatMap({
     title: `${state.kind} over time: ${nameOf(track)}`, sub: `${set.short}; first trial; darker: more operations`,
-    look: lookOf(track), heat: track.hdr[state.kind].heat }));
-  return [lineChart({ title: `Distribution of ${state.kind} at ${threadsText(set)}`, sub: `${set.short}; all trials merged`, x, y, curves: list }), ...maps];
+    source: set.source, look: lookOf(track), heat: track.hdr[state.kind].heat, range }));
+  return [lineChart({ title: `Distribution of ${state.kind} at ${threadsText(set)}`, sub: `${set.short}; all trials merged`, source: set.source,
+    x, y, curves: list }), ...maps];
 }
 
 function contention(sets) {
   return grid(sets.map(set => {
     const title = `Waiting by lock site at ${threadsText(set)}`;
     const blocks = blocksOf(set, (track, g) => g.sites.filter(s => s[2] !== null).map(([lock, caller, wait, share, n, longest]) => {
-      const often = share === null ? `${si(n)} times contended` : `${rare(share)} contended`;
+      const often = share === null ? `contended ${counted(si(n), "time")}` : `${rare(share)} contended`;
       return { label: `${lock}  ${caller}`, parts: [[wait, colour(lookOf(track))]],
         note: n ? `${time(wait)}, ${often}, max ${time(longest)}` : "never contended" };
     }), true);
-    return blocks.length ? barChart({ title, sub: `${set.short}; time per operation`, blocks })
+    return blocks.length ? barChart({ title, sub: `${set.short}; time per operation, over all trials`, source: set.source, blocks })
       : absent(title, `${set.short}: no lock site was recorded`);
   }), true);
 }
@@ -251,14 +262,14 @@ function counters(sets) {
         const v = g.ctr[name];
         if (!Array.isArray(v)) return { label: nameOf(track), words: v === undefined ? "not asked for" : DATA.reasons[v] };
         return { label: nameOf(track), parts: [[v[0] / most, colour(lookOf(track))]], lo: v[1] / most, hi: v[2] / most,
-          note: `${short(v[0])} (${short(v[1])} to ${short(v[2])})` };
+          note: `${small(v[0])} (${small(v[1])} to ${small(v[2])})`, tip: trials(g) };
       }) };
     });
     for (const block of blocks) {
       const reasons = unique(block.rows.map(r => r.words));
       if (reasons.length === 1 && reasons[0] !== undefined) block.rows = [{ label: "all variants", words: reasons[0] }];
     }
-    return barChart({ title, sub: `${set.short}; each against its largest; black: range of the trials`, blocks });
+    return barChart({ title, sub: `${set.short}; each against its largest; black: range of the trials`, source: set.source, blocks });
   }), true);
 }
 
@@ -266,7 +277,7 @@ function counters(sets) {
 function blocksOf(set, rows) {
   return set.tracks.map(track => {
     const g = pointOf(track);
-    return { name: nameOf(track), look: lookOf(track), rows: g ? rows(track, g) : [] };
+    return { name: nameOf(track), look: lookOf(track), rows: (g ? rows(track, g) : []).map(row => ({ ...row, tip: trials(g) })) };
   }).filter(b => b.rows.length);
 }
 
@@ -279,9 +290,9 @@ function transfers(sets) {
     const shade = name => partColour(names.indexOf(name));
     const blocks = blocksOf(set, (track, g) => rowsOf(g).map(([label, moved, wait]) => ({
       label, parts: moved.map(([d, n]) => [n, shade(d)]),
-      note: `${short(moved.reduce((sum, [, n]) => sum + n, 0))}, wait ${time(wait)}` })).concat(
+      note: `${short(moved.reduce((sum, [, n]) => sum + n, 0))} transfers, wait ${time(wait)}` })).concat(
       hottest && g.lines.hottest.length ? [{ label: "hottest lines", words: g.lines.hottest.slice(0, 3).map(([n, x]) => `${n} ${short(x)}`).join(", ") }] : []));
-    return barChart({ title, sub: `${set.short}; per operation`, blocks, legend: names.map(n => [n, shade(n)]) });
+    return barChart({ title, sub: `${set.short}; per operation`, source: set.source, blocks, legend: names.map(n => [n, shade(n)]) });
   }), true);
   return [by("field", "fields", true), by("lock caller", "callers", false)];
 }
@@ -296,7 +307,7 @@ function swapoff(sets) {
       { label: `${g.off.clusters} clusters`, parts: g.off.steps.map(([n, ns]) => [ns, shade(n)]), lo: g.off.total[1], hi: g.off.total[2],
         note: `${time(g.off.total[0])} (n = ${g.off.k})` },
       { label: "", words: g.off.steps.map(([n, ns]) => `${n} ${time(ns)}`).join(", ") }] : []));
-    return barChart({ title, sub: `${set.short}; black: 95 % interval of the total`, blocks, legend: names.map(n => [n, shade(n)]) });
+    return barChart({ title, sub: `${set.short}; black: 95 % interval of the total`, source: set.source, blocks, legend: names.map(n => [n, shade(n)]) });
   });
   return [grid(bars, true), grid(swapoffBySize())];
 }
@@ -308,16 +319,18 @@ function swapoffBySize() {
     for (const track of set.tracks.filter(t => picked(state.v, nameOf(t)))) {
       const g = pointOf(track);
       if (!g || !g.off || !g.off.clusters) continue;
-      const key = set.conditions.replace(/(, )?size [^,)]*/, "");
-      const here = groups.get(key) || groups.set(key, new Map()).get(key);
+      const key = set.conditions.replace(/(, )?size [^,)]*/, "").replace(" ()", "").replace("(, ", "(");
+      const group = groups.get(key) || groups.set(key, { sets: [], tracks: [], curves: new Map() }).get(key), here = group.curves;
+      group.sets.push(set);
+      group.tracks.push(track);
       const curve = here.get(nameOf(track)) || here.set(nameOf(track), { name: nameOf(track), look: lookOf(track), points: [] }).get(nameOf(track));
       const [y, lo, hi] = g.off.total;
-      curve.points.push({ x: g.off.clusters, y, lo, hi, tip: `${g.off.clusters} clusters: ${ends(g.off.total, time)}\nn = ${g.off.k} swapoffs` });
+      curve.points.push({ x: g.off.clusters, y, lo, hi, tip: `${g.off.clusters} clusters: ${ends(g.off.total, time)}\nn = ${counted(g.off.k, "swapoff")}` });
     }
   }
-  return [...groups].map(([key, here]) => {
-    const list = [...here.values()].map(c => ({ ...c, points: c.points.sort((a, b) => a.x - b.x) })).filter(c => unique(c.points.map(p => p.x)).length > 1);
-    return list.length ? lineChart({ title: "swapoff against device size", sub: key,
+  return [...groups].map(([key, group]) => {
+    const list = [...group.curves.values()].map(c => ({ ...c, points: c.points.sort((a, b) => a.x - b.x) })).filter(c => unique(c.points.map(p => p.x)).length > 1);
+    return list.length ? lineChart({ title: `swapoff against device size at ${threadsText(group)}`, sub: key, source: sourceOf(group.sets),
       x: { kind: "log2", name: "clusters of the device" }, y: { kind: "log", name: "time", format: time }, curves: list }) : null;
   });
 }
@@ -335,7 +348,8 @@ function fairness(sets) {
     }).filter(c => c.points.length);
     return grid([
       againstThreads(many, "Jain's index", "1 is fair", short, g => g.j, spread, { kind: "near" }),
-      list.length ? lineChart({ title, sub: `${set.short}; threads by rank, first trial`, x: { kind: "lin", name: "threads, least served first", format: percent },
+      list.length ? lineChart({ title, sub: `${set.short}; threads by rank, first trial`, source: set.source,
+        guides: [{ name: "", points: [[0, 1], [1, 1]] }], x: { kind: "lin", name: "threads, least served first", format: percent },
         y: { kind: "near", name: "of the fair share", format: short }, curves: list.map(c => ({ ...c, marks: c.points.length < 24 })) }) : null,
     ]);
   });
@@ -349,7 +363,7 @@ function series(sets) {
       const list = set.tracks.map(t => [t, t.series.find(s => s.name === name && s.unit === unit)]).filter(([, s]) => s && s.points.length > 1)
         .map(([t, s]) => ({ name: nameOf(t), look: lookOf(t),
           points: s.points.map(([x, y]) => ({ x, y, tip: `${short(x)} s: ${si(y)} ${unit}\none trial` })) }));
-      return list.length ? lineChart({ title: `${name} over time`, sub: `${set.short}; first trial, most threads`,
+      return list.length ? lineChart({ title: `${name} over time`, sub: `${set.short}; first trial, most threads`, source: set.source,
         x: { kind: "lin", name: "seconds" }, y: { kind: "lin", name: unit, format: si }, curves: list.map(c => ({ ...c, marks: false })) }) : null;
     });
   });
@@ -360,8 +374,11 @@ function predicted(sets) {
   const charts = unique(sets.map(s => s.workload)).map(workload => {
     const here = sets.filter(s => s.workload === workload);
     if (!here.some(s => s.predicted) || here.every(s => s.predicted)) return null;
-    const list = here.flatMap(set => curves(set, g => g.x, si, ends).map(c => ({ ...c, name: `${c.name} · ${set.machine}`, dash: set.predicted ? "5 5" : "" })));
-    return lineChart({ title: "Predicted and measured throughput", sub: `${workload}; solid: measured, dashed: predicted`,
+    const on = predicted => unique(here.filter(s => s.predicted === predicted).map(s => s.machine)), several = on(true).length + on(false).length > 2;
+    const named = (c, set) => c.name + (several ? ` · ${set.machine}` : set.predicted ? ", model" : "");
+    const list = here.flatMap(set => curves(set, g => g.x, si, ends).map(c => ({ ...c, name: named(c, set), dash: set.predicted ? "5 5" : "" })));
+    return lineChart({ title: "Predicted and measured throughput",
+      sub: `${workload}; solid: measured on ${on(false).join(", ")}, dashed: predicted for ${on(true).join(", ")}`, source: sourceOf(here),
       x: xAxis(), y: { kind: yKind(list.flatMap(c => c.points.map(p => p.y))), name: "operations per second", format: si }, curves: list });
   });
   return charts.some(Boolean) ? grid(charts)
@@ -445,13 +462,13 @@ addEventListener("afterprint", () => { printing = false; applyTheme(); });
 matchMedia("(prefers-color-scheme: dark)").addEventListener("change", applyTheme);
 
 function build() {
-  const runs = DATA.runs.map(r => r.id).join(", ");
+  const runs = DATA.runs.map(r => r.id).join(", "), bar = el("div", { class: "pickers" });
   document.body.append(
     el("header", {}, el("h1", {}, "swapscale report"),
       el("div", { class: "muted" }, `${runs}; ${DATA.cells.at.length} cells`),
       el("nav", { "aria-label": "sections" }, SECTIONS.map(([id, name]) => el("a", { href: "#", "data-to": id,
         onclick: event => { event.preventDefault(); document.getElementById(id).scrollIntoView(); } }, name)))),
-    el("div", { class: "pickers" }),
+    bar,
     el("main", {}, SECTIONS.map(([id, name]) => el("section", { id, tabindex: -1 },
       el("h2", {}, name),
       id === "raw" ? el("input", { id: "filter", type: "search", placeholder: "filter: words, e.g. percluster 64", size: 36, value: state.q,
@@ -460,10 +477,20 @@ function build() {
     el("footer", {}, "Points are medians over trials; bands and bars are 95 % bootstrap intervals unless a chart says otherwise. "
       + "Keys: / filter, l linear or log, d theme, arrows in a chart read its points."),
     el("div", { id: "tip", role: "status", hidden: "" }));
+  // A section that is gone to must not begin under the bar that stays on top.
+  const covered = () => (getComputedStyle(bar).position === "sticky" ? bar.offsetHeight : 0);
+  new ResizeObserver(() => document.body.style.setProperty("--covered", `${covered()}px`)).observe(bar);
+}
+
+/** What finds an element again when it has been drawn anew, or null. */
+function selector(element) {
+  const by = name => element.hasAttribute(name) && `[${name}="${CSS.escape(element.getAttribute(name))}"]`;
+  return element.id ? `#${element.id}` : by("data-pick") || by("data-sort") || by("aria-label") || null;
 }
 
 /** Draws all sections, or the table alone. */
 function render(tableOnly) {
+  const focused = selector(document.activeElement);
   applyTheme();
   const sets = visible(), shown = sets.slice(0, MOST_SETS);
   for (const [id, , draw] of SECTIONS) {
@@ -478,6 +505,7 @@ function render(tableOnly) {
   if (!tableOnly) document.querySelector(".pickers").replaceChildren(pickers());
   const filter = document.getElementById("filter");
   if (filter.value !== state.q) filter.value = state.q;
+  if (focused) document.querySelector(focused)?.focus({ preventScroll: true });
 }
 
 addEventListener("keydown", event => {

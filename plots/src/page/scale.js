@@ -56,8 +56,9 @@ function decimal(least, largest, format) {
     for (let m = 1; m < 10; m++) {
       const v = m * 10 ** e;
       if (v < lo || v > hi) continue;
-      const named = m === 1 || decades < 0.5 || (decades < 2.6 && (m === 2 || m === 5));
-      ticks.push({ v, label: named ? format(v) : null });
+      // Decades always, then 2 and 5, then 3 and 7, then all.
+      const until = { 1: Infinity, 2: 2.6, 5: 2.6, 3: 1, 7: 1 }[m] ?? 0.5;
+      ticks.push({ v, label: decades < until ? format(v) : null });
     }
   }
   return { lo, hi, ticks };
@@ -75,9 +76,10 @@ function binary(least, largest) {
 }
 
 function nines(least, largest) {
-  const marks = [0, 0.5, 0.9, 0.99, 0.999, 0.9999, 0.99999, 0.999999].filter(q => q <= largest);
+  const lo = least < 0.5 ? 0 : 0.4;
+  const marks = [0, 0.5, 0.9, 0.99, 0.999, 0.9999, 0.99999, 0.999999].filter(q => q >= lo && q <= largest);
   const hi = 1 - 10 ** -(MAPS.nines(largest) + 0.08);
-  return { lo: 0, hi, ticks: marks.map(q => ({ v: q, label: percent(q) })) };
+  return { lo, hi, ticks: marks.map(q => ({ v: q, label: percent(q) })) };
 }
 
 /** The smallest of 1, 2, 2.5, 5 times a power of ten that is at least `v`. */
@@ -93,6 +95,9 @@ function short(v) {
   const text = v.toFixed(digits);
   return text.includes(".") ? text.replace(/0+$/, "").replace(/\.$/, "") : text;
 }
+
+/** `1 thread`, `2 threads`; a number may come as text. */
+const counted = (n, noun) => `${n} ${noun}${String(n) === "1" ? "" : "s"}`;
 
 function withUnit(v, units, base) {
   let i = 0;

@@ -40,7 +40,7 @@ function table(data, state, update) {
   const names = KEYS.concat(data.cells.columns.map(c => c.name));
   const order = name => (state.sort === name ? "ascending" : state.sort === "-" + name ? "descending" : null);
   const head = names.map((name, i) => el("th", { "aria-sort": order(name), scope: "col", class: i > 2 ? "number" : null },
-    el("button", { onclick: () => update({ sort: state.sort === name ? "-" + name : name, page: 0 }) },
+    el("button", { "data-sort": name, onclick: () => update({ sort: state.sort === name ? "-" + name : name, page: 0 }) },
       name, { ascending: " ▲", descending: " ▼" }[order(name)] || "")));
   const line = row => el("tr", {},
     row.key.map((k, i) => el("td", { class: i > 2 ? "number" : null }, String(k))),
@@ -61,9 +61,11 @@ function table(data, state, update) {
 /** The picked points as plain text: 72 columns, spaces only, no line a mailer could eat. */
 function mail(data, state) {
   const lines = ["swapscale: throughput, operations per second", ""];
-  for (const run of data.runs) lines.push(...wrap(`run ${run.id}`), ...wrap(`  ${run.command}`));
-  for (const set of data.sets) {
-    if (!picked(state.m, set.machine) || !picked(state.w, set.workload)) continue;
+  const sets = data.sets.filter(s => picked(state.m, s.machine) && picked(state.w, s.workload));
+  for (const run of unique(sets.flatMap(s => s.runs)).map(i => data.runs[i])) {
+    lines.push(...wrap(run.source), ...wrap(`  ${run.command}`));
+  }
+  for (const set of sets) {
     const tracks = set.tracks.filter(t => picked(state.v, data.tracks[t.t].name));
     if (!tracks.length) continue;
     lines.push("", ...wrap(ascii(set.conditions) + ":"),
@@ -79,7 +81,7 @@ function mail(data, state) {
   return lines.join("\n") + "\n";
 }
 
-const ascii = text => text.replace(/[^\x20-\x7e]/g, "?");
+const ascii = text => text.replace(/·/g, "-").replace(/[^\x20-\x7e]/g, "?");
 const clipAscii = (text, n) => { const t = ascii(text); return t.length > n ? t.slice(0, n - 1) + "~" : t; };
 const plainNumber = v => String(Math.round(v));
 

@@ -1,6 +1,7 @@
 //! What a set says, in words a reader can check against the charts. Nothing is
 //! claimed that the intervals do not bear.
 
+use results::counted;
 use results::schema::MachineKind;
 
 use crate::axis::{short, si};
@@ -32,16 +33,19 @@ fn fastest(set: &Set) -> Vec<String> {
         .collect();
     ranked.sort_by(|a, b| b.2.median.total_cmp(&a.2.median));
     let Some((best, best_samples, s)) = ranked.first() else { return Vec::new() };
-    let unit = if threads == 1 { "thread" } else { "threads" };
+    let at = counted(threads as usize, "thread");
     let done = if set.place.predicted { "is predicted to do" } else { "does" };
     let rate = format!("{} operations per second", si(s.median));
     let over = |other: &[f64]| Spread::of_ratio(other, best_samples);
     let second = ranked.get(1).and_then(|(_, samples, _)| over(samples));
     let mut words = vec![match second {
-        Some(r) if r.n < 2 || r.lo <= 1.0 => format!(
-            "At {threads} {unit} none can be told to be fastest; {best} has the highest median, {rate}."
+        Some(r) if r.n < 2 => format!(
+            "At {at} {best} {done} {rate}, the most; of single trials none can be told to be fastest."
         ),
-        _ => format!("At {threads} {unit} {best} {done} {rate}."),
+        Some(r) if r.lo <= 1.0 => format!(
+            "At {at} none can be told to be fastest; {best} has the highest median, {rate}."
+        ),
+        _ => format!("At {at} {best} {done} {rate}."),
     }];
     let last = ranked.len() - 1;
     for (i, (name, samples, _)) in ranked.iter().enumerate().skip(1) {
@@ -79,17 +83,25 @@ fn scaling(track: &Track) -> Option<String> {
     let (last_threads, last) = points.last().filter(|_| points.len() > 1)?;
     let (peak_threads, peak) =
         points.iter().max_by(|a, b| a.1.median.total_cmp(&b.1.median)).expect("not empty");
-    if last.hi < peak.lo && last.n > 1 {
-        let lost = (1.0 - last.median / peak.median) * 100.0;
-        let at =
-            if *peak_threads == 1 { "1 thread".into() } else { format!("{peak_threads} threads") };
+    let at = counted(*peak_threads as usize, "thread");
+    let lost = (1.0 - last.median / peak.median) * 100.0;
+    if last.n == 1 {
+        return Some(match peak_threads == last_threads {
+            true => format!("{name} does most at {at}, in single trials."),
+            false => {
+                format!(
+                    "{name} does most at {at}, and {lost:.0} % less at {last_threads}, in single trials."
+                )
+            }
+        });
+    }
+    if last.hi < peak.lo {
         return Some(format!(
             "{name} does most at {at} and loses {lost:.0} % of it by {last_threads}."
         ));
     }
     let before = &points[points.len() - 2];
-    let gains = last.lo > before.1.hi && last.n > 1;
-    Some(if gains {
+    Some(if last.lo > before.1.hi {
         format!("{name} still gains from {} to {last_threads} threads.", before.0)
     } else {
         format!(
@@ -113,6 +125,20 @@ mod tests {
         assert!(words[2].contains("times global"), "{words:?}");
         assert!(words.iter().any(|w| w.starts_with("global does most at")), "{words:?}");
         assert!(words.iter().any(|w| w == "percluster still gains from 32 to 64 threads."));
+    }
+
+    #[test]
+    fn single_trials_say_where_they_are_most_and_rank_nothing() {
+        let runs = [common::simulated(&Plan { trials: 1, ..Plan::default() })];
+        let words = super::words(&data::sets(&runs)[0]);
+        let first = "At 64 threads percpu-cluster is predicted to do ";
+        assert!(words[0].starts_with(first), "{words:?}");
+        assert!(
+            words[0].ends_with("of single trials none can be told to be fastest."),
+            "{words:?}"
+        );
+        let global = words.iter().find(|w| w.starts_with("global does most at")).unwrap();
+        assert!(global.ends_with(" % less at 64, in single trials."), "{global}");
     }
 
     #[test]

@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::all_cells;
 use crate::aggregate::{self, groups, varying};
 use crate::compare::Side;
+use crate::counted;
 use crate::disturbed;
 use crate::metric::Metric;
 use crate::schema::{Counter, MachineKind, Reading};
@@ -34,8 +35,7 @@ pub(super) fn subject(sides: &[Side], metric: &Metric) -> String {
 fn threads(sides: &[Side]) -> String {
     let counts: BTreeSet<u32> = all_cells(sides).map(|cell| cell.key.threads).collect();
     match (counts.first(), counts.last()) {
-        (Some(1), Some(1)) => "1 thread".into(),
-        (Some(low), Some(high)) if low == high => format!("{low} threads"),
+        (Some(low), Some(high)) if low == high => counted(*low as usize, "thread"),
         (Some(low), Some(high)) => format!("{low}..{high} threads"),
         _ => "no cells".into(),
     }
@@ -83,7 +83,7 @@ fn conditions(sides: &[Side]) -> String {
         .map(|g| g.cells.len())
         .collect();
     let trials = match (trials.first(), trials.last()) {
-        (Some(low), Some(high)) if low == high => format!("{low} trials"),
+        (Some(low), Some(high)) if low == high => counted(*low, "trial"),
         (Some(low), Some(high)) => format!("{low}..{high} trials"),
         _ => "no trials".into(),
     };
@@ -128,7 +128,8 @@ pub(super) fn notes(sides: &[Side]) -> Vec<String> {
     }
     let apart = all_cells(sides).filter(|cell| cell.overlap < 0.95).count();
     if apart > 0 {
-        notes.push(format!("in {apart} cells the threads ran together for under 95% of the time"));
+        let apart = counted(apart, "cell");
+        notes.push(format!("in {apart} the threads ran together for under 95% of the time"));
     }
     notes
 }

@@ -3,6 +3,7 @@
 
 use super::rows::{Grid, Row, header, kind};
 use super::text::duration;
+use crate::counted;
 use crate::report::{Detail, Report};
 use crate::schema::{Again, Sharing, Site};
 use crate::stats::jain;
@@ -35,11 +36,11 @@ pub(super) fn sites(report: &Report, detail: &Detail) -> Option<Grid> {
     }
     Some(Grid {
         caption: format!(
-            "{}{what}: {} at {}, sum of {} trials",
+            "{}{what}: {} at {}, sum of {}",
             kind(report),
             detail.side,
             detail.point,
-            detail.trials
+            counted(detail.trials, "trial")
         ),
         header: header(&[
             "contended",

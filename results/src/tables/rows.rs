@@ -229,7 +229,7 @@ pub(super) fn loads(report: &Report) -> Option<Grid> {
         caption: format!(
             "open loop: steps asked for and operations done, {}; service time s and response time \
              r from the intended start, median of the trials; the knee is the last load with at \
-             most {BEYOND_KNEE} times the response of the lowest",
+             most {BEYOND_KNEE} times the response of low loads",
             scale.unit
         ),
         header: header(&["asked", "done", "p50 s", "p50 r", "p99 s", "p99 r", "knee"]),
