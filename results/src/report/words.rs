@@ -28,7 +28,7 @@ pub(super) fn subject(sides: &[Side], metric: &Metric) -> String {
         [] => line(base),
         _ => Some(line(&format!("{} against {base}", names.join(", "))))
             .filter(|line| line.len() <= SUBJECT_WIDTH)
-            .unwrap_or_else(|| line(&format!("{} others against {base}", names.len()))),
+            .unwrap_or_else(|| line(&format!("{} against {base}", counted(names.len(), "other")))),
     }
 }
 
