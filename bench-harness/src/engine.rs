@@ -239,11 +239,11 @@ struct Measured {
 }
 
 /// A cell, or why it is refused after a second try; on a model, which does the same again in the
-/// same window, after two in longer ones.
+/// same window, after three in longer ones.
 fn attempt(plan: &Plan, label: &Label) -> Result<Result<Measured, String>, EngineError> {
     let mut label = label.clone();
     let mut why = String::new();
-    for _ in 0..if plan.model.is_some() { 3 } else { 2 } {
+    for _ in 0..if plan.model.is_some() { 4 } else { 2 } {
         let measured = measure(plan, &label)?;
         match refusal(&measured.cell, plan.strict) {
             None => return Ok(Ok(measured)),
