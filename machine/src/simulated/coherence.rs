@@ -1,12 +1,15 @@
 //! The memory of a simulated machine: regions by address, the state of every cache
 //! line, and what an access costs. Guards that a line is in one exclusive transfer
-//! at a time and that its shared reads arrive in an L3 group one by one.
+//! at a time, that its shared reads arrive in an L3 group one by one, and so those that
+//! cross from one group to others.
 
 use super::account::{Account, DISTANCES, Traffic};
 use super::model::Model;
 use super::places::Places;
 use crate::region::{Extent, LINE};
+use crate::topology::Distance;
 use std::collections::VecDeque;
+use std::ops::RangeInclusive;
 
 /// A line: which region, which of its lines.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -111,6 +114,8 @@ struct Contention {
     parked: Vec<u16>,
     /// When the last shared read of each L3 group arrived.
     ports: Vec<u64>,
+    /// When the last of those reads that came from other groups arrived.
+    home: u64,
     /// Somebody will look at the queue.
     watched: bool,
     /// One bit a core.
@@ -134,10 +139,13 @@ struct Prices {
     /// Exclusive transfers by distance; the last one is from memory.
     transfer: [u64; DISTANCES],
     read_latency: u64,
-    read_occupancy: u64,
+    /// How far apart shared reads arrive, by distance.
+    read_occupancy: [u64; DISTANCES],
 }
 
 const MEMORY: usize = DISTANCES - 1;
+/// Between L3 groups.
+const FAR: RangeInclusive<usize> = Distance::Package as usize..=Distance::Remote as usize;
 
 pub(super) struct Memory {
     homes: Vec<Home>,
@@ -164,6 +172,17 @@ impl Memory {
     pub fn new(model: &Model, pins: &[usize]) -> Self {
         let cost = &model.cost;
         let l3 = cost.l3.ps();
+        let transfer = [
+            cost.hit.ps(),
+            cost.smt.ps(),
+            l3,
+            cost.package.ps(),
+            cost.remote.ps(),
+            cost.memory.ps(),
+        ];
+        let mut apart = [l3; DISTANCES];
+        FAR.for_each(|distance| apart[distance] = transfer[distance]);
+        let apart = apart.map(|ps| ps * model.shape.read_occupancy.permille() / 1000);
         Self {
             homes: Vec::new(),
             extents: Vec::new(),
@@ -174,16 +193,9 @@ impl Memory {
                 hit: cost.hit.ps(),
                 stay: cost.stay.ps(),
                 smt: cost.smt.ps(),
-                transfer: [
-                    cost.hit.ps(),
-                    cost.smt.ps(),
-                    l3,
-                    cost.package.ps(),
-                    cost.remote.ps(),
-                    cost.memory.ps(),
-                ],
+                transfer,
                 read_latency: model.shape.read_latency.permille(),
-                read_occupancy: l3 * model.shape.read_occupancy.permille() / 1000,
+                read_occupancy: apart,
             },
             reading: vec![(NOWHERE, 0); pins.len()],
             callers: vec![("before any lock", Traffic::default())],
@@ -381,7 +393,7 @@ impl Memory {
         let done = match access {
             Access::Read => {
                 let arrives = now + price * self.prices.read_latency / 1000;
-                self.share(at, who, &line, arrives, now)
+                self.share(at, who, &line, source, arrives, now)
             }
             Access::Write(keep) => {
                 let stay = self.prices.stay;
@@ -404,15 +416,30 @@ impl Memory {
         done
     }
 
-    /// A shared read that arrives at `done`, or after those before it.
-    fn share(&mut self, at: At, who: usize, before: &Line, mut done: u64, now: u64) -> u64 {
+    /// A shared read that arrives at `done`, or after those before it: those to its L3 group,
+    /// and, if it comes from another group, those to all groups that do.
+    fn share(
+        &mut self,
+        at: At,
+        who: usize,
+        before: &Line,
+        source: usize,
+        mut done: u64,
+        now: u64,
+    ) -> u64 {
         let (core, group) = (self.places.core[who], self.places.group_of(who));
-        let occupancy = self.prices.read_occupancy;
+        let near = self.prices.read_occupancy[Distance::L3 as usize];
         if before.contention == NO_CONTENTION {
-            self.line(at).busy = now + occupancy;
+            self.line(at).busy = now + near;
         } else {
+            if FAR.contains(&source) {
+                let apart = self.prices.read_occupancy[source];
+                let home = &mut self.contention(at).home;
+                done = done.max(*home + apart);
+                *home = done;
+            }
             let port = &mut self.contention(at).ports[group];
-            done = done.max(*port + occupancy);
+            done = done.max(*port + near);
             *port = done;
         }
         if before.owner != NONE {

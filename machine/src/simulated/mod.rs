@@ -39,8 +39,9 @@
 //!   queue is what makes a ticket lock collapse (Boyd-Wickizer et al., "Non-scalable
 //!   locks are dangerous", OLS 2012). Costs go by distance: same CPU, sibling thread, L3
 //!   group, package, other package, memory (David et al., SOSP 2013, measure them).
+//!   Shared reads that cross from one group to others pass the line's home one by one, too.
 //!   An exclusive transfer waits for the reads before it to arrive, and a core keeps a
-//!   line for a moment after what it fetched it for.
+//!   line for a moment after what it fetched it for: one more instruction, no third.
 //! - Sibling threads share a cache: one transfer serves the requests of both that
 //!   wait for it. Their think time slows down while they think at once.
 //! - Stores go through a store buffer and block nobody. They commit in program order,

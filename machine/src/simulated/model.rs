@@ -134,7 +134,8 @@ pub struct Costs {
 pub struct Behaviour {
     /// A shared read's latency over an exclusive transfer's.
     pub read_latency: Ratio,
-    /// How far apart the shared reads of an L3 group arrive, over `l3`.
+    /// How far apart the shared reads of an L3 group arrive, over `l3`; those from other
+    /// groups, over the transfer's price.
     pub read_occupancy: Ratio,
     /// How often a waiter of the line's own L3 group goes before older requests.
     pub nearest_first: Ratio,
