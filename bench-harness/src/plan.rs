@@ -345,7 +345,7 @@ impl<'a> Host<'a> {
 }
 
 /// One operation in so many is timed where the plan does not say.
-pub const SAMPLE: u32 = 128;
+pub const SAMPLE: u32 = 256;
 /// Beside its window a trial has a set-up, a warm-up and an end.
 const BESIDE_WINDOW: Duration = Duration::from_millis(250);
 const SHORTEST_WINDOW: Duration = Duration::from_millis(50);

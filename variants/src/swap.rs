@@ -33,7 +33,9 @@ impl<M: Machine, A: SwapAllocator<M>> Swap<M, A> {
 
     /// Swaps 2^order pages of `owner` from `page` on out as one folio, and leaves the
     /// folio in the swap cache if `keep`. False if there is no swap space.
-    /// The pages must not be swapped out already.
+    /// The pages must not be swapped out already. It is a call, as in the kernel, so that all
+    /// loops around it, the engine's and others, run the same code.
+    #[inline(never)]
     pub fn swap_out(
         &self,
         cpu: &M::Cpu,
@@ -63,6 +65,7 @@ impl<M: Machine, A: SwapAllocator<M>> Swap<M, A> {
 
     /// Swaps one page in; the slot's folio stays in the swap cache if `keep`. False
     /// if the page is not swapped out, or its device is going away.
+    #[inline(never)]
     pub fn swap_in(&self, cpu: &M::Cpu, owner: usize, page: usize, keep: bool) -> bool {
         loop {
             match swap_in(&self.alloc, &self.owners, cpu, owner, page, keep) {

@@ -92,11 +92,11 @@ fn turns<M: Machine, S>(
     }
 }
 
-/// A percluster device as churn has it.
+/// A percluster device as churn sets it up.
 pub(super) fn churned(seed: u64) -> impl Fn(&<On as Machine>::Cpu) -> Stage<On, PerCluster<On>> {
     move |cpu| {
         let stage = Stage::new::<Local<On>>(&setting(seed, SAMPLE), cpu);
-        stage.swap_all_out(cpu);
+        let _set_up = Local::<On>::new(&stage, cpu);
         stage
     }
 }

@@ -37,7 +37,7 @@ impl<M: Machine, A: SwapAllocator<M>> Stage<M, A> {
     }
 
     /// Swaps all pages of all owners out, a batch of each in turn, as reclaim does.
-    pub(crate) fn swap_all_out(&self, cpu: &M::Cpu) {
+    pub(super) fn swap_all_out(&self, cpu: &M::Cpu) {
         self.swap_first_out(cpu, |_| self.blocks());
     }
 
