@@ -145,6 +145,7 @@ mod tests {
 
     type M = Native<Tas, false>;
     type State = Base<M>;
+    type Harm = fn(&State);
 
     fn spec() -> Spec {
         Spec {
@@ -163,7 +164,7 @@ mod tests {
 
     /// What validate() says of a device with three pages out, and more slots in the slot cache,
     /// after `harm`.
-    fn after(harm: fn(&State)) -> Result<(), String> {
+    fn after(harm: Harm) -> Result<(), String> {
         let run = M::run(
             &Config::untimed(1),
             |cpu| Swap::<M, PerCluster<M>>::new(&spec(), cpu),
@@ -192,7 +193,7 @@ mod tests {
     #[test]
     fn each_can_fail() {
         after(|_| ()).expect("a sound device");
-        let harms: [(&str, fn(&State)); 7] = [
+        let harms: [(&str, Harm); 7] = [
             ("I4", |state| retype(state, 0, 1)),
             ("I5", |state| first(state).count.set(first(state).count.peek() - 1)),
             ("I6", |state| first(state).order.set(1)),
