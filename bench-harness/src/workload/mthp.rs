@@ -26,10 +26,18 @@ const LOOK_EVERY: u64 = 20_000_000;
 
 pub struct Mthp<M>(PhantomData<fn() -> M>);
 
+/// A block that goes out from its end, folio by folio.
+struct Block {
+    first: usize,
+    /// Pages that are still in.
+    left: usize,
+    /// Of its folios.
+    order: usize,
+}
+
 pub struct Worker {
     rng: fastrand::Rng,
-    /// The block that goes out: its first page, how many are still in, the order of its folios.
-    block: Option<(usize, usize, usize)>,
+    going_out: Option<Block>,
     /// When worker 0 looks at the lists next.
     next_look: u64,
     /// Its folios until the last look, and those of them that fell back.
@@ -45,7 +53,7 @@ impl<M: Machine> Workload<M> for Mthp<M> {
     }
 
     fn worker<A: SwapAllocator<M>>(&self, stage: &Stage<M, A>, cpu: &M::Cpu) -> Worker {
-        Worker { rng: stage.rng(cpu.id()), block: None, next_look: 0, seen: (0, 0) }
+        Worker { rng: stage.rng(cpu.id()), going_out: None, next_look: 0, seen: (0, 0) }
     }
 
     fn step<A: SwapAllocator<M>>(
@@ -55,7 +63,7 @@ impl<M: Machine> Workload<M> for Mthp<M> {
         worker: &mut Worker,
         meter: &mut Meter,
     ) {
-        worker.block = match worker.block {
+        worker.going_out = match worker.going_out.take() {
             Some(block) => self.folio_out(stage, cpu, block, meter),
             None => self.drop_and_begin(stage, cpu, &mut worker.rng, meter),
         };
@@ -73,12 +81,12 @@ impl<M: Machine> Mthp<M> {
         cpu: &M::Cpu,
         rng: &mut fastrand::Rng,
         meter: &mut Meter,
-    ) -> Option<(usize, usize, usize)> {
+    ) -> Option<Block> {
         let (owner, pages) = (cpu.id(), 1 << stage.block_order);
         let first = rng.usize(..stage.blocks()) << stage.block_order;
         if rng.bool() {
             meter.op(cpu, Kind::Free, || stage.swap.zap(cpu, owner, first, pages) > 0);
-            return Some((first, pages, stage.draw(rng)));
+            return Some(Block { first, left: pages, order: stage.draw(rng) });
         }
         let page = first + rng.usize(..pages);
         meter.op(cpu, Kind::Free, || stage.swap.zap(cpu, owner, page, 1) > 0);
@@ -86,17 +94,17 @@ impl<M: Machine> Mthp<M> {
         None
     }
 
-    /// Blocks go out from their end, folio by folio.
+    /// One folio more; what is left of the block then.
     fn folio_out<A: SwapAllocator<M>>(
         &self,
         stage: &Stage<M, A>,
         cpu: &M::Cpu,
-        (first, left, order): (usize, usize, usize),
+        Block { first, left, order }: Block,
         meter: &mut Meter,
-    ) -> Option<(usize, usize, usize)> {
+    ) -> Option<Block> {
         let left = left - (1 << order);
         stage.folio_out(cpu, cpu.id(), (first + left, order), ALLOC, meter);
-        (left > 0).then_some((first, left, order))
+        (left > 0).then_some(Block { first, left, order })
     }
 
     /// How the clusters are spread over the lists, and how many of this worker's folios fell

@@ -180,9 +180,7 @@ impl Memory {
             cost.remote.ps(),
             cost.memory.ps(),
         ];
-        let mut apart = [l3; DISTANCES];
-        FAR.for_each(|distance| apart[distance] = transfer[distance]);
-        let apart = apart.map(|ps| ps * model.shape.read_occupancy.permille() / 1000);
+        let apart = [l3, l3, l3, cost.package.ps(), cost.remote.ps(), l3];
         Self {
             homes: Vec::new(),
             extents: Vec::new(),
@@ -195,7 +193,7 @@ impl Memory {
                 smt: cost.smt.ps(),
                 transfer,
                 read_latency: model.shape.read_latency.permille(),
-                read_occupancy: apart,
+                read_occupancy: apart.map(|ps| ps * model.shape.read_occupancy.permille() / 1000),
             },
             reading: vec![(NOWHERE, 0); pins.len()],
             callers: vec![("before any lock", Traffic::default())],
