@@ -4,9 +4,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use results::counted;
 use results::schema::{Cell, MachineKind, Swapoff};
 use results::store::Loaded;
+use results::{counted, merged};
 
 use crate::lab::{BARRIER_AND_UNUSE, ratio, short, step_shares};
 use crate::table::{Document, Table};
@@ -240,18 +240,16 @@ fn site_order(columns: &[Column]) -> Vec<String> {
 
 /// The steps in order, without those that take next to nothing everywhere. Where a kernel's
 /// barrier cannot be told from its unuse, every column's are put together.
-fn step_order(columns: &[Column]) -> Vec<String> {
-    let all = || columns.iter().flat_map(|column| &column.steps);
-    let merged = all().any(|(name, _)| name == BARRIER_AND_UNUSE);
-    let mut steps: Vec<String> = Vec::new();
-    for (name, _) in all().filter(|(_, share)| *share >= SHORT) {
-        let both = merged && ["barrier", "unuse"].contains(&name.as_str());
-        let name = if both { BARRIER_AND_UNUSE } else { name };
-        if !steps.iter().any(|known| known == name) {
-            steps.push(name.into());
-        }
-    }
-    steps
+fn step_order<'a>(columns: &'a [Column]) -> Vec<String> {
+    let mut all = columns.iter().flat_map(|column| &column.steps);
+    let hidden = all.any(|(name, _)| name == BARRIER_AND_UNUSE);
+    let name = |name: &'a str| match name {
+        "barrier" | "unuse" if hidden => BARRIER_AND_UNUSE,
+        _ => name,
+    };
+    let long = |column: &'a Column| column.steps.iter().filter(|(_, share)| *share >= SHORT);
+    let steps = merged(columns.iter().map(|column| long(column).map(|(step, _)| name(step))));
+    steps.into_iter().map(String::from).collect()
 }
 
 impl Against {

@@ -10,6 +10,7 @@ pub mod error;
 pub mod example;
 pub mod hlog;
 pub mod load;
+mod merged;
 pub mod metric;
 pub mod report;
 pub mod schema;
@@ -23,3 +24,4 @@ pub mod validation;
 
 pub use counted::counted;
 pub use error::{Error, Result};
+pub use merged::merged;

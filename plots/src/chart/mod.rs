@@ -18,7 +18,7 @@ mod preempted;
 mod response;
 mod series;
 mod speedup;
-mod swapoff;
+pub(crate) mod swapoff;
 mod swapoff_size;
 mod swapoff_slots;
 mod throughput;

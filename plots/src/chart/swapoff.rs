@@ -2,8 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use results::counted;
 use results::schema::Swapoff;
+use results::{counted, merged};
 
 use super::bars::{self, Row};
 use super::lines::{self, Curve};
@@ -20,7 +20,7 @@ pub fn draw(set: &Set, size: Size) -> Outcome {
         return Err("no swapoff was recorded".into());
     }
     let legend: Vec<(String, Rgb)> =
-        steps.iter().enumerate().map(|(i, s)| (s.clone(), part(i))).collect();
+        steps.iter().enumerate().map(|(i, s)| (s.to_string(), part(i))).collect();
     let mut blocks = Vec::new();
     for track in &set.tracks {
         let mut rows = vec![Row::Heading { text: track.name.clone(), colour: track.look.colour }];
@@ -38,7 +38,7 @@ pub fn draw(set: &Set, size: Size) -> Outcome {
 }
 
 /// A stacked bar, and its numbers in words: the barrier is too short to be seen.
-fn bar(group: &Group, steps: &[String]) -> Vec<Row> {
+fn bar(group: &Group, steps: &[&str]) -> Vec<Row> {
     let medians: Vec<Option<Spread>> = steps
         .iter()
         .map(|name| {
@@ -171,13 +171,7 @@ pub(super) fn total(swapoff: &Swapoff) -> f64 {
 }
 
 /// The steps in the order in which a swapoff makes them.
-fn step_names(set: &Set) -> Vec<String> {
-    let mut names: Vec<String> = Vec::new();
-    let mut seen = BTreeSet::new();
-    for step in set.groups().flat_map(|(_, g)| swapoffs(g)).flat_map(|s| &s.steps) {
-        if seen.insert(&step.name) {
-            names.push(step.name.clone());
-        }
-    }
-    names
+pub(crate) fn step_names<'a>(set: &'a Set) -> Vec<&'a str> {
+    let steps = |s: &'a Swapoff| s.steps.iter().map(|step| step.name.as_str());
+    merged(set.groups().flat_map(|(_, group)| swapoffs(group)).map(steps))
 }

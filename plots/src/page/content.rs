@@ -11,6 +11,7 @@ use results::{stats, traffic, usl};
 use serde_json::{Value, json};
 
 use super::{Race, histograms, pictures, verdict};
+use crate::chart::swapoff::step_names;
 use crate::data::{self, Group, Set, Spread, Track, ops};
 
 /// Lock sites and cache lines kept for a point.
@@ -118,6 +119,7 @@ fn set(
         "refused": set.refused,
         "runs": run_indices(set, runs),
         "verdict": verdict::words(set),
+        "steps": step_names(set),
         "tracks": set.tracks.iter().map(|t| track(set, t, index(t), reasons)).collect::<Vec<_>>(),
     })
 }

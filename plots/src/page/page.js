@@ -300,7 +300,8 @@ function transfers(sets) {
 function swapoff(sets) {
   const bars = sets.map(set => {
     const title = `swapoff by step at ${threadsText(set)}`;
-    const names = unique(set.tracks.map(pointOf).flatMap(g => (g && g.off ? g.off.steps.map(s => s[0]) : [])));
+    const there = set.tracks.map(pointOf).flatMap(g => (g && g.off ? g.off.steps.map(s => s[0]) : []));
+    const names = set.steps.filter(n => there.includes(n));
     if (!names.length) return absent(title, `${set.short}: no swapoff was recorded`);
     const shade = name => partColour(names.indexOf(name));
     const blocks = blocksOf(set, (track, g) => (g.off ? [

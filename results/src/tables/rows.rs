@@ -9,6 +9,7 @@ use crate::aggregate::{label, varying};
 use crate::compare::{self, Comparison, Difference, Outcome};
 use crate::disturbed::Undisturbed;
 use crate::load::BEYOND_KNEE;
+use crate::merged;
 use crate::report::{Detail, Report};
 use crate::stats::Estimate;
 use crate::traffic::{Moved, Traffic};
@@ -365,14 +366,10 @@ fn latency(report: &Report, details: &[&Detail]) -> Option<Grid> {
 }
 
 /// The steps of swapoff, a row each, a column for each side; `None` without any.
-fn swapoff(report: &Report, details: &[&Detail]) -> Option<Grid> {
+fn swapoff<'a>(report: &Report, details: &[&'a Detail]) -> Option<Grid> {
     let first = details.first()?;
-    let mut names: Vec<&str> = Vec::new();
-    for step in details.iter().flat_map(|detail| &detail.swapoff) {
-        if !names.contains(&step.name.as_str()) {
-            names.push(&step.name);
-        }
-    }
+    let steps = |detail: &&'a Detail| detail.swapoff.iter().map(|step| step.name.as_str());
+    let names = merged(details.iter().map(steps));
     let ns = |detail: &Detail, name: &str| {
         let step = detail.swapoff.iter().find(|step| step.name == name);
         step.map_or("-".to_owned(), |step| duration(step.ns as f64))
