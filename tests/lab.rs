@@ -4,6 +4,7 @@
 
 use std::fs;
 use std::io::Write;
+use std::os::unix::fs::PermissionsExt;
 use std::process::Command;
 
 fn swapscale(args: &[&str]) -> std::process::Output {
@@ -20,6 +21,38 @@ fn without_a_kernel_there_is_one_message() {
     let said = String::from_utf8(output.stderr).unwrap();
     let why = ["/nowhere/bzImage", "qemu-system-x86"].iter().any(|why| said.contains(why));
     assert!(output.status.code() == Some(2) && why, "{said}");
+}
+
+/// Counts a kernel's starts for one boot by a QEMU that only talks.
+#[test]
+fn a_kernel_that_panics_before_init_is_started_again() {
+    let starts = |says: &str| {
+        let dir = tempfile::tempdir().unwrap();
+        let at = |name: &str| dir.path().join(name);
+        let qemu = at(&format!("qemu-system-{}", std::env::consts::ARCH));
+        let count = at("starts");
+        let says = format!("echo >>{}; printf '%s\\n' {says} 'a last line'", count.display());
+        // Whatever is asked of KVM, it is not there.
+        fs::write(&qemu, format!("#!/bin/sh\ncase \"$*\" in *tcg*) {says};; esac\n")).unwrap();
+        fs::set_permissions(&qemu, fs::Permissions::from_mode(0o755)).unwrap();
+        fs::write(at("bzImage"), "").unwrap();
+        let mut command = Command::new(env!("CARGO_BIN_EXE_swapscale"));
+        command.args(["lab", "--boots=1", "--kernel"]).arg(at("bzImage"));
+        let path = format!("{}:/usr/bin:/bin", dir.path().display());
+        let output = command.arg("--out").arg(dir.path()).env("PATH", path).output().unwrap();
+        let said = String::from_utf8(output.stderr).unwrap();
+        (fs::read_to_string(count).unwrap().len(), said)
+    };
+    let panic = "[    1.2] Kernel panic - not syncing: Fatal exception in interrupt";
+    let (count, said) = starts(&format!("'{panic}'"));
+    assert_eq!(count, 3, "{said}");
+    assert_eq!(said.matches(panic).count(), 3, "{said}");
+    assert_eq!(said.matches("; started again").count(), 2, "{said}");
+    let up = r#"'@swapscale {"up":{"release":"6.18","unsupported":null}}'"#;
+    let (count, said) = starts(&format!("{up} '{panic}'"));
+    assert!(count == 1 && said.contains(panic), "after init: {said}");
+    let (count, said) = starts("'no such device'");
+    assert!(count == 1 && said.contains("a last line"), "no panic: {said}");
 }
 
 /// Past the test harness, which shows nothing of a test that passes.

@@ -68,9 +68,11 @@ pub struct Guest {
 #[derive(Default)]
 pub struct Console {
     heard: Vec<u8>,
-    /// The last line that was the kernel's.
+    /// The last line that was the kernel's; of a panic its first, which says why.
     last: String,
 }
+
+const PANIC: &str = "Kernel panic - not syncing";
 
 /// No cell is longer; what does not end its line by then never will.
 const LONGEST_LINE: usize = 64 << 20;
@@ -90,7 +92,7 @@ impl Console {
                 let said = serde_json::from_str(said.trim());
                 return said.map(Some).map_err(|error| refused(&error.to_string()));
             }
-            if !line.trim().is_empty() {
+            if !line.trim().is_empty() && !self.panicked() {
                 self.last = line.trim().to_owned();
             }
         }
@@ -98,6 +100,10 @@ impl Console {
             return Err(refused("a line without an end"));
         }
         Ok(None)
+    }
+
+    fn panicked(&self) -> bool {
+        self.last.contains(PANIC)
     }
 }
 
@@ -146,7 +152,12 @@ impl Guest {
                 return Ok(());
             }
         }
-        Err(Error::Refused(format!("the guest ended early; its last line: {}", self.console.last)))
+        Err(Error::Refused(format!("the guest ended early: {}", self.console.last)))
+    }
+
+    /// True when the guest's kernel has panicked.
+    pub fn panicked(&self) -> bool {
+        self.console.panicked()
     }
 
     /// The next thing the guest says; none when it has ended.
