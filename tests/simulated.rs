@@ -54,3 +54,32 @@ fn every_workload_runs_and_its_figures_say_they_are_predicted() {
     }
     assert!(mail.lines().all(|line| line.len() <= 72), "{mail}");
 }
+
+/// The model that calibrate writes takes as long for the point it is fitted on as this machine
+/// did: it says how long that was.
+#[test]
+fn a_calibrated_model_meets_its_fitted_point() {
+    let dir = tempfile::tempdir().unwrap();
+    let swapscale = |args: &[&str]| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_swapscale"));
+        let output = command.args(args).current_dir(dir.path()).output().unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    };
+    swapscale(&["calibrate", "--out", "here.toml"]);
+    let model: toml::Table =
+        fs::read_to_string(dir.path().join("here.toml")).unwrap().parse().unwrap();
+    let ordinary = &model["cost"]["ordinary"];
+    let (_, said) = ordinary["source"].as_str().unwrap().split_once("takes ").unwrap();
+    let measured: f64 = said.split_once(" ns").unwrap().0.parse().unwrap();
+    let plan = ["--variant=percluster", "--lock=tas", "--workload=churn", "--threads=1"];
+    let machine = ["run", "--machine=here.toml", "--size=32MiB", "--trials=1", "--seconds=0.002"];
+    swapscale(&[&machine[..], &plan, &["--out=runs"]].concat());
+    let run = fs::read_dir(dir.path().join("runs")).unwrap().next().unwrap().unwrap().path();
+    let cell = fs::read_to_string(run.join("cells.jsonl")).unwrap();
+    let cell: serde_json::Value = serde_json::from_str(&cell).unwrap();
+    let predicted = 1e9 / cell["ops_per_s"].as_f64().unwrap();
+    let off = predicted / measured - 1.0;
+    // A host may be faster than its own locked instructions in a loop make it look.
+    let nothing_left = ordinary["ns"].as_float() == Some(0.0);
+    assert!(nothing_left || off.abs() < 0.02, "{measured} ns here, {predicted} ns predicted");
+}

@@ -3,7 +3,7 @@
 //! of virtual time.
 
 use machine::lock::{LockKind, Mcs, Qspin, Tas, Ticket};
-use machine::simulated::{self, Account, Config, Model, Preemption};
+use machine::simulated::{self, Account, Config, Model, Preemption, Time};
 use machine::topology::Pin;
 use machine::{
     Atomic, Cpu, Failure, Fields, Machine, PercpuRef, Phase, Plain, Region, Simulated, Site,
@@ -252,6 +252,31 @@ fn a_private_line_is_fetched_once_and_a_shared_one_again_and_again() {
     };
     assert_eq!(transfers(8), 4, "a line each");
     assert!(transfers(1) > 50, "false sharing costs nothing");
+}
+
+/// Fifty loads of each of twenty lines: the ordinary instructions before a load cost time, but
+/// not those of the next forty loads for as long as the core waits for the line.
+#[test]
+fn ordinary_instructions_hide_behind_a_transfer() {
+    let takes = |ordinary: f64, memory: f64| {
+        let mut model = model("epyc-96");
+        model.cost.memory.ns = memory;
+        model.cost.ordinary = Some(Time { ns: ordinary, source: "test".into() });
+        let run = M::run(
+            &Config::untimed(model, 1),
+            |_| Region::<M, _>::new("slots", 160, |_| Line::<M>(Atomic::new(0))),
+            |slots: &Region<M, Line<M>>, cpu| {
+                (0..1000).for_each(|n| _ = slots[n / 50 * 8].0.load());
+                cpu.now()
+            },
+            |_, _| (),
+        );
+        run.unwrap().workers[0]
+    };
+    let longer = |memory| takes(2.0, memory) - takes(0.0, memory);
+    assert_eq!(longer(0.0), 2000, "nothing to hide behind");
+    assert!((700..=900).contains(&longer(70.0)), "30 of 50 while it waits: {}", longer(70.0));
+    assert!((400..=402).contains(&longer(1e4)), "40 of 50, it looks no further: {}", longer(1e4));
 }
 
 /// Waiters in four L3 groups of one written line: the home sends it to one after the other.

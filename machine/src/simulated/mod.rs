@@ -54,12 +54,16 @@
 //! - Requests for a line in use queue in order of arrival; with a given probability
 //!   one of the line's own L3 group goes first. Strict nearest-first starves.
 //! - Who waits for the others between two phases of a workload looks once a microsecond.
+//! - A calibrated model charges each access with the ordinary instructions before it, fitted on
+//!   one point; those of the next forty accesses cost nothing while a core waits for a line,
+//!   which is as far as it looks ahead. In the models that come with the suite a hit's load-to-use
+//!   time stands for them.
 //! - Think time varies by a seeded jitter. RCU's heavy fence costs an IPI to every
 //!   other CPU, and them an interrupt. CPUs can be preempted ([`Preemption`]).
 //!
 //! # What is not
 //!
-//! Instructions between shared accesses, cache capacity (lines stay where they are),
+//! Which instructions are between shared accesses, cache capacity (lines stay where they are),
 //! bandwidth, prefetching, NUMA homes, frequency, TLBs, instruction caches.
 //! `setup` and `finish` cost nothing. `wmb` costs nothing, as on x86. `fill` and `scan` of a run
 //! of bytes drain the store buffer and wait for their lines, unlike single stores.

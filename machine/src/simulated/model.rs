@@ -105,6 +105,11 @@ pub struct Costs {
     pub store: Time,
     /// A locked instruction on a line this core owns; also smp_mb().
     pub locked: Time,
+    /// The ordinary instructions before each load, store or locked instruction, where they
+    /// are not thought part of a hit. After a transfer they cost nothing for as long as it
+    /// took: a core looks ahead.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ordinary: Option<Time>,
     /// How long a core keeps a line after the access it fetched it for: what follows at
     /// once still hits.
     pub stay: Time,
@@ -246,8 +251,8 @@ impl Shape {
 }
 
 impl Costs {
-    fn all(&self) -> [(&'static str, &Time); 14] {
-        [
+    fn all(&self) -> impl Iterator<Item = (&'static str, &Time)> {
+        let stated = [
             ("hit", &self.hit),
             ("store", &self.store),
             ("locked", &self.locked),
@@ -262,7 +267,8 @@ impl Costs {
             ("ipi", &self.ipi),
             ("ipi-per-cpu", &self.ipi_per_cpu),
             ("ipi-handler", &self.ipi_handler),
-        ]
+        ];
+        stated.into_iter().chain(self.ordinary.iter().map(|time| ("ordinary", time)))
     }
 }
 

@@ -15,6 +15,7 @@ pub(super) use access::*;
 pub(super) use stores::write_word;
 
 use super::coherence::{Access, At, By, Grant, Memory, Start};
+use super::model::Time;
 use super::{Config, Preemption};
 use crate::Phase;
 use corosensei::Yielder;
@@ -27,6 +28,9 @@ use think::Work;
 
 /// A run that is this long past its end, or past its start if it has none, is stuck.
 const PATIENCE: u64 = 10_000_000_000_000;
+/// Accesses, with the ordinary instructions before each, that a core begins while a transfer
+/// is under way: of twelve instructions each, 500 (reorder buffers hold 224 to 512).
+const LOOK_AHEAD: u64 = 40;
 /// One jiffy at HZ=250.
 const JIFFY: u64 = 4_000_000_000;
 
@@ -39,6 +43,8 @@ struct Virtual {
     /// Sleeps until its buffer is empty.
     fenced: bool,
     work: Option<Work>,
+    /// What it may still run of what comes after a transfer: done while that was under way.
+    ahead: u64,
     /// Time that interrupts took and that it has yet to spend.
     debt: u64,
     preempted_at: u64,
@@ -60,6 +66,7 @@ struct Times {
     hit: u64,
     store: u64,
     locked: u64,
+    ordinary: u64,
     pause: u64,
     scan_byte: u64,
     ipi: u64,
@@ -128,6 +135,7 @@ impl Sim {
             buffer: VecDeque::new(),
             fenced: false,
             work: None,
+            ahead: 0,
             debt: 0,
             preempted_at: config.preemption.as_ref().map_or(u64::MAX, |p| first(rng, p)),
             waits_for: None,
@@ -146,6 +154,7 @@ impl Sim {
                 hit: cost.hit.ps(),
                 store: cost.store.ps(),
                 locked: cost.locked.ps(),
+                ordinary: cost.ordinary.as_ref().map_or(0, Time::ps),
                 pause: cost.pause.ps(),
                 scan_byte: cost.scan_byte.ps(),
                 ipi: cost.ipi.ps(),
@@ -232,11 +241,10 @@ impl Sim {
             self.events += 1;
             match event.what {
                 What::Resume(cpu, generation) if self.cpus[cpu].generation == generation => {
-                    let virtual_cpu = &mut self.cpus[cpu];
-                    virtual_cpu.clock = match virtual_cpu.granted.take() {
-                        Some(done) => done,
-                        None => virtual_cpu.clock.max(event.time),
-                    };
+                    match self.cpus[cpu].granted.take() {
+                        Some(done) => self.arrived(cpu, done),
+                        None => self.cpus[cpu].clock = self.cpus[cpu].clock.max(event.time),
+                    }
                     self.me = cpu;
                     self.check_patience();
                     return Some(cpu);
@@ -325,7 +333,7 @@ impl Sim {
         self.memory.counting = self.now >= self.window.0 && self.now < self.window.1;
         match self.memory.request(at, self.me, access, By::Instruction, self.now) {
             Start::Done(done) => {
-                self.me().clock = done;
+                self.arrived(self.me, done);
                 if access != Access::Read {
                     self.wake(at, done);
                 }
@@ -339,6 +347,15 @@ impl Sim {
                 Flow::Sleep
             }
         }
+    }
+
+    /// What `cpu` has asked for is there at `done`. Meanwhile it has run on as far as it can.
+    fn arrived(&mut self, cpu: usize, done: u64) {
+        let own = self.times.hit.max(self.times.locked);
+        let cpu = &mut self.cpus[cpu];
+        let waited = done.saturating_sub(cpu.clock + own);
+        cpu.ahead = cpu.ahead.max(waited.min(LOOK_AHEAD * self.times.ordinary));
+        cpu.clock = done;
     }
 
     fn wake(&mut self, at: At, done: u64) {

@@ -29,6 +29,17 @@ fn suspend() {
     }
 }
 
+/// The ordinary instructions before an access.
+fn ordinary() {
+    charged(|sim| {
+        let each = sim.times.ordinary;
+        let me = sim.me();
+        let done = me.ahead.min(each);
+        me.ahead -= done;
+        me.clock += each - done;
+    });
+}
+
 /// One access of the running CPU; when it returns, the effect may be made.
 fn access(address: usize, kind: Access) {
     let first = charged(|sim| if sim.reach() { sim.ask(address, kind) } else { Flow::Later });
@@ -53,6 +64,7 @@ fn reach() {
 
 /// Charges a load. Some(bits): the value is in this CPU's own store buffer.
 pub(in crate::simulated) fn read(address: usize, bytes: usize) -> Option<u64> {
+    ordinary();
     match charged(|sim| sim.forwarded(address, bytes)) {
         Some(Forwarded::All(bits)) => return Some(bits),
         Some(Forwarded::Part) => drain(),
@@ -64,6 +76,7 @@ pub(in crate::simulated) fn read(address: usize, bytes: usize) -> Option<u64> {
 
 /// Charges a store. False: the caller has to make it, now.
 pub(in crate::simulated) fn write(address: usize, bytes: usize, bits: u64) -> bool {
+    ordinary();
     match charged(|sim| sim.store(address, bytes, bits)) {
         Some(Flow::Later) => true,
         Some(Flow::Sleep) => {
@@ -76,6 +89,7 @@ pub(in crate::simulated) fn write(address: usize, bytes: usize, bits: u64) -> bo
 
 /// Charges a locked instruction: when it returns, the line is this CPU's.
 pub(in crate::simulated) fn own(address: usize) {
+    ordinary();
     drain();
     if let Some(locked) = charged(|sim| sim.times.locked) {
         access(address, Access::Write(locked));
