@@ -6,6 +6,8 @@ mod ordinary;
 
 pub use ordinary::FITTED;
 
+use std::time::{Duration, Instant};
+
 use machine::lock::Tas;
 use machine::native::Config;
 use machine::simulated::{Model, Numbering, Shape, Siblings, Time};
@@ -67,11 +69,12 @@ pub fn calibrate(topology: &Topology, base: Model) -> Result<Model, String> {
         (Distance::Remote, &mut cost.remote),
     ] {
         *time = match transfer(topology, distance).map_err(failed)? {
-            Some(Pairs { median, least, most, pairs }) => measured(
+            Some(Pairs { median, least, most, pairs, rounds, from, to }) => measured(
                 median,
                 &format!(
                     "compare-exchange ping-pong, one way, median of all {pairs} pairs, \
-                     {least:.0} to {most:.0}"
+                     {least:.0} to {most:.0}, in the middle one of {rounds} rounds, whose medians \
+                     are {from:.0} to {to:.0}"
                 ),
             ),
             None => Time {
@@ -157,28 +160,58 @@ fn grace(first: usize, second: usize) -> Result<f64, Failure> {
     Ok(M::run(&config, ball, worker, |_, _| ())?.workers[0])
 }
 
-/// A transfer one way between the CPU pairs of one distance, nanoseconds.
+/// A transfer one way between the CPU pairs of one distance, nanoseconds, in the round of the
+/// middle.
 struct Pairs {
     median: f64,
     least: f64,
     most: f64,
     pairs: usize,
+    rounds: usize,
+    /// the medians of the quickest and the slowest round
+    from: f64,
+    to: f64,
 }
+
+/// Rounds go on for so long: a hypervisor moves virtual CPUs, now to one core, now so far apart
+/// that a transfer takes ten times as long.
+const ROUNDS_TAKE: Duration = Duration::from_secs(3);
+const BETWEEN_ROUNDS: Duration = Duration::from_millis(100);
 
 /// Over all pairs at `distance`; None if there is no such pair.
 fn transfer(topology: &Topology, distance: Distance) -> Result<Option<Pairs>, Failure> {
     let ids: Vec<usize> = topology.cpus().iter().map(|c| c.id).collect();
     let pairs =
         ids.iter().enumerate().flat_map(|(n, &a)| ids[n + 1..].iter().map(move |&b| (a, b)));
-    let pairs = pairs.filter(|&(a, b)| topology.distance(a, b) == Some(distance));
-    let times: Result<Vec<f64>, Failure> = pairs.map(|(a, b)| ping_pong(a, b)).collect();
-    let mut times = times?;
-    times.sort_by(f64::total_cmp);
-    let &[least, .., most] = &times[..] else {
-        let one = |&ns: &f64| Pairs { median: ns, least: ns, most: ns, pairs: 1 };
-        return Ok(times.first().map(one));
+    let pairs: Vec<(usize, usize)> =
+        pairs.filter(|&(a, b)| topology.distance(a, b) == Some(distance)).collect();
+    if pairs.is_empty() {
+        return Ok(None);
+    }
+    let round = || -> Result<Vec<f64>, Failure> {
+        let mut times =
+            pairs.iter().map(|&(a, b)| ping_pong(a, b)).collect::<Result<Vec<_>, _>>()?;
+        times.sort_by(f64::total_cmp);
+        Ok(times)
     };
-    Ok(Some(Pairs { median: times[times.len() / 2], least, most, pairs: times.len() }))
+    let began = Instant::now();
+    let mut rounds = vec![round()?];
+    while began.elapsed() < ROUNDS_TAKE {
+        std::thread::sleep(BETWEEN_ROUNDS);
+        rounds.push(round()?);
+    }
+    let median = |times: &Vec<f64>| times[times.len() / 2];
+    rounds.sort_by(|a, b| median(a).total_cmp(&median(b)));
+    let (first, middle, last) = (&rounds[0], &rounds[rounds.len() / 2], &rounds[rounds.len() - 1]);
+    Ok(Some(Pairs {
+        median: median(middle),
+        least: middle[0],
+        most: middle[middle.len() - 1],
+        pairs: pairs.len(),
+        rounds: rounds.len(),
+        from: median(first),
+        to: median(last),
+    }))
 }
 
 /// Nanoseconds one way: each CPU in turn adds one by compare-exchange.

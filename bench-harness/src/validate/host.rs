@@ -96,7 +96,7 @@ pub(crate) fn options(topology: &Topology, seconds: f64) -> Options {
         lock: KINDS.iter().map(|(name, _)| name.to_string()).collect(),
         workload: vec!["churn".into()],
         threads: threads(topology).into_iter().map(Threads::Count).collect(),
-        trials: Some(3),
+        trials: Some(5),
         seconds: Some(seconds),
         size: vec![Size::mib(32)],
         label: Some("validate".into()),
