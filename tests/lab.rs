@@ -97,6 +97,10 @@ fn a_guest_reports_before_and_after() {
         // With KVM times are the hardware's.
         assert!(here || why.contains("guests run by KVM"), "no {expected}:\n{said}");
     }
+    let runs = fs::read_dir(out.path()).unwrap().flatten();
+    let runs = runs.filter_map(|dir| fs::read_to_string(dir.path().join("run.json")).ok());
+    let runs: Vec<String> = runs.collect();
+    assert!(runs.len() == 2 && !runs.concat().contains("not looked up"), "{runs:?}");
     let output = lab(&["--workload=churn", "--patience=1"]);
     let said = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.code() == Some(2) && said.contains("no end in time"), "{said}");

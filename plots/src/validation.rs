@@ -38,14 +38,17 @@ pub fn validation(validation: &Validation, out: &Path) -> Result<Vec<PathBuf>, P
 fn caption(validation: &Validation, section: &Section, panel: &str, points: &[&Point]) -> Caption {
     let commit: String =
         validation.commit.known().map_or("unknown", |c| c.as_str()).chars().take(12).collect();
+    let whole = |x| points.iter().filter(|p| p.x == x).all(|p| p.basis == Basis::Fitted);
+    let place = |p: &&Point| match whole(p.x) {
+        true => format!("at {} {}", si(p.x), section.x),
+        false => format!("on {}", p.curve),
+    };
     let mut fitted: Vec<String> =
-        points.iter().filter(|p| p.basis == Basis::Fitted).map(|p| si(p.x)).collect();
+        points.iter().filter(|p| p.basis == Basis::Fitted).map(place).collect();
     fitted.dedup();
     let fitted = match fitted.as_slice() {
         [] => "all points of the model are predictions".into(),
-        some => {
-            format!("fitted at {} {}, the other points are predictions", some.join(", "), section.x)
-        }
+        some => format!("fitted {}, the other points are predictions", some.join(", ")),
     };
     Caption {
         title: section.title.clone(),
@@ -191,6 +194,8 @@ mod tests {
                 point("time, s", "ticket", 4.0, 500.0),
                 point("scatter", "a / tas", 1.0, 90.0),
                 point("scatter", "a / mcs", 2.0, 290.0),
+                Point { basis: Basis::Fitted, ..point("one fitted", "a / tas", 1.0, 90.0) },
+                point("one fitted", "a / mcs", 1.0, 120.0),
             ],
             notes: Vec::new(),
         };
@@ -199,7 +204,7 @@ mod tests {
             Validation { command: "swapscale validate".into(), commit, sections: vec![section] };
         let dir = tempfile::tempdir().unwrap();
         let files = validation(&whole, dir.path()).unwrap();
-        assert_eq!(files.len(), 6, "{files:?}");
+        assert_eq!(files.len(), 8, "{files:?}");
         let svg = |name: &str| std::fs::read_to_string(dir.path().join(name)).unwrap();
         let curve = svg("validation-demo-curve.svg");
         for words in ["ticket, measured", "ticket, model", "fitted at 4 threads", "0123456789ab"] {
@@ -211,6 +216,7 @@ mod tests {
         {
             assert!(scatter.contains(words), "{words}");
         }
+        assert!(svg("validation-demo-one-fitted.svg").contains("fitted on a / tas, the other"));
         let seconds = svg("validation-demo-time--s.svg");
         assert!(seconds.contains("time, s"), "the panel's own unit");
     }

@@ -22,8 +22,13 @@ pub fn here(topology: &Topology, now: impl FnMut() -> u64) -> Environment {
         Some(step) => Reading::Known(step as f64),
         None => Reading::unknown("the clock stands still"),
     };
-    (environment.commit, environment.dirty) = checkout(Path::new(env!("CARGO_MANIFEST_DIR")));
+    (environment.commit, environment.dirty) = commit();
     environment
+}
+
+/// The commit of the checkout this was built in, and whether its sources differ from it.
+pub fn commit() -> (Reading<String>, Reading<bool>) {
+    checkout(Path::new(env!("CARGO_MANIFEST_DIR")))
 }
 
 /// What the kernel's files below `roots` say; the clock and the checkout are left unknown.
