@@ -119,7 +119,7 @@ pub(crate) fn run(
 }
 
 /// A thread's nanoseconds an operation at each point, the median over the trials.
-pub(crate) fn per_operation(run: &Loaded) -> Vec<(CellKey, f64)> {
+fn per_operation(run: &Loaded) -> Vec<(CellKey, f64)> {
     let of = |group: Group| {
         let rate = group.estimate(&Metric::Throughput)?.median;
         let ns = 1e9 * f64::from(group.key.threads) / rate;
