@@ -72,12 +72,16 @@ fn a_calibrated_model_meets_its_fitted_point() {
     let (_, said) = ordinary["source"].as_str().unwrap().split_once("takes ").unwrap();
     let measured: f64 = said.split_once(" ns").unwrap().0.parse().unwrap();
     let plan = ["--variant=percluster", "--lock=tas", "--workload=churn", "--threads=1"];
-    let machine = ["run", "--machine=here.toml", "--size=32MiB", "--trials=1", "--seconds=0.002"];
+    let machine = ["run", "--machine=here.toml", "--size=32MiB", "--trials=5", "--seconds=0.002"];
     swapscale(&[&machine[..], &plan, &["--out=runs"]].concat());
     let run = fs::read_dir(dir.path().join("runs")).unwrap().next().unwrap().unwrap().path();
-    let cell = fs::read_to_string(run.join("cells.jsonl")).unwrap();
-    let cell: serde_json::Value = serde_json::from_str(&cell).unwrap();
-    let predicted = 1e9 / cell["ops_per_s"].as_f64().unwrap();
+    let cells = fs::read_to_string(run.join("cells.jsonl")).unwrap();
+    let took = cells.lines().map(|cell| {
+        let cell: serde_json::Value = serde_json::from_str(cell).unwrap();
+        1e9 / cell["ops_per_s"].as_f64().unwrap()
+    });
+    // The fit too takes the least of five.
+    let predicted = took.min_by(f64::total_cmp).unwrap();
     let off = predicted / measured - 1.0;
     // A host may be faster than its own locked instructions in a loop make it look.
     let nothing_left = ordinary["ns"].as_float() == Some(0.0);

@@ -26,7 +26,8 @@ const LOADS: u32 = 16;
 /// Transfers of one pair's try: every pair is measured.
 const VOLLEYS: u64 = 2_000;
 
-/// How long a line stays, in locked instructions: as in the models that come with the suite.
+/// How long a line stays at most, in locked instructions: some 0.7 to 0.9 in the models that come
+/// with the suite.
 const STAY: f64 = 0.8;
 
 /// A model of this machine: `base` with what could be measured.
