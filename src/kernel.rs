@@ -157,8 +157,8 @@ mod linux {
         };
         let step = |step: &String| {
             row(step, &|column| match against.step(column, step) {
-                Some(value) => Cell::Share { value, least: value, most: value },
-                None => Cell::Word("not cut".into()),
+                Ok(value) => Cell::Share { value, least: value, most: value },
+                Err(word) => Cell::Word(word.into()),
             })
         };
         let mut sections = vec![Section {

@@ -253,15 +253,19 @@ fn step_order<'a>(columns: &'a [Column]) -> Vec<String> {
 }
 
 impl Against {
-    /// The share of one of `steps` in a column; none where swapoff was not cut into steps.
-    pub fn step(&self, column: &Column, step: &str) -> Option<f64> {
+    /// The share of one of `steps` in a column, or the word that stands for it: where swapoff
+    /// was not cut into steps, and where this one has no such step.
+    pub fn step(&self, column: &Column, step: &str) -> Result<f64, &'static str> {
         let parts: &[&str] = if step == BARRIER_AND_UNUSE {
             &["barrier", "unuse", BARRIER_AND_UNUSE]
         } else {
             &[step]
         };
+        if column.steps.is_empty() {
+            return Err("not cut");
+        }
         let mine = column.steps.iter().filter(|(name, _)| parts.contains(&name.as_str()));
-        (!column.steps.is_empty()).then(|| mine.fold(0.0, |sum, (_, share)| sum + share))
+        mine.map(|(_, share)| *share).reduce(|sum, share| sum + share).ok_or("none")
     }
 
     /// The comparison in words and one table.
@@ -291,8 +295,8 @@ impl Against {
         }
         for step in &self.steps {
             row(format!("swapoff: {step}"), &|column| {
-                let share = self.step(column, step);
-                share.map_or("not cut".into(), |share| format!("{:.1}", 100.0 * share))
+                let share = self.step(column, step).map(|share| format!("{:.1}", 100.0 * share));
+                share.unwrap_or_else(str::to_owned)
             });
         }
         row("workers".into(), &|column| column.workers.to_string());
@@ -409,12 +413,15 @@ mod tests {
             run(MachineKind::Native, "native", 2, &MODEL),
             run(MachineKind::Emulated, "6.18.15", 1, &kernel),
         ];
-        let found = against(&runs).unwrap();
+        let mut found = against(&runs).unwrap();
         assert_eq!(found.len(), 1, "one scheme, one workload");
-        let against = &found[0];
+        let mut against = found.remove(0);
         assert_eq!(against.steps, [BARRIER_AND_UNUSE, "users"]);
         let shares = against.columns.iter().map(|c| against.step(c, BARRIER_AND_UNUSE));
-        assert_eq!(shares.collect::<Vec<_>>(), [Some(0.7), Some(0.9)]);
+        assert_eq!(shares.collect::<Vec<_>>(), [Ok(0.7), Ok(0.9)]);
+        assert_eq!(against.step(&against.columns[1], "free"), Err("none"), "no such step");
+        against.columns[1].steps.clear();
+        assert_eq!(against.step(&against.columns[1], "users"), Err("not cut"));
     }
 
     #[test]
