@@ -5,15 +5,14 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use bench_harness::lab;
-use bench_harness::plan::{
-    Budget, Host, Options, Orders, Plan, Preempt, Rate, Size, Threads, Width,
-};
-use bench_harness::probe::{Roots, counters::events};
-use bench_harness::validate::{Data, Hosts};
+use bench_harness::plan::{Host, Options, Plan};
+use bench_harness::units::{Budget, Orders, Preempt, Rate, Size, Threads, Width};
+use kernel::lab;
 use machine::simulated::Model;
 use machine::topology::{Pin, Topology};
+use probe::{Roots, counters::events};
 use results::{example, hlog, store};
+use studies::validate::{Data, Hosts};
 
 /// (name, what is done with the bytes, valid inputs)
 pub type Parser = (&'static str, fn(&[u8]), fn() -> Vec<Vec<u8>>);

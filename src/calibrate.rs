@@ -3,9 +3,9 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use bench_harness::calibrate::calibrate;
 use machine::simulated::Model;
 use machine::topology::Topology;
+use studies::calibrate::calibrate;
 
 use crate::{Answer, print};
 

@@ -2,13 +2,13 @@
 //! time limit, and says what was explored and what was found. Exit 0 when what
 //! should hold holds and every fault asked for is caught, 1 when not, 2 on bad input.
 
+use checker::faults::{self, FAULTS, Fault};
+use checker::{Case, Effort, Finding, Verdict};
 use rayon::prelude::*;
 use serde_json::{Value, json};
 use std::io::Write;
 use std::process::{Command, ExitCode, Stdio};
 use std::time::{Duration, Instant};
-use variants::check::{self, Case, Effort, Finding, Verdict};
-use variants::faults::{self, FAULTS, Fault};
 
 #[derive(clap::Args)]
 pub struct Args {
@@ -95,7 +95,7 @@ fn say(text: &str) {
 }
 
 fn jobs(args: &Args) -> Result<Vec<Job>, String> {
-    let cases = check::cases();
+    let cases = checker::cases();
     let known = |s: &str| cases.iter().any(|case| case.subject == s);
     if let Some(unknown) = args.subjects.iter().find(|s| !known(canonical(s))) {
         let mut subjects: Vec<_> = cases.iter().map(|case| case.subject).collect();
@@ -219,7 +219,7 @@ fn wait(mut child: std::process::Child, limit: Duration) -> Result<Vec<u8>, Stri
 
 /// The child's side: one case, its verdict on standard output.
 fn child(id: &str, args: &Args) -> Result<bool, String> {
-    let cases = check::cases();
+    let cases = checker::cases();
     let case = cases.iter().find(|case| case.id() == id);
     let case = case.ok_or_else(|| format!("--child: no case '{id}'"))?;
     let fault = match &args.fault {

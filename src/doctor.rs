@@ -2,8 +2,8 @@
 
 use std::process::ExitCode;
 
-use bench_harness::probe::{Roots, doctor};
 use machine::topology::Topology;
+use probe::{Roots, doctor};
 
 use crate::{Answer, print};
 

@@ -54,14 +54,15 @@ mod linux {
     use std::process::ExitCode;
     use std::time::Duration;
 
-    use bench_harness::against::{Against, Column, against};
     use bench_harness::engine::Progress;
-    use bench_harness::live::{self, Error, Workload};
-    use bench_harness::plan::{Fill, Options, Size};
-    use bench_harness::table::Text;
+    use bench_harness::plan::Options;
+    use bench_harness::units::{Fill, Size};
+    use kernel::live::{self, Error, Workload};
     use machine::topology::{Pin, Topology};
     use plots::{Cell, Matrix, Row, Section};
+    use results::against::{Against, Column, against};
     use results::store;
+    use results::tables::document::Text;
 
     use super::{Command, Compare};
     use crate::{Answer, print, run};

@@ -5,10 +5,10 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use bench_harness::lab::{self, Kernel, Plan};
-use bench_harness::live::{self, Error, Workload};
-use bench_harness::table::Text;
+use kernel::lab::{self, Kernel, Plan};
+use kernel::live::{self, Error, Workload};
 use plots::{Drawn, Wanted};
+use results::tables::document::Text;
 
 #[derive(clap::Args)]
 pub struct Args {
@@ -70,7 +70,7 @@ pub fn run(args: &Args) -> crate::Answer {
         let why = outcome.notes.join("; ");
         return Err(format!("no guest gave a figure: {why}").into());
     }
-    let report = lab::report(&runs, &outcome.notes);
+    let report = results::lab::report(&runs, &outcome.notes);
     let dir = args.out.join(format!("{}-report", runs[0].run.id));
     // Charts of rates under emulation would say what the report must not.
     let charts = if outcome.hardware { Vec::new() } else { vec!["swapoff".into()] };

@@ -3,10 +3,11 @@
 use std::process::ExitCode;
 
 use bench_harness::workload;
+use checker::faults;
 use machine::lock;
 use machine::simulated::Model;
 use serde_json::json;
-use variants::{faults, registry};
+use variants::registry;
 
 use crate::{Answer, print};
 

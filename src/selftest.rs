@@ -3,8 +3,8 @@
 use std::process::ExitCode;
 use std::time::Duration;
 
-use bench_harness::selftest::{self, Finding};
 use machine::topology::Topology;
+use studies::selftest::{self, Finding};
 
 use crate::Answer;
 

@@ -4,13 +4,13 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use bench_harness::engine::{self, Progress};
-use bench_harness::probe::environment;
-use bench_harness::validate::{
-    Data, Hosts, PUBLISHED, PUBLISHED_HOSTS, host, kernel_build, list, report, section,
-};
 use machine::topology::Topology;
+use probe::environment;
 use results::schema::Reading;
 use results::validation::{Section, Validation};
+use studies::validate::{
+    Data, Hosts, PUBLISHED, PUBLISHED_HOSTS, host, kernel_build, list, report, section,
+};
 
 use crate::{Answer, print};
 

@@ -14,11 +14,11 @@ use results::stats::jain;
 use crate::meter::{Kind, SwapoffSeen};
 use crate::over_time::{OverTime, part_shift};
 use crate::plan::Point;
-use crate::probe::counters;
-use crate::probe::noise::{Watch, WorkerNoise, unwatched};
-use crate::probe::recorder::{Recorder, histogram};
 use crate::sharing::{self, Places};
 use crate::trial::Log;
+use probe::counters;
+use probe::noise::{Watch, WorkerNoise, unwatched};
+use probe::recorder::{Recorder, histogram};
 
 /// What a cell is called, and when it ran.
 #[derive(Clone)]
@@ -194,7 +194,7 @@ fn noise(logs: &[Log], host: Option<Watch>) -> Noise {
 }
 
 fn swapoffs(label: &Label, logs: &[Log], start: u64) -> Vec<Swapoff> {
-    let clusters = label.point.params.size.slots() as u64 / crate::plan::CLUSTER;
+    let clusters = label.point.params.size.slots() as u64 / crate::units::CLUSTER;
     let seen = |(at, used, result): &SwapoffSeen| {
         let steps = result.iter().flat_map(|steps| steps.rows());
         Swapoff {

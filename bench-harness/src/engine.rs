@@ -17,8 +17,8 @@ use results::store::{self, Writer};
 
 use crate::cell::Label;
 use crate::plan::Plan;
-use crate::probe::{clock, environment};
 use crate::schedule::{Slot, interleaved};
+use probe::{clock, environment};
 use until::Watch;
 
 mod machines;

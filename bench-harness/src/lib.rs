@@ -1,23 +1,12 @@
 //! Runs a plan and records what happened.
-#[cfg(target_os = "linux")]
-pub mod against;
-pub mod calibrate;
+
 pub mod cell;
 pub mod engine;
-#[cfg(target_os = "linux")]
-pub mod lab;
-#[cfg(target_os = "linux")]
-pub mod live;
 pub mod meter;
-pub mod null;
 pub mod over_time;
-pub mod overhead;
 pub mod plan;
-pub mod probe;
 pub mod schedule;
-pub mod selftest;
 pub mod sharing;
-pub mod table;
 pub mod trial;
-pub mod validate;
+pub mod units;
 pub mod workload;

@@ -8,8 +8,8 @@ use machine::{Cpu, Machine};
 use variants::{Steps, SwapoffError};
 
 use crate::over_time::{OverTime, part_shift};
-use crate::probe::noise::GapMeter;
-use crate::probe::recorder::Recorder;
+use probe::noise::GapMeter;
+use probe::recorder::Recorder;
 
 /// Kinds of operations.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -4,7 +4,7 @@
 
 use hdrhistogram::Histogram;
 
-use crate::probe::recorder::{LONGEST_NS, Recorder, histogram};
+use probe::recorder::{LONGEST_NS, Recorder, histogram};
 
 /// Parts of a window, at most.
 pub const PARTS: usize = 16;

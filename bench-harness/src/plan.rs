@@ -12,14 +12,12 @@ use results::sequential;
 use serde::{Deserialize, Serialize};
 use variants::registry;
 
-use crate::probe::counters::{Groups, Set, events};
-use crate::probe::{Roots, environment};
+use crate::units::{Budget, CLUSTER, Fill, Orders, Preempt, Rate, Size, Threads, Width};
 use crate::workload::{self, Params};
+use probe::counters::{Groups, Set, events};
+use probe::{Roots, environment};
 
 mod text;
-mod units;
-
-pub use units::{Budget, CLUSTER, Fill, ORDERS, Orders, PAGE, Preempt, Rate, Size, Threads, Width};
 
 /// A run's options as a user gives them; what is not given has a default. The same names serve as
 /// flags, as keys of a plan file and in `run.json`.

@@ -11,10 +11,10 @@ use results::schema::Counter;
 use variants::{Swap, SwapAllocator, SwpEntry};
 
 use crate::meter::Meter;
-use crate::probe::Roots;
-use crate::probe::counters::{Counters, Groups};
-use crate::probe::noise::{Worker as NoiseWorker, WorkerNoise};
 use crate::workload::{Params, Stage, Workload, block};
+use probe::Roots;
+use probe::counters::{Counters, Groups};
+use probe::noise::{Worker as NoiseWorker, WorkerNoise};
 
 /// What a trial needs to know beside its machine's own configuration.
 #[derive(Clone, Debug)]
@@ -176,7 +176,7 @@ impl<M: Machine, A: SwapAllocator<M>, W: Workload<M>> AnyTrial<M> for Trial<M, A
 
 impl<M: Machine, A: SwapAllocator<M>> Stage<M, A> {
     /// The devices and owners that workload `W` wants, all devices on.
-    pub(crate) fn new<W: Workload<M>>(setting: &Setting, cpu: &M::Cpu) -> Self {
+    pub fn new<W: Workload<M>>(setting: &Setting, cpu: &M::Cpu) -> Self {
         let Setting { params, threads, seed, .. } = setting.clone();
         let spec = W::spec(&params, threads);
         let devices = spec.devices.len();

@@ -7,7 +7,7 @@ use machine::{Atomic, Cpu, Machine};
 use variants::{DeviceSpec, Spec, Swap, SwapAllocator, SwapoffError};
 
 use crate::meter::{Kind, Meter};
-use crate::plan::{Fill, Orders, Size};
+use crate::units::{Fill, Orders, Size};
 
 pub(crate) mod block;
 pub mod build;

@@ -11,8 +11,8 @@ use std::sync::Mutex;
 use std::time::Duration;
 
 use bench_harness::meter::Meter;
-use bench_harness::plan::{Orders, Size};
 use bench_harness::trial::{self, Setting};
+use bench_harness::units::{Orders, Size};
 use bench_harness::workload::{self, LIST, Params, Stage, Workload};
 use machine::lock::Tas;
 use machine::{Cpu, Machine, Native, Phase, native};

@@ -1,5 +1,5 @@
 //! Historical bugs as switches. One fault at a time can be on, for the runs
-//! started from this thread; a machine with `FAULTS == false` never asks.
+//! started from this thread; a machine with `EXPLORED == false` never asks.
 
 use std::cell::Cell;
 
@@ -31,7 +31,7 @@ pub fn on(name: &str) -> bool {
 #[macro_export]
 macro_rules! fault {
     ($machine:ty, $name:literal) => {
-        (<$machine as $crate::Machine>::FAULTS && $crate::fault::on($name))
+        (<$machine as $crate::Machine>::EXPLORED && $crate::fault::on($name))
     };
 }
 

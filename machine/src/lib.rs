@@ -159,13 +159,18 @@ pub enum Failure {
 
 /// The contract. Machines are types, so that every build can hold all of them.
 pub trait Machine: Sized + Send + Sync + 'static {
-    /// Whether `fault!` can be true; false folds every fault away.
-    const FAULTS: bool = false;
+    /// Whether a checker explores this build. Only then can `fault!` be true, and a few limits
+    /// are small enough to be reached: SWAP_MAP_MAX is 2 and not 62, a device has 16 continuation
+    /// pages and not 4096. False folds every fault away.
+    const EXPLORED: bool = false;
     /// Whether [`vm_bug_on!`] and the order of locks are looked at.
     const ASSERTS: bool = cfg!(debug_assertions);
     /// Whether lock sites are accounted; false leaves nothing in the code.
     const SITES: bool = false;
-    /// One hold and one wait in so many are looked at closely.
+    /// Whether the clock is virtual: it costs nothing to read, and a CPU may run ahead of others.
+    const VIRTUAL: bool = false;
+    /// Sampling period: 1 in SAMPLE holds is timed, and 1 in SAMPLE contended waits looks up the
+    /// holder.
     const SAMPLE: u64 = 64;
     /// How long to run, on which CPUs, with which seed.
     type Config;

@@ -2,6 +2,7 @@
 //! guards the numbers between a measurement and a picture. It knows nothing of
 //! locks: variants, locks and workloads are strings here.
 
+pub mod against;
 pub mod aggregate;
 pub mod compare;
 mod counted;
@@ -9,6 +10,8 @@ pub mod disturbed;
 pub mod error;
 pub mod example;
 pub mod hlog;
+pub mod kernel;
+pub mod lab;
 pub mod load;
 mod merged;
 pub mod metric;

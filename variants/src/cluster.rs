@@ -5,8 +5,8 @@
 
 use crate::cache::{NoFolio, Reclaimed};
 use crate::device::*;
+use crate::invariants::{self, Rules};
 use crate::swapoff::{self, Swapoff};
-use crate::validate::{self, Rules};
 use crate::{EntrySite, Owners, Spec, Steps, SwapAllocator, SwapoffError, SwpEntry};
 use machine::{Atomic, Cpu, Guard, Machine, Plain, fault, vm_bug_on};
 
@@ -716,6 +716,6 @@ impl<M: Machine, P: Policy<M>> SwapAllocator<M> for CiFirst<M, P> {
     fn validate(&self) -> Result<(), String> {
         let bit = offlist::<M>();
         let cached = self.policy.cached();
-        validate::at_rest(&self.base, &Rules { offlist: Some(bit), cached: &cached })
+        invariants::at_rest(&self.base, &Rules { offlist: Some(bit), cached: &cached })
     }
 }

@@ -11,7 +11,7 @@ static CONT_ADD: Site = Site::new("cont_lock", "add_swap_count_continuation");
 
 /// Slots whose digits share a page; a checker's are few.
 const fn page_slots<M: Machine>() -> usize {
-    if M::FAULTS { 16 } else { 4096 }
+    if M::EXPLORED { 16 } else { 4096 }
 }
 /// SWAP_CONT_MAX: the second digit's largest value.
 const DIGIT_MAX: u8 = 0x7f;

@@ -19,7 +19,7 @@ pub const MAX_ORDERS: usize = 10;
 /// SWAP_MAP_MAX. swap_map bytes: 0 is free, up to this many users without a
 /// continuation page. Small where a checker has to get beyond it.
 pub const fn count_max<M: Machine>() -> u8 {
-    if M::FAULTS { 2 } else { 0x3e }
+    if M::EXPLORED { 2 } else { 0x3e }
 }
 /// SWAP_MAP_BAD: the header, the tail of the last cluster, a cluster under discard.
 pub const BAD: u8 = 0x3f;

@@ -4,11 +4,10 @@
 
 pub mod avail;
 pub mod cache;
-pub mod check;
 pub mod cluster;
 mod count;
 pub mod device;
-pub mod faults;
+mod invariants;
 mod lists;
 pub mod owners;
 pub mod percluster;
@@ -20,7 +19,6 @@ pub mod scanning;
 mod slot_cache;
 mod swap;
 pub mod swapoff;
-mod validate;
 
 use count::DupError;
 use device::{Base, Device};

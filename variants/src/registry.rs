@@ -67,3 +67,40 @@ registry! {
 pub fn find(name: &str) -> Option<&'static Variant> {
     VARIANTS.iter().find(|v| v.name == name || v.releases.contains(&name))
 }
+
+/// The variant that models the allocator of a kernel release such as `6.12.117+deb13-amd64`: the
+/// newest that is not newer than the release. The schemes before 6.12 are not modelled.
+pub fn scheme_of(release: &str) -> &'static str {
+    let Some(release) = numbers(release) else { return "unknown" };
+    let first = |variant: &Variant| variant.releases.first().and_then(|first| numbers(first));
+    let begun = VARIANTS.iter().filter(|&variant| first(variant).is_some_and(|at| at <= release));
+    begun.max_by_key(|&variant| first(variant)).map_or("pre-6.12", |variant| variant.name)
+}
+
+/// Major and minor number of a release.
+fn numbers(release: &str) -> Option<(u32, u32)> {
+    let mut numbers = release.split(|c: char| !c.is_ascii_digit()).map(|n| n.parse().ok());
+    Some((numbers.next()??, numbers.next()??))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_scheme_follows_the_release() {
+        for (release, expected) in [
+            ("5.10.0-30-amd64", "pre-6.12"),
+            ("6.11.2", "pre-6.12"),
+            ("6.12.117+deb13-cloud-amd64", "scanning"),
+            ("6.13.0-rc1", "scanning"),
+            ("6.14", "percluster"),
+            ("6.16.3+deb13-amd64", "percpu-free-first"),
+            ("6.18.15+deb14-amd64", "percpu-cluster"),
+            ("7.3.4", "percpu-cluster"),
+            ("later", "unknown"),
+        ] {
+            assert_eq!(scheme_of(release), expected, "{release}");
+        }
+    }
+}

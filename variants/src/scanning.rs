@@ -6,10 +6,10 @@
 
 use crate::cache::{NoFolio, Reclaimed};
 use crate::device::*;
+use crate::invariants::{self, Rules};
 use crate::percpu::PercpuNext;
 use crate::slot_cache::SlotCaches;
 use crate::swapoff::{self, Swapoff};
-use crate::validate::{self, Rules};
 use crate::{EntrySite, Owners, Spec, Steps, SwapAllocator, SwapoffError, SwpEntry};
 use machine::{Atomic, Cpu, Guard, Machine, Plain, Site, fault, vm_bug_on};
 use std::marker::PhantomData;
@@ -861,6 +861,6 @@ impl<M: Machine, P: Policy> SwapAllocator<M> for SiFirst<M, P> {
 
     fn validate(&self) -> Result<(), String> {
         let cached = self.caches.peek();
-        validate::at_rest(&self.base, &Rules { offlist: None, cached: &cached })
+        invariants::at_rest(&self.base, &Rules { offlist: None, cached: &cached })
     }
 }

@@ -13,12 +13,12 @@ use variants::registry::{self, Variant};
 use super::Measured;
 use crate::cell::{Label, assemble};
 use crate::plan::{Plan, Point};
-use crate::probe::Roots;
-use crate::probe::counters::Groups;
-use crate::probe::noise::Watch;
 use crate::sharing::Places;
 use crate::trial::{self, Log, Setting};
 use crate::workload::{self, Workload};
+use probe::Roots;
+use probe::counters::Groups;
+use probe::noise::Watch;
 
 const CHECKED: &str = "the plan has checked the name";
 

@@ -8,7 +8,7 @@ use variants::SwapAllocator;
 
 use super::{Params, RECLAIM_BATCH, Stage};
 use crate::meter::{Kind, Meter};
-use crate::plan::Orders;
+use crate::units::Orders;
 
 /// What the allocations of single pages and of large folios are counted as.
 pub(super) const ALLOC: [Kind; 2] = [Kind::Alloc, Kind::AllocLarge];

@@ -11,7 +11,7 @@ use variants::{Spec, SwapAllocator};
 use super::{Params, Stage, Workload};
 use crate::meter::{Kind, Meter};
 
-pub(crate) fn defaults() -> Params {
+pub fn defaults() -> Params {
     Params { batch: Some(512), ..super::base() }
 }
 

@@ -11,7 +11,7 @@ use variants::{Spec, SwapAllocator};
 
 use super::{Params, Stage, Workload};
 use crate::meter::{Kind, Meter};
-use crate::plan::Size;
+use crate::units::Size;
 
 pub(super) fn defaults() -> Params {
     Params { size: Size::mib(64), batch: Some(64), ..super::base() }

@@ -12,7 +12,7 @@ use variants::SwapAllocator;
 
 use super::{Params, Stage, Workload};
 use crate::meter::{Kind, Meter};
-use crate::plan::Fill;
+use crate::units::Fill;
 
 pub(super) fn defaults() -> Params {
     Params { fill: Fill::Percent(98), ..super::base() }

@@ -14,7 +14,7 @@ use variants::SwapAllocator;
 use super::block::ALLOC;
 use super::{Params, Stage, Workload};
 use crate::meter::{Kind, Meter};
-use crate::plan::Fill;
+use crate::units::Fill;
 
 pub(super) fn defaults() -> Params {
     let orders = "0:.7,2:.1,4:.2".parse().expect("a mix of known orders");

@@ -10,7 +10,7 @@ use variants::SwapAllocator;
 
 use super::{Params, Stage, Workload};
 use crate::meter::{Kind, Meter};
-use crate::plan::Size;
+use crate::units::Size;
 
 pub(super) fn defaults() -> Params {
     Params { size: Size::mib(64), ..super::base() }

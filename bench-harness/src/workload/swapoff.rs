@@ -11,7 +11,7 @@ use variants::{DeviceSpec, Spec, SwapAllocator};
 use super::block::{self, ALLOC};
 use super::{Params, RECLAIM_BATCH, Stage, Workload};
 use crate::meter::{Kind, Meter};
-use crate::plan::{CLUSTER, Size};
+use crate::units::{CLUSTER, Size};
 
 pub(super) fn defaults() -> Params {
     Params { size: Size::mib(64), ..super::base_with_orders() }

@@ -284,7 +284,7 @@ impl<E: Engine, L: CheckedLock> Cpu<Checked<E, L>> for CheckedCpu<E, L> {
 }
 
 impl<E: Engine, L: CheckedLock> Machine for Checked<E, L> {
-    const FAULTS: bool = true;
+    const EXPLORED: bool = true;
     /// In release builds too: an assertion's accesses are part of what is explored.
     const ASSERTS: bool = true;
     type Config = Config;

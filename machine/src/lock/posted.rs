@@ -43,7 +43,7 @@ impl Posted {
     #[inline]
     pub(super) fn acquired<M: Machine>(&self, place: usize, lock: usize) {
         let place = place % CLASSES;
-        if M::SAMPLE == 1 {
+        if M::VIRTUAL {
             self.until[place].store(0, Relaxed);
         }
         self.holds[place].store(lock, Relaxed);
@@ -53,7 +53,7 @@ impl Posted {
     #[inline]
     pub(super) fn released<M: Machine>(&self, place: usize, until: u64) {
         let place = place % CLASSES;
-        if M::SAMPLE == 1 {
+        if M::VIRTUAL {
             self.until[place].store(until, Relaxed);
         } else {
             self.holds[place].store(0, Relaxed);

@@ -243,7 +243,7 @@ impl Local {
     #[inline]
     pub(super) fn releases<M: Machine>(&self, hold: Hold, now: impl Fn() -> u64) {
         // A simulated CPU runs ahead of others' time: they must not see yet that it is over.
-        let until = if M::SAMPLE == 1 { now() } else { 0 };
+        let until = if M::VIRTUAL { now() } else { 0 };
         self.mine.released::<M>(hold.key.place(), until);
         if hold.since != 0 {
             self.hold_ended(hold, now);

@@ -373,6 +373,7 @@ impl<K: LockKind> Machine for Simulated<K> {
     /// What an assertion reads would be charged: the same virtual time in every build.
     const ASSERTS: bool = false;
     /// Looking costs no virtual time.
+    const VIRTUAL: bool = true;
     const SAMPLE: u64 = 1;
     type Config = Config;
     type Atomic<T: Word> = Shared<T>;

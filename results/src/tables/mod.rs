@@ -4,6 +4,7 @@
 mod contention;
 mod counters;
 pub mod csv;
+pub mod document;
 pub mod json;
 pub mod mail;
 pub mod markdown;

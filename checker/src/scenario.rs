@@ -1,0 +1,522 @@
+//! Scenarios as data: a small system, what is done before, and what each CPU then
+//! does at once. What must hold is looked at while it runs, by a watcher outside
+//! the model, and at rest.
+
+use super::{Invariant, hold};
+use machine::checked::{Config, Event, act_begins, watch};
+use machine::{Cpu, Failure, Machine};
+use std::cell::Cell;
+use std::marker::PhantomData;
+use variants::registry::{Variant, Visitor};
+use variants::{DeviceSpec, SlotCacheSpec, Spec, Swap, SwapAllocator};
+
+/// One thing a CPU does. Owners and pages are of page tables; devices by index.
+#[derive(Clone, Copy, Debug)]
+pub enum Act {
+    /// Swaps 2^order pages out; keeps the folio in the swap cache or not.
+    Out {
+        owner: usize,
+        page: usize,
+        order: usize,
+        keep: bool,
+    },
+    /// Swaps a page in; its slot stays in the swap cache or not.
+    In {
+        owner: usize,
+        page: usize,
+        keep: bool,
+    },
+    /// munmap of `nr` pages.
+    Zap {
+        owner: usize,
+        page: usize,
+        nr: usize,
+    },
+    /// Copies a page-table entry to the same page of `child`.
+    Fork {
+        parent: usize,
+        child: usize,
+        page: usize,
+    },
+    /// get_swap_device(), a look at the map, put_swap_device().
+    Look {
+        dev: usize,
+    },
+    /// What is queued to kernel workers.
+    Work,
+    Swapoff {
+        dev: usize,
+    },
+    Swapon {
+        dev: usize,
+    },
+}
+
+pub struct Scenario {
+    pub name: &'static str,
+    pub spec: fn() -> Spec,
+    /// Done by one CPU, after all devices are on.
+    pub before: &'static [Act],
+    /// (role, what it does) of each CPU.
+    pub cpus: &'static [(&'static str, &'static [Act])],
+    /// Preemption bound that a pass needs; None: too large for more than random schedules.
+    pub bound: Option<usize>,
+}
+
+/// Clusters of 4 slots, orders 0 and 1, no slot cache; slot 0 is the header.
+fn small(devices: &[u32]) -> Spec {
+    Spec {
+        devices: devices.iter().map(|&slots| DeviceSpec::new(slots)).collect(),
+        cluster_slots: 4,
+        orders: 2,
+        cluster_cols: 1,
+        slot_cache: SlotCacheSpec { size: 2, activate: 1_000, deactivate: 0 },
+        discard_ns: 0,
+        swap_max: Spec::default().swap_max,
+        owners: 3,
+        pages_per_owner: 3,
+        unuse_passes: 12,
+    }
+}
+
+fn two_clusters() -> Spec {
+    small(&[8])
+}
+
+fn one_cluster() -> Spec {
+    small(&[4])
+}
+
+/// Half of the second cluster is beyond the device's end.
+fn odd_end() -> Spec {
+    small(&[6])
+}
+
+fn two_devices() -> Spec {
+    small(&[4, 4])
+}
+
+fn discarding() -> Spec {
+    let mut spec = small(&[8]);
+    spec.devices[0].discard = true;
+    spec
+}
+
+fn shrinking() -> Spec {
+    let mut spec = small(&[8]);
+    spec.devices[0].later_slots = Some(4);
+    spec
+}
+
+fn limited() -> Spec {
+    Spec { swap_max: 1, ..small(&[8]) }
+}
+
+fn slot_caches() -> Spec {
+    let mut spec = small(&[8]);
+    spec.slot_cache.activate = 1;
+    spec
+}
+
+const fn out(owner: usize, page: usize) -> Act {
+    Act::Out { owner, page, order: 0, keep: false }
+}
+
+const fn zap(owner: usize, page: usize) -> Act {
+    Act::Zap { owner, page, nr: 1 }
+}
+
+/// Fills seven slots; their folios stay in the swap cache.
+const FILL: &[Act] =
+    &[kept(0, 0), kept(0, 1), kept(0, 2), kept(1, 0), kept(1, 1), kept(1, 2), kept(2, 0)];
+
+/// A full cluster of two order-1 folios, one of which only the swap cache holds: an
+/// order-1 allocation has to reclaim it.
+const CACHED: &[Act] = &[
+    Act::Out { owner: 0, page: 0, order: 1, keep: true },
+    Act::Out { owner: 1, page: 0, order: 1, keep: false },
+    Act::In { owner: 0, page: 0, keep: true },
+    Act::In { owner: 0, page: 1, keep: true },
+];
+
+const fn kept(owner: usize, page: usize) -> Act {
+    Act::Out { owner, page, order: 0, keep: true }
+}
+
+const fn fork(parent: usize, child: usize) -> Act {
+    Act::Fork { parent, child, page: 0 }
+}
+
+const OFF: Act = Act::Swapoff { dev: 0 };
+const ON: Act = Act::Swapon { dev: 0 };
+
+pub const SCENARIOS: &[Scenario] = &[
+    Scenario {
+        name: "alloc",
+        spec: two_clusters,
+        before: &[],
+        cpus: &[("swapoff", &[OFF]), ("allocator", &[out(0, 0)])],
+        bound: Some(2),
+    },
+    Scenario {
+        name: "free",
+        spec: two_clusters,
+        before: &[out(0, 0), out(0, 1)],
+        cpus: &[("swapoff", &[OFF]), ("freer", &[Act::Zap { owner: 0, page: 0, nr: 2 }])],
+        bound: Some(2),
+    },
+    Scenario {
+        name: "getter",
+        spec: two_clusters,
+        before: &[out(0, 0)],
+        cpus: &[("swapoff", &[OFF]), ("getter", &[Act::Look { dev: 0 }])],
+        bound: Some(2),
+    },
+    Scenario {
+        name: "fault-in",
+        spec: two_clusters,
+        before: &[out(0, 0)],
+        cpus: &[("swapoff", &[OFF]), ("page fault", &[Act::In { owner: 0, page: 0, keep: false }])],
+        bound: Some(2),
+    },
+    Scenario {
+        name: "off-on",
+        spec: one_cluster,
+        before: &[out(1, 0)],
+        cpus: &[("swapoff, swapon", &[OFF, ON]), ("allocator", &[out(0, 0)])],
+        bound: Some(1),
+    },
+    Scenario {
+        name: "full-device",
+        spec: one_cluster,
+        before: &[out(0, 0), out(0, 1), out(0, 2)],
+        cpus: &[("swapoff", &[OFF]), ("freer", &[zap(0, 0)])],
+        bound: Some(2),
+    },
+    Scenario {
+        name: "last-slot",
+        spec: one_cluster,
+        before: &[out(0, 0), out(0, 1)],
+        cpus: &[("allocator", &[out(1, 0)]), ("allocator", &[out(1, 1)])],
+        bound: Some(2),
+    },
+    Scenario {
+        name: "alloc-free",
+        spec: one_cluster,
+        before: &[out(0, 0), out(0, 1), out(0, 2)],
+        cpus: &[("freer", &[zap(0, 0)]), ("allocator", &[out(1, 1)])],
+        bound: Some(2),
+    },
+    Scenario {
+        name: "two-orders",
+        spec: two_clusters,
+        before: &[],
+        cpus: &[
+            ("order 0", &[out(0, 0), zap(0, 0)]),
+            ("order 1", &[Act::Out { owner: 1, page: 0, order: 1, keep: false }]),
+        ],
+        bound: Some(2),
+    },
+    Scenario {
+        name: "again",
+        spec: two_clusters,
+        before: &[],
+        cpus: &[("swapoff", &[OFF]), ("allocator", &[out(0, 0), zap(0, 0), out(0, 1)])],
+        bound: Some(1),
+    },
+    Scenario {
+        name: "reclaim",
+        spec: two_clusters,
+        before: FILL,
+        cpus: &[("reclaim worker", &[Act::Work]), ("freer", &[zap(0, 0)])],
+        bound: Some(2),
+    },
+    Scenario {
+        name: "scan-reclaim",
+        spec: two_clusters,
+        before: CACHED,
+        cpus: &[
+            ("swapoff", &[OFF]),
+            ("allocator", &[Act::Out { owner: 2, page: 1, order: 1, keep: false }]),
+        ],
+        bound: Some(1),
+    },
+    Scenario {
+        name: "shrink",
+        spec: shrinking,
+        before: &[out(1, 0), out(1, 1), out(1, 2)],
+        cpus: &[("allocator", &[out(0, 0), out(0, 1)]), ("swapoff, swapon", &[OFF, ON])],
+        bound: Some(1),
+    },
+    Scenario {
+        name: "shrink-empty",
+        spec: shrinking,
+        before: &[],
+        cpus: &[("allocator", &[out(0, 0), out(0, 1)]), ("swapoff, swapon", &[OFF, ON])],
+        bound: Some(1),
+    },
+    Scenario {
+        name: "limit",
+        spec: limited,
+        before: &[],
+        cpus: &[("allocator", &[out(0, 0), out(0, 1)])],
+        bound: Some(0),
+    },
+    Scenario {
+        name: "full-discard",
+        spec: discarding,
+        before: FILL,
+        cpus: &[
+            ("freer", &[Act::Zap { owner: 1, page: 0, nr: 3 }, zap(2, 0), Act::Work]),
+            ("allocator", &[out(2, 1)]),
+        ],
+        bound: Some(1),
+    },
+    Scenario {
+        name: "fill",
+        spec: two_clusters,
+        before: &[],
+        cpus: &[("allocator", FILL)],
+        bound: Some(0),
+    },
+    Scenario {
+        name: "steal",
+        spec: odd_end,
+        before: &[Act::Out { owner: 2, page: 0, order: 1, keep: false }, out(0, 0), out(0, 1)],
+        cpus: &[("allocator", &[out(0, 2)]), ("freer", &[zap(0, 0)])],
+        bound: Some(2),
+    },
+    Scenario {
+        name: "steal-off",
+        spec: two_clusters,
+        before: &[
+            Act::Out { owner: 2, page: 0, order: 1, keep: false },
+            out(0, 0),
+            out(0, 1),
+            out(0, 2),
+        ],
+        cpus: &[("swapoff", &[OFF]), ("allocator", &[out(1, 0)])],
+        bound: Some(2),
+    },
+    Scenario {
+        name: "discard",
+        spec: discarding,
+        before: &[out(0, 0)],
+        cpus: &[("freer, worker", &[zap(0, 0), Act::Work]), ("allocator", &[out(1, 0)])],
+        bound: Some(2),
+    },
+    Scenario {
+        name: "flush",
+        spec: discarding,
+        before: &[out(0, 0)],
+        cpus: &[("swapoff", &[OFF]), ("freer, worker", &[zap(0, 0), Act::Work])],
+        bound: Some(2),
+    },
+    Scenario {
+        name: "two-devices",
+        spec: two_devices,
+        before: &[],
+        cpus: &[("swapoff", &[OFF, Act::Swapoff { dev: 1 }]), ("allocator", &[out(0, 0)])],
+        bound: Some(1),
+    },
+    Scenario {
+        name: "continued",
+        spec: two_clusters,
+        before: &[out(0, 0), fork(0, 1)],
+        cpus: &[("swapoff", &[OFF]), ("fork", &[fork(0, 2)])],
+        bound: Some(2),
+    },
+    Scenario {
+        name: "slot-cache",
+        spec: slot_caches,
+        before: &[],
+        cpus: &[("swapoff", &[OFF]), ("allocator", &[out(0, 0)])],
+        bound: Some(1),
+    },
+    Scenario {
+        name: "crowd",
+        spec: two_clusters,
+        before: &[out(1, 0)],
+        cpus: &[("swapoff", &[OFF]), ("allocator", &[out(0, 0)]), ("freer", &[zap(1, 0)])],
+        bound: Some(1),
+    },
+    Scenario {
+        name: "storm",
+        spec: slot_caches,
+        before: &[kept(1, 0), kept(1, 1), out(2, 1)],
+        cpus: &[
+            ("swapoff, swapon", &[OFF, ON, OFF]),
+            ("order 0", &[out(0, 0), fork(0, 2), zap(0, 0), out(0, 0)]),
+            ("order 1", &[Act::Out { owner: 0, page: 1, order: 1, keep: true }]),
+            ("getter, workers", &[Act::Look { dev: 0 }, Act::Work]),
+            ("freer", &[zap(1, 0), Act::In { owner: 1, page: 1, keep: false }]),
+        ],
+        bound: None,
+    },
+];
+
+struct World<M: Machine, A: SwapAllocator<M>> {
+    swap: Swap<M, A>,
+    machine: PhantomData<fn() -> M>,
+}
+
+impl<M: Machine, A: SwapAllocator<M>> World<M, A> {
+    fn new(scenario: &Scenario, cpu: &M::Cpu) -> Self {
+        BLOCKED.set(None);
+        LISTED.set(false);
+        OFF_NOW.set(false);
+        let acts = || scenario.cpus.iter().flat_map(|cpu| cpu.1);
+        STAYS_ON.set(!acts().any(|act| matches!(act, Act::Swapoff { .. })));
+        let spec = (scenario.spec)();
+        let world = Self { swap: Swap::new(&spec, cpu), machine: PhantomData };
+        for dev in 0..spec.devices.len() {
+            assert!(world.swap.swapon(cpu, dev), "swapon of a fresh device");
+        }
+        scenario.before.iter().for_each(|&act| world.perform(cpu, act));
+        world
+    }
+
+    fn perform(&self, cpu: &M::Cpu, act: Act) {
+        act_begins();
+        let swap = &self.swap;
+        match act {
+            Act::Out { owner, page, order, keep } => {
+                swap.swap_out(cpu, owner, page, order, keep);
+            }
+            Act::In { owner, page, keep } => {
+                swap.swap_in(cpu, owner, page, keep);
+            }
+            Act::Zap { owner, page, nr } => {
+                swap.zap(cpu, owner, page, nr);
+            }
+            Act::Fork { parent, child, page } => {
+                swap.fork(cpu, parent, child, page, 1);
+            }
+            Act::Look { dev } => {
+                M::enter("get_swap_device");
+                if swap.alloc.tryget_device(cpu, dev) {
+                    swap.alloc.next_used(dev, 1);
+                    swap.alloc.put_device(cpu, dev);
+                }
+            }
+            Act::Work => swap.alloc.run_work(cpu),
+            Act::Swapoff { dev } => {
+                let off = swap.swapoff(cpu, dev);
+                if let Err(why) = off {
+                    hold(Invariant::L, false, || format!("swapoff fails: {why}"));
+                }
+            }
+            Act::Swapon { dev } => {
+                let on = swap.swapon(cpu, dev);
+                hold(Invariant::Bug, on, || "swapon: SWP_USED stays set after swapoff".into());
+            }
+        }
+    }
+
+    /// What holds when no CPU is inside; then that everything can be given back.
+    fn at_rest(&self, cpu: &M::Cpu) {
+        self.valid("at rest");
+        let owners = &self.swap.owners;
+        for owner in 0..owners.count() {
+            self.swap.zap(cpu, owner, 0, owners.pages());
+        }
+        self.swap.alloc.run_work(cpu);
+        self.valid("when all is freed");
+    }
+
+    fn valid(&self, when: &str) {
+        let Err(broken) = self.swap.alloc.validate() else { return };
+        let invariant = super::named(&broken);
+        let text = broken.strip_prefix(&format!("{invariant}: ")).unwrap_or(&broken).to_string();
+        hold(invariant, false, || format!("{text} ({when})"));
+    }
+}
+
+thread_local! {
+    /// What swapoff has made sure of, from when on no slot may become allocated.
+    static BLOCKED: Cell<Option<&'static str>> = const { Cell::new(None) };
+    /// The device is on the avail list; swapoff has cleared its SWP_WRITEOK.
+    static LISTED: Cell<bool> = const { Cell::new(false) };
+    static OFF_NOW: Cell<bool> = const { Cell::new(false) };
+    /// No CPU of the scenario does a swapoff: nr_swap_pages never gets below 0.
+    static STAYS_ON: Cell<bool> = const { Cell::new(false) };
+}
+
+/// SWAP_MAP_BAD: what a cluster's slots are while it is discarded.
+const BAD: u64 = 0x3f;
+/// A locked folio's bit in the swap cache.
+const LOCKED: u64 = 0x40;
+/// In inuse_pages: off the avail list.
+const OFFLIST: u64 = 1 << 62;
+
+fn milestone(note: &str) {
+    match note {
+        "avail list: plist_add()" => LISTED.set(true),
+        "avail list: plist_del()" => LISTED.set(false),
+        "swapoff: SWP_WRITEOK cleared" => OFF_NOW.set(true),
+        "swapoff: no allocation under way" => BLOCKED.set(Some("swapoff's barrier")),
+        "swapoff: unuse done" => BLOCKED.set(Some("unuse found none in use")),
+        "swapoff: unuse fails" => {
+            hold(Invariant::L, false, || "swapoff fails: unuse cannot swap everything in".into());
+            BLOCKED.set(None);
+            OFF_NOW.set(false);
+        }
+        "swapon" => {
+            BLOCKED.set(None);
+            OFF_NOW.set(false);
+        }
+        _ => (),
+    }
+    hold(Invariant::I9, !(LISTED.get() && OFF_NOW.get()), || {
+        "a device that swapoff took off the avail list is on it".into()
+    });
+}
+
+fn watcher(event: &Event) {
+    if event.note {
+        return milestone(event.region);
+    }
+    let slot = event.index;
+    // An allocation is both of these, and either may come first.
+    let used = event.region == "swap_map" && event.before == 0 && event.after != BAD;
+    let counted = event.field == "inuse_pages" && event.after & !OFFLIST > event.before & !OFFLIST;
+    if let Some(blocked) = BLOCKED.get().filter(|_| used && event.after != 0 || counted) {
+        let by = if used { format!("swap_map[{slot}]") } else { "inuse_pages".into() };
+        hold(Invariant::I2, false, || format!("a slot becomes allocated ({by}) after {blocked}"));
+    }
+    if event.field == "nr_swap_pages" && STAYS_ON.get() {
+        let pages = event.after as i64;
+        hold(Invariant::I10, pages >= 0, || format!("nr_swap_pages is {pages}"));
+    }
+    if event.region == "swap_cache" && event.after & LOCKED != 0 {
+        hold(Invariant::I1, event.before & LOCKED == 0, || {
+            format!("slot {slot} is handed out twice")
+        });
+    }
+}
+
+/// Explores `scenario` on the variant that this visits.
+pub struct Exploration<'a> {
+    pub scenario: &'static Scenario,
+    pub config: &'a Config,
+}
+
+impl<M: Machine<Config = Config>> Visitor<M> for Exploration<'_> {
+    type Output = Result<u64, Failure>;
+
+    fn visit<A: SwapAllocator<M>>(self, _variant: &'static Variant) -> Self::Output {
+        let Self { scenario, config } = self;
+        // Slots of several devices would be taken for each other.
+        watch(((scenario.spec)().devices.len() == 1).then_some(watcher));
+        let run = M::run(
+            config,
+            |cpu| World::<M, A>::new(scenario, cpu),
+            |world, cpu| {
+                scenario.cpus[cpu.id()].1.iter().for_each(|&act| world.perform(cpu, act));
+            },
+            |world, cpu| world.at_rest(cpu),
+        );
+        watch(None);
+        run.map(|outcome| outcome.executions)
+    }
+}

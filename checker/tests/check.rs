@@ -1,0 +1,181 @@
+//! The checks really check: every fault is caught, and escapes once the invariants
+//! that catch it are ignored; the documentation's diagrams are what the tool draws.
+
+use checker::diagram::Diagram;
+use checker::faults::{FAULTS, Fault, named};
+use checker::{Case, Effort, Finding, Invariant, cases, ignore};
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// Limited by counts alone: the same on a busy machine.
+fn effort() -> Effort {
+    Effort { executions: 20_000, random: 4_000, ..Effort::quick(1) }
+}
+
+/// The first case of `subject` that catches `fault`: by what, and how it is drawn.
+fn catch<'a>(
+    cases: &'a [Case],
+    subject: &str,
+    fault: &Fault,
+) -> Option<(&'a Case, Invariant, Diagram)> {
+    fault.scenarios.iter().find_map(|scenario| {
+        let own = |case: &&Case| case.subject == subject && case.scenario == *scenario;
+        let case = cases.iter().find(own).expect("the registry names a scenario there is");
+        match case.check(Some(fault.name), &effort()).finding {
+            Finding::Broken { invariant, diagram } => Some((case, invariant, diagram)),
+            _ => None,
+        }
+    })
+}
+
+/// Explorations are independent: two threads take every other one.
+fn for_each<T: Sync>(all: &[T], body: impl Fn(&T) + Sync) {
+    std::thread::scope(|scope| {
+        for odd in [0, 1] {
+            let body = &body;
+            scope.spawn(move || all.iter().skip(odd).step_by(2).for_each(body));
+        }
+    });
+}
+
+#[test]
+fn every_fault_is_caught() {
+    for_each(FAULTS, |fault| {
+        let cases = cases();
+        for subject in fault.subjects {
+            let caught = catch(&cases, subject, fault);
+            let (_, _, diagram) = caught.unwrap_or_else(|| panic!("{}: {subject}", fault.name));
+            let ascii = diagram.ascii();
+            assert!(ascii.is_ascii() && ascii.lines().all(|l| l.len() <= 72), "{ascii}");
+            assert!(!diagram.rows.is_empty(), "{}: an empty diagram", fault.name);
+            assert!(ascii.lines().count() <= 90, "{}: too long to read\n{ascii}", fault.name);
+        }
+    });
+}
+
+/// What catches the fault is ignored, then what catches it after that, until nothing
+/// does: those are the invariants that are registered for it, no more and no fewer.
+#[test]
+fn a_fault_escapes_when_its_invariants_are_ignored() {
+    let wrong = std::sync::Mutex::new(Vec::new());
+    for_each(FAULTS, |fault| {
+        let cases = cases();
+        let (case, first, _) = catch(&cases, fault.subjects[0], fault).expect("it is caught");
+        let effort = Effort { executions: 3_000, random: 100, ..effort() };
+        let mut ignored = vec![first];
+        loop {
+            ignore(&ignored);
+            match case.check(Some(fault.name), &effort).finding {
+                Finding::Broken { invariant, .. } => ignored.push(invariant),
+                _ => break,
+            }
+        }
+        ignore(&[]);
+        if ignored != fault.invariants {
+            wrong.lock().unwrap().push(format!("{}: {ignored:?}", fault.name));
+        }
+    });
+    let wrong = wrong.into_inner().unwrap();
+    assert!(wrong.is_empty(), "caught by other invariants than registered:\n{}", wrong.join("\n"));
+}
+
+/// The beginning of what `swapscale check` explores to the end.
+#[test]
+fn nothing_breaks() {
+    let effort = Effort { executions: 300, random: 200, ..effort() };
+    for_each(&cases(), |case| {
+        let finding = case.check(None, &effort).finding;
+        let Finding::Broken { diagram, .. } = finding else { return };
+        panic!("{}:\n{}", case.id(), diagram.ascii());
+    });
+}
+
+/// Random schedules alone: a seed is all it takes to see the same failure again.
+#[test]
+fn a_seed_replays_a_random_schedule() {
+    let drawn = |seed| {
+        let own = |case: &Case| case.id() == "percluster/alloc";
+        let case = Case { bound: None, ..cases().into_iter().find(own).expect("a case") };
+        match case.check(Some("no-barrier"), &Effort { seed, ..effort() }).finding {
+            Finding::Broken { diagram, .. } => diagram,
+            other => panic!("seed {seed}: {other:?}"),
+        }
+    };
+    assert_eq!(drawn(1), drawn(1));
+    assert_eq!(drawn(2), drawn(2));
+}
+
+fn documents() -> Vec<PathBuf> {
+    let docs = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs");
+    let mut all = vec![docs.join("swapoff.md"), docs.join("faults.md")];
+    let findings = fs::read_dir(docs.join("findings")).expect("docs/findings");
+    all.extend(findings.map(|entry| entry.expect("docs/findings").path()));
+    all
+}
+
+/// `text` with `now` between `<!-- mark -->` and `<!-- end -->`.
+fn refilled(text: &str, mark: &str, now: &str) -> String {
+    let begin = format!("<!-- {mark} -->\n");
+    match text.split_once(&begin) {
+        None => text.into(),
+        Some((before, rest)) => {
+            let (_, after) = rest.split_once("<!-- end -->").expect("the table ends");
+            format!("{before}{begin}{now}<!-- end -->{after}")
+        }
+    }
+}
+
+fn table_of_faults() -> String {
+    let mut table = "| fault | # | from | shows | in | by |\n| --- ".to_string();
+    table += &("| --- ".repeat(5) + "|\n");
+    for f in FAULTS {
+        let by: Vec<_> = f.invariants.iter().map(Invariant::to_string).collect();
+        let (subjects, by) = (f.subjects.join(", "), by.join(", "));
+        table += &format!(
+            "| `{}` | {} | {} | {} | {subjects} | {by} |\n",
+            f.name, f.number, f.origin, f.shows
+        );
+    }
+    table
+}
+
+fn table_of_invariants() -> String {
+    let row = |i: &Invariant| format!("| {i} | {} |\n", i.about());
+    format!("| | |\n| --- | --- |\n{}", Invariant::ALL.iter().map(row).collect::<String>())
+}
+
+/// `text` with its tables and the block after each
+/// `<!-- swapscale check SUBJECT --fault NAME -->` as they are now.
+fn redrawn(text: &str, cases: &[Case]) -> String {
+    const MARK: &str = "<!-- swapscale check ";
+    let mut parts = text.split(MARK);
+    let mut out = parts.next().unwrap_or_default().to_string();
+    for part in parts {
+        let (command, rest) = part.split_once(" -->\n```text\n").expect("a block after a mark");
+        let (subject, fault) = command.split_once(" --fault ").expect("SUBJECT --fault NAME");
+        let (_, after) = rest.split_once("```\n").expect("the block ends");
+        let fault = named(fault).expect("a fault there is");
+        let (_, _, diagram) = catch(cases, subject, fault).expect("it is caught");
+        out += &format!("{MARK}{command} -->\n```text\n{}```\n{after}", diagram.ascii());
+    }
+    let out = refilled(&out, "faults", &table_of_faults());
+    refilled(&out, "invariants", &table_of_invariants())
+}
+
+/// With `UPDATE_DOCS=1` in the environment they are rewritten instead.
+#[test]
+fn the_documents_are_what_the_tool_draws() {
+    let cases = cases();
+    let mut marks = 0;
+    for path in documents() {
+        let text = fs::read_to_string(&path).expect("a document");
+        marks += text.matches("<!-- swapscale check ").count();
+        let now = redrawn(&text, &cases);
+        if std::env::var_os("UPDATE_DOCS").is_some() {
+            fs::write(&path, now).expect("a document can be written");
+            continue;
+        }
+        assert!(now == text, "{}: run with UPDATE_DOCS=1", path.display());
+    }
+    assert!(marks >= 6, "the documents have lost their diagrams");
+}

@@ -1,0 +1,159 @@
+//! Where the time of a swapoff goes in a guest's kernel: kprobes on functions that swapoff(2)
+//! calls in a fixed order cut it into steps. Guards against guessing: a swapoff whose marks
+//! cannot be told keeps its time as one piece.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::Path;
+
+use results::kernel::BARRIER_AND_UNUSE;
+use results::schema::{Step, Swapoff};
+
+use super::guest::{TRACING, append};
+
+/// A mark: the probe, and the step that begins where it is hit. A kernel has those of them that
+/// its compiler has not inlined.
+const MARKS: [(&str, &str, &str); 9] = [
+    // The inner function, __do_sys_swapoff(), cannot be probed in the packaged kernels: EINVAL.
+    ("begin", "p __x64_sys_swapoff", "block"),
+    ("drain", "p disable_swap_slots_cache_lock", "drain"),
+    ("drained", "r disable_swap_slots_cache_lock", "unuse"),
+    // 6.14 and later: wait_for_allocation() follows, inlined, so its end is not to be seen.
+    ("blocked", "r del_from_avail_list", BARRIER_AND_UNUSE),
+    ("killed", "p synchronize_rcu", "grace period"),
+    ("graced", "r synchronize_rcu", "users"),
+    ("flush", "p flush_work", "flush"),
+    ("free", "p destroy_swap_extents", "free"),
+    ("end", "r __x64_sys_swapoff", ""),
+];
+
+/// The steps in the order swapoff makes them: a mark out of this order is another caller's.
+const ORDER: [&str; 8] =
+    ["block", "drain", "unuse", BARRIER_AND_UNUSE, "grace period", "users", "flush", "free"];
+
+/// The probes, switched on.
+pub struct Steps;
+
+impl Steps {
+    pub fn start() -> Result<Steps, String> {
+        let tracing = Path::new(TRACING);
+        append(&tracing.join("trace_clock"), "mono")?;
+        for (name, probe, _) in MARKS {
+            let (kind, function) = probe.split_once(' ').expect("a constant");
+            let line = format!("{kind}:swapoff/{name} {function}");
+            let made = append(&tracing.join("kprobe_events"), &line);
+            if name == "begin" || name == "end" {
+                made?;
+            }
+        }
+        append(&tracing.join("events/swapoff/enable"), "1")?;
+        Ok(Steps)
+    }
+
+    /// Cuts the swapoffs of one cell, which are all there were since the last call.
+    pub fn cut(&self, swapoffs: &mut [Swapoff]) {
+        let trace = Path::new(TRACING).join("trace");
+        let seen = parse(&fs::read_to_string(&trace).unwrap_or_default());
+        // Opening it to be truncated empties the ring buffers.
+        let _ = fs::write(&trace, "");
+        if seen.len() != swapoffs.len() {
+            return;
+        }
+        for (swapoff, mut steps) in swapoffs.iter_mut().zip(seen) {
+            // The call as its caller timed it is a little longer than from mark to mark.
+            let total: u64 = swapoff.steps.iter().map(|step| step.ns).sum();
+            let marked: u64 = steps.iter().map(|step| step.ns).sum();
+            if let Some(first) = steps.first_mut().filter(|_| marked <= total) {
+                first.ns += total - marked;
+                swapoff.steps = steps;
+            }
+        }
+    }
+}
+
+/// The steps of each swapoff in a trace, in the order they ended.
+fn parse(trace: &str) -> Vec<Vec<Step>> {
+    let mut running: BTreeMap<&str, Vec<(&str, u64)>> = BTreeMap::new();
+    let mut ended = Vec::new();
+    for (task, at, mark) in trace.lines().filter_map(line) {
+        let Some((_, _, step)) = MARKS.iter().find(|(name, ..)| *name == mark) else { continue };
+        match mark {
+            "begin" => {
+                running.insert(task, vec![(step, at)]);
+            }
+            "end" => ended.extend(running.remove(task).map(|marks| steps(&marks, at))),
+            _ => {
+                let Some(marks) = running.get_mut(task) else { continue };
+                let rank = |step: &str| ORDER.iter().position(|name| *name == step);
+                let last = marks.last().expect("it has begun").0;
+                let grace = mark != "graced" || last == "grace period";
+                if grace && rank(step) > rank(last) {
+                    marks.push((step, at));
+                }
+            }
+        }
+    }
+    ended
+}
+
+/// Each step ends where the next one begins.
+fn steps(marks: &[(&str, u64)], end: u64) -> Vec<Step> {
+    let ends = marks.iter().skip(1).map(|mark| mark.1).chain([end]);
+    let step = |((name, at), end): (&(&str, u64), u64)| Step {
+        name: (*name).into(),
+        ns: end.saturating_sub(*at),
+    };
+    marks.iter().zip(ends).map(step).collect()
+}
+
+/// Task, ns and mark of `  name-76 [001] ..... 12.345678: mark: (function+0x0/0x10)`.
+fn line(line: &str) -> Option<(&str, u64, &str)> {
+    let (head, rest) = line.split_once(": ")?;
+    let mark = rest.split_once(':')?.0;
+    let task = head.split_once(" [")?.0.trim();
+    let (seconds, micros) = head.rsplit_once(' ')?.1.split_once('.')?;
+    let at = seconds.parse::<u64>().ok()? * 1_000_000 + micros.parse::<u64>().ok()?;
+    Some((task, at * 1000, mark))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TRACE: &str = "# tracer: nop\n#\n\
+        init-76      [000] ..... 12.000000: begin: (__x64_sys_swapoff+0x0/0x10)\n\
+        kworker/1-9  [001] ..... 12.000100: flush: (flush_work+0x0/0x10)\n\
+        init-76      [000] ..... 12.000200: drain: (disable_swap_slots_cache_lock+0x0/0x70)\n\
+        init-76      [001] ..... 12.000500: drained: (__do_sys_swapoff+0x1/0x9 <- disable)\n\
+        init-76      [001] ..... 12.000600: graced: (somebody+0x1/0x9 <- synchronize_rcu)\n\
+        init-76      [001] ..... 12.030500: killed: (synchronize_rcu+0x0/0x1)\n\
+        init-76      [001] ..... 12.040500: graced: (__do_sys_swapoff+0x2/0x9 <- synchronize_rcu)\n\
+        init-76      [001] ..... 12.041000: flush: (flush_work+0x0/0x10)\n\
+        init-76      [001] ..... 12.041500: free: (destroy_swap_extents+0x0/0x10)\n\
+        init-76      [001] ..... 12.042000: flush: (flush_work+0x0/0x10)\n\
+        init-76      [000] ..... 12.043000: end: (do_syscall_64+0x1/0x9 <- __x64_sys_swapoff)\n";
+
+    #[test]
+    fn a_swapoff_is_cut_at_its_own_marks() {
+        let seen = parse(TRACE);
+        let steps: Vec<_> = seen[0].iter().map(|step| (step.name.as_str(), step.ns)).collect();
+        let expected = [
+            ("block", 200_000),
+            ("drain", 300_000),
+            ("unuse", 30_000_000),
+            ("grace period", 10_000_000),
+            ("users", 500_000),
+            ("flush", 500_000),
+            ("free", 1_500_000),
+        ];
+        assert_eq!((seen.len(), steps.as_slice()), (1, &expected[..]));
+    }
+
+    #[test]
+    fn one_that_failed_has_the_steps_it_came_to() {
+        let lines: Vec<&str> = TRACE.lines().collect();
+        let failed = [&lines[..6], &lines[12..]].concat().join("\n");
+        let names: Vec<String> = parse(&failed)[0].iter().map(|step| step.name.clone()).collect();
+        assert_eq!(names, ["block", "drain", "unuse"]);
+    }
+}

@@ -1,0 +1,340 @@
+//! The running kernel as a machine: its own swap allocator behind the workloads' names. Guards
+//! the host: it refuses what could hurt, bounds what it takes, records everything it makes
+//! before it makes it, and undoes it however the run ends.
+
+use std::io;
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use results::hlog;
+use results::schema::Cell;
+use serde::{Deserialize, Serialize};
+
+mod cgroup;
+mod crew;
+mod device;
+mod load;
+mod lockstat;
+mod record;
+mod release;
+mod safety;
+mod state;
+mod sys;
+mod trial;
+mod vmstat;
+mod worker;
+
+pub use load::Workload;
+pub(crate) use lockstat::is_lock_code;
+pub use record::record;
+pub use release::{Release, running};
+pub(crate) use safety::has_zram;
+pub use state::{Entry, directory, status};
+pub(crate) use sys::{catch_signals, die_with_us, readable};
+pub use worker::{ARGV as WORKER_ARGV, main as worker_main};
+
+use trial::{Outcome, Point, Setting};
+
+/// What to run.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Args {
+    pub workloads: Vec<Workload>,
+    /// numbers of worker processes
+    pub threads: Vec<u32>,
+    /// pages in one call, where the workload leaves it open
+    pub batches: Vec<usize>,
+    pub trials: u32,
+    /// length of the measured interval of one trial
+    pub interval: Duration,
+    pub seed: u64,
+    /// CPUs in the order workers take them, and the policy's name
+    pub cpus: Vec<usize>,
+    pub pin: String,
+    /// bytes of the zram device
+    pub size: u64,
+    /// percent of the device that is in use
+    pub fill: u32,
+    /// trace lock waits in trials of their own at the end
+    pub trace: bool,
+    /// a device of the user's instead of a zram device
+    pub swap_device: Option<PathBuf>,
+}
+
+/// The default size of the device, and what keeps a careless run harmless.
+pub const DEFAULT_SIZE: u64 = 1 << 30;
+
+/// Why the run could not be made, or not ended.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    #[error("{0}")]
+    Refused(String),
+    #[error("{what}: {source}")]
+    System { what: String, source: io::Error },
+    #[error(transparent)]
+    Store(#[from] results::Error),
+    #[error("interrupted; what was made has been undone")]
+    Interrupted,
+}
+
+impl Error {
+    /// For `map_err`: puts what was tried before the reason.
+    pub(crate) fn system(what: impl Into<String>) -> impl Fn(io::Error) -> Error {
+        let what = what.into();
+        move |source| Error::System { what: what.clone(), source }
+    }
+}
+
+/// What a run has to say beside its cells.
+#[derive(Debug)]
+pub struct Summary {
+    pub release: Release,
+    /// trials of the plan
+    pub planned: usize,
+    /// conditions a reader should know, one sentence each
+    pub notes: Vec<String>,
+    /// trials that gave no cell, and why
+    pub refused: Vec<String>,
+}
+
+/// Runs everything, trials interleaved, and hands each cell over as it is measured, with what
+/// there is to say so far.
+pub fn run(
+    args: &Args,
+    mut each: impl FnMut(&Summary, Cell, Vec<hlog::Interval>) -> Result<(), Error>,
+) -> Result<Summary, Error> {
+    check(args)?;
+    sys::catch_signals();
+    let hierarchy = hierarchy()?;
+    let (mut made, left) = state::Made::take(&directory())?;
+    let device = match &args.swap_device {
+        Some(path) => device::take(path)?,
+        None => device::make_zram(&mut made, args.size)?,
+    };
+    made.record(Entry::Swap { device: device.path.clone(), uuid: device.uuid.clone() })?;
+    let named = device.path.display();
+    sys::swapon(&device.path).map_err(Error::system(format!("swapon {named}")))?;
+    let cgroup = hierarchy.own();
+    made.record(Entry::Cgroup { path: cgroup.clone() })?;
+    hierarchy
+        .make(&cgroup, limit(args))
+        .map_err(Error::system(format!("cannot make {}", cgroup.display())))?;
+    enable_mthp(args, &mut made)?;
+
+    let release = running();
+    let mut summary = Summary { notes: notes(&device), release, planned: 0, refused: Vec::new() };
+    summary.notes.extend(left.iter().map(|entry| format!("undone from a killed run: {entry}")));
+    let no_trace = match args.trace {
+        true => lockstat::Tracer::probe().err(),
+        false => Some("not asked for".into()),
+    };
+    let release = summary.release.clone();
+    let setting = Setting { args, device: &device, cgroup: &cgroup, release: &release, no_trace };
+    let plan = plan(args, setting.no_trace.is_none());
+    summary.planned = plan.len();
+    for (order, (point, block)) in plan.into_iter().enumerate() {
+        match trial::run(&setting, &point, block, order as u64)? {
+            Outcome::Measured(cell, histograms) => each(&summary, *cell, histograms)?,
+            Outcome::Refused(why) => summary.refused.push(why),
+        }
+    }
+    made.undo()?;
+    Ok(summary)
+}
+
+/// What `run` would do, without doing any of it: one sentence each.
+pub fn dry_run(args: &Args) -> Result<Vec<String>, Error> {
+    check(args)?;
+    let hierarchy = hierarchy()?;
+    let device = match &args.swap_device {
+        Some(path) => format!("take {}", device::take(path)?.describe),
+        None => format!("make a zram device of {} MiB and format it", args.size >> 20),
+    };
+    let mut would = vec![
+        format!("record everything in {}/state.json first", directory().display()),
+        device,
+        "swapon with the highest priority; other swap devices stay as they are".into(),
+        format!("make the cgroup {}, {} MiB", hierarchy.own().display(), limit(args) >> 20),
+    ];
+    if args.workloads.contains(&Workload::Mthp) {
+        would.push(format!("set {}/enabled to madvise if it is never", vmstat::MTHP));
+    }
+    let trials = plan(args, args.trace).into_iter().map(|(point, block)| {
+        let trace = if point.traced { ", lock waits traced" } else { "" };
+        let (workload, threads) = (point.workload.id(), point.threads);
+        let batch = format!("{} pages a call", point.batch);
+        format!("trial {block}: {workload}, {threads} workers, {batch}{trace}")
+    });
+    would.extend(trials);
+    would.push("swapoff, and undo all of the above in reverse order".into());
+    Ok(would)
+}
+
+/// Undoes what a killed run has left; returns what that was.
+pub fn cleanup() -> Result<Vec<Entry>, Error> {
+    Ok(state::Made::take(&directory())?.1)
+}
+
+fn check(args: &Args) -> Result<(), Error> {
+    let load = args.size / 100 * u64::from(args.fill);
+    let device = if args.swap_device.is_some() { 0 } else { args.size };
+    safety::check(device, load)?;
+    if args.swap_device.is_none() {
+        safety::check_zram()?;
+    }
+    let most = args.threads.iter().copied().max().unwrap_or(0) as usize;
+    if most == 0 || args.threads.contains(&0) {
+        return Err(Error::Refused("--threads: expected numbers from 1".into()));
+    }
+    if most > args.cpus.len() {
+        let have = args.cpus.len();
+        return Err(Error::Refused(format!("--threads {most}: only {have} CPUs may be used")));
+    }
+    if !(1..=90).contains(&args.fill) {
+        return Err(Error::Refused(format!("--fill {}: expected 1 to 90 percent", args.fill)));
+    }
+    if let Some(batch) = args.batches.iter().find(|batch| !(1..=512).contains(*batch)) {
+        return Err(Error::Refused(format!("batch {batch}: expected 1 to 512 pages")));
+    }
+    Ok(())
+}
+
+fn hierarchy() -> Result<cgroup::Hierarchy, Error> {
+    let mounts = std::fs::read_to_string("/proc/self/mountinfo");
+    cgroup::find(&mounts.map_err(Error::system("cannot read /proc/self/mountinfo"))?)
+}
+
+/// Twice what the workers touch, for copies after fork, and room for each process.
+fn limit(args: &Args) -> u64 {
+    let most = u64::from(args.threads.iter().copied().max().unwrap_or(1));
+    2 * (args.size / 100 * u64::from(args.fill)) + (64 << 20) * (most + 1)
+}
+
+/// Every point once per block, each block in an order of its own; the traced ones last.
+fn plan(args: &Args, trace: bool) -> Vec<(Point, u32)> {
+    let mut points = Vec::new();
+    for &workload in &args.workloads {
+        let batches = if workload.has_batches() { &args.batches[..] } else { &[512] };
+        for &threads in &args.threads {
+            let point = |&batch| Point { workload, threads, batch, traced: false };
+            points.extend(batches.iter().map(point));
+        }
+    }
+    let mut random = fastrand::Rng::with_seed(args.seed);
+    let mut plan = Vec::new();
+    for block in 0..args.trials {
+        random.shuffle(&mut points);
+        plan.extend(points.iter().cloned().map(|point| (point, block)));
+    }
+    if trace {
+        plan.extend(points.into_iter().map(|point| (Point { traced: true, ..point }, 0)));
+    }
+    plan
+}
+
+/// 64 KiB folios for the workload that wants them, for processes that ask for them.
+fn enable_mthp(args: &Args, made: &mut state::Made) -> Result<(), Error> {
+    if !args.workloads.contains(&Workload::Mthp) {
+        return Ok(());
+    }
+    let path = PathBuf::from(vmstat::MTHP).join("enabled");
+    let what = || format!("workload mthp needs {} (6.8 and later)", path.display());
+    let text = std::fs::read_to_string(&path).map_err(Error::system(what()))?;
+    if let Some(before @ "never") = text.split(['[', ']']).nth(1) {
+        made.record(Entry::Setting { path: path.clone(), before: before.into() })?;
+        std::fs::write(&path, "madvise").map_err(Error::system(what()))?;
+    }
+    Ok(())
+}
+
+fn notes(device: &device::Device) -> Vec<String> {
+    let read = |path: &str| {
+        let text = std::fs::read_to_string(path);
+        text.map_or_else(|error| format!("unknown ({error})"), |text| text.trim().into())
+    };
+    vec![
+        format!("swap device: {}", device.describe),
+        format!("zswap enabled: {}", read("/sys/module/zswap/parameters/enabled")),
+        format!("vm.page-cluster: {}", read("/proc/sys/vm/page-cluster")),
+        format!("vm.overcommit_memory: {}", read("/proc/sys/vm/overcommit_memory")),
+        "one operation is one page swapped out; workers are processes".into(),
+        "page contents: one word in a page of zeros".into(),
+    ]
+}
+
+/// For loops of the controller: an error once SIGINT or SIGTERM has come.
+pub(crate) fn check_stop() -> Result<(), Error> {
+    match sys::STOP.load(std::sync::atomic::Ordering::Relaxed) {
+        true => Err(Error::Interrupted),
+        false => Ok(()),
+    }
+}
+
+/// Tries until it works or `patience` is over, while the kernel says to try again.
+fn within<T>(patience: Duration, mut attempt: impl FnMut() -> io::Result<T>) -> io::Result<T> {
+    let deadline = Instant::now() + patience;
+    loop {
+        match attempt() {
+            Err(error) if Instant::now() < deadline && is_passing(&error) => {
+                std::thread::sleep(Duration::from_millis(10));
+            }
+            result => return result,
+        }
+    }
+}
+
+/// Errors that go away: what holds the thing is on its way out.
+fn is_passing(error: &io::Error) -> bool {
+    use io::ErrorKind::{Interrupted, OutOfMemory, ResourceBusy, WouldBlock};
+    matches!(error.kind(), Interrupted | OutOfMemory | ResourceBusy | WouldBlock)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn args() -> Args {
+        Args {
+            workloads: vec![Workload::Churn, Workload::Seq],
+            threads: vec![1, 2],
+            batches: vec![1, 16, 512],
+            trials: 3,
+            interval: Duration::from_millis(500),
+            seed: 1,
+            cpus: vec![0, 1],
+            pin: "compact".into(),
+            size: DEFAULT_SIZE,
+            fill: 25,
+            trace: true,
+            swap_device: None,
+        }
+    }
+
+    #[test]
+    fn every_block_has_every_point_once_and_its_own_order() {
+        let plan = plan(&args(), true);
+        let block =
+            |n| plan.iter().filter(move |(p, b)| *b == n && !p.traced).map(|(p, _)| p.clone());
+        let (first, second): (Vec<_>, Vec<_>) = (block(0).collect(), block(1).collect());
+        assert_eq!((first.len(), second.len()), (8, 8));
+        assert!(first.iter().all(|point| second.contains(point)));
+        assert_ne!(first, second);
+        assert!(plan[24..].iter().all(|(point, _)| point.traced));
+        assert_eq!(plan.len(), 32);
+    }
+
+    #[test]
+    fn waiting_gives_up_on_errors_that_stay_and_at_the_deadline() {
+        let mut tries = 0;
+        let stays = within(Duration::from_secs(9), || -> io::Result<()> {
+            tries += 1;
+            Err(io::ErrorKind::NotFound.into())
+        });
+        assert_eq!((stays.is_err(), tries), (true, 1));
+        let mut tries = 0;
+        let passes = within(Duration::from_secs(9), || {
+            tries += 1;
+            if tries < 3 { Err(io::ErrorKind::ResourceBusy.into()) } else { Ok(tries) }
+        });
+        assert_eq!(passes.unwrap(), 3);
+    }
+}

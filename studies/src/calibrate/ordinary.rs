@@ -1,0 +1,58 @@
+//! What no simulated access sees: the ordinary instructions before it, some twelve of them
+//! (`make costs`). Guards that their price is fitted on one point only, and says so.
+
+use std::sync::Arc;
+
+use machine::simulated::{Model, Time};
+use machine::topology::Topology;
+
+use crate::validate::host::{options, run};
+use bench_harness::plan::{Host, Options};
+use bench_harness::units::Threads;
+
+/// The point that is fitted: churn by this variant with this lock on one thread.
+pub const FITTED: (&str, &str) = ("percluster", "tas");
+const STEPS: usize = 4;
+
+/// Prices the ordinary instructions before an access: so high that the fitted point takes as
+/// long on the model as it does here.
+pub fn fit(topology: &Topology, model: &mut Model) -> Result<(), String> {
+    let mut simulated = |ns: f64| {
+        let source = "fitted".into();
+        model.cost.ordinary = Some(Time { ns, source });
+        let model = Some(Arc::new(model.clone()));
+        point(&Host { topology, guest: false, model }, topology, 0.002)
+    };
+    let here = point(&Host::here(topology), topology, 0.1)?;
+    let bare = simulated(0.0)?;
+    let missing = here - bare;
+    let mut ns = if missing > 0.0 { 1.0 } else { 0.0 };
+    // Not quite proportional: the more there is, the less hides behind transfers.
+    for _ in 0..STEPS {
+        if ns > 0.0 {
+            ns *= missing / (simulated(ns)? - bare);
+        }
+    }
+    let ns = (ns * 100.0).round() / 100.0;
+    let (variant, lock) = FITTED;
+    let source = format!(
+        "fitted: {variant} with {lock} on one thread takes {here:.1} ns an operation here, in \
+         the least disturbed trial, and {bare:.1} ns without them"
+    );
+    model.cost.ordinary = Some(Time { ns, source });
+    Ok(())
+}
+
+/// Nanoseconds an operation of the fitted point: the least.
+fn point(host: &Host, topology: &Topology, seconds: f64) -> Result<f64, String> {
+    let plan = Options {
+        variant: vec![FITTED.0.into()],
+        lock: vec![FITTED.1.into()],
+        threads: vec![Threads::Count(1)],
+        ..options(topology, seconds)
+    };
+    let dir = tempfile::tempdir().map_err(|e| format!("a directory for the run: {e}"))?;
+    let run = run(plan, host, topology, dir.path(), |_| ())?;
+    let ns = run.cells.iter().map(|cell| 1e9 / cell.ops_per_s).min_by(f64::total_cmp);
+    ns.ok_or_else(|| "the fitted point has no trial".into())
+}
