@@ -1,6 +1,6 @@
 # The project's commands; `make help` lists them. CI and the README run `plots` and `test`, which
 # need no more than a Rust toolchain; a recipe that needs more says what.
-.PHONY: help bench selftest plots gallery reference lab-reference predict costs test test-long lint fuzz preempted check check-deep
+.PHONY: help bench selftest plots gallery reference lab-reference predict costs test test-long lint deny portable static fuzz preempted check check-deep
 
 SWAPSCALE = target/release/swapscale
 LOCAL = results/local
@@ -86,12 +86,51 @@ selftest: $(SWAPSCALE) ## can the engine be believed on this machine
 bench: ## single operations (criterion) and the scaling plan
 	cargo bench
 
-test: lint ## format, clippy and every test
-	cargo test --workspace
+test: lint ## format, clippy, rustdoc, licences, and every test
+	cargo test --locked --workspace
 
-lint: ## format and clippy, warnings denied
+lint: ## format, clippy, rustdoc; warnings denied; then deny
 	cargo fmt --all --check
-	cargo clippy --workspace --all-targets -- -D warnings
+	cargo clippy --locked --workspace --all-targets -- -D warnings
+	RUSTDOCFLAGS="-D warnings" cargo doc --locked --workspace --no-deps --document-private-items
+	@$(MAKE) --no-print-directory deny
+
+# The database of advisories is fetched; where it cannot be, that is said and is no failure.
+deny: ## licences, sources, bans and advisories of all dependencies (cargo install cargo-deny)
+	@if ! cargo deny --version >/dev/null 2>&1; then \
+		echo "deny left out: it needs cargo install --locked cargo-deny"; exit 0; fi; \
+	cargo deny --locked check --hide-inclusion-graph bans licenses sources || exit 1; \
+	if said=$$(cargo deny --locked check advisories 2>&1); then echo "advisories ok"; \
+	elif echo "$$said" | grep -q "failed to fetch advisory database"; then \
+		echo "advisories left out: their database could not be fetched"; \
+	else echo "$$said"; exit 1; fi
+
+# Each part that needs a toolchain or a target which is not there, and cannot be had, is left out
+# with a line. An emulated CPU is slow: what runs on it are the crates below everything else.
+MSRV = $(shell sed -n 's/^rust-version = "\(.*\)"/\1/p' Cargo.toml)
+ARM = aarch64-unknown-linux-gnu
+MUSL = x86_64-unknown-linux-musl
+portable: ## check with the oldest compiler and for aarch64 and musl; run tests on an emulated aarch64
+	@if timeout 60 rustup toolchain install $(MSRV) --profile minimal >/dev/null 2>&1; then \
+		set -x; cargo +$(MSRV) check --locked --workspace --target-dir target/msrv; \
+	else echo "Rust $(MSRV) left out: it could not be installed"; fi
+	@for target in $(ARM) $(MUSL); do \
+		if timeout 60 rustup target add $$target >/dev/null 2>&1; then \
+			echo "cargo check --target $$target"; \
+			cargo check --locked --workspace --target $$target || exit 1; \
+		else echo "$$target left out: its standard library could not be installed"; fi; \
+	done
+	@if command -v qemu-aarch64 >/dev/null && command -v aarch64-linux-gnu-gcc >/dev/null && \
+		rustup target list --installed | grep -q $(ARM); then \
+		set -x; \
+		CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_LINKER=aarch64-linux-gnu-gcc \
+		CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_RUNNER="qemu-aarch64 -L /usr/aarch64-linux-gnu" \
+		cargo test --locked --target $(ARM) -p machine -p results -p variants; \
+	else echo "tests on aarch64 left out: they need qemu-user, gcc-aarch64-linux-gnu and the target"; fi
+
+static: ## one static binary for any x86-64 Linux, in target/*-musl/release
+	rustup target add $(MUSL)
+	cargo build --locked --release --bin swapscale --target $(MUSL)
 
 test-long: ## what tests do for a moment, for long: 50 kills, 10,000 cells, a minute of damaged input
 	SWAPSCALE_KILLS=50 SWAPSCALE_CELLS=10000 \
@@ -140,4 +179,4 @@ tsan:
 
 .PHONY: miri tsan $(SWAPSCALE)
 $(SWAPSCALE):
-	cargo build --release --bin swapscale
+	cargo build --locked --release --bin swapscale
