@@ -7,7 +7,9 @@ mod guest;
 mod image;
 mod packages;
 mod qemu;
+mod slow_path;
 mod steps;
+mod tracefs;
 
 pub use guest::{Said, is_guest, main as guest_main};
 pub use packages::{Kernel, cache, fetch, given, tell_apart};

@@ -16,22 +16,27 @@ mod device;
 mod load;
 mod lockstat;
 mod record;
+mod recorder;
 mod release;
+mod ring;
 mod safety;
 mod state;
+mod swap_area;
+mod symbols;
 mod sys;
 mod trial;
 mod vmstat;
 mod worker;
+mod zram;
 
 pub use load::Workload;
-pub(crate) use lockstat::is_lock_code;
 pub use record::record;
 pub use release::{Release, running};
-pub(crate) use safety::has_zram;
 pub use state::{Entry, directory, status};
+pub(crate) use symbols::is_lock_code;
 pub(crate) use sys::{catch_signals, die_with_us, readable};
 pub use worker::{ARGV as WORKER_ARGV, main as worker_main};
+pub(crate) use zram::has_zram;
 
 use trial::{Outcome, Point, Setting};
 

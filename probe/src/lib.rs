@@ -1,10 +1,11 @@
-//! What is measured beside the operations themselves: counters, noise, the host, and what the
-//! probes cost. Guards that a value which could not be had is recorded with its reason, never as 0.
+//! Measurements beside the operations themselves: counters, noise, the host, and the cost of the
+//! probes. Guards that a value that cannot be read is recorded with the reason, never as 0.
 
 use std::io;
 use std::path::{Path, PathBuf};
 
 use results::schema::Reading;
+use rustix::io::Errno;
 
 pub mod clock;
 pub mod counters;
@@ -47,24 +48,23 @@ fn read(path: &Path) -> Reading<String> {
     }
 }
 
-/// `error` by the name a kernel reader knows, and in words.
+/// The symbolic name of an errno, as kernel sources spell it, and the words for it.
 fn reason(error: &io::Error) -> String {
-    let Some(errno) = error.raw_os_error() else { return error.to_string() };
-    let name = match errno {
-        libc::ENOENT => "ENOENT",
-        libc::EPERM => "EPERM",
-        libc::EACCES => "EACCES",
-        libc::EINVAL => "EINVAL",
-        libc::EIO => "EIO",
-        libc::ENODEV => "ENODEV",
-        libc::EMFILE => "EMFILE",
-        libc::ENFILE => "ENFILE",
-        libc::ENOSPC => "ENOSPC",
-        libc::EBUSY => "EBUSY",
-        libc::ENOSYS => "ENOSYS",
-        libc::EOPNOTSUPP => "EOPNOTSUPP",
-        _ => return error.to_string(),
-    };
     let words = error.to_string();
+    let name = match Errno::from_io_error(error) {
+        Some(Errno::NOENT) => "ENOENT",
+        Some(Errno::PERM) => "EPERM",
+        Some(Errno::ACCESS) => "EACCES",
+        Some(Errno::INVAL) => "EINVAL",
+        Some(Errno::IO) => "EIO",
+        Some(Errno::NODEV) => "ENODEV",
+        Some(Errno::MFILE) => "EMFILE",
+        Some(Errno::NFILE) => "ENFILE",
+        Some(Errno::NOSPC) => "ENOSPC",
+        Some(Errno::BUSY) => "EBUSY",
+        Some(Errno::NOSYS) => "ENOSYS",
+        Some(Errno::OPNOTSUPP) => "EOPNOTSUPP",
+        _ => return words,
+    };
     format!("{name}: {}", words.split(" (os error").next().unwrap_or_default())
 }

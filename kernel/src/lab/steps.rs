@@ -9,7 +9,7 @@ use std::path::Path;
 use results::kernel::BARRIER_AND_UNUSE;
 use results::schema::{Step, Swapoff};
 
-use super::guest::{TRACING, append};
+use super::tracefs::{TRACING, append};
 
 /// A mark: the probe, and the step that begins where it is hit. A kernel has those of them that
 /// its compiler has not inlined.

@@ -5,6 +5,8 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use rustix::process::Pid;
+
 use super::{Error, sys};
 
 /// The hierarchy that has the memory controller.
@@ -79,7 +81,9 @@ pub fn remove(path: &Path) -> io::Result<()> {
     let Ok(procs) = fs::read_to_string(path.join("cgroup.procs")) else {
         return Ok(());
     };
-    procs.lines().filter_map(|pid| pid.parse().ok()).for_each(sys::kill);
+    // A process of another pid namespace is shown as 0, which is no pid.
+    let pids = procs.lines().filter_map(|pid| Pid::from_raw(pid.parse().ok()?));
+    pids.for_each(sys::kill);
     match fs::remove_dir(path) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
         _ => Ok(()),

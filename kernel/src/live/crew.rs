@@ -6,7 +6,8 @@ use std::os::fd::AsFd;
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use super::worker::{ARGV, Interval, Report, Say, Spec};
+use super::recorder::{Interval, Report};
+use super::worker::{ARGV, Say, Spec};
 use super::{Error, sys};
 
 /// One worker process.

@@ -7,8 +7,8 @@ use std::io;
 
 use serde::{Deserialize, Serialize};
 
+use super::recorder::Recorder;
 use super::sys::{self, Region, Run};
-use super::worker::Recorder;
 
 /// Pages in one call when a region is filled: one cluster's worth.
 const FILL: usize = 512;

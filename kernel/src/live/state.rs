@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Error, cgroup, device, within};
+use super::{Error, cgroup, swap_area, within, zram};
 
 /// One thing that has to be undone.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -175,8 +175,8 @@ fn boot() -> String {
 fn undo(entry: &Entry) -> io::Result<()> {
     let patience = Duration::from_secs(20);
     match entry {
-        Entry::Zram { id, confirmed } => within(patience, || device::remove_zram(*id, *confirmed)),
-        Entry::Swap { device, uuid } => within(patience, || device::stop_swap(device, uuid)),
+        Entry::Zram { id, confirmed } => within(patience, || zram::remove(*id, *confirmed)),
+        Entry::Swap { device, uuid } => within(patience, || swap_area::stop(device, uuid)),
         Entry::Cgroup { path } => within(patience, || cgroup::remove(path)),
         Entry::Setting { path, before } => fs::write(path, before),
     }

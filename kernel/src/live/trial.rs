@@ -10,12 +10,13 @@ use results::schema::{Cell, CellKey, Counter, Kind, Latency, Noise, Reading, Ste
 use results::stats::jain;
 
 use super::crew::Crew;
-use super::device::{self, Device};
+use super::device::Device;
 use super::load::Workload;
 use super::lockstat::Tracer;
+use super::recorder::{Interval, Off, Report};
 use super::release::Release;
-use super::worker::{Interval, Off, Report, Role, Spec};
-use super::{Args, Error, sys, vmstat};
+use super::worker::{Role, Spec};
+use super::{Args, Error, swap_area, sys, vmstat};
 use probe::Roots;
 use probe::noise::Watch;
 
@@ -89,7 +90,7 @@ pub fn run(setting: &Setting, point: &Point, block: u32, order: u64) -> Result<O
     let after = Snapshot::read();
     let noise = watch.finish(&[]);
     let reports = crew.reports(PATIENCE)?;
-    if device::used_slots(&setting.device.path).is_none() {
+    if swap_area::used_slots(&setting.device.path).is_none() {
         sys::swapon(&setting.device.path)
             .map_err(Error::system("cannot switch the swap on again"))?;
     }

@@ -8,6 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 
 use results::schema::{Counter, Reading};
+use rustix::io::Errno;
 
 use super::{Roots, reason};
 
@@ -73,7 +74,7 @@ impl<G: Group> Counters<G> {
                     let (event, kernel) = &mut group[at];
                     if forbidden(&error) && *kernel && !event.kernel_only {
                         *kernel = false;
-                    } else if error.raw_os_error() == Some(libc::EINVAL) && at > 0 {
+                    } else if Errno::from_io_error(&error) == Some(Errno::INVAL) && at > 0 {
                         let rest = group.split_off(at);
                         self.open_group(rest, paranoid);
                     } else {
@@ -161,25 +162,24 @@ fn never_runs(group: &mut impl Group) -> bool {
 }
 
 fn forbidden(error: &io::Error) -> bool {
-    matches!(error.raw_os_error(), Some(libc::EACCES | libc::EPERM))
+    matches!(Errno::from_io_error(error), Some(Errno::ACCESS | Errno::PERM))
 }
 
-/// One line that says why an event cannot be had.
+/// One line that says why an event cannot be counted.
 fn why(error: &io::Error, paranoid: &str) -> String {
-    let errno = error.raw_os_error().unwrap_or(0);
     let words = reason(error);
     let name = words.split(':').next().unwrap_or(&words);
-    match errno {
-        libc::ENOENT | libc::EOPNOTSUPP | libc::ENODEV => {
+    match Errno::from_io_error(error) {
+        Some(Errno::NOENT | Errno::OPNOTSUPP | Errno::NODEV) => {
             format!("unsupported: {name} (no PMU here, or it has no such event)")
         }
-        libc::ENOSYS => format!("unsupported: {name} (kernel without perf events)"),
-        libc::EINVAL => format!("unsupported: {name} (this kernel does not take the event)"),
-        libc::EACCES | libc::EPERM => {
+        Some(Errno::NOSYS) => format!("unsupported: {name} (kernel without perf events)"),
+        Some(Errno::INVAL) => format!("unsupported: {name} (this kernel does not take the event)"),
+        Some(Errno::ACCESS | Errno::PERM) => {
             format!("forbidden: {name} (perf_event_paranoid={paranoid}; needs CAP_PERFMON)")
         }
-        libc::EMFILE | libc::ENFILE => format!("busy: {name} (too many open files)"),
-        libc::ENOSPC | libc::EBUSY => format!("busy: {name} (no counter register left)"),
+        Some(Errno::MFILE | Errno::NFILE) => format!("busy: {name} (too many open files)"),
+        Some(Errno::NOSPC | Errno::BUSY) => format!("busy: {name} (no counter register left)"),
         _ => format!("unsupported: {words}"),
     }
 }
