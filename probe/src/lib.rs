@@ -16,10 +16,12 @@ mod fixture;
 pub mod noise;
 pub mod recorder;
 
-/// Where the kernel's files are: `/proc` and `/sys`, or the fixture trees of a test.
+/// The directories of the kernel's files: `/proc` and `/sys`, or the fixtures of a test.
 #[derive(Clone, Debug)]
 pub struct Roots {
+    /// `/proc`
     pub proc: PathBuf,
+    /// `/sys`
     pub sys: PathBuf,
 }
 
@@ -30,12 +32,12 @@ impl Default for Roots {
 }
 
 impl Roots {
-    /// A file below `/proc`, without the last newline.
+    /// The text of a file below `/proc`, without white space at its end.
     pub fn proc(&self, path: &str) -> Reading<String> {
         read(&self.proc.join(path))
     }
 
-    /// A file below `/sys`, without the last newline.
+    /// The text of a file below `/sys`, without white space at its end.
     pub fn sys(&self, path: &str) -> Reading<String> {
         read(&self.sys.join(path))
     }

@@ -1,5 +1,5 @@
-//! Inside a guest, where this program is process 1: mounts file systems and loads modules so that the
-//! live driver can run, runs the plan, reports everything on the console, and ends the machine.
+//! Inside a guest, where this program is process 1: mounts file systems and loads modules so that
+//! the live driver can run, runs the plan, reports everything on the console, and ends the machine.
 
 use std::fs::{self, File};
 use std::io;
@@ -25,19 +25,13 @@ pub const MARK: &str = "@swapscale ";
 /// A message from the guest to the lab: one line on the console.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Said {
+pub enum Message {
     /// user space runs: the kernel's release, and why the probes do not count, if they do not
-    Up {
-        release: String,
-        unsupported: Option<String>,
-    },
+    Up { release: String, unsupported: Option<String> },
     /// one trial was measured
     Cell(Box<Cell>),
     /// the plan is done: conditions, and the trials that gave no cell
-    End {
-        notes: Vec<String>,
-        refused: Vec<String>,
-    },
+    End { notes: Vec<String>, refused: Vec<String> },
     /// the plan could not be run, and why
     Failed(String),
 }
@@ -49,11 +43,11 @@ pub fn is_guest() -> bool {
 
 /// Runs the plan as process 1. It does not return: it ends the machine.
 pub fn main() -> ! {
-    let last = match life() {
-        Ok(summary) => Said::End { notes: summary.notes, refused: summary.refused },
-        Err(why) => Said::Failed(why),
+    let last = match run() {
+        Ok(summary) => Message::End { notes: summary.notes, refused: summary.refused },
+        Err(why) => Message::Failed(why),
     };
-    say(&last);
+    send(&last);
     rustix::fs::sync();
     let _ = rustix::system::reboot(RebootCommand::Restart);
     // If init returned, the kernel would panic.
@@ -62,11 +56,11 @@ pub fn main() -> ! {
     }
 }
 
-fn say(said: &Said) {
-    println!("{MARK}{}", serde_json::to_string(said).expect("plain data"));
+fn send(message: &Message) {
+    println!("{MARK}{}", serde_json::to_string(message).expect("plain data"));
 }
 
-fn life() -> Result<live::Summary, String> {
+fn run() -> Result<live::Summary, String> {
     for (kind, at) in [
         ("proc", "/proc"),
         ("sysfs", "/sys"),
@@ -86,7 +80,7 @@ fn life() -> Result<live::Summary, String> {
     let slow = SlowPaths::start();
     let steps = Steps::start();
     let unsupported = slow.as_ref().err().or(steps.as_ref().err()).cloned();
-    say(&Said::Up { release: live::running().name, unsupported });
+    send(&Message::Up { release: live::running().name, unsupported });
     let plan = fs::read(PLAN).map_err(|error| format!("{PLAN}: {error}"))?;
     let args: Args = serde_json::from_slice(&plan).map_err(|error| format!("{PLAN}: {error}"))?;
     let summary = live::run(&args, |_, mut cell, _| {
@@ -96,7 +90,7 @@ fn life() -> Result<live::Summary, String> {
         if let Ok(steps) = &steps {
             steps.cut(&mut cell.swapoff);
         }
-        say(&Said::Cell(Box::new(cell)));
+        send(&Message::Cell(Box::new(cell)));
         Ok(())
     });
     summary.map_err(|error| error.to_string())

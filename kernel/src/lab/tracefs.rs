@@ -1,6 +1,6 @@
-//! The guest's tracefs: probes, triggers and histograms by its control files. Guards the counts of a
-//! cell: a histogram that could not be emptied gives no counts, since they would be the next cell's
-//! too.
+//! The guest's tracefs: probes, triggers and histograms by its control files. Guards the counts of
+//! a cell: a histogram that could not be emptied gives no counts, since they would be the next
+//! cell's too.
 
 use std::fs::{self, File};
 use std::io::Write;

@@ -28,8 +28,8 @@ pub struct Device {
 /// Makes, sizes and formats a zram device of `bytes` bytes.
 ///
 /// # Errors
-/// [`Error::System`] where the kernel refuses a step, [`Error::Refused`] where `bytes` are more than
-/// a swap area can have.
+/// [`Error::System`] where the kernel refuses a step, [`Error::Refused`] where `bytes` are more
+/// than a swap area can have.
 pub fn make_zram(made: &mut Made, bytes: u64) -> Result<Device, Error> {
     made.record(Entry::Zram { id: zram::next(), confirmed: false })?;
     let control = zram::CONTROL;
@@ -111,8 +111,8 @@ fn in_use(path: &Path, rdev: u64) -> Option<String> {
     None
 }
 
-/// Why a loop device must not be swapped on, if its file is in memory. The file's own pages could be
-/// swapped out to the device, and then the loop driver would wait for a write that only it can
+/// Why a loop device must not be swapped on, if its file is in memory. The file's own pages could
+/// be swapped out to the device, and then the loop driver would wait for a write that only it can
 /// make. No signal ends that (seen on 6.18 with a file in /dev/shm).
 fn loop_on_memory(path: &Path) -> Option<String> {
     let name = path.file_name()?.to_string_lossy().into_owned();

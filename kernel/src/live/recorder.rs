@@ -60,7 +60,8 @@ impl Recorder {
         Recorder { interval, report: Report::default(), kinds: Vec::new() }
     }
 
-    /// Runs `call`, which asks the kernel to swap `pages` out, and records its latency under `kind`.
+    /// Runs `call`, which asks the kernel to swap `pages` out, and records its latency under
+    /// `kind`.
     ///
     /// # Errors
     /// That of `call`; a call that fails is not recorded.

@@ -1,6 +1,6 @@
-//! Trace events in a buffer that the kernel shares with this process, by perf_event_open(2): one ring
-//! per CPU, read without system calls. With `sys.rs` the only `unsafe` of the driver; it guards that
-//! no byte is read which the kernel may still write.
+//! Trace events in a buffer that the kernel shares with this process, by perf_event_open(2): one
+//! ring per CPU, read without system calls. With `sys.rs` the only `unsafe` of the driver; it
+//! guards that no byte is read which the kernel may still write.
 #![allow(unsafe_code)]
 
 use std::io;
@@ -19,8 +19,8 @@ const RING_PAGES: usize = 256;
 /// The data pages, and the control page before them.
 const MAPPED: usize = (1 + RING_PAGES) * PAGE;
 
-/// Opens one tracepoint for one task on one CPU, and for the children that it will have. `id` is the
-/// tracepoint's number in tracefs; `stack` asks for the kernel's call chain with each record.
+/// Opens one tracepoint for one task on one CPU, and for the children that it will have. `id` is
+/// the tracepoint's number in tracefs; `stack` asks for the kernel's call chain with each record.
 ///
 /// # Errors
 /// That of perf_event_open(2): EACCES without CAP_PERFMON, ENOSYS in some containers.

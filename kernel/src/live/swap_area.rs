@@ -11,6 +11,9 @@ use super::sys::{self, PAGE};
 /// `--swap-device`.
 pub const LABEL: &str = "swapscale";
 
+/// Slots in a cluster: SWAPFILE_CLUSTER of mm/swap.h with transparent huge pages.
+pub const CLUSTER: usize = 512;
+
 /// Offsets of `union swap_header`, include/linux/swap.h.
 const INFO: usize = 1024;
 const UUID: usize = INFO + 12;

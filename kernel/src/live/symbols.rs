@@ -1,9 +1,10 @@
-//! The kernel's functions by address, and the code that belongs to locks. Guards a lock site's name:
-//! it is the function that wants the lock, not the lock's own code.
+//! The kernel's functions by address, and the code that belongs to locks. Guards a lock site's
+//! name: it is the function that wants the lock, not the lock's own code.
 
 use std::fs;
 
-/// The kernel's text symbols, sorted by address. Of a local clone (`f.isra.0`) the name is the function's.
+/// The kernel's text symbols, sorted by address. Of a local clone (`f.isra.0`) the name is the
+/// function's.
 pub struct Symbols(Vec<(u64, String)>);
 
 impl Symbols {

@@ -46,52 +46,51 @@ pub enum Role {
 /// A line from a worker to the controller.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Say {
+pub enum Reply {
     Ready,
     Report(Report),
     Failed(String),
 }
 
-/// Runs a worker from its spec to its report. An error of the work goes to the controller as
-/// [`Say::Failed`].
+/// Runs a worker from its spec to its report. An error of the work is sent to the controller.
 ///
 /// # Errors
 /// That of writing to the controller.
 pub fn main() -> io::Result<()> {
-    let last = match life() {
-        Ok(report) => Say::Report(report),
-        Err(error) => Say::Failed(error.to_string()),
+    let last = match run() {
+        Ok(report) => Reply::Report(report),
+        Err(error) => Reply::Failed(error.to_string()),
     };
-    say(&last)
+    send(&last)
 }
 
-fn say(what: &Say) -> io::Result<()> {
+fn send(what: &Reply) -> io::Result<()> {
     let mut out = io::stdout().lock();
     serde_json::to_writer(&mut out, what)?;
     out.write_all(b"\n")?;
     out.flush()
 }
 
-fn hear<T: for<'a> Deserialize<'a>>() -> io::Result<T> {
+fn receive<T: for<'a> Deserialize<'a>>() -> io::Result<T> {
     let mut line = String::new();
     io::stdin().lock().read_line(&mut line)?;
     Ok(serde_json::from_str(&line)?)
 }
 
-fn life() -> io::Result<Report> {
-    let spec: Spec = hear()?;
+fn run() -> io::Result<Report> {
+    let spec: Spec = receive()?;
     sys::die_with_parent(spec.controller)?;
     cgroup::enter(&spec.cgroup)?;
     sys::pin(spec.cpu)?;
     match &spec.role {
         Role::Load { workload, pages, batch } => {
             let mut load = Load::new(*workload, *pages, *batch, spec.seed, spec.peer_cpu)?;
-            say(&Say::Ready)?;
-            work(hear()?, |recorder| load.step(recorder))
+            send(&Reply::Ready)?;
+            work(receive()?, |recorder| load.step(recorder))
         }
         Role::Swapper { device } => {
-            say(&Say::Ready)?;
-            swapper(hear()?, device, spec.seed)
+            send(&Reply::Ready)?;
+            swapper(receive()?, device, spec.seed)
         }
     }
 }
@@ -148,9 +147,9 @@ mod tests {
     #[test]
     fn what_a_worker_says_is_one_line_each_way() {
         let report = Report { pages_out: 7, ..Report::default() };
-        let line = serde_json::to_string(&Say::Report(report)).unwrap();
+        let line = serde_json::to_string(&Reply::Report(report)).unwrap();
         assert!(!line.contains('\n'));
-        let Say::Report(back) = serde_json::from_str(&line).unwrap() else { panic!("{line}") };
+        let Reply::Report(back) = serde_json::from_str(&line).unwrap() else { panic!("{line}") };
         assert_eq!(back.pages_out, 7);
     }
 }

@@ -1,5 +1,5 @@
-//! zram devices by the kernel's control files. Guards the devices of others: one whose making was not
-//! confirmed is removed only while it has no size.
+//! zram devices by the kernel's control files. Guards the devices of others: one whose making was
+//! not confirmed is removed only while it has no size.
 
 use std::fs;
 use std::io;
