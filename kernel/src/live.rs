@@ -111,7 +111,7 @@ pub struct Summary {
 /// far and the histograms.
 ///
 /// # Errors
-/// [`Error`]; that of `each` ends the run. What the run has made is undone in every case.
+/// [`Error`]; that of `each` ends the run. All that the run has made is undone in every case.
 pub fn run(
     args: &Args,
     mut each: impl FnMut(&Summary, Cell, Vec<hlog::Interval>) -> Result<(), Error>,

@@ -1,5 +1,5 @@
-//! What a worker measures: each call that lies in the interval, its latency by kind of call. Guards
-//! the figure: a call that is only partly in the interval adds no page to it.
+//! The measurements of a worker: each call that lies in the interval, its latency by kind of call.
+//! Guards the figure: a call that is only partly in the interval adds no page to it.
 
 use std::io;
 
@@ -15,7 +15,7 @@ pub struct Interval {
     pub end: u64,
 }
 
-/// What a worker did in the interval.
+/// The work of a worker in the interval.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct Report {
     /// pages that it asked the kernel to swap out, in calls that lie in the interval

@@ -74,8 +74,8 @@ pub fn pages_per_worker(slots: u64, fill: u32, threads: u32) -> Option<usize> {
 /// Runs one trial. The device is swapped on before and after it.
 ///
 /// # Errors
-/// What ends the whole run: a worker that fails, a signal, a tracer that cannot start, or a swap
-/// that cannot be switched on again. A trial that gives no figure is [`Outcome::Refused`].
+/// Errors that end the whole run: a worker that fails, a signal, a tracer that cannot start, or a
+/// swap that cannot be switched on again. A trial that gives no figure is [`Outcome::Refused`].
 pub fn run(setting: &Setting, point: &Point, block: u32, order: u64) -> Result<Outcome, Error> {
     let seed = setting.args.seed ^ u64::from(block) << 32;
     let mut crew = Crew::start(&specs(setting, point, seed)?, PATIENCE)?;

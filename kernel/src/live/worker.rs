@@ -33,7 +33,7 @@ pub struct Spec {
     pub role: Role,
 }
 
-/// What a worker does: put load on the allocator, or switch the swap off and on.
+/// The kinds of work: put load on the allocator, or switch the swap off and on.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Role {
