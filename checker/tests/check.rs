@@ -79,6 +79,15 @@ fn a_fault_escapes_when_its_invariants_are_ignored() {
     assert!(wrong.is_empty(), "caught by other invariants than registered:\n{}", wrong.join("\n"));
 }
 
+#[test]
+fn every_lock_is_explored() {
+    let cases = cases();
+    let explored = cases.iter().filter(|c| c.subject == "lock" && c.bound.is_some());
+    let explored: Vec<_> = explored.map(|c| c.scenario).collect();
+    let locks = machine::lock::KINDS.map(|(name, _)| name);
+    assert_eq!(explored, [&["blocking"][..], &locks].concat());
+}
+
 /// The beginning of what `swapscale check` explores to the end.
 #[test]
 fn nothing_breaks() {

@@ -1,7 +1,7 @@
 //! Shared memory by the region: aligned to a cache line and named, so that a
 //! cell's line is its offset / 64 on every machine and false sharing is the same.
 
-use crate::Machine;
+use crate::{Extent, Machine};
 use std::alloc::{Layout, alloc, dealloc, handle_alloc_error};
 use std::marker::PhantomData;
 use std::ops::Deref;
@@ -15,17 +15,6 @@ pub trait Fields {
     fn fields() -> Vec<(&'static str, usize)> {
         Vec::new()
     }
-}
-
-/// What a machine is told of a new region.
-pub struct Extent {
-    pub base: usize,
-    pub bytes: usize,
-    /// Elements; `bytes` may have room for more.
-    pub len: usize,
-    pub stride: usize,
-    pub name: &'static str,
-    pub fields: Vec<(&'static str, usize)>,
 }
 
 /// `n` elements on lines of their own, known to the machine by name.

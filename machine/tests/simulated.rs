@@ -1,6 +1,6 @@
-//! The simulated machine: locks exclude, references drain, the same seed gives the
-//! same run, and the shapes that the cost model is for come out, as ratios and counts
-//! of virtual time.
+//! The simulated machine: references drain, the same seed gives the same run, and the shapes that
+//! the cost model is for come out, as ratios and counts of virtual time. That locks exclude is in
+//! `locks.rs`.
 
 use machine::lock::{LockKind, Mcs, Qspin, Tas, Ticket};
 use machine::simulated::{self, Account, Config, Model, Preemption, Time};
@@ -58,32 +58,6 @@ fn count<K: LockKind>(config: &Config, rounds: u64) -> (Vec<u64>, Account) {
         move |counter, _| assert_eq!(counter[0].value.peek(), workers * rounds),
     );
     (run.unwrap().workers, simulated::take_account().unwrap())
-}
-
-fn excludes<K: LockKind>() {
-    for (name, workers) in [("x86-1", 1), ("x86-2", 7), ("epyc-2x96", 24)] {
-        count::<K>(&Config::untimed(model(name), workers), 60);
-    }
-}
-
-#[test]
-fn tas_excludes() {
-    excludes::<Tas>();
-}
-
-#[test]
-fn ticket_excludes() {
-    excludes::<Ticket>();
-}
-
-#[test]
-fn mcs_excludes() {
-    excludes::<Mcs>();
-}
-
-#[test]
-fn qspin_excludes() {
-    excludes::<Qspin>();
 }
 
 /// Virtual nanoseconds an operation of all CPUs together.

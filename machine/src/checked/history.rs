@@ -2,7 +2,7 @@
 //! kernel function and its cell by name. Kept outside the model, so that watching
 //! adds no ordering to what is watched.
 
-use crate::region::Extent;
+use crate::Extent;
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 

@@ -20,8 +20,8 @@ pub use history::{Event, Op, Seen, Step, Trace, act_begins, last_trace, watch};
 pub use lock::{Blocking, CheckedLock, Spin};
 pub use model::last_executions;
 
-use crate::lock::{Local, might_sleep};
-use crate::{Atomic, Cpu, Failure, Machine, Outcome, Phase, Plain, System, Word, region};
+use crate::lock::Local;
+use crate::{Atomic, Cpu, Extent, Failure, Machine, Outcome, Phase, Plain, System, Word};
 use engine::{RawCell, RawWord};
 use std::marker::PhantomData;
 use std::sync::Arc;
@@ -256,7 +256,7 @@ impl<E: Engine, L: CheckedLock> Cpu<Checked<E, L>> for CheckedCpu<E, L> {
     fn work(&self, _ns: u64) {}
 
     fn sleep_jiffy(&self) {
-        might_sleep(&self.local, "schedule_timeout");
+        self.local.might_sleep("schedule_timeout");
         model::wait::<E>();
     }
 
@@ -345,7 +345,7 @@ impl<E: Engine, L: CheckedLock> Machine for Checked<E, L> {
         E::fence(SeqCst);
     }
 
-    fn register(region: &region::Extent) {
+    fn register(region: &Extent) {
         history::register(region);
     }
 

@@ -6,7 +6,8 @@
 use super::account::{Account, DISTANCES, Traffic};
 use super::model::Model;
 use super::places::Places;
-use crate::region::{Extent, LINE};
+use crate::Extent;
+use crate::region::LINE;
 use crate::topology::Distance;
 use std::collections::VecDeque;
 use std::ops::RangeInclusive;

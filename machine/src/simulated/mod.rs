@@ -82,11 +82,11 @@ pub use model::{
     Behaviour, Costs, MOST_CPUS, Model, ModelError, Numbering, Ratio, Shape, Siblings, Time,
 };
 
-use crate::lock::{Local, LockKind, might_sleep};
+use crate::lock::{Local, LockKind};
 use crate::native::message;
-use crate::region::{Extent, LINE};
+use crate::region::LINE;
 use crate::topology::Pin;
-use crate::{Atomic, Cpu, Failure, Machine, Outcome, Phase, Plain, System, Word};
+use crate::{Atomic, Cpu, Extent, Failure, Machine, Outcome, Phase, Plain, System, Word};
 use corosensei::stack::DefaultStack;
 use corosensei::{Coroutine, CoroutineResult};
 use scheduler::{Installed, with};
@@ -297,7 +297,7 @@ impl<K: LockKind> Cpu<Simulated<K>> for SimulatedCpu<K> {
         scheduler::work(ns);
     }
     fn sleep_jiffy(&self) {
-        might_sleep(&self.local, "schedule_timeout");
+        self.local.might_sleep("schedule_timeout");
         scheduler::sleep_jiffy();
     }
     fn relax(&self) {
