@@ -1,12 +1,13 @@
-//! Checking variants: scenarios, what must hold in them, and race diagrams. A case
-//! is explored at growing preemption bounds, so that a failure is found at the
-//! lowest; a verdict never says more than what was explored.
+//! The checker: scenarios, the invariants that must hold in them, and race diagrams. A case is
+//! explored at growing preemption bounds, so that a failure is found at the lowest. Guards that a
+//! verdict never says more than what was explored. docs/catalogue.md has the numbers of invariants
+//! and bugs (I1, #11) with their sources.
 
 pub mod diagram;
 pub mod faults;
 mod machinery;
 pub mod scenario;
-mod story;
+mod slice;
 
 use diagram::Diagram;
 use machine::checked::{Config, Loom, Shuttle, last_executions, last_trace};
@@ -17,18 +18,20 @@ use std::fmt::Display;
 use std::time::{Duration, Instant};
 use variants::registry::{self, VARIANTS, Variant};
 
-/// One enum, its members in order, and what each says.
+/// Makes the enum of invariants, the list of its members, and the sentence of each.
 macro_rules! invariants {
     ($($name:ident, $about:literal;)*) => {
-        /// What must hold.
+        /// A property that every execution must have.
         #[derive(Clone, Copy, Debug, PartialEq, Eq)]
         pub enum Invariant {
             $(#[doc = $about] $name,)*
         }
 
         impl Invariant {
+            /// All invariants in order.
             pub const ALL: &[Self] = &[$(Self::$name),*];
 
+            /// The invariant in one sentence.
             pub fn about(self) -> &'static str {
                 match self {
                     $(Self::$name => $about,)*
@@ -62,52 +65,65 @@ impl Display for Invariant {
 }
 
 thread_local! {
-    /// Bit n: the invariant of that number is not looked at.
+    /// Bit n: the n-th invariant is not checked.
     static IGNORED: Cell<u32> = const { Cell::new(0) };
 }
 
-/// For tests of the checks themselves: `invariants` are ignored from now on.
+/// For tests of the checks themselves: `invariants`, and no others, are ignored by this thread from
+/// now on.
 pub fn ignore(invariants: &[Invariant]) {
     IGNORED.set(invariants.iter().fold(0, |set, &i| set | 1 << i as u32));
 }
 
-/// Ends the execution if `holds` is false, unless `invariant` is ignored.
+/// Checks that `holds`.
+///
+/// # Panics
+///
+/// If it is false and `invariant` is not ignored: that ends the execution with the message
+/// `broken`.
 pub fn hold(invariant: Invariant, holds: bool, broken: impl FnOnce() -> String) {
     if !holds && IGNORED.get() & 1 << invariant as u32 == 0 {
         panic!("{invariant}: {}", broken());
     }
 }
 
-/// Explores a scenario: how many executions there were, or what went wrong.
+/// Explores a scenario within the limits of a configuration. Returns the number of executions, or
+/// the failure.
 pub type Explore = Box<dyn Fn(&Config) -> Result<u64, Failure> + Send + Sync>;
 
 /// A scenario of one subject: a variant, or a part of the machine.
 pub struct Case {
+    /// The variant, or the part of the machine.
     pub subject: &'static str,
+    /// The scenario's name.
     pub scenario: &'static str,
     /// What each CPU does.
     pub roles: Vec<&'static str>,
     /// Preemption bound that a pass needs; None: not for exhaustive search.
     pub bound: Option<usize>,
+    /// Exhaustive search.
     pub loom: Explore,
-    /// Random long histories; None: nothing that loom has not seen.
+    /// Random schedules; None: they would find no execution that loom does not.
     pub shuttle: Option<Explore>,
 }
 
-/// How hard to look.
+/// How much to explore.
 #[derive(Clone, Copy, Debug)]
 pub struct Effort {
-    /// Bounds beyond what a pass needs.
+    /// How many preemption bounds beyond the one that a pass needs.
     pub more: usize,
-    /// Limits for one bound of one case.
+    /// Time limit for one bound of one case.
     pub time: Duration,
+    /// Limit on the executions for one bound of one case.
     pub executions: u64,
-    /// Random executions.
+    /// Random executions per case: half uniform, half PCT of depth 3.
     pub random: u64,
+    /// Seed of the random schedules.
     pub seed: u64,
 }
 
 impl Effort {
+    /// As much as a pass needs, and 2,000 random executions per case.
     pub fn quick(seed: u64) -> Self {
         let (time, executions) = (Duration::from_secs(60), u64::MAX);
         Self { more: 0, time, executions, random: 2_000, seed }
@@ -122,25 +138,37 @@ impl Effort {
 /// What an exploration found.
 #[derive(Clone, Debug)]
 pub enum Finding {
+    /// No execution broke an invariant.
     Holds,
-    Broken { invariant: Invariant, diagram: Diagram },
+    /// An execution did.
+    Broken {
+        /// The invariant.
+        invariant: Invariant,
+        /// How it happened.
+        diagram: Diagram,
+    },
+    /// A limit was reached first; the text says which.
     Inconclusive(String),
 }
 
 /// A finding, and what it rests on.
 #[derive(Clone, Debug)]
 pub struct Verdict {
+    /// The finding.
     pub finding: Finding,
     /// The highest preemption bound that was explored completely.
     pub bound: Option<usize>,
+    /// Executions of the exhaustive search, over all bounds.
     pub executions: u64,
+    /// Random executions.
     pub random: u64,
+    /// How long all this took.
     pub took: Duration,
-    /// Why higher bounds were left, though asked for.
+    /// Why a higher bound, which a pass does not need, was given up.
     pub beyond: Option<String>,
 }
 
-/// Every case there is.
+/// All cases: the machine's parts, then every scenario of every variant.
 pub fn cases() -> Vec<Case> {
     let of = |v: &'static Variant| SCENARIOS.iter().map(move |s| Case::of(v, s));
     machinery::cases().into_iter().chain(VARIANTS.iter().flat_map(of)).collect()
@@ -173,7 +201,7 @@ impl Case {
         format!("{}/{}", self.subject, self.scenario)
     }
 
-    /// Explores with `fault` on.
+    /// Explores the case with `fault` on: exhaustively, then, if that finds nothing, at random.
     pub fn check(&self, fault: Option<&'static str>, effort: &Effort) -> Verdict {
         let _on = fault::with(fault);
         let began = Instant::now();
@@ -243,7 +271,7 @@ impl Case {
     }
 }
 
-/// Which invariant a failure's message is about.
+/// The invariant that a failure's message is about.
 fn named(message: &str) -> Invariant {
     use Invariant::*;
     let begins = |i: &&Invariant| message.starts_with(&format!("{i}: "));

@@ -16,7 +16,7 @@ fn lock(scenario: &'static str, loom: Explore) -> Case {
     }
 }
 
-/// The lock that the variants' scenarios have, then all others.
+/// The lock that variants have under the checker, then every lock of the list.
 fn locks() -> impl Iterator<Item = Case> {
     let spinning = KINDS.into_iter().map(|(name, _)| {
         let case = with_lock!(name, K => {

@@ -1,13 +1,14 @@
 //! Which CPUs the calling thread may run on: sched_setaffinity(2) and sched_getaffinity(2) with a
 //! mask as long as it has to be. Guards that no machine is too large: the `cpu_set_t` of libc and
-//! the `CpuSet` of rustix end at 1024 CPUs, the kernel at `NR_CPUS` (8192 on x86).
+//! the `CpuSet` of rustix end at 1024 CPUs, the kernel at `NR_CPUS` (up to 8192 on x86).
 
 use std::io;
 
 type Word = libc::c_ulong;
 const BITS: usize = Word::BITS as usize;
 
-/// Words of the longest mask that is tried: if 2^20 CPUs are not enough, EINVAL means something else.
+/// Words of the longest mask that is tried. If room for 2^20 CPUs is not enough, EINVAL has another
+/// cause.
 const LONGEST: usize = (1 << 20) / BITS;
 
 /// Pins the calling thread to the CPU with the kernel's number `cpu`.

@@ -192,9 +192,15 @@ pub struct Extent {
 
 /// What a variant runs on. Machines are types, so that one build holds all of them.
 pub trait Machine: Sized + Send + Sync + 'static {
-    /// Whether a checker explores this build. Only then can `fault!` be true, and a few limits
-    /// are small enough to be reached: SWAP_MAP_MAX is 2 and not 62, a device has 16 continuation
-    /// pages and not 4096. False folds every fault away.
+    /// Whether a checker explores this build. A variant does four things differently then:
+    ///
+    /// - [`fault!`](crate::fault!) can be true; elsewhere it folds to false.
+    /// - SWAP_MAP_MAX is 2 and not 62, so that two users need a continuation.
+    /// - A continuation page holds the digits of 16 slots and not 4096.
+    /// - swapoff asserts, when unuse has ended, that every slot was cleaned up.
+    ///
+    /// All else is the same code. What the machine itself does differently (accesses, fences,
+    /// locks, no time) is in [`checked`](crate::checked).
     const EXPLORED: bool = false;
     /// Whether [`vm_bug_on!`](crate::vm_bug_on) and the order of locks are checked.
     const ASSERTS: bool = cfg!(debug_assertions);

@@ -1,5 +1,6 @@
-//! The machine at hand: real atomics, pinned threads, the TSC. Plain cells are
-//! relaxed atomics: the same instructions as ordinary memory, and sound.
+//! The machine that the process runs on: real atomics, pinned threads, the TSC. Guards that a run
+//! ends, whatever its workers do: the first panic is kept and all waits are given up. Plain cells
+//! are relaxed atomics: the same instructions as ordinary memory, and sound.
 
 use crate::lock::{Local, LockKind};
 use crate::{Atomic, Cpu, Failure, Machine, Outcome, Phase, Plain, System, Word, affinity};
@@ -15,12 +16,15 @@ use std::time::Duration;
 /// Pinned threads over lock kind `K`; `SITES` accounts every lock site.
 pub struct Native<K: LockKind, const SITES: bool>(PhantomData<fn() -> K>);
 
-/// How a native run goes.
+/// Where and for how long a native run goes.
 #[derive(Clone, Debug)]
 pub struct Config {
-    /// The CPU of each worker; None leaves a worker where the scheduler puts it.
+    /// The CPU of each worker, by the kernel's number; None leaves a worker where the scheduler
+    /// puts it.
     pub pins: Vec<Option<usize>>,
+    /// How long the load is on before anything counts.
     pub warm: Duration,
+    /// How long operations count; `Duration::MAX`: no clock, the phase is always Measure.
     pub measure: Duration,
 }
 
@@ -35,13 +39,13 @@ impl Config {
 struct Shared {
     phase: AtomicU8,
     open_windows: AtomicUsize,
-    /// A worker panicked: nobody may wait for it any more.
+    /// A worker panicked: no other may wait for it any more.
     failed: AtomicBool,
     first_failure: Mutex<Option<String>>,
 }
 
 thread_local! {
-    /// The run this thread works for, looked at by waits that take long.
+    /// The run of this thread, for waits that take long.
     static RUN: RefCell<Option<Arc<Shared>>> = const { RefCell::new(None) };
 }
 
@@ -70,8 +74,8 @@ fn wait_long() {
     std::thread::yield_now();
 }
 
-/// Also orders the relaxed accesses around it, as the kernel's operations that return a value do.
-/// On x86 a locked instruction does so by itself.
+/// A read-modify-write that also orders the relaxed accesses around it, as the kernel's operations
+/// that return a value do. On x86 a locked instruction does so by itself.
 #[inline(always)]
 fn fully_ordered<T>(rmw: impl FnOnce() -> T) -> T {
     let fence = || {
@@ -157,7 +161,7 @@ macro_rules! native_cells {
 
 native_cells!(u8 => AtomicU8, u16 => AtomicU16, u32 => AtomicU32, u64 => AtomicU64);
 
-/// Ordinary shared memory.
+/// Plain shared memory: a relaxed atomic.
 #[repr(transparent)]
 pub struct Cell<T: Word>(T::Native);
 
@@ -289,7 +293,7 @@ impl Shared {
         }
     }
 
-    /// Runs `body`; keeps the first panic's message and releases everybody.
+    /// Runs `body`; keeps the first panic's message and ends the waits of all workers.
     fn guarded<R>(self: &Arc<Self>, body: impl FnOnce() -> R) -> Option<R> {
         RUN.set(Some(self.clone()));
         let result = catch_unwind(AssertUnwindSafe(body));
@@ -306,7 +310,7 @@ impl Shared {
         self.phase.store(Phase::Stop as u8, SeqCst);
     }
 
-    /// Warm, then Measure, then Overrun; the workers end it themselves.
+    /// Sets the phase: Warm, then Measure, then Overrun; the last worker sets Stop.
     fn conduct(&self, config: &Config) {
         if config.measure == Duration::MAX {
             return;
@@ -337,8 +341,8 @@ fn pin(cpu: Option<usize>) -> Result<(), Failure> {
     affinity::pin(cpu).map_err(|e| Failure::Pin { cpu, why: e.to_string() })
 }
 
-/// Whether the calling thread may still run on its CPU alone. The kernel moves it elsewhere,
-/// unasked, when that CPU is taken away.
+/// Checks that the calling thread may still run on its CPU alone. The kernel moves it elsewhere,
+/// without a word, when that CPU is taken away.
 fn still_pinned(cpu: Option<usize>) -> Result<(), Failure> {
     let Some(cpu) = cpu else { return Ok(()) };
     if affinity::allowed().unwrap_or_default() == [cpu] {

@@ -76,8 +76,8 @@ impl SiteStats {
     }
 }
 
-/// Whether acquisition `n` of a site is in the sample: 1 in `SAMPLE`, by multiples of the golden
-/// ratio, which keep step with no batch that an allocator works in.
+/// Whether acquisition `n` of a site is in the sample: 1 in `SAMPLE`, chosen by multiples of the
+/// golden ratio, so that no batch size of an allocator keeps in step with them.
 #[inline]
 fn in_sample<M: Machine>(n: u64) -> bool {
     n.wrapping_mul(0x9e37_79b9_7f4a_7c15) <= u64::MAX / M::SAMPLE

@@ -1,6 +1,7 @@
-//! Locks: the list of kinds, each written once over [`Machine`] in a file of its own, and what
-//! surrounds every acquisition of any kind: order check, site accounting. Guards that a lock that
-//! is in the list is everywhere: on every machine, in every command, in every test of locks.
+//! Locks: the list of kinds, each written once over [`Machine`](crate::Machine) in a file of its
+//! own, and what surrounds every acquisition of any kind: order check and site accounting. Guards
+//! that a lock in the list is everywhere: on every machine, in every command, in every test of
+//! locks. All lock words are four bytes, so that what they protect has the same layout under each.
 
 mod accounting;
 mod intervals;

@@ -18,6 +18,7 @@ pub struct Guard<M: Machine> {
 }
 
 impl<M: Machine> SpinLock<M> {
+    /// A free lock.
     pub fn new() -> Self {
         Self(M::Lock::new())
     }
@@ -28,6 +29,11 @@ impl<M: Machine> SpinLock<M> {
     }
 
     /// spin_lock(). `site` names the lock's class and the kernel function that takes it.
+    ///
+    /// # Panics
+    ///
+    /// On machines with [`Machine::ASSERTS`]: if this CPU holds the lock already, holds another of
+    /// its class, or takes it against the order learnt so far.
     #[inline(always)]
     pub fn lock(&self, cpu: &M::Cpu, site: &'static Site) -> Guard<M> {
         M::enter(site.caller);
@@ -43,7 +49,7 @@ impl<M: Machine> SpinLock<M> {
         self.guard(cpu, site, token, wait)
     }
 
-    /// spin_trylock().
+    /// spin_trylock(). None: the lock is held.
     #[inline]
     pub fn try_lock(&self, cpu: &M::Cpu, site: &'static Site) -> Option<Guard<M>> {
         M::enter(site.caller);
@@ -75,6 +81,10 @@ impl<M: Machine> SpinLock<M> {
     }
 
     /// spin_unlock().
+    ///
+    /// # Panics
+    ///
+    /// On machines with [`Machine::ASSERTS`]: if this CPU does not hold the lock.
     #[inline]
     pub fn unlock(&self, cpu: &M::Cpu, guard: Guard<M>) {
         if M::ASSERTS {
@@ -86,7 +96,7 @@ impl<M: Machine> SpinLock<M> {
         self.0.unlock(cpu, guard.token);
     }
 
-    /// Outside the machine's accounting: for validation.
+    /// Whether the lock is held, outside the machine's accounting: for validation.
     pub fn peek_locked(&self) -> bool {
         self.0.peek_locked()
     }

@@ -1,7 +1,7 @@
-//! The memory of a simulated machine: regions by address, the state of every cache
-//! line, and what an access costs. Guards that a line is in one exclusive transfer
-//! at a time, that its shared reads arrive in an L3 group one by one, and so those that
-//! cross from one group to others.
+//! The memory of a simulated machine: regions by address, the state of every cache line, and what
+//! an access costs. Guards that a line is in one exclusive transfer at a time, that its shared
+//! reads arrive in an L3 group one by one, and that those which cross from one group to others do
+//! so one by one, too.
 
 use super::account::{Account, DISTANCES, Traffic};
 use super::model::Model;
@@ -17,7 +17,7 @@ use std::ops::RangeInclusive;
 pub(super) struct At {
     region: u32,
     line: u32,
-    /// The byte asked for, within the region: for names.
+    /// Byte offset of the access in the region: for names.
     offset: usize,
 }
 
@@ -30,11 +30,11 @@ impl At {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Access {
     Read,
-    /// Exclusive, and kept for so many picoseconds after it arrived.
+    /// Exclusive; the value is how long the line is kept after it arrived, in picoseconds.
     Write(u64),
 }
 
-/// What in a CPU asks for a line.
+/// Which part of a CPU asks for a line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum By {
     Instruction,
@@ -44,7 +44,7 @@ pub(super) enum By {
     Prefetch,
 }
 
-/// A CPU's wish for a line that is in use.
+/// A CPU's request for a line that is in use.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Request {
     pub who: usize,
@@ -56,15 +56,19 @@ pub(super) struct Request {
 
 /// What became of an access.
 pub(super) enum Start {
-    /// It takes effect now; whoever asked goes on at this time.
+    /// It takes effect now; the CPU goes on at this time.
     Done(u64),
-    /// Queued; look at the line at this time, unless somebody does already.
+    /// Queued. The caller schedules a `Free` event at this time; None: there is one already.
     Queued(Option<u64>),
 }
 
+/// Which request a free line goes to.
 pub(super) enum Grant {
+    /// None waits.
     Nobody,
+    /// The line is in use until this time.
     Later(u64),
+    /// This one, whose CPU goes on at this time.
     To(Request, u64),
 }
 
@@ -76,16 +80,17 @@ const CHUNK: usize = 64;
 
 #[derive(Clone)]
 struct Line {
-    /// An exclusive transfer or a locked instruction has it until then.
+    /// When the exclusive transfer or locked instruction that has it ends.
     busy: u64,
     /// When the last exclusive transfer arrived.
     arrived: u64,
-    /// Until when its core keeps it whoever asks.
+    /// Until when its core keeps it, whichever CPU asks.
     leaves: u64,
-    /// When the last of its shared reads arrives: before that, nobody gets it exclusively.
+    /// When the last of its shared reads arrives: before that, no CPU gets it exclusively.
     reads: u64,
-    /// Transfers so far.
+    /// Transfers in the measured window.
     fetched: u32,
+    /// Its index in `Memory::contentions`, or `NO_CONTENTION`.
     contention: u32,
     /// The CPU that has it modified.
     owner: u16,
@@ -107,7 +112,7 @@ const UNTOUCHED: Line = Line {
     many: false,
 };
 
-/// What only lines that CPUs met on have.
+/// More state of a line, for lines that several CPUs used at once.
 #[derive(Default)]
 struct Contention {
     queue: VecDeque<Request>,
@@ -117,9 +122,9 @@ struct Contention {
     ports: Vec<u64>,
     /// When the last of those reads that came from other groups arrived.
     home: u64,
-    /// Somebody will look at the queue.
+    /// A `Free` event for the queue is scheduled.
     watched: bool,
-    /// One bit a core.
+    /// One bit per core.
     sharers: Vec<u64>,
 }
 
@@ -145,7 +150,7 @@ struct Prices {
 }
 
 const MEMORY: usize = DISTANCES - 1;
-/// Between L3 groups.
+/// The distances between L3 groups.
 const FAR: RangeInclusive<usize> = Distance::Package as usize..=Distance::Remote as usize;
 
 pub(super) struct Memory {
@@ -156,9 +161,10 @@ pub(super) struct Memory {
     contentions: Vec<Contention>,
     places: Places,
     prices: Prices,
-    /// The read each CPU made last: (line, when it arrived). Siblings ride along.
+    /// The last read of each CPU: (line, when it arrived). A sibling's read of that line arrives
+    /// with it.
     reading: Vec<(At, u64)>,
-    /// By lock caller; the first is for accesses before any lock.
+    /// Traffic by lock caller; the first is for accesses before any lock.
     callers: Vec<(&'static str, Traffic)>,
     /// Which of them each CPU is in.
     calling: Vec<usize>,
@@ -203,7 +209,7 @@ impl Memory {
         }
     }
 
-    /// The other threads of `who`'s core that take part in the run.
+    /// The other threads of the core of CPU `who` that take part in the run.
     pub fn mates(&self, who: usize) -> &[usize] {
         &self.places.mates[who]
     }
@@ -281,7 +287,7 @@ impl Memory {
         self.contentions.get(line.contention as usize)
     }
 
-    /// Whether a store by `who` would hit a line nobody else asks for.
+    /// Whether a store by CPU `who` would hit a line that no other CPU asks for.
     pub fn owns(&mut self, at: At, who: usize, now: u64) -> bool {
         let line = self.line(at);
         let (owner, busy, contention) = (line.owner, line.busy, line.contention);
@@ -301,7 +307,7 @@ impl Memory {
         line.owner != NONE && self.places.core[line.owner as usize] == core
     }
 
-    /// The cores with a copy, the owner's too.
+    /// The cores with a copy, the owner's core included.
     fn holders(&self, line: &Line) -> impl Iterator<Item = u16> + use<'_> {
         let owner = (line.owner != NONE).then(|| self.places.core[line.owner as usize]);
         let few = if line.many { [NONE; FEW] } else { line.few };
@@ -334,7 +340,8 @@ impl Memory {
         Start::Queued(watch.then_some(ready.max(now)))
     }
 
-    /// Reads and writes that this core's own copy serves, or the one on its way.
+    /// When an access is done that this core's own copy serves, or the copy on its way to it. None:
+    /// neither can.
     fn hit(&mut self, at: At, who: usize, access: Access, now: u64) -> Option<u64> {
         let core = self.places.core[who];
         let line = self.line(at).clone();
@@ -355,7 +362,7 @@ impl Memory {
                 let alone = line.owner == NONE
                     && self.shares(&line, core)
                     && self.holders(&line).all(|c| c == core);
-                // Then others that wait come first.
+                // After `leaves`, CPUs that wait come first.
                 let rides = mine && (!queued || now <= line.leaves);
                 if !(rides || alone && !queued && line.busy <= now) {
                     return None;
@@ -377,7 +384,7 @@ impl Memory {
         if access == Access::Read { free } else { free.max(line.reads) }
     }
 
-    /// Moves the line; returns when whoever asked goes on.
+    /// Moves the line; returns when the CPU that asked goes on.
     fn transfer(&mut self, at: At, who: usize, access: Access, since: u64, now: u64) -> u64 {
         let core = self.places.core[who];
         let line = self.line(at).clone();
@@ -415,8 +422,8 @@ impl Memory {
         done
     }
 
-    /// A shared read that arrives at `done`, or after those before it: those to its L3 group,
-    /// and, if it comes from another group, those to all groups that do.
+    /// A shared read that arrives at `done`, or later: after earlier reads into its L3 group, and,
+    /// if the line comes from another group, after earlier reads between any two groups.
     fn share(
         &mut self,
         at: At,
@@ -469,7 +476,7 @@ impl Memory {
         self.contention(at).sharers[core as usize / 64] |= 1 << (core % 64);
     }
 
-    /// The line may be free: who gets it. `near`: a waiter of the line's own L3 group
+    /// The line may be free: which request gets it. `near`: a waiter of the line's own L3 group
     /// goes before older ones.
     pub fn grant(&mut self, at: At, near: bool, now: u64) -> Grant {
         let owner = self.line(at).owner;
@@ -503,7 +510,7 @@ impl Memory {
         Grant::To(request, done)
     }
 
-    /// `who` spins on its copy of the line.
+    /// CPU `who` spins on its copy of the line.
     pub fn park(&mut self, at: At, who: usize) {
         self.contention(at).parked.push(who as u16);
     }
@@ -515,7 +522,7 @@ impl Memory {
         more.map(|c| std::mem::take(&mut c.parked)).unwrap_or_default()
     }
 
-    /// `who` is now in kernel function `function`.
+    /// CPU `who` is now in kernel function `function`.
     pub fn enter(&mut self, who: usize, function: &'static str) {
         let same = |(name, _): &(&'static str, Traffic)| std::ptr::eq(*name, function);
         self.calling[who] = self.callers.iter().position(same).unwrap_or_else(|| {
@@ -529,7 +536,7 @@ impl Memory {
         !self.homes[at.region as usize].chunks.is_empty()
     }
 
-    /// What went on, by field and by line.
+    /// Adds the traffic to `account`: by caller, by field and by line.
     pub fn account(&self, account: &mut Account) {
         account.add_callers(&self.callers);
         for home in &self.homes {
@@ -560,8 +567,8 @@ impl Home {
         before.max_by_key(|(_, f)| f.1).map_or(self.fields.len(), |(n, _)| n)
     }
 
-    /// Where on the line that begins at `start` the field is that moved most: a line goes by
-    /// its name.
+    /// The offset of the field that moved most on the line that begins at `start`: the line is
+    /// named after it.
     fn busiest(&self, start: usize) -> usize {
         let words = (start..start + LINE).step_by(8);
         let moved = |offset: usize| self.traffic[self.field(offset)].misses();
