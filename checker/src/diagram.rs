@@ -18,7 +18,7 @@ pub struct Row {
     pub cpu: usize,
     /// The kernel function, if the CPU was in another one at its line before.
     pub function: Option<String>,
-    /// What the CPU does.
+    /// The step, in words.
     pub text: String,
 }
 
@@ -221,7 +221,7 @@ fn formatted(cell: &str, value: u64) -> String {
     }
 }
 
-/// What a step did, in words. `numbered` is the line number of a step that is in the diagram.
+/// The step, in words. `numbered` is the line number of a step that is in the diagram.
 fn sentence(step: &Step, start: usize, numbered: impl Fn(usize) -> Option<usize>) -> String {
     let (cell, value) = (kernel_name(&step.cell), formatted(&step.cell, step.value));
     let seen = match step.stale {

@@ -135,7 +135,7 @@ impl Effort {
     }
 }
 
-/// What an exploration found.
+/// The result of an exploration.
 #[derive(Clone, Debug)]
 pub enum Finding {
     /// No execution broke an invariant.

@@ -96,17 +96,17 @@ impl<'a> Slice<'a> {
 
     /// Whether steps on the cell can be in the slice.
     fn relevant(&self, cell: &str) -> bool {
-        !self.inside(cell)
+        !self.list_link(cell)
             && (self.named(cell) || !self.machinery(cell) && self.shared.contains(cell))
     }
 
     /// Whether the cell is a link inside a list: never in the slice.
-    fn inside(&self, cell: &str) -> bool {
+    fn list_link(&self, cell: &str) -> bool {
         cell.ends_with("_clusters") || cell.contains(".list.")
     }
 
     fn machinery(&self, cell: &str) -> bool {
-        self.inside(cell) || MACHINERY.iter().any(|m| cell.starts_with(m))
+        self.list_link(cell) || MACHINERY.iter().any(|m| cell.starts_with(m))
     }
 
     /// Where slicing begins (the slicing criterion): the violation, swapoff's milestones and
@@ -118,7 +118,7 @@ impl<'a> Slice<'a> {
                 // Changes by frees are added where another step reads them.
                 "si.inuse_pages" => step.function == ALLOCATES || LISTS.contains(&step.function),
                 cell if cell.starts_with("swap_map[") && step.function == ALLOCATES => true,
-                cell => PROTOCOL.contains(&cell) || self.named(cell) && !self.inside(cell),
+                cell => PROTOCOL.contains(&cell) || self.named(cell) && !self.list_link(cell),
             };
             step.cpu < self.trace.workers
                 && match step.op {

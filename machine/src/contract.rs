@@ -76,7 +76,7 @@ pub trait Plain<T: Word>: Send + Sync {
 /// A spinlock's algorithm. Tokens have no `Drop`: a simulated CPU may be abandoned in the middle
 /// of anything.
 pub trait RawLock<M: Machine>: Send + Sync {
-    /// What `unlock` needs to know about the acquisition.
+    /// The part of an acquisition that `unlock` needs, such as a queue node.
     type Token;
     /// A free lock.
     fn new() -> Self;
@@ -133,11 +133,11 @@ pub trait Cpu<M: Machine> {
     fn note(&self, what: &'static str, value: u64);
     /// This CPU's lock state.
     fn local(&self) -> &Local;
-    /// What all CPUs of the run share.
+    /// The state that all CPUs of the run share.
     fn system(&self) -> &System<M>;
 }
 
-/// What a run left behind besides what `finish` looked at.
+/// The result of a run, besides the shared state that `finish` has seen.
 #[derive(Debug, Default)]
 pub struct Outcome<R> {
     /// One per worker, in CPU order. A checker returns its last execution's.
@@ -190,7 +190,8 @@ pub struct Extent {
     pub fields: Vec<(&'static str, usize)>,
 }
 
-/// What a variant runs on. Machines are types, so that one build holds all of them.
+/// A machine: everything that a variant runs on. Machines are types, so that one build holds all of
+/// them.
 pub trait Machine: Sized + Send + Sync + 'static {
     /// Whether a checker explores this build. A variant does four things differently then:
     ///

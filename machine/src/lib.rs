@@ -1,7 +1,7 @@
-//! What a variant runs on. A swap allocator is written once, generic over [`Machine`], and then
-//! measured ([`Native`]), predicted ([`Simulated`]) and model-checked
-//! ([`Checked`](checked::Checked)). The machine owns everything that touches shared state:
-//! atomics, plain memory, locks, RCU, clock and CPUs.
+//! The machines that a variant runs on. A swap allocator is written once, generic over [`Machine`],
+//! and then measured ([`Native`]), predicted ([`Simulated`]) and model-checked
+//! ([`Checked`](checked::Checked)). The machine owns everything that touches shared state: atomics,
+//! plain memory, locks, RCU, clock and CPUs.
 
 #![warn(missing_docs)]
 

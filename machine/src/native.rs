@@ -35,7 +35,7 @@ impl Config {
     }
 }
 
-/// What the CPUs of a run share besides the system under test.
+/// The state of a run: its phase, and whether a worker has failed.
 struct Shared {
     phase: AtomicU8,
     open_windows: AtomicUsize,
@@ -49,8 +49,8 @@ thread_local! {
     static RUN: RefCell<Option<Arc<Shared>>> = const { RefCell::new(None) };
 }
 
-/// PAUSEs before a waiter yields its CPU: about half a millisecond. The kernel's
-/// spinlocks never do, but its holders are not preempted either.
+/// PAUSEs before a waiter yields its CPU: about half a millisecond. The kernel's spinlocks never
+/// yield, but their holders are not preempted either.
 const SPINS_BEFORE_YIELD: u32 = 1 << 14;
 
 #[inline]
@@ -321,7 +321,7 @@ impl Shared {
                 return;
             }
             self.phase.store(next as u8, SeqCst);
-            // A worker that failed in between has stored Stop, which this took back.
+            // A worker that failed in between has stored Stop, and the line above has undone it.
             if self.failed.load(SeqCst) {
                 self.phase.store(Phase::Stop as u8, SeqCst);
                 return;

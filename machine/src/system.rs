@@ -1,5 +1,5 @@
-//! What all CPUs of one run share besides the system under test. Guards that runs share nothing:
-//! queue nodes, grace periods and learnt lock orders are made anew for each.
+//! The state that all CPUs of one run share besides the system under test. Guards that runs share
+//! nothing: queue nodes, grace periods and learnt lock orders are made anew for each.
 
 use crate::Machine;
 use crate::lock::{Local, Nodes, Order, Posted};

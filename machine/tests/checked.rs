@@ -63,7 +63,7 @@ fn a_lock_that_does_not_exclude_is_caught() {
     assert!(message.contains("data race") && message.contains("counter.value"), "{message}");
     let trace = last_trace().expect("a failure leaves a history");
     assert!(trace.steps.iter().any(|s| s.cell == "counter.value" && s.op == Op::Set));
-    // Shuttle knows no races; it sees the lost update.
+    // Shuttle finds no races, but it sees the lost update.
     let message = caught(scenarios::lock_excludes::<Shuttle<Spin<TestThenSet>>>(&Config::random(
         2, 1, 5_000,
     )));
@@ -181,8 +181,8 @@ fn a_grace_period_ends_all_sections() {
     assert!(caught(run(false)).contains("data race"));
 }
 
-/// In which orders two CPUs came by, over all executions: a search that misses one
-/// of them would miss what goes wrong in it.
+/// All orders of two CPUs at a lock: a search that misses one of them would miss the failures in
+/// it.
 #[test]
 fn every_order_of_a_lock_is_explored() {
     static A: Site = Site::new("a", "takes");

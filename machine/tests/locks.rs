@@ -1,12 +1,12 @@
-//! Every lock of the list excludes on every machine. A lock that is one file and one row more
-//! does so too: a list of this test's own has a toy in it.
+//! Every lock of the list excludes on every machine. So does a new lock, which is one file and one
+//! row: this test has a list of its own, made by the same macro, with a toy in it.
 
 use machine::checked::{self, Loom, Spin, scenarios};
 use machine::lock::{KINDS, LockKind};
 use machine::simulated::{self, Model, Simulated};
 use machine::{Cpu, Fields, Machine, Native, Plain, Region, Site, SpinLock, native};
 
-/// What a new lock takes, besides its file in `machine/tests/toy/`.
+/// All that a new lock takes besides its file, here in `machine/tests/toy/`.
 #[macro_use]
 #[path = "toy"]
 mod lock {

@@ -5,7 +5,7 @@ use crate::Extent;
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 
-/// What a step did to its cell.
+/// The kind of access of a step to its cell.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Op {
     /// An atomic read; the step's value is the one that it read.
@@ -47,7 +47,7 @@ pub struct Step {
     pub cpu: usize,
     /// The kernel function that took the last lock or was last entered on this CPU.
     pub function: &'static str,
-    /// What it did.
+    /// The kind of access.
     pub op: Op,
     /// `region[index].field`, or `region.field` where there is one element.
     pub cell: String,

@@ -3,7 +3,7 @@
 //! random and PCT schedules, sequentially consistent, with long histories. Guards that a failure
 //! ends in a history: every access is recorded, outside the model.
 //!
-//! What the contract's operations become:
+//! The operations of the contract become:
 //!
 //! - Relaxed, acquire and release accesses are those of C11.
 //! - Read-modify-writes that return a value are AcqRel between two SeqCst fences, as the kernel's
@@ -44,8 +44,8 @@ pub type Loom<L = Blocking> = Checked<LoomEngine, L>;
 /// Random schedules, for any number of workers.
 pub type Shuttle<L = Blocking> = Checked<ShuttleEngine, L>;
 
-/// What to explore, and when to give up: a limit reached is [`Failure::Inconclusive`], neither a
-/// pass nor a catch.
+/// The space to explore, and when to give up: a limit reached is [`Failure::Inconclusive`], neither
+/// a pass nor a catch.
 #[derive(Clone, Debug)]
 pub struct Config {
     /// CPUs, the set-up CPU not included.

@@ -1,5 +1,5 @@
-//! What the machine itself must guarantee: a lock excludes, a grace period ends every read section,
-//! and a reference keeps what it guards. Variants build on these.
+//! Scenarios of the machine itself: a lock excludes, a grace period ends every read section, and a
+//! reference keeps what it guards. Guards the ground that variants build on.
 
 use super::Config;
 use crate::{Atomic, Cpu, Failure, Fields, Machine, PercpuRef, Plain, Region, Site, SpinLock};

@@ -1,8 +1,8 @@
-//! What each lock site costs on each CPU: acquisitions, waits, hold times, and for whom it waited.
-//! Guards that the accounting does not distort what it measures: everything is CPU-local and put
-//! together when the run is over; the clock is read on contended paths only; hold times, times
-//! between acquisitions and looks at the holder are sampled, 1 in [`Machine::SAMPLE`]. An
-//! acquisition that is neither contended nor sampled costs one count and two stores to lines of
+//! The accounts of lock sites, per CPU: acquisitions, waits, hold times, and which CPU held the
+//! lock during a wait. Guards that the accounting does not distort what it measures: everything is
+//! CPU-local and put together when the run is over; the clock is read on contended paths only; hold
+//! times, times between acquisitions and looks at the holder are sampled, 1 in [`Machine::SAMPLE`].
+//! An acquisition that is neither contended nor sampled costs one count and two stores to lines of
 //! its own.
 
 use super::intervals::Intervals;
@@ -12,7 +12,7 @@ use crate::Machine;
 use std::cell::{Cell, RefCell};
 use std::sync::Arc;
 
-/// What one site saw on one CPU. Times in nanoseconds of the machine's clock.
+/// The account of one site on one CPU. Times in nanoseconds of the machine's clock.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct SiteStats {
     /// [`Site::lock`].
@@ -91,7 +91,7 @@ pub(super) struct Wait {
     seen: Option<posted::Seen>,
 }
 
-/// What a guard keeps of its acquisition.
+/// The part of an acquisition that its guard keeps.
 #[derive(Clone, Copy, Default)]
 pub(super) struct Hold {
     key: Key,

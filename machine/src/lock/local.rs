@@ -1,5 +1,5 @@
-//! What a CPU keeps to itself about locks: which queue nodes it uses, which locks it holds, and
-//! its accounts of lock sites. No other CPU reads any of it while a run is under way.
+//! A CPU's own lock state: the queue nodes that it uses, the locks that it holds, and its accounts
+//! of lock sites. Guards that none of it is shared: no other CPU reads it during a run.
 
 use super::accounting::{Accounting, SiteStats};
 use super::order::Held;

@@ -1,6 +1,6 @@
-//! What each CPU posts about its locks, on lines of its own: which it holds and which it waits for.
-//! A waiter reads there which CPU holds the lock and how many wait with it. Guards that accounting
-//! neither enlarges the locks nor adds traffic to their lines.
+//! Each CPU posts, on lines of its own, which locks it holds and which lock it waits for. A waiter
+//! reads there which CPU holds the lock and how many wait with it. Guards that accounting neither
+//! enlarges the locks nor adds traffic to their lines.
 //!
 //! Cost: 2 stores to own lines per acquisition; 2 per wait; a look reads each other CPU's lines
 //! once, and each of those CPUs then misses once. Only one wait in [`Machine::SAMPLE`] looks. The
@@ -33,7 +33,7 @@ pub struct Posted {
     until: [AtomicU64; CLASSES],
 }
 
-/// What a waiter's look found.
+/// The result of a waiter's look.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Seen {
     /// The CPU that holds the lock. None: the lock was between two holders, or its class has no
@@ -80,7 +80,8 @@ impl Posted {
     }
 }
 
-/// What CPU `me` finds about `lock` on the lines of the others at `now`.
+/// A look of CPU `me` at the lines of the others: which holds `lock` at `now`, how many wait for
+/// it.
 pub(super) fn look(all: &[Arc<Posted>], me: usize, lock: usize, now: u64) -> Seen {
     let mut seen = Seen::default();
     for (cpu, posted) in all.iter().enumerate().filter(|(cpu, _)| *cpu != me) {

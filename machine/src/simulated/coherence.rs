@@ -47,14 +47,14 @@ pub(super) enum By {
 /// A CPU's request for a line that is in use.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Request {
-    pub who: usize,
+    pub cpu: usize,
     pub access: Access,
     pub by: By,
     since: u64,
     offset: usize,
 }
 
-/// What became of an access.
+/// The outcome of a request.
 pub(super) enum Start {
     /// It takes effect now; the CPU goes on at this time.
     Done(u64),
@@ -209,9 +209,9 @@ impl Memory {
         }
     }
 
-    /// The other threads of the core of CPU `who` that take part in the run.
-    pub fn mates(&self, who: usize) -> &[usize] {
-        &self.places.mates[who]
+    /// The other threads of the core of CPU `cpu` that take part in the run.
+    pub fn mates(&self, cpu: usize) -> &[usize] {
+        &self.places.mates[cpu]
     }
 
     pub fn register(&mut self, extent: &Extent) {
@@ -287,11 +287,11 @@ impl Memory {
         self.contentions.get(line.contention as usize)
     }
 
-    /// Whether a store by CPU `who` would hit a line that no other CPU asks for.
-    pub fn owns(&mut self, at: At, who: usize, now: u64) -> bool {
+    /// Whether a store by CPU `cpu` would hit a line that no other CPU asks for.
+    pub fn owns(&mut self, at: At, cpu: usize, now: u64) -> bool {
         let line = self.line(at);
         let (owner, busy, contention) = (line.owner, line.busy, line.contention);
-        owner == who as u16
+        owner == cpu as u16
             && busy <= now
             && self.contentions.get(contention as usize).is_none_or(|c| c.queue.is_empty())
     }
@@ -324,36 +324,36 @@ impl Memory {
     }
 
     /// Asks for a line at `now`; the effect is now or when the request is granted.
-    pub fn request(&mut self, at: At, who: usize, access: Access, by: By, now: u64) -> Start {
-        if let Some(done) = self.hit(at, who, access, now) {
+    pub fn request(&mut self, at: At, cpu: usize, access: Access, by: By, now: u64) -> Start {
+        if let Some(done) = self.hit(at, cpu, access, now) {
             return Start::Done(done);
         }
         let ready = self.ready(at, access);
         let line = self.line(at).clone();
         let first = self.contended(&line).is_none_or(|c| c.queue.is_empty());
         if first && ready <= now {
-            return Start::Done(self.transfer(at, who, access, now, now));
+            return Start::Done(self.transfer(at, cpu, access, now, now));
         }
         let more = self.contention(at);
-        more.queue.push_back(Request { who, access, by, since: now, offset: at.offset });
+        more.queue.push_back(Request { cpu, access, by, since: now, offset: at.offset });
         let watch = !std::mem::replace(&mut more.watched, true);
         Start::Queued(watch.then_some(ready.max(now)))
     }
 
     /// When an access is done that this core's own copy serves, or the copy on its way to it. None:
     /// neither can.
-    fn hit(&mut self, at: At, who: usize, access: Access, now: u64) -> Option<u64> {
-        let core = self.places.core[who];
+    fn hit(&mut self, at: At, cpu: usize, access: Access, now: u64) -> Option<u64> {
+        let core = self.places.core[cpu];
         let line = self.line(at).clone();
         let (mine, queued) = (
             self.owned_by_core(&line, core),
             self.contended(&line).is_some_and(|c| !c.queue.is_empty()),
         );
-        let sibling = if mine && line.owner != who as u16 { self.prices.smt } else { 0 };
+        let sibling = if mine && line.owner != cpu as u16 { self.prices.smt } else { 0 };
         match access {
             Access::Read if mine => Some(now.max(line.arrived) + self.prices.hit + sibling),
             Access::Read if self.shares(&line, core) => {
-                let mates = self.mates(who).iter().map(|&mate| self.reading[mate]);
+                let mates = self.mates(cpu).iter().map(|&mate| self.reading[mate]);
                 let same = mates.filter(|(other, _)| other.same_line(&at));
                 let coming = same.map(|(_, arrives)| arrives).max().unwrap_or(0);
                 Some(now.max(coming) + self.prices.hit)
@@ -370,7 +370,7 @@ impl Memory {
                 let done = now.max(line.busy) + keep + sibling;
                 let line = self.line(at);
                 (line.busy, line.owner, line.few, line.many) =
-                    (done, who as u16, [NONE; FEW], false);
+                    (done, cpu as u16, [NONE; FEW], false);
                 Some(done)
             }
             Access::Read => None,
@@ -385,8 +385,8 @@ impl Memory {
     }
 
     /// Moves the line; returns when the CPU that asked goes on.
-    fn transfer(&mut self, at: At, who: usize, access: Access, since: u64, now: u64) -> u64 {
-        let core = self.places.core[who];
+    fn transfer(&mut self, at: At, cpu: usize, access: Access, since: u64, now: u64) -> u64 {
+        let core = self.places.core[cpu];
         let line = self.line(at).clone();
         let others = self.holders(&line).filter(|&c| c != core);
         let distances = others.map(|c| self.places.between(c, core));
@@ -399,7 +399,7 @@ impl Memory {
         let done = match access {
             Access::Read => {
                 let arrives = now + price * self.prices.read_latency / 1000;
-                self.share(at, who, &line, source, arrives, now)
+                self.share(at, cpu, &line, source, arrives, now)
             }
             Access::Write(keep) => {
                 let stay = self.prices.stay;
@@ -407,7 +407,7 @@ impl Memory {
                 line.arrived = now + price;
                 line.busy = line.arrived + keep;
                 line.leaves = line.busy + stay;
-                (line.owner, line.few, line.many) = (who as u16, [NONE; FEW], false);
+                (line.owner, line.few, line.many) = (cpu as u16, [NONE; FEW], false);
                 line.busy
             }
         };
@@ -415,7 +415,7 @@ impl Memory {
         if self.counting {
             let home = &mut self.homes[at.region as usize];
             let field = home.field(at.offset);
-            for traffic in [&mut home.traffic[field], &mut self.callers[self.calling[who]].1] {
+            for traffic in [&mut home.traffic[field], &mut self.callers[self.calling[cpu]].1] {
                 traffic.add(source, access != Access::Read, lost, done - since);
             }
         }
@@ -427,13 +427,13 @@ impl Memory {
     fn share(
         &mut self,
         at: At,
-        who: usize,
+        cpu: usize,
         before: &Line,
         source: usize,
         mut done: u64,
         now: u64,
     ) -> u64 {
-        let (core, group) = (self.places.core[who], self.places.group_of(who));
+        let (core, group) = (self.places.core[cpu], self.places.group_of(cpu));
         let near = self.prices.read_occupancy[Distance::L3 as usize];
         if before.contention == NO_CONTENTION {
             self.line(at).busy = now + near;
@@ -456,7 +456,7 @@ impl Memory {
         self.add_sharer(at, core);
         let line = self.line(at);
         line.reads = line.reads.max(done);
-        self.reading[who] = (at, done);
+        self.reading[cpu] = (at, done);
         done
     }
 
@@ -488,12 +488,12 @@ impl Memory {
             return Grant::Nobody;
         };
         let first = first.access;
-        let core = |who: usize| self.places.core[who];
-        let rides = |r: &Request| core(r.who) == core(owner as usize);
+        let core = |cpu: usize| self.places.core[cpu];
+        let rides = |r: &Request| core(r.cpu) == core(owner as usize);
         let rider = (arriving && owner != NONE).then(|| queue.iter().position(rides)).flatten();
         let home = (owner != NONE).then(|| self.places.group_of(owner as usize));
         let local = home.filter(|_| near);
-        let local = local.and_then(|g| queue.iter().position(|r| self.places.group_of(r.who) == g));
+        let local = local.and_then(|g| queue.iter().position(|r| self.places.group_of(r.cpu) == g));
         let chosen = rider.or(local).unwrap_or(0);
         let wanted = queue[chosen].access;
         let ready = self.ready(at, wanted);
@@ -502,17 +502,17 @@ impl Memory {
         }
         let request = self.contentions[index].queue.remove(chosen).expect("it was found there");
         let at = At { offset: request.offset, ..at };
-        let (who, access, since) = (request.who, request.access, request.since);
-        let done = match self.hit(at, who, access, now) {
+        let (cpu, access, since) = (request.cpu, request.access, request.since);
+        let done = match self.hit(at, cpu, access, now) {
             Some(done) => done,
-            None => self.transfer(at, who, access, since, now),
+            None => self.transfer(at, cpu, access, since, now),
         };
         Grant::To(request, done)
     }
 
-    /// CPU `who` spins on its copy of the line.
-    pub fn park(&mut self, at: At, who: usize) {
-        self.contention(at).parked.push(who as u16);
+    /// CPU `cpu` spins on its copy of the line.
+    pub fn park(&mut self, at: At, cpu: usize) {
+        self.contention(at).parked.push(cpu as u16);
     }
 
     /// The CPUs that spun on the line, to be woken by a write.
@@ -522,10 +522,10 @@ impl Memory {
         more.map(|c| std::mem::take(&mut c.parked)).unwrap_or_default()
     }
 
-    /// CPU `who` is now in kernel function `function`.
-    pub fn enter(&mut self, who: usize, function: &'static str) {
+    /// CPU `cpu` is now in kernel function `function`.
+    pub fn enter(&mut self, cpu: usize, function: &'static str) {
         let same = |(name, _): &(&'static str, Traffic)| std::ptr::eq(*name, function);
-        self.calling[who] = self.callers.iter().position(same).unwrap_or_else(|| {
+        self.calling[cpu] = self.callers.iter().position(same).unwrap_or_else(|| {
             self.callers.push((function, Traffic::default()));
             self.callers.len() - 1
         });

@@ -161,9 +161,9 @@ pub struct Costs {
     pub scan_byte: Time,
     /// A grace period's IPI round.
     pub ipi: Time,
-    /// What each CPU adds to that round.
+    /// Added to that round per CPU.
     pub ipi_per_cpu: Time,
-    /// What an IPI takes from the CPU that it interrupts.
+    /// Lost by the CPU that an IPI interrupts.
     pub ipi_handler: Time,
 }
 

@@ -57,7 +57,7 @@ impl Places {
         }
     }
 
-    pub fn group_of(&self, who: usize) -> usize {
-        self.l3[self.core[who] as usize] as usize
+    pub fn group_of(&self, cpu: usize) -> usize {
+        self.l3[self.core[cpu] as usize] as usize
     }
 }

@@ -58,7 +58,7 @@ struct Virtual {
     ended: bool,
 }
 
-/// What an access does next.
+/// How an access goes on.
 enum Flow {
     /// The caller makes its effect now.
     Done,
@@ -397,11 +397,11 @@ impl Sim {
                         self.wake(at, done);
                     }
                     match request.by {
-                        By::Store => self.stored(request.who, done),
-                        By::Prefetch => self.prefetched(request.who, at, done),
+                        By::Store => self.stored(request.cpu, done),
+                        By::Prefetch => self.prefetched(request.cpu, at, done),
                         By::Instruction => {
-                            self.cpus[request.who].granted = Some(done);
-                            self.resume_at(self.now, request.who);
+                            self.cpus[request.cpu].granted = Some(done);
+                            self.resume_at(self.now, request.cpu);
                         }
                     }
                 }

@@ -50,7 +50,7 @@ pub(in crate::simulated) fn write_word(address: usize, bytes: usize, bits: u64) 
 
 /// Entries of a store buffer (Skylake: 56).
 const BUFFER: usize = 56;
-/// What a load finds in its CPU's store buffer.
+/// A load's bytes in its CPU's store buffer.
 pub(super) enum Forwarded {
     Nothing,
     All(u64),
