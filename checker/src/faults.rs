@@ -2,7 +2,7 @@
 //! The conditions are in the variants, at the place where the kernel had the bug. Guards that a
 //! check which catches nothing is found out: `tests/check.rs` holds this list against the checker.
 
-use crate::Invariant::{self, *};
+use crate::invariant::Invariant::{self, *};
 
 /// One bug that can be put back.
 pub struct Fault {

@@ -1,6 +1,6 @@
 //! Cases of the machine's own parts: every lock of the machine's list, RCU and percpu_ref.
 
-use super::{Case, Explore};
+use crate::case::{Case, Explore};
 use machine::checked::{Blocking, Loom, Shuttle, Spin, scenarios};
 use machine::lock::{KINDS, Qspin};
 use machine::with_lock;

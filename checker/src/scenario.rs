@@ -2,7 +2,7 @@
 //! Guards the invariants in every execution: a watcher outside the model checks them at each write,
 //! and the variant's own `validate` at rest.
 
-use super::{Invariant, hold};
+use crate::invariant::{Invariant, hold, named};
 use machine::checked::{Config, Event, act_begins, watch};
 use machine::{Cpu, Failure, Machine};
 use std::cell::Cell;
@@ -409,7 +409,7 @@ impl<M: Machine, A: SwapAllocator<M>> World<M, A> {
 
     fn valid(&self, when: &str) {
         let Err(broken) = self.swap.alloc.validate() else { return };
-        let invariant = super::named(&broken);
+        let invariant = named(&broken);
         let text = broken.strip_prefix(&format!("{invariant}: ")).unwrap_or(&broken).to_string();
         hold(invariant, false, || format!("{text} ({when})"));
     }

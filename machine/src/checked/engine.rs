@@ -2,7 +2,7 @@
 //! runs a model until its limits. Both run all threads of a model as coroutines of the calling
 //! thread.
 
-use super::Config;
+use super::config::Config;
 use std::sync::atomic::Ordering::{self, AcqRel, Acquire};
 
 /// A word of 1, 2, 4 or 8 bytes as the explorer models it. Values are zero-extended.

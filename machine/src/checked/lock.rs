@@ -2,8 +2,9 @@
 //! leaves, so that waiting adds no executions; and the spinlocks themselves for their own
 //! scenarios.
 
-use super::engine::RawWord;
-use super::{Checked, CheckedCpu, Engine, Op, history};
+use super::engine::{Engine, RawWord};
+use super::history::{self, Op};
+use super::{Checked, CheckedCpu};
 use crate::RawLock;
 use crate::lock::LockKind;
 use std::marker::PhantomData;

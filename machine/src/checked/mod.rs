@@ -16,12 +16,14 @@
 //! - There is no time: the clock counts steps, think time is nothing, a sleep lets others run.
 //! - Assertions ([`Machine::ASSERTS`]) are on in release builds too.
 
+mod config;
 mod engine;
 mod history;
 mod lock;
 mod model;
 pub mod scenarios;
 
+pub use config::Config;
 pub use engine::{Engine, LoomEngine, ShuttleEngine};
 pub use history::{Event, Op, Seen, Step, Trace, act_begins, last_trace, watch};
 pub use lock::{Blocking, CheckedLock, Spin};
@@ -33,7 +35,6 @@ use engine::{RawCell, RawWord};
 use std::marker::PhantomData;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release, SeqCst};
-use std::time::Duration;
 
 /// A machine whose runs are explored by `E`, with the locks of `L`.
 pub struct Checked<E: Engine, L: CheckedLock>(PhantomData<fn() -> (E, L)>);
@@ -43,46 +44,6 @@ pub struct Checked<E: Engine, L: CheckedLock>(PhantomData<fn() -> (E, L)>);
 pub type Loom<L = Blocking> = Checked<LoomEngine, L>;
 /// Random schedules, for any number of workers.
 pub type Shuttle<L = Blocking> = Checked<ShuttleEngine, L>;
-
-/// The space to explore, and when to give up: a limit reached is [`Failure::Inconclusive`], neither
-/// a pass nor a catch.
-#[derive(Clone, Debug)]
-pub struct Config {
-    /// CPUs, the set-up CPU not included.
-    pub workers: usize,
-    /// Loom: at most this many preemptions in one execution; None: any number.
-    pub bound: Option<usize>,
-    /// Shuttle: PCT of this depth; None: uniformly random.
-    pub depth: Option<usize>,
-    /// Shuttle: the same seed explores the same schedules.
-    pub seed: u64,
-    /// Limit on the steps of one execution (loom: branches).
-    pub steps: usize,
-    /// Loom: limit on the executions; shuttle: how many to run.
-    pub executions: u64,
-    /// Limit on the whole exploration.
-    pub time: Duration,
-}
-
-impl Config {
-    /// Explores all executions with at most `bound` preemptions, or returns Inconclusive.
-    pub fn bounded(workers: usize, bound: usize) -> Self {
-        Self {
-            workers,
-            bound: Some(bound),
-            depth: None,
-            seed: 0,
-            steps: 12_000,
-            executions: u64::MAX,
-            time: Duration::from_secs(60),
-        }
-    }
-
-    /// Runs `executions` random schedules.
-    pub fn random(workers: usize, seed: u64, executions: u64) -> Self {
-        Self { seed, executions, steps: 100_000, ..Self::bounded(workers, 0) }
-    }
-}
 
 /// A shared word. Its last value is kept outside the model too, for `peek`.
 pub struct Shared<E: Engine, T: Word> {

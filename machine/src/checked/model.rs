@@ -2,7 +2,9 @@
 //! a model means. Guards that a limit is never taken for a failure: it is a panic with a payload of
 //! its own type.
 
-use super::{Config, Engine, LoomEngine, ShuttleEngine, history};
+use super::config::Config;
+use super::engine::{Engine, LoomEngine, ShuttleEngine};
+use super::history;
 use crate::Failure;
 use std::any::Any;
 use std::cell::{Cell, RefCell};

@@ -1,7 +1,7 @@
 //! Scenarios of the machine itself: a lock excludes, a grace period ends every read section, and a
 //! reference keeps what it guards. Guards the ground that variants build on.
 
-use super::Config;
+use super::config::Config;
 use crate::{Atomic, Cpu, Failure, Fields, Machine, PercpuRef, Plain, Region, Site, SpinLock};
 
 static COUNT: Site = Site::new("counter->lock", "increment");

@@ -74,11 +74,13 @@
 
 mod account;
 mod coherence;
+mod config;
 mod model;
 mod places;
 mod scheduler;
 
 pub use account::{Account, FieldTraffic, HOTTEST, HotLine, SOURCES, Traffic};
+pub use config::{Config, Preemption};
 pub use model::{
     Behaviour, Costs, MOST_CPUS, Model, ModelError, Numbering, Ratio, Shape, Siblings, Time,
 };
@@ -86,7 +88,6 @@ pub use model::{
 use crate::lock::{Local, LockKind};
 use crate::native::message;
 use crate::region::LINE;
-use crate::topology::Pin;
 use crate::{Atomic, Cpu, Extent, Failure, Machine, Outcome, Phase, Plain, System, Word};
 use corosensei::stack::DefaultStack;
 use corosensei::{Coroutine, CoroutineResult};
@@ -99,50 +100,6 @@ use std::sync::Arc;
 
 /// Virtual CPUs over lock kind `K`. A host thread has at most one run at a time.
 pub struct Simulated<K: LockKind>(PhantomData<fn() -> K>);
-
-/// Where and for how long a simulated run goes. Times are virtual.
-#[derive(Clone, Debug)]
-pub struct Config {
-    /// The machine.
-    pub model: Arc<Model>,
-    /// The model's CPU of each worker, none twice.
-    pub pins: Vec<usize>,
-    /// How long the load is on before anything counts, nanoseconds.
-    pub warm_ns: u64,
-    /// How long operations count, nanoseconds; u64::MAX: no clock, everything is measured.
-    pub measure_ns: u64,
-    /// The same seed gives the same run.
-    pub seed: u64,
-    /// None: no CPU is ever taken away.
-    pub preemption: Option<Preemption>,
-}
-
-/// Each CPU is taken away for `for_ns`, at random times `every_ns` apart on average.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Preemption {
-    /// Nanoseconds between two preemptions of a CPU, on average.
-    pub every_ns: u64,
-    /// Nanoseconds that one lasts.
-    pub for_ns: u64,
-}
-
-impl Config {
-    /// `workers` as close together as possible, without a clock, for tests.
-    ///
-    /// # Panics
-    ///
-    /// If the model has fewer CPUs.
-    pub fn untimed(model: Model, workers: usize) -> Self {
-        let pins = Pin::Compact.take(&model.topology(), workers).expect("the model has the CPUs");
-        let model = Arc::new(model);
-        Self { model, pins, warm_ns: 0, measure_ns: u64::MAX, seed: 1, preemption: None }
-    }
-
-    fn check(&self) -> Result<(), Failure> {
-        let order = Pin::List(self.pins.clone()).order(&self.model.topology());
-        order.map(|_| ()).map_err(|e| Failure::Unsupported(format!("{}: {e}", self.model.name)))
-    }
-}
 
 thread_local! {
     static ACCOUNT: RefCell<Option<Account>> = const { RefCell::new(None) };

@@ -15,8 +15,8 @@ pub(super) use stores::write_word;
 
 use super::account::Account;
 use super::coherence::{Access, At, By, Grant, Memory, Start};
+use super::config::{Config, Preemption};
 use super::model::Time;
-use super::{Config, Preemption};
 use crate::Phase;
 use corosensei::Yielder;
 use event::{Event, What};
