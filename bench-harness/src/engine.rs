@@ -3,11 +3,12 @@
 //! repeated, then refused, and a wrong allocator ends the run.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::{OnceLock, mpsc};
+use std::sync::mpsc;
 use std::time::Duration;
 
 use jiff::Timestamp;
 use machine::Failure;
+pub use machine::native::now;
 use machine::topology::Topology;
 use rayon::prelude::*;
 use results::disturbed::hit;
@@ -36,17 +37,6 @@ pub enum EngineError {
     Machine(Failure),
     #[error(transparent)]
     Store(#[from] results::Error),
-}
-
-/// Nanoseconds of the clock that the native machine's workers read.
-pub fn now() -> u64 {
-    static CLOCK: OnceLock<(quanta::Clock, u64)> = OnceLock::new();
-    let (clock, start) = CLOCK.get_or_init(|| {
-        let clock = quanta::Clock::new();
-        let start = clock.raw();
-        (clock, start)
-    });
-    clock.delta_as_nanos(*start, clock.raw())
 }
 
 /// What `run.json` says before the first cell; calibrates the probes.

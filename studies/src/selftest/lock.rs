@@ -23,7 +23,6 @@ use bench_harness::workload::{Stage, Workload};
 pub(super) struct Busted;
 
 impl LockKind for Busted {
-    const NAME: &'static str = "busted";
     type Lock<M: Machine> = BustedLock;
 }
 
@@ -129,7 +128,7 @@ pub(super) fn check<Bad: LockKind>(cpus: &[usize]) -> Finding {
     for (machine, result) in bad {
         held &= matches!(result, Err(Failure::Panicked(_)));
         let why = result.err().map_or("not rejected".into(), |failure| failure.to_string());
-        said.push(format!("{} on {machine}: {why}", Bad::NAME));
+        said.push(format!("busted on {machine}: {why}"));
     }
     for (name, _) in KINDS {
         let results = with_lock!(name, K => {
