@@ -1,4 +1,4 @@
-//! The `swapscale` command: a file a subcommand, thin over the crates. It ends with 0 when all is
+//! The `swapscale` command: one file per subcommand, thin over the crates. It ends with 0 when all is
 //! well, 1 when the answer is no (a regression, a broken invariant, a fault that escaped), and 2
 //! on bad input or an environment that cannot do it, after one line that says what was expected.
 
@@ -7,7 +7,7 @@ use std::io::{ErrorKind, Write};
 use std::process::ExitCode;
 
 use clap::error::ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand;
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
 mod calibrate;
 mod check;
@@ -19,6 +19,7 @@ mod kernel;
 mod lab;
 mod list;
 mod plot;
+mod progress;
 mod report;
 mod run;
 mod selftest;
@@ -100,9 +101,15 @@ fn main() -> ExitCode {
     })
 }
 
+/// The command, its help complete.
+fn command() -> clap::Command {
+    Cli::command().mut_subcommand("run", run::with_defaults)
+}
+
 /// The command line; what is wrong with it is said in one line.
 fn parse() -> Cli {
-    Cli::try_parse().unwrap_or_else(|error| {
+    let matches = command().try_get_matches();
+    matches.and_then(|matches| Cli::from_arg_matches(&matches)).unwrap_or_else(|error| {
         if error.exit_code() == 0 || error.kind() == DisplayHelpOnMissingArgumentOrSubcommand {
             error.exit();
         }

@@ -55,7 +55,7 @@ pub fn describe(plan: &Plan, topology: &Topology, command: String) -> Run {
     let (probe, note) = clock::calibrate(now);
     environment.notes.push(note);
     let created = Timestamp::now();
-    let label = plan.options.label.clone().unwrap_or_else(|| "run".into());
+    let label = plan.label.clone();
     let host = environment.host.known().map_or("unknown", String::as_str);
     Run {
         schema: SCHEMA,

@@ -11,7 +11,7 @@ use variants::percluster::PerCluster;
 
 use super::Effort;
 use bench_harness::meter::{Kind, Meter};
-use bench_harness::plan::SAMPLE;
+use bench_harness::plan::defaults::sample;
 use bench_harness::trial::{self, Setting};
 use bench_harness::units::{Fill, Orders, Size};
 use bench_harness::workload::churn::Local;
@@ -21,7 +21,7 @@ use probe::recorder::Recorder;
 pub(super) type On = Native<Tas, true>;
 pub(super) type Off = Native<Tas, false>;
 
-/// A loop by hand reads the clock once in so many turns.
+/// Turns of a loop by hand between two reads of the clock.
 const TURNS: u32 = 1024;
 
 pub(super) fn setting(seed: u64, sample: u32) -> Setting {
@@ -96,7 +96,7 @@ fn turns<M: Machine, S>(
 /// A percluster device as churn sets it up.
 pub(super) fn churned(seed: u64) -> impl Fn(&<On as Machine>::Cpu) -> Stage<On, PerCluster<On>> {
     move |cpu| {
-        let stage = Stage::new::<Local<On>>(&setting(seed, SAMPLE), cpu);
+        let stage = Stage::new::<Local<On>>(&setting(seed, sample()), cpu);
         let _set_up = Local::<On>::new(&stage, cpu);
         stage
     }
