@@ -3,7 +3,18 @@
 use std::path::PathBuf;
 
 #[cfg(not(target_os = "linux"))]
-use {crate::Answer, bench_harness::plan::Options};
+use {crate::Answer, crate::report::FormatArgs, bench_harness::plan::Options, std::path::Path};
+
+/// Options of `swapscale run` for the live kernel alone.
+#[derive(clap::Args)]
+pub struct RunArgs {
+    /// On the live kernel: a block device labelled swapscale to swap on, not a zram device
+    #[arg(long, value_name = "DEV")]
+    swap_device: Option<PathBuf>,
+    /// On the live kernel: print what would be done, and do nothing
+    #[arg(long)]
+    dry_run: bool,
+}
 
 /// The recorded state of this machine.
 #[derive(clap::Subcommand)]
@@ -34,7 +45,7 @@ pub struct Compare {
 pub use linux::{main, run};
 
 #[cfg(not(target_os = "linux"))]
-pub fn run(_: &crate::run::Args, _: Options) -> Answer {
+pub fn run(_: &RunArgs, _: Options, _: &Path, _: &FormatArgs) -> Answer {
     not_linux()
 }
 
@@ -51,7 +62,7 @@ fn not_linux() -> Answer {
 #[cfg(target_os = "linux")]
 mod linux {
     use std::fs;
-    use std::path::PathBuf;
+    use std::path::{Path, PathBuf};
     use std::process::ExitCode;
     use std::time::Duration;
 
@@ -66,22 +77,23 @@ mod linux {
     use results::store;
     use results::tables::document::Text;
 
-    use super::{Command, Compare};
-    use crate::{Answer, print, progress, run};
+    use super::{Command, Compare, RunArgs};
+    use crate::report::FormatArgs;
+    use crate::{Answer, print, progress};
 
     /// `swapscale run --machine kernel`.
-    pub fn run(request: &run::Args, options: Options) -> Answer {
+    pub fn run(args: &RunArgs, options: Options, out: &Path, format: &FormatArgs) -> Answer {
         let options = with_defaults(options)?;
         let label = options.label.clone().expect(FILLED);
-        let args = resolve(request.swap_device.clone(), options)?;
-        if request.dry_run {
-            let would = live::dry_run(&args)?;
+        let resolved = resolve(args.swap_device.clone(), options)?;
+        if args.dry_run {
+            let would = live::dry_run(&resolved)?;
             print(&(would.join("\n") + "\n"))?;
             return Ok(ExitCode::SUCCESS);
         }
         let command = crate::command_line();
         let mut done = 0;
-        let (dir, summary) = live::record(&args, &request.out, &label, &command, |all, cell| {
+        let (dir, summary) = live::record(&resolved, out, &label, &command, |all, cell| {
             done += 1;
             let hit = results::disturbed::hit(cell);
             let (key, result, hit) = (&cell.key, Ok(cell.ops_per_s), hit.as_deref());
@@ -89,7 +101,7 @@ mod linux {
         })?;
         summary.refused.iter().for_each(|why| eprintln!("no figure: {why}"));
         let dir = dir.ok_or("every trial was refused")?;
-        progress::report(&request.format, &[store::load(&dir)?])?;
+        progress::report(format, &[store::load(&dir)?])?;
         Ok(ExitCode::SUCCESS)
     }
 
@@ -208,7 +220,7 @@ mod linux {
         Ok(given.over(defaults::options(Place::Kernel)))
     }
 
-    /// What a live run is asked for by options that are all filled in.
+    /// A live run's arguments from options that are all filled in.
     fn resolve(swap_device: Option<PathBuf>, options: Options) -> Result<live::Args, Error> {
         let workloads = options.workload.iter().map(|name| workload(name));
         let seconds = options.seconds.expect(FILLED);

@@ -18,23 +18,19 @@ use crate::{Answer, kernel, progress};
 pub struct Args {
     #[command(flatten)]
     options: Options,
-    /// A plan in TOML: its keys are these options' names, which go before it
+    /// A plan in TOML. Its keys are the names of these options; an option given here wins
     #[arg(long, value_name = "FILE")]
     plan: Option<PathBuf>,
-    /// Where the run's directory is made
+    /// Directory below which the run's own directory is made
     #[arg(long, value_name = "DIR", default_value = "results/local")]
-    pub out: PathBuf,
+    out: PathBuf,
     /// Go on with a run that was stopped: its directory, or the newest one in --out
     #[arg(long, value_name = "RUN", num_args = 0..=1)]
     resume: Option<Option<PathBuf>>,
-    /// On the live kernel: a block device labelled swapscale to swap on, not a zram device
-    #[arg(long, value_name = "DEV")]
-    pub swap_device: Option<PathBuf>,
-    /// On the live kernel: say what would be done, and do nothing
-    #[arg(long)]
-    pub dry_run: bool,
     #[command(flatten)]
-    pub format: FormatArgs,
+    live: kernel::RunArgs,
+    #[command(flatten)]
+    format: FormatArgs,
 }
 
 /// The subcommand, whose help says the default of each option of a plan.
@@ -61,7 +57,7 @@ pub fn run(args: Args) -> Answer {
         if options.until.is_some() || !options.rate.is_empty() || options.strict {
             return Err("machine 'kernel': expected no until, rate or strict beside it".into());
         }
-        return kernel::run(&args, options);
+        return kernel::run(&args.live, options, &args.out, &args.format);
     }
     let topology = Topology::here()?;
     let plan = plan(options, &topology).map_err(|error| from_file(&args, error))?;
@@ -156,7 +152,7 @@ fn measure(
     Ok(ExitCode::SUCCESS)
 }
 
-/// What it took to simulate; no part of the results.
+/// The cost of the simulation, which is no part of the results.
 fn simulated(ended: &Finished, took: Duration) {
     let (events, handovers) = (ended.events as f64 / 1e6, ended.handovers as f64 / 1e6);
     let (seconds, threads) = (took.as_secs_f64(), rayon::current_num_threads());
