@@ -5,9 +5,8 @@ use super::*;
 use crate::units::{Fill, Size, Threads};
 use machine::topology::Pin;
 use std::fs;
-use std::path::Path;
 
-/// Options of a plan that is well; a test makes one thing worse.
+/// Options of a valid plan; a test makes one of them invalid.
 fn good() -> Options {
     Options { variant: vec!["percluster".into()], ..Options::default() }
 }

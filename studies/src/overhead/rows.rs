@@ -1,4 +1,4 @@
-//! The rows of the table: what is held against what.
+//! The rows of the table, each a pair of ways to do an operation.
 
 use std::hint::black_box;
 
@@ -19,9 +19,9 @@ pub(super) const ALL: [Rows; 6] = [null, record, timed, sampled, sites, engine];
 
 /// Not timed at all.
 const NEVER: u32 = u32::MAX;
-/// What a record may take beyond the two clock reads, ns.
+/// The most that a record should take beyond the two clock reads, ns.
 const RECORD: f64 = 3.5;
-/// What accounting may add to an uncontended lock pair, ns.
+/// The most that accounting should add to an uncontended lock pair, ns.
 const SITES: f64 = 1.0;
 
 /// An allocator that does nothing.
