@@ -57,7 +57,7 @@ where
 
 const PAGES: usize = 1024;
 
-/// A 64 MiB device half full, and an owner a CPU whose pages are in memory.
+/// A 64 MiB device half full, and one owner per CPU whose pages are in memory.
 fn half_full<A: SwapAllocator<M>>(threads: usize, cpu: &<M as Machine>::Cpu) -> Swap<M, A> {
     let spec = Spec {
         devices: vec![DeviceSpec::new(1 << 14)],

@@ -117,7 +117,7 @@ pub(super) fn check<Bad: LockKind>(cpus: &[usize]) -> Finding {
     let native = cpus.len() > 1;
     let mut said = Vec::new();
     let mut held = true;
-    // What is wanted to panic need not say so twice.
+    // These runs are expected to panic: no message.
     let hook = std::panic::take_hook();
     std::panic::set_hook(Box::new(|_| {}));
     let mut bad = vec![("simulated", simulated::<Bad>())];
