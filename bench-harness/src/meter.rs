@@ -239,7 +239,7 @@ impl Meter {
         self.series.entry((name, unit)).or_default().push((at, value));
     }
 
-    /// Keeps the steps of the first [`SWAPOFFS_KEPT`] swapoffs; the tally counts and times all.
+    /// Keeps the steps of the first `SWAPOFFS_KEPT` swapoffs; the tally counts and times all.
     pub fn swapoff(&mut self, at: u64, used: u64, result: Result<Steps, SwapoffError>) {
         if self.swapoffs.len() < SWAPOFFS_KEPT {
             self.swapoffs.push((at, used, result));
