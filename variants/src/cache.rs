@@ -1,10 +1,11 @@
-//! The swap cache's stand-in: which slots have a folio, of which order, and the
-//! folio's lock. A folio is a trylock; its data is of no interest here.
+//! The swap cache's stand-in: which slots have a folio, of which order, and the folio's lock.
+//! Guards that a folio is added, looked at and removed by the CPU that has locked it. A folio has
+//! no data here.
 
 use machine::{Atomic, Cpu, Machine, Region};
 
-/// A slot's word: 0 is no folio; the order in the low bits; the lock is in the
-/// word of the folio's first slot.
+/// A slot's word: 0 is no folio. The low bits are the folio's order; the lock bit counts in the
+/// word of the folio's first slot only.
 const PRESENT: u8 = 0x80;
 const LOCKED: u8 = 0x40;
 const ORDER: u8 = 0x0f;
@@ -18,13 +19,16 @@ pub struct SwapCache<M: Machine> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[must_use = "a locked folio must be unlocked or removed"]
 pub struct Folio {
+    /// Its first slot.
     pub offset: u32,
+    /// It has 2^order slots.
     pub order: usize,
 }
 
 /// Why there is no locked folio.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum NoFolio {
+    /// The slot has no folio.
     Absent,
     /// Another CPU has it locked; it covers this many slots.
     Busy(u32),
@@ -42,7 +46,7 @@ pub enum Reclaimed {
 }
 
 impl Reclaimed {
-    /// Where a scan goes on that was at `offset`.
+    /// The slot at which a scan that tried `offset` goes on.
     pub fn next(self, offset: u32) -> u32 {
         match self {
             Self::Nothing => offset + 1,
@@ -52,17 +56,20 @@ impl Reclaimed {
 }
 
 impl Folio {
+    /// How many slots it has.
     pub fn slots(self) -> u32 {
         1 << self.order
     }
 }
 
 impl<M: Machine> SwapCache<M> {
+    /// Without a folio, for a device of `slots` slots.
     pub fn new(slots: usize) -> Self {
         let words = Region::named("swap_cache", slots, Vec::new(), |_| M::Atomic::new(0));
         Self { words }
     }
 
+    /// Its size in bytes.
     pub fn bytes(&self) -> usize {
         size_of_val(&*self.words)
     }
@@ -77,7 +84,10 @@ impl<M: Machine> SwapCache<M> {
         folio
     }
 
-    /// Looks the slot's folio up and locks it if nobody has it locked.
+    /// folio_trylock() of the slot's folio.
+    ///
+    /// # Errors
+    /// [`NoFolio::Absent`] if there is none, [`NoFolio::Busy`] if another CPU has it locked.
     pub fn trylock(&self, offset: u32) -> Result<Folio, NoFolio> {
         let word = self.words[offset as usize].load_acquire();
         if word & PRESENT == 0 {
@@ -92,7 +102,7 @@ impl<M: Machine> SwapCache<M> {
         }
     }
 
-    /// folio_lock(): waits; None if there is no folio (any more).
+    /// folio_lock(): waits for the lock; `None` if there is no folio, or no folio any more.
     pub fn lock(&self, offset: u32, cpu: &M::Cpu) -> Option<Folio> {
         loop {
             match self.trylock(offset) {
@@ -103,11 +113,12 @@ impl<M: Machine> SwapCache<M> {
         }
     }
 
+    /// folio_unlock().
     pub fn unlock(&self, folio: Folio) {
         self.words[folio.offset as usize].store_release(PRESENT | folio.order as u8);
     }
 
-    /// __delete_from_swap_cache(): the locked folio is gone.
+    /// __delete_from_swap_cache(): takes the locked folio out.
     pub fn remove(&self, folio: Folio) {
         let from = folio.offset as usize;
         M::fill(&self.words, from + 1, from + folio.slots() as usize, 0);

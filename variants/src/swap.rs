@@ -1,9 +1,13 @@
-//! What the workloads use: pages of owners that are swapped out and in, over any
-//! allocator. Follows add_to_swap(), try_to_unmap(), do_swap_page(),
+//! What the workloads use: pages of owners that are swapped out and in, over any allocator. Guards
+//! what the rest of the kernel does around a slot: its folio is locked, and its entry changes
+//! under the page-table lock. Follows add_to_swap(), try_to_unmap(), do_swap_page(),
 //! zap_pte_range() and copy_nonpresent_pte() of 6.14 in what they do to slots.
 
+use crate::allocator::{Steps, SwapAllocator, SwapoffError};
 use crate::cache::{Folio, NoFolio};
-use crate::{Owners, Spec, Steps, SwapAllocator, SwapoffError, SwpEntry};
+use crate::entry::SwpEntry;
+use crate::owners::Owners;
+use crate::spec::Spec;
 use machine::{Cpu, Machine, Site};
 
 static UNMAP: Site = Site::new("ptl", "try_to_unmap_one");
@@ -13,28 +17,31 @@ static FORK: Site = Site::new("ptl", "copy_pte_range");
 
 /// An allocator and the owners of its slots.
 pub struct Swap<M: Machine, A: SwapAllocator<M>> {
+    /// The allocator.
     pub alloc: A,
+    /// The address spaces whose pages are swapped.
     pub owners: Owners<M>,
 }
 
 /// Why a page could not be swapped in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SwapInError {
-    /// get_swap_device() failed: swapoff is at work. A fault would be taken again.
+    /// get_swap_device() failed: swapoff is at work. The kernel would take the fault again.
     NoDevice,
     /// Another CPU has the folio locked, or is about to add or remove it.
     Busy,
 }
 
 impl<M: Machine, A: SwapAllocator<M>> Swap<M, A> {
+    /// An allocator and owners of the shape `spec`; all devices are off.
     pub fn new(spec: &Spec, cpu: &M::Cpu) -> Self {
         Self { alloc: A::new(spec, cpu), owners: Owners::new(spec) }
     }
 
     /// Swaps 2^order pages of `owner` from `page` on out as one folio, and leaves the
     /// folio in the swap cache if `keep`. False if there is no swap space.
-    /// The pages must not be swapped out already. It is a call, as in the kernel, so that all
-    /// loops around it, the engine's and others, run the same code.
+    /// The pages must not be swapped out already. It is not inlined, so that every loop around it,
+    /// the engine's and others, runs the same code; in the kernel it is a call as well.
     #[inline(never)]
     pub fn swap_out(
         &self,
@@ -64,7 +71,7 @@ impl<M: Machine, A: SwapAllocator<M>> Swap<M, A> {
     }
 
     /// Swaps one page in; the slot's folio stays in the swap cache if `keep`. False
-    /// if the page is not swapped out, or its device is going away.
+    /// if the page is not swapped out, or if its device is going away.
     #[inline(never)]
     pub fn swap_in(&self, cpu: &M::Cpu, owner: usize, page: usize, keep: bool) -> bool {
         loop {
@@ -76,8 +83,8 @@ impl<M: Machine, A: SwapAllocator<M>> Swap<M, A> {
         }
     }
 
-    /// Unmaps `nr` pages from `page` on (munmap, exit): frees consecutive entries by
-    /// the run. Returns how many pages were swapped out.
+    /// Unmaps `nr` pages from `page` on (munmap, exit). Consecutive entries are freed by one call.
+    /// Returns how many of the pages were swapped out.
     pub fn zap(&self, cpu: &M::Cpu, owner: usize, page: usize, nr: usize) -> usize {
         let ptl = self.owners.lock(cpu, owner, &ZAP);
         let (mut zapped, mut run) = (0, None::<(SwpEntry, u32)>);
@@ -101,10 +108,10 @@ impl<M: Machine, A: SwapAllocator<M>> Swap<M, A> {
         zapped
     }
 
-    /// Copies `nr` page-table entries to the same pages of `child`, where nothing may
-    /// be swapped out. The kernel nests both page-table locks; here they are taken one
-    /// after the other, and the new user keeps the slot in between. Returns how many
-    /// were copied: an entry whose count is exhausted is left out.
+    /// Copies `nr` page-table entries of `parent` from `page` on to the same pages of `child`, where
+    /// none may be swapped out. The kernel nests both page-table locks; here they are taken one
+    /// after the other, and the new user keeps the slot in between. Returns how many entries were
+    /// copied: one whose count cannot grow is left out.
     pub fn fork(&self, cpu: &M::Cpu, parent: usize, child: usize, page: usize, nr: usize) -> usize {
         let mut copied = 0;
         for page in page..page + nr {
@@ -121,17 +128,25 @@ impl<M: Machine, A: SwapAllocator<M>> Swap<M, A> {
         copied
     }
 
+    /// swapon(2); false if the device is on already.
     pub fn swapon(&self, cpu: &M::Cpu, dev: usize) -> bool {
         self.alloc.swapon(cpu, dev)
     }
 
+    /// swapoff(2), which swaps the owners' pages in. Returns how long each step took.
+    ///
+    /// # Errors
+    /// As [`SwapAllocator::swapoff`].
     pub fn swapoff(&self, cpu: &M::Cpu, dev: usize) -> Result<Steps, SwapoffError> {
         self.alloc.swapoff(cpu, dev, &self.owners)
     }
 }
 
-/// do_swap_page() for one page: into the swap cache, out of the page table. Ok(false)
-/// if the page is not swapped out (any more).
+/// do_swap_page() for one page: into the swap cache, out of the page table. Ok(false) if the page
+/// is not swapped out, or no longer.
+///
+/// # Errors
+/// As [`SwapInError`] says.
 pub(crate) fn swap_in<M: Machine, A: SwapAllocator<M>>(
     swap: &A,
     owners: &Owners<M>,
@@ -167,6 +182,9 @@ pub(crate) fn swap_in<M: Machine, A: SwapAllocator<M>>(
 }
 
 /// swap_cache_get_folio(), or a new folio after swapcache_prepare(); locked.
+///
+/// # Errors
+/// [`SwapInError::Busy`] if another CPU has the folio locked, or has added it since.
 fn lock_folio<M: Machine, A: SwapAllocator<M>>(
     swap: &A,
     cpu: &M::Cpu,
@@ -181,7 +199,8 @@ fn lock_folio<M: Machine, A: SwapAllocator<M>>(
     }
 }
 
-/// folio_free_swap(): out of the swap cache if no slot has a user; else unlocked.
+/// folio_free_swap(): takes the folio out of the swap cache if none of its slots has a user.
+/// Otherwise unlocks it.
 pub(crate) fn free_swap_or_unlock<M: Machine, A: SwapAllocator<M>>(
     swap: &A,
     cpu: &M::Cpu,

@@ -2,7 +2,8 @@
 //! of the map are taken, and si->lock guards everything.
 
 use machine::{Atomic, Machine, Site};
-use variants::device::{Base, Device, HAS_CACHE, SWP_WRITEOK};
+use variants::device::{Base, Device, SWP_WRITEOK};
+use variants::swap_map::HAS_CACHE;
 use variants::swapoff::{Swapoff, swapoff, swapon};
 use variants::{EntrySite, Owners, Spec, Steps, SwapAllocator, SwapoffError, SwpEntry};
 
