@@ -72,7 +72,7 @@ impl<M: Machine> Fields for ClusterInfo<M> {
 
 impl<M: Machine> ClusterInfo<M> {
     /// A cluster on no list, without a slot in use.
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let cluster = Self {
             lock: SpinLock::new(),
             count: M::Plain::new(0),
@@ -122,7 +122,7 @@ pub struct List<M: Machine> {
 
 impl<M: Machine> List<M> {
     /// An empty list.
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self { first: M::Plain::new(END), last: M::Plain::new(END) }
     }
 

@@ -1,5 +1,5 @@
-//! What the tests of all variants share: small systems, random operations on them, and
-//! the walk over every registered variant under every registered kind of lock.
+//! The tests of all variants share small systems, random operations on them, and the walk over every
+//! registered variant under every registered kind of lock. Guards that none is left out.
 #![allow(dead_code, reason = "each test binary uses its part")]
 
 pub mod oracle;
@@ -71,7 +71,7 @@ pub fn random_op(random: &mut fastrand::Rng) -> Op {
     }
 }
 
-/// Something every allocator must stand; says what is wrong with it.
+/// Something that every allocator must stand. The error says what is wrong with it.
 pub trait Check {
     fn check<K: LockKind, A: SwapAllocator<On<K>>>(
         &self,
@@ -88,7 +88,7 @@ impl<C: Check, K: LockKind> Visitor<On<K>> for Under<'_, C, K> {
     }
 }
 
-/// Whatever is registered is checked: a new variant or lock needs no line here.
+/// Checks all that is registered: a new variant or lock needs no line here.
 pub fn every_variant_under_every_lock(check: &impl Check) {
     for (lock, _) in KINDS {
         for variant in VARIANTS {

@@ -1,21 +1,32 @@
-//! A plain map of who owns which slot, that follows an allocator through random
-//! sequences of operations on one CPU and says where it goes another way.
+//! A plain map from pages to slots that follows an allocator through random sequences of operations
+//! on one CPU. Guards what the allocator does to the one thread that uses it: the first difference
+//! from the map is reported.
 
-use super::{ORDERS, OWNERS, On, Op, PAGES, spec};
+use super::{Check, ORDERS, OWNERS, On, Op, PAGES, spec};
 use machine::lock::LockKind;
 use machine::native::Config;
 use machine::{Machine, Native};
 use proptest::prelude::*;
 use proptest::test_runner::{RngAlgorithm, TestRng, TestRunner};
 use std::collections::BTreeMap;
+use variants::registry::Variant;
 use variants::{Spec, Swap, SwapAllocator, SwpEntry};
 
-/// What an allocator must be like to the one thread that uses it.
+/// An allocator follows the map.
+pub struct Follows;
+
+impl Check for Follows {
+    fn check<K: LockKind, A: SwapAllocator<On<K>>>(&self, _: &Variant) -> Result<(), String> {
+        random_sequences::<K, A>()
+    }
+}
+
+/// An allocator, and the map of what its owners must have.
 pub struct Oracle<'a, M: Machine, A: SwapAllocator<M>> {
     swap: &'a Swap<M, A>,
     cpu: &'a M::Cpu,
     spec: Spec,
-    /// Who has which entry.
+    /// The entry of each (owner, page) that is swapped out.
     owned: BTreeMap<(usize, usize), SwpEntry>,
 }
 
@@ -36,7 +47,7 @@ impl<'a, M: Machine, A: SwapAllocator<M>> Oracle<'a, M, A> {
         self.owned.values().filter(|&&other| other == entry).count() as u32
     }
 
-    /// Does it, and compares what came of it with what should.
+    /// Performs `op` on the allocator and on the map, and compares them.
     pub fn step(&mut self, op: Op) {
         match op {
             Op::Out { owner, page, order, keep } => self.out(owner, page, order, keep),
@@ -88,7 +99,8 @@ impl<'a, M: Machine, A: SwapAllocator<M>> Oracle<'a, M, A> {
         }
     }
 
-    /// L3: an order-0 allocation without contention fails only if nothing is free.
+    /// L3 of docs/catalogue.md: an order-0 allocation without contention fails only if no slot is
+    /// free.
     fn no_slot_is_free(&self) {
         let free = |dev| {
             let stats = self.swap.alloc.stats(dev);
@@ -125,7 +137,7 @@ impl<'a, M: Machine, A: SwapAllocator<M>> Oracle<'a, M, A> {
         }
     }
 
-    /// Frees everything: afterwards every device goes off and nothing is left.
+    /// Frees everything, takes every device off, and checks that no slot is left in use.
     pub fn finish(mut self) {
         for owner in 0..OWNERS {
             self.step(Op::Zap { owner, page: 0, nr: PAGES });
@@ -138,7 +150,7 @@ impl<'a, M: Machine, A: SwapAllocator<M>> Oracle<'a, M, A> {
     }
 }
 
-/// Runs `ops` on one native CPU under the oracle: what it objects to, if anything.
+/// Runs `ops` on one native CPU under the oracle. The error is the first difference.
 pub fn follow<K: LockKind, A: SwapAllocator<On<K>>>(spec: Spec, ops: &[Op]) -> Result<(), String> {
     let (ops, of) = (ops.to_vec(), spec.clone());
     let run = Native::run(
@@ -172,8 +184,8 @@ fn op() -> impl Strategy<Value = Op> {
     ]
 }
 
-/// Follows an allocator through random sequences over clusters of several sizes; what
-/// it says of a failing one is of the shortest that it found.
+/// Follows an allocator through random sequences over clusters of several sizes. The error is that
+/// of the shortest failing sequence that shrinking found.
 pub fn random_sequences<K: LockKind, A: SwapAllocator<On<K>>>() -> Result<(), String> {
     let cases = proptest::test_runner::Config {
         cases: 32,
