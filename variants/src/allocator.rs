@@ -32,8 +32,8 @@ static SWAPPED: EntrySite = EntrySite::new("folio_swapped");
 /// A swap allocator: what mm/swapfile.c offers the rest of the kernel.
 ///
 /// A slot's byte counts its users (page-table entries) and carries SWAP_HAS_CACHE
-/// while a folio or a slot cache holds it. `alloc` gives a slot that is cached
-/// and has no user; it is free again when both are gone.
+/// while a folio or a slot cache holds it. `alloc` returns a slot that has SWAP_HAS_CACHE
+/// and no user; the slot is free again when it has neither.
 pub trait SwapAllocator<M: Machine>: Send + Sync + Sized + 'static {
     /// An allocator whose devices are all off.
     fn new(spec: &Spec, cpu: &M::Cpu) -> Self;
@@ -171,7 +171,7 @@ pub struct Steps {
     /// try_to_unuse().
     pub unuse: u64,
     /// synchronize_rcu() after percpu_ref_kill(). Here it is membarrier(2) or its
-    /// model, as its name says: the kernel's grace period takes milliseconds.
+    /// model, as the step's name says: the kernel's grace period takes milliseconds.
     pub grace: u64,
     /// Waiting for the last reference.
     pub users: u64,

@@ -34,7 +34,7 @@ pub enum NoFolio {
     Busy(u32),
 }
 
-/// What came of an attempt to reclaim a slot (__try_to_reclaim_swap()).
+/// The result of an attempt to reclaim a slot (__try_to_reclaim_swap()).
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Reclaimed {
     /// There is no folio.

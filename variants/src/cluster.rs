@@ -52,7 +52,7 @@ pub trait SwapoffHooks<M: Machine>: Policy<M> {
     fn reset(&self, _dev: &Device<M>) {}
     /// The device is about to be allocated from, for the first time or again.
     fn reopen(&self, _dev: &Device<M>) {}
-    /// What `drain` would empty: the slots that caches hide, at rest.
+    /// The slots in slot caches, which `drain` would free; at rest.
     fn cached(&self) -> Vec<SwpEntry> {
         Vec::new()
     }
@@ -122,8 +122,8 @@ impl<M: Machine, P: Policy<M>> CiFirst<M, P> {
         }
     }
 
-    /// isolate_lock_cluster(): locks the first cluster of a list whose lock is free, and takes it off
-    /// the list. `None` does not mean that the list is empty.
+    /// isolate_lock_cluster(): locks the first cluster of a list whose lock is free, and takes it
+    /// off the list. `None` does not mean that the list is empty.
     pub fn isolate(
         &self,
         cpu: &M::Cpu,
@@ -353,9 +353,9 @@ impl<M: Machine, P: Policy<M>> CiFirst<M, P> {
 // ---- a new cluster ----
 
 impl<M: Machine, P: Policy<M>> CiFirst<M, P> {
-    /// cluster_alloc_swap_entry() of 6.14 .. 6.17 from its label new_cluster on: what is tried when
-    /// the current cluster gives nothing. A free cluster, then nonfull and fragmented ones, then
-    /// what discards give back, then, for order 0, other orders' clusters.
+    /// cluster_alloc_swap_entry() of 6.14 .. 6.17 from its label new_cluster on: when the current
+    /// cluster has no room, tries a free cluster, then nonfull and fragmented ones, then those that
+    /// discards make free, then, for order 0, other orders' clusters.
     pub fn free_first(&self, cpu: &M::Cpu, dev: &Device<M>, order: usize) -> Option<Slot> {
         M::enter("cluster_alloc_swap_entry");
         loop {
@@ -440,7 +440,7 @@ impl<M: Machine, P: Policy<M>> CiFirst<M, P> {
     }
 }
 
-/// Whether 2^order slots are less than a cluster: only such a folio is put on the lists by order.
+/// Whether 2^order slots are less than a cluster. A larger folio needs a free cluster.
 pub fn below_pmd<M: Machine>(dev: &Device<M>, order: usize) -> bool {
     1 << order < dev.cluster_slots
 }
@@ -512,7 +512,8 @@ impl<M: Machine, P: Policy<M>> CiFirst<M, P> {
         Reclaimed::Freed(next)
     }
 
-    /// swap_do_scheduled_discard(): true if a cluster came back to the free list.
+    /// swap_do_scheduled_discard(): discards all clusters that wait for it. True if there was one,
+    /// which is on the free list now.
     pub fn do_discards(&self, cpu: &M::Cpu, dev: &Device<M>) -> bool {
         let (si, mut freed) = (dev.si(), false);
         loop {
@@ -607,7 +608,7 @@ impl<M: Machine, P: Policy<M>> CiFirst<M, P> {
         cached
     }
 
-    /// swapcache_free_entries(): frees what the slot caches give back, slot by slot.
+    /// swapcache_free_entries(): frees entries of the slot caches, slot by slot.
     pub fn free_entries(&self, cpu: &M::Cpu, entries: &[SwpEntry]) {
         for entry in entries {
             let dev = &self.base.devices[entry.dev()];

@@ -179,7 +179,7 @@ pub struct Device<M: Machine> {
     si: Region<M, Si<M>>,
     map: Region<M, M::Atomic<u8>>,
     clusters: Region<M, ClusterInfo<M>>,
-    /// What must be cleaned up before a slot counts as free (zeromap, shadows, zswap).
+    /// 1 for a slot that must be cleaned up before it counts as free (zeromap, shadows, zswap).
     shadows: Region<M, M::Atomic<u8>>,
     /// The device's part of the swap cache.
     pub folios: SwapCache<M>,
@@ -343,12 +343,12 @@ impl<M: Machine> Device<M> {
         M::fill(self.map(), offset as usize, (offset + nr) as usize, byte);
     }
 
-    /// The folio leaves the swap cache, its shadow stays.
+    /// The folio of `nr` slots leaves the swap cache; its shadow stays until the slots are free.
     pub fn leave_shadow(&self, offset: u32, nr: u32) {
         M::fill(&self.shadows, offset as usize, (offset + nr) as usize, 1);
     }
 
-    /// What swap_range_free() cleans up before the slots count as free.
+    /// Cleans up, as swap_range_free() does before the slots count as free.
     pub fn clear_shadow(&self, offset: u32, nr: u32) {
         M::fill(&self.shadows, offset as usize, (offset + nr) as usize, 0);
     }
@@ -358,7 +358,7 @@ impl<M: Machine> Device<M> {
         self.shadows.iter().all(|shadow| shadow.load() == 0)
     }
 
-    /// discard_swap_cluster(): the device is busy for a while.
+    /// discard_swap_cluster(): the device is busy for [`Spec::discard_ns`].
     pub fn issue_discard(&self, cpu: &M::Cpu) {
         cpu.work(self.discard_ns);
     }
@@ -450,7 +450,7 @@ impl<M: Machine> Device<M> {
         }
     }
 
-    /// Runs what is queued through `run`, as a worker that flush_work() waits for.
+    /// Calls `run` with the queued works, if any, as a worker that flush_work() waits for.
     pub fn run_work(&self, run: impl FnOnce(u8)) {
         // Acquire: a CPU that finds nothing queued also sees `working` of the worker that took
         // the work, and so wait_for_workers() waits for it.
@@ -538,7 +538,7 @@ impl<M: Machine> Device<M> {
 
 /// What every scheme has: its devices and the list of those with free slots.
 pub struct Base<M: Machine> {
-    /// What it was made of.
+    /// The shape that it was made to.
     pub spec: Spec,
     /// The devices, by swp_type().
     pub devices: Vec<Device<M>>,

@@ -1,4 +1,4 @@
-//! How a slot is named: by its offset on one device (`Slot`), and by device and offset
+//! The names of a slot: by its offset on one device (`Slot`), and by device and offset
 //! (`SwpEntry`, the kernel's swp_entry_t). Guards that slot 0, the header page, is never
 //! handed out: neither type can hold it.
 
@@ -69,7 +69,7 @@ impl SwpEntry {
         this.map_or(0, |entry| entry.0)
     }
 
-    /// What [`SwpEntry::to_pte`] wrote.
+    /// Reads a word that [`SwpEntry::to_pte`] wrote.
     pub fn from_pte(pte: u64) -> Option<Self> {
         (pte != 0).then_some(Self(pte))
     }

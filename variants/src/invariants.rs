@@ -8,7 +8,7 @@ use crate::entry::SwpEntry;
 use crate::swap_map::BAD;
 use machine::{Atomic, Machine, Plain};
 
-/// What a scheme's at-rest state may look like.
+/// How a scheme's state at rest differs from that of other schemes.
 pub struct Rules<'a> {
     /// The bit of inuse_pages that says "off the avail list", where there is one.
     pub offlist: Option<u64>,

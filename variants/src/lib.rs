@@ -1,7 +1,7 @@
 //! The swap allocators of Linux, one file per locking scheme, each written once over
 //! [`machine::Machine`]. `allocator.rs` is the contract; `scanning.rs` (6.12, 6.13) and
 //! `cluster.rs` with `percluster.rs` or `percpu_cluster.rs` (6.14 on) are the schemes; the rest
-//! is what the schemes share. docs/walk-alloc.md follows one slot through each.
+//! is what the schemes share. CONTRIBUTING.md follows one slot through each.
 #![warn(missing_docs)]
 
 pub mod allocator;

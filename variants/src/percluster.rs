@@ -1,6 +1,6 @@
 //! `percluster`: Linux 6.14. ci->lock first, si->lock only to move clusters between lists, `users`
-//! held while scanning, slot caches for allocation. Guards what of an allocation is the scheme's:
-//! the way from the slot cache to a device and its cluster; the scan itself is in cluster.rs.
+//! held while scanning, slot caches for allocation. Guards the scheme's part of an allocation, from
+//! the slot cache to a device and its current cluster; the rest is in cluster.rs.
 //! Swapoff's barrier is a type: the kernel's takes every ci->lock, and two others stand beside it.
 
 use crate::cluster::{CiFirst, Policy, SwapoffHooks};

@@ -33,7 +33,7 @@ impl<M: Machine> PercpuNext<M> {
         Slot::new(self.devices[dev].of(cpu.id()).by_order[order].get())
     }
 
-    /// Sets what [`PercpuNext::get`] returns.
+    /// Sets where this CPU's next allocation of `order` starts.
     pub(crate) fn set(&self, cpu: &M::Cpu, dev: usize, order: usize, next: Option<Slot>) {
         self.devices[dev].of(cpu.id()).by_order[order].set(Slot::to_word(next));
     }

@@ -1,8 +1,8 @@
 //! `percpu-cluster`: Linux 6.18 .. 7.3, and `percpu-free-first`: 6.15 .. 6.17. As `percluster`, but
 //! without a slot cache: each CPU has one current cluster per order, on any device, and only a new
-//! cluster needs the avail list. Guards what of an allocation is the scheme's: the current cluster,
-//! the walk over devices, and which new cluster is taken, in which the two differ. The scan itself
-//! is in cluster.rs. Of 6.18 and later no more is modelled: counts are still swap_map's, a
+//! cluster needs the avail list. Guards the scheme's part of an allocation: the current cluster,
+//! the walk over devices, and which new cluster is taken, in which the two differ. The rest is in
+//! cluster.rs. Of 6.18 and later no more is modelled: counts are still swap_map's, a
 //! swap_cluster_info still has 24 bytes (7.3: 48), isolating still tests SWP_WRITEOK (7.3 no longer
 //! does), and there is no swap table.
 
@@ -33,13 +33,14 @@ pub trait Choice<M: Machine>: Send + Sync + Sized + 'static {
         dev: &Device<M>,
         order: usize,
     ) -> Option<Slot>;
-    /// Is called when no slot was found, outside the allocation path: true if there are slots again.
+    /// Is called when no slot was found, outside the allocation path: true if there are slots
+    /// again.
     fn last_resort(_core: &Core<M, Self>, _cpu: &M::Cpu) -> bool {
         false
     }
 }
 
-/// 6.15 .. 6.17, as 6.14: what it discards, it discards in the allocation path.
+/// 6.15 .. 6.17, as 6.14: free clusters come first, and discards are in the allocation path.
 pub struct FreeFirst;
 
 impl<M: Machine> Choice<M> for FreeFirst {

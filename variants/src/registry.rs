@@ -4,7 +4,7 @@
 use crate::allocator::SwapAllocator;
 use machine::Machine;
 
-/// What users see of a variant.
+/// A variant as users see it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Variant {
     /// Its name on the command line and in results.
@@ -17,9 +17,9 @@ pub struct Variant {
     pub about: &'static str,
 }
 
-/// Code that is generic over variants: what [`visit`] calls with the one that was named.
+/// Code that is generic over variants; [`visit`] calls it with the one that was named.
 pub trait Visitor<M: Machine> {
-    /// What `visit` returns.
+    /// The type that `visit` returns.
     type Output;
     /// Is called with the variant's type and its row.
     fn visit<A: SwapAllocator<M>>(self, variant: &'static Variant) -> Self::Output;

@@ -1,8 +1,9 @@
 //! The allocator whose outermost lock is si->lock (6.12 and 6.13), and three ways of holding it.
-//! `scanning` drops it to reclaim and to discard, and counts SCANNING in si->flags against
-//! swapoff. `scanning-ref` holds `users` instead (commit 9a0ddeb79880, the middle of 6.14's series).
-//! `global` never drops it and has no other lock for slots. Guards a slot from the walk over devices
-//! to its byte, all in this file. Kernel: mm/swapfile.c of 6.12, functions as named.
+//! `scanning` drops it to reclaim and to discard, and counts SCANNING in si->flags against swapoff.
+//! `scanning-ref` holds `users` instead (commit 9a0ddeb79880, the middle of 6.14's series).
+//! `global` never drops it and has no other lock for slots. Guards that clusters and
+//! their lists change under si->lock alone; `without` is the only place that drops it on the way.
+//! Kernel: mm/swapfile.c of 6.12, functions as named.
 
 use crate::allocator::{EntrySite, Steps, SwapAllocator, SwapoffError};
 use crate::cache::{NoFolio, Reclaimed};
@@ -125,7 +126,8 @@ enum SiLock {
 // ---- si->lock, ci->lock, lists ----
 
 impl<M: Machine, P: Policy> SiFirst<M, P> {
-    /// Runs `action` without si->lock, in schemes that drop it; `action` gets to know which.
+    /// Runs `action` with si->lock dropped, in schemes that drop it; `action` is given whether the
+    /// lock is held.
     fn without<T>(
         &self,
         cpu: &M::Cpu,
@@ -218,8 +220,9 @@ impl<M: Machine, P: Policy> SiFirst<M, P> {
 // ---- allocation ----
 
 impl<M: Machine, P: Policy> SiFirst<M, P> {
-    /// get_swap_pages(): `slots.len()` entries of `order` from the devices in turn; returns how many
-    /// there were. All that are wanted are taken off nr_swap_pages first, which can become negative.
+    /// get_swap_pages(): `slots.len()` entries of `order` from the devices in turn; returns how
+    /// many there were. All that are wanted are taken off nr_swap_pages first, which can become
+    /// negative.
     fn get_swap_pages(&self, cpu: &M::Cpu, order: usize, slots: &mut [Option<SwpEntry>]) -> usize {
         let (avail, size) = (&self.base.avail, 1i64 << order);
         let reserved = avail.reserve(cpu, &site::GET, slots.len(), size);
@@ -241,8 +244,8 @@ impl<M: Machine, P: Policy> SiFirst<M, P> {
         got
     }
 
-    /// cluster_alloc_swap(): one si->lock section, except where it is dropped on the way. Returns how
-    /// many entries there were; `None` if the device is full or on its way off.
+    /// cluster_alloc_swap(): one si->lock section, except where it is dropped on the way. Returns
+    /// how many entries there were; `None` if the device is full or on its way off.
     fn cluster_alloc_swap(
         &self,
         cpu: &M::Cpu,
@@ -299,7 +302,7 @@ impl<M: Machine, P: Policy> SiFirst<M, P> {
     }
 
     /// cluster_alloc_swap_entry(): this CPU's cluster, then a free one, then nonfull
-    /// and fragmented ones, then what discards give back, then, for order 0, other
+    /// and fragmented ones, then those that discards make free, then, for order 0, other
     /// orders' clusters. Whole clusters are scanned with si->lock held.
     fn alloc_entry(&self, cpu: &M::Cpu, held: &mut Held<M>, order: usize) -> Option<Slot> {
         let dev = held.dev;
@@ -359,7 +362,8 @@ impl<M: Machine, P: Policy> SiFirst<M, P> {
     }
 
     /// Order 0 may take any free slot, of clusters of other orders too. 6.12 tries for ever if
-    /// SWP_WRITEOK is cleared while a reclaim has si->lock dropped (docs/findings); here that ends it.
+    /// SWP_WRITEOK is cleared while a reclaim has si->lock dropped (docs/findings); here that ends
+    /// it.
     fn steal(&self, cpu: &M::Cpu, held: &mut Held<M>) -> Option<Slot> {
         let (dev, si) = (held.dev, held.dev.si());
         for order in 1..dev.orders() {
@@ -376,8 +380,8 @@ impl<M: Machine, P: Policy> SiFirst<M, P> {
         None
     }
 
-    /// alloc_swap_scan_cluster(): allocates the first slots from `from` on, in its cluster, that are
-    /// free or can be reclaimed. This CPU's next allocation starts behind them.
+    /// alloc_swap_scan_cluster(): allocates the first slots from `from` on, in its cluster, that
+    /// are free or can be reclaimed. This CPU's next allocation starts behind them.
     fn scan(&self, cpu: &M::Cpu, held: &mut Held<M>, from: u32, order: usize) -> Option<Slot> {
         let (dev, nr) = (held.dev, 1 << order);
         let index = dev.cluster_of(from);
@@ -455,8 +459,8 @@ impl<M: Machine, P: Policy> SiFirst<M, P> {
         }
     }
 
-    /// cluster_reclaim_range(): some slot of a range is held by the swap cache alone. Drops si->lock
-    /// and frees what can be freed.
+    /// cluster_reclaim_range(): some slot of a range is held by the swap cache alone. Drops
+    /// si->lock and frees what can be freed.
     fn reclaim_range(&self, cpu: &M::Cpu, held: &mut Held<M>, offset: u32, nr: u32) {
         let (dev, mut at, end) = (held.dev, offset, offset + nr);
         self.without(cpu, held, &site::RECLAIM_SI, |si_lock| {
@@ -473,8 +477,8 @@ impl<M: Machine, P: Policy> SiFirst<M, P> {
         });
     }
 
-    /// swap_reclaim_full_clusters(): reclaims from up to `clusters` of them, in turn; drops si->lock
-    /// around each.
+    /// swap_reclaim_full_clusters(): reclaims from up to `clusters` of them, in turn; drops
+    /// si->lock around each.
     fn reclaim_full(&self, cpu: &M::Cpu, held: &mut Held<M>, clusters: u64) {
         let dev = held.dev;
         for _ in 0..clusters {
@@ -526,8 +530,8 @@ impl<M: Machine, P: Policy> SiFirst<M, P> {
         Reclaimed::Freed(next)
     }
 
-    /// swap_do_scheduled_discard(): discards all clusters that wait for it, and drops si->lock while
-    /// the device is busy with one.
+    /// swap_do_scheduled_discard(): discards all clusters that wait for it, and drops si->lock
+    /// while the device is busy with one.
     fn do_discards(&self, cpu: &M::Cpu, held: &mut Held<M>) {
         let dev = held.dev;
         while let Some(index) = dev.si().discard.first() {
@@ -603,7 +607,8 @@ impl<M: Machine, P: Policy> SiFirst<M, P> {
         }
     }
 
-    /// swapcache_free_entries(): takes si->lock once per device; entries are sorted by device alone.
+    /// swapcache_free_entries(): takes si->lock once per device; entries are sorted by device
+    /// alone.
     fn free_entries(&self, cpu: &M::Cpu, entries: &[SwpEntry]) {
         let mut sorted = Vec::new();
         let entries = match self.base.devices.len() {

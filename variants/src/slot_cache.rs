@@ -18,16 +18,17 @@ const MOST: usize = 64;
 
 /// One CPU's cache.
 struct Cache<M: Machine> {
-    /// A mutex in the kernel.
+    /// Protects `nr` and `slots`. It is a mutex in the kernel.
     alloc_lock: SpinLock<M>,
     nr: M::Plain<u32>,
+    /// Protects `n_ret` and `slots_ret`.
     free_lock: SpinLock<M>,
     n_ret: M::Plain<u32>,
     slots: Slots<M>,
     slots_ret: Slots<M>,
 }
 
-/// Allocated apart, as the kernel does.
+/// The slots of one side of a cache, in memory of their own as in the kernel.
 type Slots<M> = Region<M, <M as Machine>::Plain<u64>>;
 
 impl<M: Machine> Fields for Cache<M> {
@@ -135,7 +136,7 @@ impl<M: Machine> SlotCaches<M> {
         if cache.nr.get() == 0 && self.in_use() {
             let mut fresh = [None; MOST];
             let got = refill(&mut fresh[..self.size]);
-            // Taken from the end: the first slot of the batch goes out first.
+            // Slots are taken from the end, so the first one of the batch is stored last.
             for (i, entry) in fresh[..got].iter().rev().enumerate() {
                 cache.slots[i].set(SwpEntry::to_pte(*entry));
             }
@@ -158,7 +159,7 @@ impl<M: Machine> SlotCaches<M> {
         }
         let cache = self.caches.of(cpu.id());
         let guard = cache.free_lock.lock(cpu, &FREE);
-        // Again under the lock: swapoff drains after it has cleared the switch.
+        // Tested again under the lock: swapoff drains after it has cleared the switch.
         let kept = self.in_use();
         if kept {
             if cache.n_ret.get() as usize >= self.size {

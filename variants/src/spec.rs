@@ -1,5 +1,5 @@
-//! The shape of the system under test: devices, clusters, slot caches, owners, in the kernel's
-//! constants. Guards that no allocator has a size of its own.
+//! The shape of the system under test: devices, clusters, slot caches, owners. Guards that every
+//! size stands here once, under the name of the kernel's constant.
 
 /// SWAPFILE_CLUSTER: slots per cluster on x86-64 with CONFIG_THP_SWAP, where a cluster holds one
 /// PMD-sized folio (include/linux/swap.h and mm/swap.h, all releases modelled).

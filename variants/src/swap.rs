@@ -1,6 +1,6 @@
-//! What the workloads use: pages of owners that are swapped out and in, over any allocator. Guards
-//! what the rest of the kernel does around a slot: its folio is locked, and its entry changes
-//! under the page-table lock. Follows add_to_swap(), try_to_unmap(), do_swap_page(),
+//! Pages of owners, swapped out and in over any allocator: the workloads see this and no more.
+//! Guards the rules of the rest of the kernel: a slot's folio is locked while it changes, and its
+//! entry changes under the page-table lock. Follows add_to_swap(), try_to_unmap(), do_swap_page(),
 //! zap_pte_range() and copy_nonpresent_pte() of 6.14 in what they do to slots.
 
 use crate::allocator::{Steps, SwapAllocator, SwapoffError};
@@ -108,10 +108,10 @@ impl<M: Machine, A: SwapAllocator<M>> Swap<M, A> {
         zapped
     }
 
-    /// Copies `nr` page-table entries of `parent` from `page` on to the same pages of `child`, where
-    /// none may be swapped out. The kernel nests both page-table locks; here they are taken one
-    /// after the other, and the new user keeps the slot in between. Returns how many entries were
-    /// copied: one whose count cannot grow is left out.
+    /// Copies `nr` page-table entries of `parent` from `page` on to the same pages of `child`,
+    /// where none may be swapped out. The kernel nests both page-table locks; here they are taken
+    /// one after the other, and the new user keeps the slot in between. Returns how many entries
+    /// were copied: one whose count cannot grow is left out.
     pub fn fork(&self, cpu: &M::Cpu, parent: usize, child: usize, page: usize, nr: usize) -> usize {
         let mut copied = 0;
         for page in page..page + nr {

@@ -1,5 +1,5 @@
-//! What a byte of swap_map means, and the continuation pages that hold the second digit of a
-//! count that the byte has no room for. Guards the encoding; which lock protects a byte is the
+//! The bytes of swap_map, and the continuation pages that hold the second digit of a count for
+//! which a byte has no room. Guards the encoding; which lock protects a byte is the
 //! schemes' business. Kernel: include/linux/swap.h of 6.14.
 
 use machine::{Atomic, Machine, Plain, Region};
@@ -23,7 +23,7 @@ const fn page_slots<M: Machine>() -> usize {
 }
 /// SWAP_CONT_MAX: the second digit's largest value.
 pub(crate) const DIGIT_MAX: u8 = 0x7f;
-/// What one unit of the second digit is worth, in users.
+/// How many users one unit of the second digit stands for.
 const fn base<M: Machine>() -> u32 {
     count_max::<M>() as u32 + 1
 }
@@ -83,7 +83,7 @@ impl<M: Machine> Continuations<M> {
         self.pages.iter().any(|page| page.there[0].peek() != 0)
     }
 
-    /// What the second digit adds to a slot's users, at rest.
+    /// How many of a slot's users the second digit stands for, at rest.
     pub(crate) fn peek(&self, offset: u32) -> u32 {
         let digits = self.page(offset).digits.get();
         digits.map_or(0, |d| u32::from(d[offset as usize % page_slots::<M>()].peek()) * base::<M>())

@@ -27,7 +27,7 @@ pub(crate) fn try_to_unuse<M: Machine, A: SwapAllocator<M>>(
             return Err(SwapoffError::Interrupted);
         }
         if passes > 0 {
-            // What the last pass left is held by other CPUs.
+            // The slots that the last pass left are held by other CPUs.
             cpu.cond_resched();
         }
         passes += 1;

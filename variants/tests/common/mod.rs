@@ -1,5 +1,5 @@
-//! The tests of all variants share small systems, random operations on them, and the walk over every
-//! registered variant under every registered kind of lock. Guards that none is left out.
+//! The tests of all variants share small systems, random operations on them, and the walk over
+//! every registered variant under every registered kind of lock. Guards that none is left out.
 #![allow(dead_code, reason = "each test binary uses its part")]
 
 pub mod oracle;
