@@ -124,7 +124,7 @@ impl<M: Machine, P: Policy<M>> CiFirst<M, P> {
 
     /// isolate_lock_cluster(): locks the first cluster of a list whose lock is free, and takes it
     /// off the list. `None` does not mean that the list is empty.
-    pub fn isolate(
+    fn isolate(
         &self,
         cpu: &M::Cpu,
         dev: &Device<M>,
@@ -152,7 +152,7 @@ impl<M: Machine, P: Policy<M>> CiFirst<M, P> {
     }
 
     /// As [`CiFirst::isolate`] for a frag list, whose length is counted.
-    pub fn isolate_frag(
+    fn isolate_frag(
         &self,
         cpu: &M::Cpu,
         dev: &Device<M>,
