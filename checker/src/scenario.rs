@@ -8,7 +8,7 @@ use machine::{Cpu, Failure, Machine};
 use std::cell::Cell;
 use std::marker::PhantomData;
 use variants::registry::{Variant, Visitor};
-use variants::{DeviceSpec, SlotCacheSpec, Spec, Swap, SwapAllocator};
+use variants::{DeviceSpec, Folio, SlotCacheSpec, Spec, Swap, SwapAllocator};
 
 /// One thing a CPU does. Owners and pages are of page tables; devices by index.
 #[derive(Clone, Copy, Debug)]
@@ -120,6 +120,10 @@ fn slot_caches() -> Spec {
 
 const fn out(owner: usize, page: usize) -> Act {
     Act::Out { owner, page, order: 0, keep: false }
+}
+
+const fn folio(keep: bool) -> Folio {
+    if keep { Folio::Keep } else { Folio::Drop }
 }
 
 const fn zap(owner: usize, page: usize) -> Act {
@@ -381,10 +385,10 @@ impl<M: Machine, A: SwapAllocator<M>> World<M, A> {
         let swap = &self.swap;
         match act {
             Act::Out { owner, page, order, keep } => {
-                swap.swap_out(cpu, owner, page, order, keep);
+                swap.swap_out(cpu, owner, page, order, folio(keep));
             }
             Act::In { owner, page, keep } => {
-                swap.swap_in(cpu, owner, page, keep);
+                swap.swap_in(cpu, owner, page, folio(keep));
             }
             Act::Zap { owner, page, nr } => {
                 swap.zap(cpu, owner, page, nr);

@@ -8,7 +8,7 @@ use machine::lock::Tas;
 use machine::{Machine, Native, native};
 use rayon::prelude::*;
 use variants::registry::{self, VARIANTS, Variant};
-use variants::{DeviceSpec, Spec, Swap, SwapAllocator, SwpEntry};
+use variants::{DeviceSpec, Folio, Spec, Swap, SwapAllocator, SwpEntry};
 
 /// Without lock sites, so that the allocator alone is counted.
 type M = Native<Tas, false>;
@@ -134,7 +134,7 @@ impl registry::Visitor<M> for Count<'_> {
         };
         let worker = move |swap: &Swap<M, A>, cpu: &MyCpu| {
             for page in 0..swap.owners.pages() {
-                swap.swap_out(cpu, 1, page, 0, false);
+                swap.swap_out(cpu, 1, page, 0, Folio::Drop);
             }
             measure(swap, cpu, &operation);
         };
@@ -145,7 +145,7 @@ impl registry::Visitor<M> for Count<'_> {
 fn measure<A: SwapAllocator<M>>(swap: &Swap<M, A>, cpu: &MyCpu, operation: &str) {
     let alloc = &swap.alloc;
     let fresh = || -> Vec<SwpEntry> { (0..TURNS).filter_map(|_| alloc.alloc(cpu, 0)).collect() };
-    let out = |page| swap.swap_out(cpu, 0, page, 0, false);
+    let out = |page| swap.swap_out(cpu, 0, page, 0, Folio::Drop);
     match operation {
         "alloc" => {
             let mut entries = Vec::with_capacity(TURNS);
@@ -170,7 +170,7 @@ fn measure<A: SwapAllocator<M>>(swap: &Swap<M, A>, cpu: &MyCpu, operation: &str)
         "swap in" => {
             (0..TURNS).for_each(|page| assert!(out(page)));
             swapscale_measured(|| {
-                (0..TURNS).for_each(|page| assert!(swap.swap_in(cpu, 0, page, false)));
+                (0..TURNS).for_each(|page| assert!(swap.swap_in(cpu, 0, page, Folio::Drop)));
             });
         }
         "refault" => {
@@ -181,8 +181,8 @@ fn measure<A: SwapAllocator<M>>(swap: &Swap<M, A>, cpu: &MyCpu, operation: &str)
             let mut refault = || {
                 let at = random.usize(..3 * TURNS);
                 let (owner, page) = if at < TURNS { (0, at) } else { (1, at - TURNS) };
-                assert!(swap.swap_in(cpu, owner, page, false));
-                assert!(swap.swap_out(cpu, owner, page, 0, false));
+                assert!(swap.swap_in(cpu, owner, page, Folio::Drop));
+                assert!(swap.swap_out(cpu, owner, page, 0, Folio::Drop));
             };
             (0..WARM).for_each(|_| refault());
             swapscale_measured(|| (0..TURNS).for_each(|_| refault()));

@@ -18,7 +18,7 @@ pub struct SwapCache<M: Machine> {
 /// A locked folio: its first slot and its order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[must_use = "a locked folio must be unlocked or removed"]
-pub struct Folio {
+pub struct LockedFolio {
     /// Its first slot.
     pub offset: u32,
     /// It has 2^order slots.
@@ -55,7 +55,7 @@ impl Reclaimed {
     }
 }
 
-impl Folio {
+impl LockedFolio {
     /// How many slots it has.
     pub fn slots(self) -> u32 {
         1 << self.order
@@ -75,8 +75,8 @@ impl<M: Machine> SwapCache<M> {
     }
 
     /// add_to_swap_cache() of a fresh folio, which is locked.
-    pub fn add(&self, offset: u32, order: usize) -> Folio {
-        let folio = Folio { offset, order };
+    pub fn add(&self, offset: u32, order: usize) -> LockedFolio {
+        let folio = LockedFolio { offset, order };
         let word = PRESENT | order as u8;
         let (from, to) = (offset as usize, (offset + folio.slots()) as usize);
         M::fill(&self.words, from + 1, to, word);
@@ -88,13 +88,13 @@ impl<M: Machine> SwapCache<M> {
     ///
     /// # Errors
     /// [`NoFolio::Absent`] if there is none, [`NoFolio::Busy`] if another CPU has it locked.
-    pub fn trylock(&self, offset: u32) -> Result<Folio, NoFolio> {
+    pub fn trylock(&self, offset: u32) -> Result<LockedFolio, NoFolio> {
         let word = self.words[offset as usize].load_acquire();
         if word & PRESENT == 0 {
             return Err(NoFolio::Absent);
         }
         let order = usize::from(word & ORDER);
-        let folio = Folio { offset: offset & !((1 << order) - 1), order };
+        let folio = LockedFolio { offset: offset & !((1 << order) - 1), order };
         let free = PRESENT | order as u8;
         match self.words[folio.offset as usize].cmpxchg(free, free | LOCKED) {
             Ok(_) => Ok(folio),
@@ -103,7 +103,7 @@ impl<M: Machine> SwapCache<M> {
     }
 
     /// folio_lock(): waits for the lock; `None` if there is no folio, or no folio any more.
-    pub fn lock(&self, offset: u32, cpu: &M::Cpu) -> Option<Folio> {
+    pub fn lock(&self, offset: u32, cpu: &M::Cpu) -> Option<LockedFolio> {
         loop {
             match self.trylock(offset) {
                 Ok(folio) => return Some(folio),
@@ -114,12 +114,12 @@ impl<M: Machine> SwapCache<M> {
     }
 
     /// folio_unlock().
-    pub fn unlock(&self, folio: Folio) {
+    pub fn unlock(&self, folio: LockedFolio) {
         self.words[folio.offset as usize].store_release(PRESENT | folio.order as u8);
     }
 
     /// __delete_from_swap_cache(): takes the locked folio out.
-    pub fn remove(&self, folio: Folio) {
+    pub fn remove(&self, folio: LockedFolio) {
         let from = folio.offset as usize;
         M::fill(&self.words, from + 1, from + folio.slots() as usize, 0);
         self.words[from].store_release(0);

@@ -143,7 +143,7 @@ mod tests {
     use crate::device::offlist;
     use crate::percluster::PerCluster;
     use crate::swap_map::HAS_CACHE;
-    use crate::{DeviceSpec, SlotCacheSpec, Spec, Swap, SwapAllocator};
+    use crate::{DeviceSpec, Folio, SlotCacheSpec, Spec, Swap, SwapAllocator};
     use machine::lock::Tas;
     use machine::native::{Config, Native};
 
@@ -174,7 +174,7 @@ mod tests {
             |cpu| Swap::<M, PerCluster<M>>::new(&spec(), cpu),
             move |swap, cpu| {
                 assert!(swap.swapon(cpu, 0));
-                assert!((0..3).all(|page| swap.swap_out(cpu, 0, page, 0, false)));
+                assert!((0..3).all(|page| swap.swap_out(cpu, 0, page, 0, Folio::Drop)));
                 harm(swap.alloc.base());
                 swap.alloc.validate()
             },

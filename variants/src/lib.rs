@@ -31,4 +31,4 @@ pub use device::Stats;
 pub use entry::{Slot, SwpEntry};
 pub use owners::Owners;
 pub use spec::{DeviceSpec, SWAPFILE_CLUSTER, SlotCacheSpec, Spec};
-pub use swap::{Swap, SwapInError};
+pub use swap::{Folio, Swap, SwapInError};

@@ -4,7 +4,7 @@
 //! zap_pte_range() and copy_nonpresent_pte() of 6.14 in what they do to slots.
 
 use crate::allocator::{Steps, SwapAllocator, SwapoffError};
-use crate::cache::{Folio, NoFolio};
+use crate::cache::{LockedFolio, NoFolio};
 use crate::entry::SwpEntry;
 use crate::owners::Owners;
 use crate::spec::Spec;
@@ -14,6 +14,15 @@ static UNMAP: Site = Site::new("ptl", "try_to_unmap_one");
 static FAULT: Site = Site::new("ptl", "do_swap_page");
 static ZAP: Site = Site::new("ptl", "zap_pte_range");
 static FORK: Site = Site::new("ptl", "copy_pte_range");
+
+/// Whether a folio stays in the swap cache once its page has gone out or come in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Folio {
+    /// It stays, and its slots with it.
+    Keep,
+    /// It leaves: after a swap-out the memory is freed, after a swap-in the slot.
+    Drop,
+}
 
 /// An allocator and the owners of its slots.
 pub struct Swap<M: Machine, A: SwapAllocator<M>> {
@@ -38,10 +47,9 @@ impl<M: Machine, A: SwapAllocator<M>> Swap<M, A> {
         Self { alloc: A::new(spec, cpu), owners: Owners::new(spec) }
     }
 
-    /// Swaps 2^order pages of `owner` from `page` on out as one folio, and leaves the
-    /// folio in the swap cache if `keep`. False if there is no swap space.
-    /// The pages must not be swapped out already. It is not inlined, so that every loop around it,
-    /// the engine's and others, runs the same code; in the kernel it is a call as well.
+    /// Swaps 2^order pages of `owner` from `page` on out as one folio. False if there is no swap
+    /// space. The pages must not be swapped out already. It is not inlined, so that every loop
+    /// around it, the engine's and others, runs the same code; in the kernel it is a call as well.
     #[inline(never)]
     pub fn swap_out(
         &self,
@@ -49,33 +57,32 @@ impl<M: Machine, A: SwapAllocator<M>> Swap<M, A> {
         owner: usize,
         page: usize,
         order: usize,
-        keep: bool,
+        folio: Folio,
     ) -> bool {
         M::enter("folio_alloc_swap");
         let Some(entry) = self.alloc.alloc(cpu, order) else { return false };
         M::enter("try_to_unmap_one");
-        let folio = self.alloc.folios(entry.dev()).add(entry.offset(), order);
+        let locked = self.alloc.folios(entry.dev()).add(entry.offset(), order);
         let ptl = self.owners.lock(cpu, owner, &UNMAP);
-        for i in 0..folio.slots() {
+        for i in 0..locked.slots() {
             let each = entry.plus(i);
             assert!(self.alloc.dup(cpu, each), "a fresh slot takes a user");
             self.owners.set(owner, page + i as usize, Some(each));
         }
         self.owners.unlock(cpu, owner, ptl);
-        if keep {
-            self.alloc.folios(entry.dev()).unlock(folio);
-        } else {
-            delete_from_swap_cache(&self.alloc, cpu, entry.dev(), folio);
+        match folio {
+            Folio::Keep => self.alloc.folios(entry.dev()).unlock(locked),
+            Folio::Drop => delete_from_swap_cache(&self.alloc, cpu, entry.dev(), locked),
         }
         true
     }
 
-    /// Swaps one page in; the slot's folio stays in the swap cache if `keep`. False
-    /// if the page is not swapped out, or if its device is going away.
+    /// Swaps one page in. False if the page is not swapped out, or if its device is going away.
+    /// [`Folio::Drop`] keeps a folio of which another slot has a user.
     #[inline(never)]
-    pub fn swap_in(&self, cpu: &M::Cpu, owner: usize, page: usize, keep: bool) -> bool {
+    pub fn swap_in(&self, cpu: &M::Cpu, owner: usize, page: usize, folio: Folio) -> bool {
         loop {
-            match swap_in(&self.alloc, &self.owners, cpu, owner, page, keep) {
+            match swap_in(&self.alloc, &self.owners, cpu, owner, page, folio) {
                 Ok(done) => return done,
                 Err(SwapInError::NoDevice) => return false,
                 Err(SwapInError::Busy) => cpu.cond_resched(),
@@ -153,7 +160,7 @@ pub(crate) fn swap_in<M: Machine, A: SwapAllocator<M>>(
     cpu: &M::Cpu,
     owner: usize,
     page: usize,
-    keep: bool,
+    folio: Folio,
 ) -> Result<bool, SwapInError> {
     M::enter("do_swap_page");
     let Some(entry) = owners.get(owner, page) else { return Ok(false) };
@@ -162,7 +169,7 @@ pub(crate) fn swap_in<M: Machine, A: SwapAllocator<M>>(
         cpu.note("swap-in: get_swap_device() fails", dev as u64);
         return Err(SwapInError::NoDevice);
     }
-    let result = lock_folio(swap, cpu, entry).map(|folio| {
+    let result = lock_folio(swap, cpu, entry).map(|locked| {
         let ptl = owners.lock(cpu, owner, &FAULT);
         let mine = owners.get(owner, page) == Some(entry);
         if mine {
@@ -170,10 +177,9 @@ pub(crate) fn swap_in<M: Machine, A: SwapAllocator<M>>(
             swap.put(cpu, entry, 1);
         }
         owners.unlock(cpu, owner, ptl);
-        if keep {
-            swap.folios(dev).unlock(folio);
-        } else {
-            free_swap_or_unlock(swap, cpu, dev, folio);
+        match folio {
+            Folio::Keep => swap.folios(dev).unlock(locked),
+            Folio::Drop => free_swap_or_unlock(swap, cpu, dev, locked),
         }
         mine
     });
@@ -189,7 +195,7 @@ fn lock_folio<M: Machine, A: SwapAllocator<M>>(
     swap: &A,
     cpu: &M::Cpu,
     entry: SwpEntry,
-) -> Result<Folio, SwapInError> {
+) -> Result<LockedFolio, SwapInError> {
     let folios = swap.folios(entry.dev());
     match folios.trylock(entry.offset()) {
         Ok(folio) => Ok(folio),
@@ -205,7 +211,7 @@ pub(crate) fn free_swap_or_unlock<M: Machine, A: SwapAllocator<M>>(
     swap: &A,
     cpu: &M::Cpu,
     dev: usize,
-    folio: Folio,
+    folio: LockedFolio,
 ) {
     if swap.swapped(cpu, SwpEntry::new(dev, folio.offset), folio.slots()) {
         swap.folios(dev).unlock(folio);
@@ -219,7 +225,7 @@ pub(crate) fn delete_from_swap_cache<M: Machine, A: SwapAllocator<M>>(
     swap: &A,
     cpu: &M::Cpu,
     dev: usize,
-    folio: Folio,
+    folio: LockedFolio,
 ) {
     swap.folios(dev).remove(folio);
     swap.put_folio(cpu, SwpEntry::new(dev, folio.offset), folio.order);

@@ -5,7 +5,7 @@
 use crate::allocator::{SwapAllocator, SwapoffError};
 use crate::entry::SwpEntry;
 use crate::owners::Owners;
-use crate::swap::{SwapInError, free_swap_or_unlock, swap_in};
+use crate::swap::{Folio, SwapInError, free_swap_or_unlock, swap_in};
 use machine::{Cpu, Machine};
 
 /// try_to_unuse(): swaps in what the owners have on the device, then drops what
@@ -54,7 +54,7 @@ fn unuse_owner<M: Machine, A: SwapAllocator<M>>(
         M::enter("unuse_pte_range");
         let there = |entry: SwpEntry| entry.dev() == dev;
         while owners.get(owner, page).is_some_and(there) {
-            match swap_in(swap, owners, cpu, owner, page, false) {
+            match swap_in(swap, owners, cpu, owner, page, Folio::Drop) {
                 // It is swapped in, or another CPU has moved the page elsewhere.
                 Ok(_) => (),
                 Err(SwapInError::Busy) => cpu.cond_resched(),

@@ -4,13 +4,13 @@
 
 mod common;
 
-use common::order::Documented;
+use common::learnt::Documented;
 use common::{On, every_variant_under_every_lock, spec};
 use machine::lock::Tas;
 use machine::native::Config;
 use machine::{Machine, Native, Site};
 use variants::percluster::PerCluster;
-use variants::{Swap, SwapAllocator};
+use variants::{Folio, Swap, SwapAllocator};
 
 #[test]
 fn each_scheme_takes_its_locks_in_the_documented_order() {
@@ -26,7 +26,7 @@ fn a_reversed_pair_in_a_variant_is_reported_with_both_places() {
         &Config::untimed(1),
         |cpu| Swap::<M, PerCluster<M>>::new(&spec(8), cpu),
         |swap, cpu| {
-            assert!(swap.swapon(cpu, 0) && swap.swap_out(cpu, 0, 0, 0, false));
+            assert!(swap.swapon(cpu, 0) && swap.swap_out(cpu, 0, 0, 0, Folio::Drop));
             let dev = &swap.alloc.base().devices[0];
             let _si = dev.si().lock.lock(cpu, &SI_FIRST);
             let _ci = dev.lock_cluster(cpu, 0, &THEN_CI);

@@ -5,7 +5,7 @@ mod common;
 #[path = "toy/first_fit.rs"]
 mod first_fit;
 
-use common::order::{Documented, learnt};
+use common::learnt::{Documented, learnt};
 use common::stress::{Pages, Slots};
 use common::{Check, On, oracle::Follows};
 use first_fit::FirstFit;

@@ -2,7 +2,7 @@
 //! on one CPU. Guards what the allocator does to the one thread that uses it: the first difference
 //! from the map is reported.
 
-use super::{Check, ORDERS, OWNERS, On, Op, PAGES, spec};
+use super::{Check, ORDERS, OWNERS, On, Op, PAGES, folio, spec};
 use machine::lock::LockKind;
 use machine::native::Config;
 use machine::{Machine, Native};
@@ -10,7 +10,7 @@ use proptest::prelude::*;
 use proptest::test_runner::{RngAlgorithm, TestRng, TestRunner};
 use std::collections::BTreeMap;
 use variants::registry::Variant;
-use variants::{Spec, Swap, SwapAllocator, SwpEntry};
+use variants::{Folio, Spec, Swap, SwapAllocator, SwpEntry};
 
 /// An allocator follows the map.
 pub struct Follows;
@@ -50,10 +50,10 @@ impl<'a, M: Machine, A: SwapAllocator<M>> Oracle<'a, M, A> {
     /// Performs `op` on the allocator and on the map, and compares them.
     pub fn step(&mut self, op: Op) {
         match op {
-            Op::Out { owner, page, order, keep } => self.out(owner, page, order, keep),
-            Op::In { owner, page, keep } => {
+            Op::Out { owner, page, order, folio } => self.out(owner, page, order, folio),
+            Op::In { owner, page, folio } => {
                 let was = self.owned.remove(&(owner, page)).is_some();
-                assert_eq!(self.swap.swap_in(self.cpu, owner, page, keep), was);
+                assert_eq!(self.swap.swap_in(self.cpu, owner, page, folio), was);
             }
             Op::Zap { owner, page, nr } => {
                 let nr = nr.min(PAGES - page);
@@ -75,14 +75,14 @@ impl<'a, M: Machine, A: SwapAllocator<M>> Oracle<'a, M, A> {
         self.validate();
     }
 
-    fn out(&mut self, owner: usize, page: usize, order: usize, keep: bool) {
+    fn out(&mut self, owner: usize, page: usize, order: usize, folio: Folio) {
         let order = order.min(self.spec.orders - 1);
         let nr = 1 << order;
         let page = page.min(PAGES - nr);
         if (page..page + nr).any(|p| self.owned.contains_key(&(owner, p))) {
             return;
         }
-        if self.swap.swap_out(self.cpu, owner, page, order, keep) {
+        if self.swap.swap_out(self.cpu, owner, page, order, folio) {
             let first = self.swap.owners.peek(owner, page).expect("a page that was swapped out");
             assert_eq!(first.offset() % nr as u32, 0, "slots of an order are aligned");
             for i in 0..nr {
@@ -168,13 +168,13 @@ pub fn follow<K: LockKind, A: SwapAllocator<On<K>>>(spec: Spec, ops: &[Op]) -> R
 
 fn op() -> impl Strategy<Value = Op> {
     let (owner, page, nr) = (0..OWNERS, 0..PAGES, 1..20usize);
-    let out = (owner.clone(), page.clone(), 0..=ORDERS, any::<bool>());
-    let single = (owner.clone(), page.clone(), any::<bool>());
+    let out = (owner.clone(), page.clone(), 0..=ORDERS, any::<bool>().prop_map(folio));
+    let single = (owner.clone(), page.clone(), any::<bool>().prop_map(folio));
     prop_oneof![
-        8 => out.prop_map(|(owner, page, order, keep)| Op::Out { owner, page, order, keep }),
-        8 => single.prop_map(|(owner, page, keep)| Op::Out { owner, page, order: 0, keep }),
-        6 => (owner.clone(), page.clone(), any::<bool>())
-            .prop_map(|(owner, page, keep)| Op::In { owner, page, keep }),
+        8 => out.prop_map(|(owner, page, order, folio)| Op::Out { owner, page, order, folio }),
+        8 => single.prop_map(|(owner, page, folio)| Op::Out { owner, page, order: 0, folio }),
+        6 => (owner.clone(), page.clone(), any::<bool>().prop_map(folio))
+            .prop_map(|(owner, page, folio)| Op::In { owner, page, folio }),
         4 => (owner.clone(), page.clone(), nr.clone())
             .prop_map(|(owner, page, nr)| Op::Zap { owner, page, nr }),
         2 => (owner.clone(), owner, page, nr)

@@ -1,14 +1,7 @@
-//! The documented lock order of each scheme, and the order learnt from a fixed sequence of
-//! operations. Guards that the two are the same.
+//! The documented lock order of each scheme. Guards that there is one table of it: the tests here
+//! and those of the workloads (bench-harness/tests/workloads.rs) hold what was learnt against it.
 
-use super::oracle::Oracle;
-use super::{Check, OWNERS, On, PAGES, random_op, spec};
-use machine::lock::LockKind;
-use machine::native::Config;
-use machine::{Cpu, Machine, Native};
 use std::collections::BTreeSet;
-use variants::registry::Variant;
-use variants::{Swap, SwapAllocator};
 
 const ALLOC: &str = "slot cache alloc_lock";
 const FREE: &str = "slot cache free_lock";
@@ -22,7 +15,7 @@ const CONT: &str = "cont_lock";
 /// Chains of locks, outermost first: a lock may be taken inside each that comes before it on a path
 /// through the chains, and every step of a chain does occur. `None` for a variant without a row.
 /// Source: mm/swapfile.c and mm/swap_slots.c of the kernels named.
-fn documented(variant: &str) -> Option<&'static [&'static [&'static str]]> {
+pub fn documented(variant: &str) -> Option<&'static [&'static [&'static str]]> {
     Some(match variant {
         // 6.12's without ci->lock.
         "global" => &[&[SWAP, SI, AVAIL], &[PTL, FREE, SI, CONT], &[ALLOC, SI]],
@@ -43,7 +36,7 @@ fn documented(variant: &str) -> Option<&'static [&'static [&'static str]]> {
 }
 
 /// Every "outer > inner" that the chains allow.
-fn allowed(chains: &[&[&str]]) -> BTreeSet<String> {
+pub fn allowed(chains: &[&[&str]]) -> BTreeSet<String> {
     let mut pairs: BTreeSet<(&str, &str)> =
         chains.iter().flat_map(|chain| chain.windows(2).map(|w| (w[0], w[1]))).collect();
     loop {
@@ -55,58 +48,5 @@ fn allowed(chains: &[&[&str]]) -> BTreeSet<String> {
             return pairs.iter().map(|(a, b)| format!("{a} > {b}")).collect();
         }
         pairs.extend(longer);
-    }
-}
-
-/// Reaches what random operations seldom do: continuations, by more users than one swap_map byte
-/// counts, and full devices.
-fn corners<M: Machine, A: SwapAllocator<M>>(swap: &Swap<M, A>, cpu: &M::Cpu) {
-    assert!(swap.swap_out(cpu, 0, 0, 0, false));
-    let entry = swap.owners.get(0, 0).expect("swapped out");
-    (0..70).for_each(|_| assert!(swap.alloc.dup(cpu, entry)));
-    (0..70).for_each(|_| swap.alloc.put(cpu, entry, 1));
-    swap.zap(cpu, 0, 0, 1);
-    let pages = || (0..OWNERS).flat_map(|owner| (0..PAGES).map(move |page| (owner, page)));
-    let full = pages().any(|(owner, page)| !swap.swap_out(cpu, owner, page, 0, false));
-    assert!(full, "the owners' pages outnumber the slots");
-    (0..OWNERS).for_each(|owner| assert!(swap.zap(cpu, owner, 0, PAGES) > 0));
-}
-
-/// Every "outer > inner" learnt from a fixed sequence of every kind of operation. The error is a
-/// panic on the way, such as a cycle.
-pub fn learnt<K: LockKind, A: SwapAllocator<On<K>>>() -> Result<Vec<String>, String> {
-    let run = Native::run(
-        &Config::untimed(1),
-        |cpu| Swap::<On<K>, A>::new(&spec(8), cpu),
-        |swap, cpu| {
-            let (mut oracle, mut random) =
-                (Oracle::new(swap, cpu, spec(8)), fastrand::Rng::with_seed(1));
-            corners(swap, cpu);
-            (0..2_000).for_each(|_| oracle.step(random_op(&mut random)));
-            oracle.finish();
-            cpu.system().order.learnt()
-        },
-        |_, _| (),
-    );
-    run.map(|outcome| outcome.workers.concat()).map_err(|failure| failure.to_string())
-}
-
-/// The learnt order has no cycle, and it is the documented one, if one is documented.
-pub struct Documented;
-
-impl Check for Documented {
-    fn check<K: LockKind, A: SwapAllocator<On<K>>>(&self, variant: &Variant) -> Result<(), String> {
-        let learnt = learnt::<K, A>()?;
-        // A variant that is not in the table is still free of cycles.
-        let Some(chains) = documented(variant.name) else { return Ok(()) };
-        let allowed = allowed(chains);
-        let undocumented: Vec<_> = learnt.iter().filter(|pair| !allowed.contains(*pair)).collect();
-        let steps = chains.iter().flat_map(|chain| chain.windows(2));
-        let never: Vec<_> =
-            steps.map(|w| w.join(" > ")).filter(|pair| !learnt.contains(pair)).collect();
-        if undocumented.is_empty() && never.is_empty() {
-            return Ok(());
-        }
-        Err(format!("not documented: {undocumented:?}; documented but never taken: {never:?}"))
     }
 }

@@ -94,14 +94,14 @@ impl<M: Machine, A: SwapAllocator<M>> World<M, A> {
         let (swap, own) = (&self.swap, cpu.id() - 1);
         let taken = |p| swap.owners.get(own, p).is_some();
         match random_op(random) {
-            Op::Out { page, order, keep, .. } => {
+            Op::Out { page, order, folio, .. } => {
                 let page = page.min(PAGES - (1 << order));
                 if !(page..page + (1 << order)).any(taken) {
-                    swap.swap_out(cpu, own, page, order, keep);
+                    swap.swap_out(cpu, own, page, order, folio);
                 }
             }
-            Op::In { owner, page, keep } => {
-                swap.swap_in(cpu, owner, page, keep);
+            Op::In { owner, page, folio } => {
+                swap.swap_in(cpu, owner, page, folio);
             }
             Op::Zap { owner, page, nr } => {
                 swap.zap(cpu, owner, page, nr.min(PAGES - page));
