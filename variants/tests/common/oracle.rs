@@ -99,15 +99,14 @@ impl<'a, M: Machine, A: SwapAllocator<M>> Oracle<'a, M, A> {
         }
     }
 
-    /// L3 of docs/catalogue.md: an order-0 allocation without contention fails only if no slot is
-    /// free.
+    /// An order-0 allocation without contention fails only if no slot is free.
     fn no_slot_is_free(&self) {
         let free = |dev| {
             let stats = self.swap.alloc.stats(dev);
             stats.pages - stats.inuse
         };
         let free: u64 = (0..self.spec.devices.len()).map(free).sum();
-        assert_eq!(free, 0, "L3: an allocation failed with {free} slots free");
+        assert_eq!(free, 0, "an allocation failed with {free} slots free");
     }
 
     fn fork(&mut self, parent: usize, child: usize, page: usize, nr: usize) {
