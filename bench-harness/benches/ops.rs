@@ -12,7 +12,7 @@ use machine::lock::{KINDS, LockKind, Tas};
 use machine::topology::{Pin, Topology};
 use machine::{Cpu, Machine, Native, Site, SpinLock, native, with_lock};
 use variants::registry::{self, VARIANTS, Variant};
-use variants::{DeviceSpec, Spec, Swap, SwapAllocator};
+use variants::{DeviceSpec, Folio, Spec, Swap, SwapAllocator};
 
 type M = Native<Tas, false>;
 
@@ -69,7 +69,7 @@ fn half_full<A: SwapAllocator<M>>(threads: usize, cpu: &<M as Machine>::Cpu) -> 
     swap.swapon(cpu, 0);
     for owner in threads..threads + 8 {
         for page in 0..PAGES {
-            swap.swap_out(cpu, owner, page, 0, false);
+            swap.swap_out(cpu, owner, page, 0, Folio::Drop);
         }
     }
     swap
@@ -90,8 +90,8 @@ impl registry::Visitor<M> for Operations<'_> {
                 swap.alloc.put_folio(cpu, entry, 0);
             }),
             ("swap-out-in", |swap, cpu| {
-                swap.swap_out(cpu, cpu.id(), 0, 0, false);
-                swap.swap_in(cpu, cpu.id(), 0, false);
+                swap.swap_out(cpu, cpu.id(), 0, 0, Folio::Drop);
+                swap.swap_in(cpu, cpu.id(), 0, Folio::Drop);
             }),
             ("get-put", |swap, cpu| {
                 if swap.alloc.tryget_device(cpu, 0) {

@@ -4,9 +4,8 @@
 use super::slice::Slice;
 use machine::checked::{Op, Seen, Step, Trace};
 use std::fmt::Write;
-use variants::device::{
-    BAD, COUNT_CONTINUED, HAS_CACHE, SWP_CONTINUED, SWP_SCANNING, SWP_USED, SWP_WRITEOK,
-};
+use variants::device::{SWP_CONTINUED, SWP_SCANNING, SWP_USED, SWP_WRITEOK};
+use variants::swap_map::{BAD, COUNT_CONTINUED, HAS_CACHE};
 
 /// Columns of text: the most that survives quoting in a mail.
 const WIDTH: usize = 72;

@@ -8,7 +8,7 @@ use machine::{Cpu, Failure, Machine};
 use std::cell::Cell;
 use std::marker::PhantomData;
 use variants::registry::{Variant, Visitor};
-use variants::{DeviceSpec, SlotCacheSpec, Spec, Swap, SwapAllocator};
+use variants::{DeviceSpec, Folio, SlotCacheSpec, Spec, Swap, SwapAllocator};
 
 /// One act of a CPU. An owner is a page table, a page an entry in it; devices go by index.
 #[derive(Clone, Copy, Debug)]
@@ -102,6 +102,10 @@ fn slot_caches() -> Spec {
 
 const fn out(owner: usize, page: usize) -> Act {
     Act::Out { owner, page, order: 0, keep: false }
+}
+
+const fn folio(keep: bool) -> Folio {
+    if keep { Folio::Keep } else { Folio::Drop }
 }
 
 const fn zap(owner: usize, page: usize) -> Act {
@@ -364,10 +368,10 @@ impl<M: Machine, A: SwapAllocator<M>> World<M, A> {
         let swap = &self.swap;
         match act {
             Act::Out { owner, page, order, keep } => {
-                swap.swap_out(cpu, owner, page, order, keep);
+                swap.swap_out(cpu, owner, page, order, folio(keep));
             }
             Act::In { owner, page, keep } => {
-                swap.swap_in(cpu, owner, page, keep);
+                swap.swap_in(cpu, owner, page, folio(keep));
             }
             Act::Zap { owner, page, nr } => {
                 swap.zap(cpu, owner, page, nr);

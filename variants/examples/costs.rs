@@ -1,6 +1,6 @@
-//! `make costs`: what is counted, not timed. Bytes a slot and a cluster, and instructions an
-//! operation without contention, by callgrind: the same at every run of one build. Each count
-//! is made twice; that valgrind is not there is said.
+//! `make costs`: costs that are counted and not timed. Bytes per slot and per cluster, and
+//! instructions per operation without contention, by callgrind. Guards that a count is the same at
+//! every run of one build: each is made twice. Without valgrind a line says so.
 
 use std::process::{Command, ExitCode};
 
@@ -8,15 +8,16 @@ use machine::lock::Tas;
 use machine::{Machine, Native, native};
 use rayon::prelude::*;
 use variants::registry::{self, VARIANTS, Variant};
-use variants::{DeviceSpec, Spec, Swap, SwapAllocator, SwpEntry};
+use variants::{DeviceSpec, Folio, Spec, Swap, SwapAllocator, SwpEntry};
 
-/// Without lock sites: what is counted is the allocator alone.
+/// Without lock sites, so that the allocator alone is counted.
 type M = Native<Tas, false>;
 type MyCpu = <M as Machine>::Cpu;
 
-/// Operations counted; slot caches hold 64, a cluster 512.
+/// How many operations are counted: many fillings of a slot cache (64 slots) and of a cluster
+/// (512).
 const TURNS: usize = 4096;
-/// Slots of the device, half of which are in use by owner 1; a part for owner 0's pages.
+/// Slots of the device. Owner 1 has half of them in use; owner 0 takes [`TURNS`] of the rest.
 const SLOTS: u32 = 4 * TURNS as u32;
 /// Turns after which a random load is steady.
 const WARM: usize = 16 * TURNS;
@@ -34,7 +35,7 @@ fn main() -> ExitCode {
     ExitCode::SUCCESS
 }
 
-/// What every variant's device takes.
+/// Prints how many bytes the arrays of a device take, which is the same for every variant.
 fn space() {
     let config = native::Config::untimed(1);
     let setup = |cpu: &MyCpu| Swap::<M, variants::percluster::PerCluster<M>>::new(&spec(), cpu);
@@ -45,15 +46,15 @@ fn space() {
                 "cluster_info" => (SLOTS / device.cluster_slots, "cluster"),
                 _ => (SLOTS, "slot"),
             };
-            format!("{name} {} a {of}", bytes as f64 / f64::from(per))
+            format!("{name} {} per {of}", bytes as f64 / f64::from(per))
         };
         device.footprint().map(each).join(", ")
     };
-    let told = M::run(&config, setup, sizes, |_, _| {}).expect("sizes cannot fail");
-    println!("bytes: {}\n", told.workers[0]);
+    let run = M::run(&config, setup, sizes, |_, _| {}).expect("sizes cannot fail");
+    println!("bytes: {}\n", run.workers[0]);
 }
 
-/// A table of instructions an operation.
+/// Prints a table of instructions per operation.
 fn path() -> ExitCode {
     if Command::new("valgrind").arg("--version").output().is_err() {
         println!("instructions: left out, there is no valgrind here");
@@ -82,13 +83,14 @@ fn path() -> ExitCode {
     code
 }
 
-/// Instructions of one operation; both counts where they are not the same.
+/// A cell of the table: instructions of one operation; both counts where they differ.
 fn cell((first, second): &(u64, u64)) -> String {
     let each = |n: &u64| format!("{:.1}", *n as f64 / TURNS as f64);
     if first == second { each(first) } else { format!("{} or {}", each(first), each(second)) }
 }
 
-/// Instructions inside [`swapscale_measured`], in a process of its own.
+/// Instructions inside [`swapscale_measured`], counted in a process of its own. The error is
+/// valgrind's last line.
 fn counted(variant: &str, operation: &str) -> Result<u64, String> {
     let me = std::env::current_exe().map_err(|e| e.to_string())?;
     let output = Command::new("valgrind")
@@ -98,16 +100,16 @@ fn counted(variant: &str, operation: &str) -> Result<u64, String> {
         .args([variant, operation])
         .output()
         .map_err(|e| format!("valgrind: {e}"))?;
-    let said = String::from_utf8_lossy(&output.stderr);
+    let stderr = String::from_utf8_lossy(&output.stderr);
     let count =
-        said.lines().find_map(|line| line.split_once("Collected : ")?.1.trim().parse().ok());
+        stderr.lines().find_map(|line| line.split_once("Collected : ")?.1.trim().parse().ok());
     count.filter(|_| output.status.success()).ok_or_else(|| {
-        let last = said.lines().last().unwrap_or("it said nothing");
+        let last = stderr.lines().last().unwrap_or("no output");
         format!("valgrind, {}: {last}", output.status)
     })
 }
 
-/// What callgrind counts: its name is all that tells it from the rest.
+/// Runs what callgrind is to count. Callgrind finds it by its name.
 #[inline(never)]
 fn swapscale_measured(operation: impl FnOnce()) {
     operation();
@@ -132,7 +134,7 @@ impl registry::Visitor<M> for Count<'_> {
         };
         let worker = move |swap: &Swap<M, A>, cpu: &MyCpu| {
             for page in 0..swap.owners.pages() {
-                swap.swap_out(cpu, 1, page, 0, false);
+                swap.swap_out(cpu, 1, page, 0, Folio::Drop);
             }
             measure(swap, cpu, &operation);
         };
@@ -143,7 +145,7 @@ impl registry::Visitor<M> for Count<'_> {
 fn measure<A: SwapAllocator<M>>(swap: &Swap<M, A>, cpu: &MyCpu, operation: &str) {
     let alloc = &swap.alloc;
     let fresh = || -> Vec<SwpEntry> { (0..TURNS).filter_map(|_| alloc.alloc(cpu, 0)).collect() };
-    let out = |page| swap.swap_out(cpu, 0, page, 0, false);
+    let out = |page| swap.swap_out(cpu, 0, page, 0, Folio::Drop);
     match operation {
         "alloc" => {
             let mut entries = Vec::with_capacity(TURNS);
@@ -168,18 +170,19 @@ fn measure<A: SwapAllocator<M>>(swap: &Swap<M, A>, cpu: &MyCpu, operation: &str)
         "swap in" => {
             (0..TURNS).for_each(|page| assert!(out(page)));
             swapscale_measured(|| {
-                (0..TURNS).for_each(|page| assert!(swap.swap_in(cpu, 0, page, false)));
+                (0..TURNS).for_each(|page| assert!(swap.swap_in(cpu, 0, page, Folio::Drop)));
             });
         }
         "refault" => {
             let mut random = fastrand::Rng::with_seed(1);
             (0..TURNS).for_each(|page| assert!(out(page)));
-            // All pages alike: the free quarter of the device spreads over its clusters.
+            // Every page is equally likely, so that the free quarter of the device spreads over all
+            // its clusters.
             let mut refault = || {
                 let at = random.usize(..3 * TURNS);
                 let (owner, page) = if at < TURNS { (0, at) } else { (1, at - TURNS) };
-                assert!(swap.swap_in(cpu, owner, page, false));
-                assert!(swap.swap_out(cpu, owner, page, 0, false));
+                assert!(swap.swap_in(cpu, owner, page, Folio::Drop));
+                assert!(swap.swap_out(cpu, owner, page, 0, Folio::Drop));
             };
             (0..WARM).for_each(|_| refault());
             swapscale_measured(|| (0..TURNS).for_each(|_| refault()));

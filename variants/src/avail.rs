@@ -1,11 +1,12 @@
-//! Which devices have free slots: swap_avail_head (a plist by priority), the
-//! counters nr_swap_pages and total_swap_pages, and the walk of get_swap_pages().
-//! The kernel has one list a NUMA node; here there is one, as in 7.x.
+//! Which devices have free slots: swap_avail_head (a plist by priority), the counters
+//! nr_swap_pages and total_swap_pages, and the walk of get_swap_pages() over the list. Guards the
+//! list: swap_avail_lock is held for every change, and every misuse panics. The kernels
+//! before 7.x have one list per NUMA node; here there is one, as in 7.x.
 
-use crate::Spec;
+use crate::spec::Spec;
 use machine::{Atomic, Cpu, Fields, Guard, Machine, Plain, Region, Site, SpinLock, fault};
 
-/// Each on a line of its own, as the kernel's globals.
+/// A cache line of its own, as each of the kernel's globals has.
 #[repr(align(64))]
 struct Line<T>(T);
 
@@ -28,7 +29,7 @@ impl<M: Machine> Fields for Globals<M> {
     }
 }
 
-/// A plist node; linked to itself when it is on no list.
+/// A plist node, by indices; linked to itself when it is on no list.
 struct Node<M: Machine> {
     next: M::Plain<u32>,
     prev: M::Plain<u32>,
@@ -40,14 +41,16 @@ impl<M: Machine> Fields for Node<M> {
     }
 }
 
+/// The avail list and the counters of free slots.
 pub struct Avail<M: Machine> {
     globals: Region<M, Globals<M>>,
-    /// One a device and, last, the head. swap_avail_lock protects them.
+    /// One per device and, last, the head. swap_avail_lock protects them.
     nodes: Region<M, Node<M>>,
     priorities: Vec<i16>,
 }
 
 impl<M: Machine> Avail<M> {
+    /// An empty list for the devices of `spec`; no slot is free.
     pub fn new(spec: &Spec) -> Self {
         let globals = Region::new("swap", 1, |_| Globals {
             swap_lock: Line(SpinLock::new()),
@@ -64,49 +67,54 @@ impl<M: Machine> Avail<M> {
         Self { globals, nodes, priorities }
     }
 
-    /// swap_lock: which devices there are.
+    /// swap_lock: protects which devices are on.
     pub fn swap_lock(&self) -> &SpinLock<M> {
         &self.globals[0].swap_lock.0
     }
 
+    /// Takes swap_avail_lock.
     pub fn lock(&self, cpu: &M::Cpu, site: &'static Site) -> Guard<M> {
         self.globals[0].swap_avail_lock.0.lock(cpu, site)
     }
 
+    /// Drops swap_avail_lock.
     pub fn unlock(&self, cpu: &M::Cpu, guard: Guard<M>) {
         self.globals[0].swap_avail_lock.0.unlock(cpu, guard);
     }
 
-    /// get_nr_swap_pages(): can be negative while allocations are under way.
+    /// get_nr_swap_pages(), in slots: can be negative while allocations are under way.
     pub fn nr_swap_pages(&self) -> i64 {
         self.globals[0].nr_swap_pages.0.load() as i64
     }
 
+    /// Adds to nr_swap_pages; a negative number of `pages` takes off.
     pub fn add_pages(&self, pages: i64) {
         self.globals[0].nr_swap_pages.0.fetch_add_relaxed(pages as u64);
     }
 
-    /// A device comes or goes; swap_lock is held.
+    /// Adds to nr_swap_pages and total_swap_pages when a device comes or (negative) goes.
+    /// swap_lock is held.
     pub fn add_total(&self, pages: i64) {
         self.add_pages(pages);
         let total = &self.globals[0].total_swap_pages.0;
         total.store(total.load().wrapping_add(pages as u64));
     }
 
-    /// vm_swap_full(): more than half is in use, so caches give slots back.
+    /// vm_swap_full(): more than half of all slots are in use, so the swap cache gives slots back.
     pub fn full(&self) -> bool {
         let total = self.globals[0].total_swap_pages.0.load() as i64;
         self.nr_swap_pages() * 2 < total
     }
 
-    /// nr_swap_pages at rest.
+    /// nr_swap_pages, in slots, at rest.
     pub fn peek_pages(&self) -> i64 {
         self.globals[0].nr_swap_pages.0.peek() as i64
     }
 
-    /// The first half of get_swap_pages(): takes room for up to `goal` entries of `size`
-    /// slots off nr_swap_pages. Test and subtraction are one under swap_avail_lock,
-    /// which the caller is given; before 5.12 the test was outside.
+    /// The first half of get_swap_pages(): takes room for up to `goal` entries of `size` slots off
+    /// nr_swap_pages. Test and subtraction are one section of swap_avail_lock; before 5.12 the test
+    /// was outside. Returns the lock, still held, and for how many entries there is room; `None`
+    /// if for none.
     pub fn reserve(
         &self,
         cpu: &M::Cpu,
@@ -175,9 +183,9 @@ impl<M: Machine> Avail<M> {
         self.link(dev, dev);
     }
 
-    /// The walk of get_swap_pages(): calls `visit` for one device after another with
-    /// the avail lock (given by `guard`) dropped, until it says that it is done.
-    /// Every visited device goes behind its peers of equal priority.
+    /// The walk of get_swap_pages(): calls `visit` for one device after another, with
+    /// swap_avail_lock (`guard`) dropped, until it returns true. Each visited device goes behind
+    /// its peers of equal priority first.
     pub fn walk(
         &self,
         cpu: &M::Cpu,

@@ -1,10 +1,11 @@
-//! The swap cache's stand-in: which slots have a folio, of which order, and the
-//! folio's lock. A folio is a trylock; its data is of no interest here.
+//! The swap cache's stand-in: which slots have a folio, of which order, and the folio's lock.
+//! Guards that a folio is added, looked at and removed by the CPU that has locked it. A folio has
+//! no data here.
 
 use machine::{Atomic, Cpu, Machine, Region};
 
-/// A slot's word: 0 is no folio; the order in the low bits; the lock is in the
-/// word of the folio's first slot.
+/// A slot's word: 0 is no folio. The low bits are the folio's order; the lock bit counts in the
+/// word of the folio's first slot only.
 const PRESENT: u8 = 0x80;
 const LOCKED: u8 = 0x40;
 const ORDER: u8 = 0x0f;
@@ -17,20 +18,23 @@ pub struct SwapCache<M: Machine> {
 /// A locked folio: its first slot and its order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[must_use = "a locked folio must be unlocked or removed"]
-pub struct Folio {
+pub struct LockedFolio {
+    /// Its first slot.
     pub offset: u32,
+    /// It has 2^order slots.
     pub order: usize,
 }
 
 /// Why there is no locked folio.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum NoFolio {
+    /// The slot has no folio.
     Absent,
     /// Another CPU has it locked; it covers this many slots.
     Busy(u32),
 }
 
-/// What came of an attempt to reclaim a slot (__try_to_reclaim_swap()).
+/// The result of an attempt to reclaim a slot (__try_to_reclaim_swap()).
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Reclaimed {
     /// There is no folio.
@@ -42,7 +46,7 @@ pub enum Reclaimed {
 }
 
 impl Reclaimed {
-    /// Where a scan goes on that was at `offset`.
+    /// The slot at which a scan that tried `offset` goes on.
     pub fn next(self, offset: u32) -> u32 {
         match self {
             Self::Nothing => offset + 1,
@@ -51,25 +55,28 @@ impl Reclaimed {
     }
 }
 
-impl Folio {
+impl LockedFolio {
+    /// How many slots it has.
     pub fn slots(self) -> u32 {
         1 << self.order
     }
 }
 
 impl<M: Machine> SwapCache<M> {
+    /// Without a folio, for a device of `slots` slots.
     pub fn new(slots: usize) -> Self {
         let words = Region::named("swap_cache", slots, Vec::new(), |_| M::Atomic::new(0));
         Self { words }
     }
 
+    /// Its size in bytes.
     pub fn bytes(&self) -> usize {
         size_of_val(&*self.words)
     }
 
     /// add_to_swap_cache() of a fresh folio, which is locked.
-    pub fn add(&self, offset: u32, order: usize) -> Folio {
-        let folio = Folio { offset, order };
+    pub fn add(&self, offset: u32, order: usize) -> LockedFolio {
+        let folio = LockedFolio { offset, order };
         let word = PRESENT | order as u8;
         let (from, to) = (offset as usize, (offset + folio.slots()) as usize);
         M::fill(&self.words, from + 1, to, word);
@@ -77,14 +84,17 @@ impl<M: Machine> SwapCache<M> {
         folio
     }
 
-    /// Looks the slot's folio up and locks it if nobody has it locked.
-    pub fn trylock(&self, offset: u32) -> Result<Folio, NoFolio> {
+    /// folio_trylock() of the slot's folio.
+    ///
+    /// # Errors
+    /// [`NoFolio::Absent`] if there is none, [`NoFolio::Busy`] if another CPU has it locked.
+    pub fn trylock(&self, offset: u32) -> Result<LockedFolio, NoFolio> {
         let word = self.words[offset as usize].load_acquire();
         if word & PRESENT == 0 {
             return Err(NoFolio::Absent);
         }
         let order = usize::from(word & ORDER);
-        let folio = Folio { offset: offset & !((1 << order) - 1), order };
+        let folio = LockedFolio { offset: offset & !((1 << order) - 1), order };
         let free = PRESENT | order as u8;
         match self.words[folio.offset as usize].cmpxchg(free, free | LOCKED) {
             Ok(_) => Ok(folio),
@@ -92,8 +102,8 @@ impl<M: Machine> SwapCache<M> {
         }
     }
 
-    /// folio_lock(): waits; None if there is no folio (any more).
-    pub fn lock(&self, offset: u32, cpu: &M::Cpu) -> Option<Folio> {
+    /// folio_lock(): waits for the lock; `None` if there is no folio, or no folio any more.
+    pub fn lock(&self, offset: u32, cpu: &M::Cpu) -> Option<LockedFolio> {
         loop {
             match self.trylock(offset) {
                 Ok(folio) => return Some(folio),
@@ -103,12 +113,13 @@ impl<M: Machine> SwapCache<M> {
         }
     }
 
-    pub fn unlock(&self, folio: Folio) {
+    /// folio_unlock().
+    pub fn unlock(&self, folio: LockedFolio) {
         self.words[folio.offset as usize].store_release(PRESENT | folio.order as u8);
     }
 
-    /// __delete_from_swap_cache(): the locked folio is gone.
-    pub fn remove(&self, folio: Folio) {
+    /// __delete_from_swap_cache(): takes the locked folio out.
+    pub fn remove(&self, folio: LockedFolio) {
         let from = folio.offset as usize;
         M::fill(&self.words, from + 1, from + folio.slots() as usize, 0);
         self.words[from].store_release(0);

@@ -1,44 +1,68 @@
-//! The allocator whose outermost lock is ci->lock (6.14 on): what `percluster` and
-//! `percpu-cluster` share. A cluster's flag and its list change together, under
-//! its ci->lock; si->lock is inside and only for the list pointers. Kernel:
-//! mm/swapfile.c of 6.14, functions as named.
+//! The allocator whose outermost lock is ci->lock (6.14 on): all that `percluster` and
+//! `percpu-cluster` share. Guards that a cluster's flag and its list change together under its
+//! ci->lock; si->lock is taken inside it, and only for the list pointers. Kernel: mm/swapfile.c of
+//! 6.14, functions as named.
 
+use crate::allocator::{EntrySite, Steps, SwapAllocator, SwapoffError};
 use crate::cache::{NoFolio, Reclaimed};
-use crate::device::*;
+use crate::cluster_info::ClusterInfo;
+use crate::cluster_info::ClusterList::{self, Discard, Frag, Free, Full, Nonfull};
+use crate::device::{Base, DISCARD_WORK, Device, RECLAIM_WORK, SWP_WRITEOK, offlist};
+use crate::entry::{Slot, SwpEntry};
 use crate::invariants::{self, Rules};
+use crate::owners::Owners;
+use crate::spec::Spec;
+use crate::swap_map::{BAD, HAS_CACHE};
 use crate::swapoff::{self, Swapoff};
-use crate::{EntrySite, Owners, Spec, Steps, SwapAllocator, SwapoffError, SwpEntry};
 use machine::{Atomic, Cpu, Guard, Machine, Plain, fault, vm_bug_on};
 
-/// What differs between the releases.
+/// What a scheme decides about an allocation.
 pub trait Policy<M: Machine>: Sized + Send + Sync + 'static {
-    /// nr_swap_pages is reduced before the walk over devices, not per slot (<= 6.14).
+    /// nr_swap_pages is reduced before the walk over devices, and not per slot (until 6.14).
     const RESERVES: bool;
-    /// si->frag_cluster_nr is kept: how many fragmented clusters a scan visits (<= 6.17).
+    /// si->frag_cluster_nr is kept: how many fragmented clusters a scan visits (until 6.17).
     const COUNTS_FRAG: bool;
+    /// The scheme's own state, for devices that are off.
     fn new(spec: &Spec, cpu: &M::Cpu) -> Self;
-    /// folio_alloc_swap().
+    /// folio_alloc_swap(): chooses the device and the cluster, and takes the slots from there by
+    /// [`CiFirst::alloc_from`] or [`CiFirst::free_first`].
     fn alloc(core: &CiFirst<M, Self>, cpu: &M::Cpu, order: usize) -> Option<SwpEntry>;
-    /// Where this CPU's next allocation of `order` starts; 0 for nowhere.
-    fn set_next(&self, cpu: &M::Cpu, dev: &Device<M>, order: usize, next: u32);
-    /// {SWP_WRITEOK test, map write, inuse add} under ci->lock: what a barrier other
-    /// than the ci->locks has to know of.
+    /// Remembers where this CPU's next allocation of `order` starts, if anywhere.
+    fn set_next(&self, cpu: &M::Cpu, dev: &Device<M>, order: usize, next: Option<Slot>);
+    /// Runs `allocate`: the test of SWP_WRITEOK, the write of the map, the addition to inuse_pages.
+    /// ci->lock is held. A scheme whose barrier is not the ci->locks marks here what its barrier
+    /// waits for.
     fn section(&self, cpu: &M::Cpu, dev: &Device<M>, allocate: impl FnOnce() -> bool) -> bool;
-    /// See [`Swapoff`].
+}
+
+/// What swapoff asks of a scheme, in the order of the calls: see [`Swapoff`]. An allocation calls
+/// none of these.
+pub trait SwapoffHooks<M: Machine>: Policy<M> {
+    /// Returns when every allocation that saw SWP_WRITEOK has ended.
     fn barrier(core: &CiFirst<M, Self>, cpu: &M::Cpu, dev: &Device<M>);
-    fn drain(core: &CiFirst<M, Self>, cpu: &M::Cpu) -> Option<()>;
-    fn undrain(&self);
-    fn forget(&self, cpu: &M::Cpu, dev: &Device<M>);
-    fn reset(&self, dev: &Device<M>);
-    /// The device is about to be allocated from, or is again.
+    /// Empties the slot caches and keeps them empty until `undrain`; `None` without slot caches.
+    fn drain(_core: &CiFirst<M, Self>, _cpu: &M::Cpu) -> Option<()> {
+        None
+    }
+    /// Slot caches may be filled again.
+    fn undrain(&self) {}
+    /// Forgets per-CPU state that points to the device, of which no user is left.
+    fn forget(&self, _cpu: &M::Cpu, _dev: &Device<M>) {}
+    /// Makes the scheme's per-CPU state that of a fresh device.
+    fn reset(&self, _dev: &Device<M>) {}
+    /// The device is about to be allocated from, for the first time or again.
     fn reopen(&self, _dev: &Device<M>) {}
-    /// Slots that caches hide, at rest.
-    fn cached(&self) -> Vec<SwpEntry>;
+    /// The slots in slot caches, which `drain` would free; at rest.
+    fn cached(&self) -> Vec<SwpEntry> {
+        Vec::new()
+    }
 }
 
 /// The allocator over a policy.
 pub struct CiFirst<M: Machine, P: Policy<M>> {
+    /// The devices and the avail list.
     pub base: Base<M>,
+    /// The scheme's own state.
     pub policy: P,
 }
 
@@ -72,38 +96,39 @@ mod site {
 // ---- lists ----
 
 impl<M: Machine, P: Policy<M>> CiFirst<M, P> {
-    /// move_cluster(): ci->lock is held; si->lock is taken for the pointers alone.
-    fn move_cluster(&self, cpu: &M::Cpu, dev: &Device<M>, index: usize, flag: u8) {
+    /// move_cluster() to `list`: ci->lock is held; si->lock is taken for the pointers alone.
+    fn move_cluster(&self, cpu: &M::Cpu, dev: &Device<M>, index: usize, list: ClusterList) {
         let (si, clusters) = (dev.si(), dev.clusters());
         let cluster = &clusters[index];
-        let (was, order) = (cluster.flags.get(), usize::from(cluster.order.get()));
+        let (was, order) = (cluster.list(), usize::from(cluster.order.get()));
         let guard = si.lock.lock(cpu, &site::MOVE_SI);
-        if was != NONE {
+        if let Some(was) = was {
             si.list(was, order).remove(clusters, index);
         }
-        si.list(flag, order).push(clusters, index);
+        si.list(list, order).push(clusters, index);
         si.lock.unlock(cpu, guard);
-        if was == FRAG {
+        if was == Some(Frag) {
             self.count_frag(dev, order, u32::MAX);
-        } else if flag == FRAG {
+        } else if list == Frag {
             self.count_frag(dev, order, 1);
         }
-        cluster.flags.set(flag);
+        cluster.set_list(Some(list));
     }
 
+    /// Adds to si->frag_cluster_nr; u32::MAX takes one off.
     fn count_frag(&self, dev: &Device<M>, order: usize, by: u32) {
         if P::COUNTS_FRAG {
             dev.si().frag_cluster_nr[order].fetch_add_relaxed(by);
         }
     }
 
-    /// isolate_lock_cluster(): the first cluster of a list that nobody has locked,
-    /// off its list and locked. None does not mean that the list is empty.
-    pub fn isolate(
+    /// isolate_lock_cluster(): locks the first cluster of a list whose lock is free, and takes it
+    /// off the list. `None` does not mean that the list is empty.
+    fn isolate(
         &self,
         cpu: &M::Cpu,
         dev: &Device<M>,
-        list: u8,
+        list: ClusterList,
         order: usize,
     ) -> Option<(usize, Guard<M>)> {
         let si = dev.si();
@@ -115,7 +140,7 @@ impl<M: Machine, P: Policy<M>> CiFirst<M, P> {
             while let Some(index) = place {
                 if let Some(guard) = clusters[index].lock.try_lock(cpu, &site::ISOLATE) {
                     list.remove(clusters, index);
-                    clusters[index].flags.set(NONE);
+                    clusters[index].set_list(None);
                     isolated = Some((index, guard));
                     break;
                 }
@@ -126,14 +151,14 @@ impl<M: Machine, P: Policy<M>> CiFirst<M, P> {
         isolated
     }
 
-    /// As `isolate` for a frag list, whose length is counted.
-    pub fn isolate_frag(
+    /// As [`CiFirst::isolate`] for a frag list, whose length is counted.
+    fn isolate_frag(
         &self,
         cpu: &M::Cpu,
         dev: &Device<M>,
         order: usize,
     ) -> Option<(usize, Guard<M>)> {
-        let isolated = self.isolate(cpu, dev, FRAG, order);
+        let isolated = self.isolate(cpu, dev, Frag, order);
         if isolated.is_some() {
             self.count_frag(dev, order, u32::MAX);
         }
@@ -144,35 +169,35 @@ impl<M: Machine, P: Policy<M>> CiFirst<M, P> {
     fn free_cluster(&self, cpu: &M::Cpu, dev: &Device<M>, index: usize) {
         vm_bug_on!(
             M,
-            dev.cluster(index).flags.get() == FREE,
+            dev.cluster(index).list() == Some(Free),
             "free_cluster() of a cluster that is free already"
         );
         if dev.spec.discard {
             dev.fill(dev.start_of(index), dev.cluster_slots, BAD);
-            self.move_cluster(cpu, dev, index, DISCARD);
+            self.move_cluster(cpu, dev, index, Discard);
             dev.queue_work(DISCARD_WORK);
         } else {
-            self.move_cluster(cpu, dev, index, FREE);
+            self.move_cluster(cpu, dev, index, Free);
             dev.cluster(index).order.set(0);
         }
     }
 
-    /// relocate_cluster(): to the list that its count asks for, after an allocation
-    /// from it. A cluster that is free already stays (fix of 6.14-rc).
+    /// relocate_cluster(): after an allocation from a cluster, moves it to the list that its count
+    /// asks for. A cluster that is free already stays (fix of 6.14-rc).
     fn relocate(&self, cpu: &M::Cpu, dev: &Device<M>, index: usize) {
         let cluster = dev.cluster(index);
-        let (flag, count) = (cluster.flags.get(), u32::from(cluster.count.get()));
-        if flag == DISCARD {
+        let (list, count) = (cluster.list(), u32::from(cluster.count.get()));
+        if list == Some(Discard) {
             return;
         }
         if count == 0 {
-            if flag != FREE || fault!(M, "relocate-free-cluster") {
+            if list != Some(Free) || fault!(M, "relocate-free-cluster") {
                 self.free_cluster(cpu, dev, index);
             }
             return;
         }
-        let wanted = if count == dev.cluster_slots { FULL } else { FRAG };
-        if flag != wanted {
+        let wanted = if count == dev.cluster_slots { Full } else { Frag };
+        if list != Some(wanted) {
             self.move_cluster(cpu, dev, index, wanted);
         }
     }
@@ -181,42 +206,49 @@ impl<M: Machine, P: Policy<M>> CiFirst<M, P> {
 // ---- allocation ----
 
 impl<M: Machine, P: Policy<M>> CiFirst<M, P> {
-    /// cluster_is_usable(): the cluster is not full and its order fits.
+    /// cluster_is_usable(): the cluster may be allocated from (CLUSTER_FLAG_USABLE) and its order
+    /// fits.
     fn usable(&self, cluster: &ClusterInfo<M>, order: usize) -> bool {
         let fits =
             order == 0 || cluster.count.get() == 0 || usize::from(cluster.order.get()) == order;
-        cluster.flags.get() <= USABLE && fits
+        !matches!(cluster.list(), Some(Full | Discard)) && fits
     }
 
-    /// The fast path: this CPU's current cluster, if it is still good for `order`.
-    pub fn alloc_from(&self, cpu: &M::Cpu, dev: &Device<M>, offset: u32, order: usize) -> u32 {
-        let index = dev.cluster_of(offset);
+    /// The fast path: from `next` on in its cluster, which is this CPU's current one, if that is
+    /// still good for `order`.
+    pub fn alloc_from(
+        &self,
+        cpu: &M::Cpu,
+        dev: &Device<M>,
+        next: Slot,
+        order: usize,
+    ) -> Option<Slot> {
+        let index = dev.cluster_of(next.offset());
         let site = if P::RESERVES { &site::ALLOC } else { &site::FAST };
         let guard = dev.lock_cluster(cpu, index, site);
         let cluster = dev.cluster(index);
         if !self.usable(cluster, order) {
             dev.unlock_cluster(cpu, index, guard);
-            return 0;
+            return None;
         }
-        let from = if cluster.count.get() == 0 { dev.start_of(index) } else { offset };
+        let from = if cluster.count.get() == 0 { dev.start_of(index) } else { next.offset() };
         self.scan(cpu, dev, index, guard, from, order)
     }
 
-    /// As `alloc_from` for a whole cluster that was isolated.
-    pub fn alloc_isolated(
+    /// As [`CiFirst::alloc_from`] for the whole of a cluster that was isolated.
+    fn alloc_isolated(
         &self,
         cpu: &M::Cpu,
         dev: &Device<M>,
-        isolated: (usize, Guard<M>),
+        (index, guard): (usize, Guard<M>),
         order: usize,
-    ) -> u32 {
-        let (index, guard) = isolated;
+    ) -> Option<Slot> {
         self.scan(cpu, dev, index, guard, dev.start_of(index), order)
     }
 
-    /// alloc_swap_scan_cluster(): the first slots of the locked cluster that are free or
-    /// can be reclaimed; 0 if none. Leaves the cluster on the right list, unlocked,
-    /// and this CPU's next allocation behind what was found.
+    /// alloc_swap_scan_cluster(): allocates the first slots of the locked cluster, from `from` on,
+    /// that are free or can be reclaimed. Leaves the cluster on the right list, unlocked, and this
+    /// CPU's next allocation behind what was found.
     fn scan(
         &self,
         cpu: &M::Cpu,
@@ -225,10 +257,10 @@ impl<M: Machine, P: Policy<M>> CiFirst<M, P> {
         mut guard: Guard<M>,
         from: u32,
         order: usize,
-    ) -> u32 {
+    ) -> Option<Slot> {
         let (nr, end, cluster) = (1 << order, dev.end_of(index), dev.cluster(index));
         let room = u32::from(cluster.count.get()) + nr <= dev.cluster_slots;
-        let (mut found, mut next) = (0, 0);
+        let (mut found, mut next) = (None, None);
         let mut offset = if room { from } else { end };
         while let Some(window) = dev.window(offset, end, order, || self.base.avail.full()) {
             offset = window.offset;
@@ -259,9 +291,9 @@ impl<M: Machine, P: Policy<M>> CiFirst<M, P> {
                 }
             }
             if self.alloc_range(cpu, dev, index, offset, order) {
-                found = offset;
+                found = Slot::new(offset);
                 let more = u32::from(cluster.count.get()) < dev.cluster_slots;
-                next = if more && offset + 2 * nr <= end { offset + nr } else { 0 };
+                next = Slot::new(offset + nr).filter(|_| more && offset + 2 * nr <= end);
             }
             break;
         }
@@ -271,8 +303,8 @@ impl<M: Machine, P: Policy<M>> CiFirst<M, P> {
         found
     }
 
-    /// cluster_alloc_range(): the only place where a slot becomes allocated. All of it
-    /// is under ci->lock, so that swapoff can wait for it by taking that lock.
+    /// cluster_alloc_range(): the only place where a slot becomes allocated. All of it is under
+    /// ci->lock, so that swapoff can wait for it by taking that lock. False if swapoff has begun.
     fn alloc_range(
         &self,
         cpu: &M::Cpu,
@@ -291,7 +323,7 @@ impl<M: Machine, P: Policy<M>> CiFirst<M, P> {
             }
             let (cluster, nr) = (dev.cluster(index), 1 << order);
             if cluster.count.get() == 0 {
-                let listed = || !matches!(cluster.flags.get(), NONE | FREE);
+                let listed = || !matches!(cluster.list(), None | Some(Free));
                 vm_bug_on!(M, listed(), "I7: an empty cluster is on the list of used ones");
                 cluster.order.set(order as u8);
             }
@@ -316,7 +348,106 @@ impl<M: Machine, P: Policy<M>> CiFirst<M, P> {
             }
         }
     }
+}
 
+// ---- a new cluster ----
+
+impl<M: Machine, P: Policy<M>> CiFirst<M, P> {
+    /// cluster_alloc_swap_entry() of 6.14 .. 6.17 from its label new_cluster on: when the current
+    /// cluster has no room, tries a free cluster, then nonfull and fragmented ones, then those that
+    /// discards make free, then, for order 0, other orders' clusters.
+    pub fn free_first(&self, cpu: &M::Cpu, dev: &Device<M>, order: usize) -> Option<Slot> {
+        M::enter("cluster_alloc_swap_entry");
+        loop {
+            let mut found = self.from_list(cpu, dev, Free, 0, order, 1);
+            if found.is_some() {
+                return found;
+            }
+            if self.base.avail.full() {
+                self.reclaim_full(cpu, dev, 1);
+            }
+            if below_pmd(dev, order) {
+                found = self.fragmented(cpu, dev, order);
+            }
+            if found.is_some() {
+                return found;
+            }
+            if !dev.spec.discard || !self.do_discards(cpu, dev) {
+                break;
+            }
+        }
+        if order == 0 { self.steal(cpu, dev) } else { None }
+    }
+
+    /// All nonfull clusters of the order, then its fragmented ones. In total it visits as many
+    /// clusters as are fragmented.
+    fn fragmented(&self, cpu: &M::Cpu, dev: &Device<M>, order: usize) -> Option<Slot> {
+        let mut visits = 0;
+        while let Some(nonfull) = self.isolate(cpu, dev, Nonfull, order) {
+            let found = self.alloc_isolated(cpu, dev, nonfull, order);
+            if found.is_some() {
+                return found;
+            }
+            visits += 1;
+        }
+        while visits < dev.si().frag_cluster_nr[order].load()
+            && let Some(frag) = self.isolate_frag(cpu, dev, order)
+        {
+            let found = self.alloc_isolated(cpu, dev, frag, order);
+            if found.is_some() {
+                return found;
+            }
+            visits += 1;
+        }
+        None
+    }
+
+    /// Order 0 may take any free slot, of clusters of other orders too.
+    pub fn steal(&self, cpu: &M::Cpu, dev: &Device<M>) -> Option<Slot> {
+        for of in 1..dev.orders() {
+            for list in [Frag, Nonfull] {
+                let found = self.from_list(cpu, dev, list, of, 0, u32::MAX);
+                if found.is_some() {
+                    return found;
+                }
+            }
+        }
+        None
+    }
+
+    /// Isolates up to `most` clusters of the list of order `of`, one after the other, until one has
+    /// room for `order`.
+    pub fn from_list(
+        &self,
+        cpu: &M::Cpu,
+        dev: &Device<M>,
+        list: ClusterList,
+        of: usize,
+        order: usize,
+        most: u32,
+    ) -> Option<Slot> {
+        for _ in 0..most {
+            let isolated = match list {
+                Frag => self.isolate_frag(cpu, dev, of),
+                _ => self.isolate(cpu, dev, list, of),
+            };
+            let found = self.alloc_isolated(cpu, dev, isolated?, order);
+            if found.is_some() {
+                return found;
+            }
+        }
+        None
+    }
+}
+
+/// Whether 2^order slots are less than a cluster. A larger folio needs a free cluster.
+pub fn below_pmd<M: Machine>(dev: &Device<M>, order: usize) -> bool {
+    1 << order < dev.cluster_slots
+}
+
+// ---- reclaim and discard ----
+
+impl<M: Machine, P: Policy<M>> CiFirst<M, P> {
     /// Some slot of a range is held by the swap cache alone: frees what can be freed.
     fn reclaim_range(&self, cpu: &M::Cpu, dev: &Device<M>, offset: u32, nr: u32) {
         let (mut at, end) = (offset, offset + nr);
@@ -332,10 +463,10 @@ impl<M: Machine, P: Policy<M>> CiFirst<M, P> {
         }
     }
 
-    /// swap_reclaim_full_clusters(): up to `clusters` of them.
+    /// swap_reclaim_full_clusters(): reclaims from up to `clusters` of them.
     pub fn reclaim_full(&self, cpu: &M::Cpu, dev: &Device<M>, clusters: u64) {
         for _ in 0..clusters {
-            let Some((index, mut guard)) = self.isolate(cpu, dev, FULL, 0) else { return };
+            let Some((index, mut guard)) = self.isolate(cpu, dev, Full, 0) else { return };
             let (mut offset, end) = (dev.start_of(index), dev.end_of(index));
             loop {
                 let rest = offset as usize..end as usize;
@@ -349,9 +480,9 @@ impl<M: Machine, P: Policy<M>> CiFirst<M, P> {
                 guard = dev.lock_cluster(cpu, index, &site::FULL);
                 offset = outcome.next(offset);
             }
-            // Nothing was freed, so nobody has put it on a list.
+            // Nothing was freed, so no free has put it on a list.
             let lost = fault!(M, "reclaim-loses-cluster");
-            if dev.cluster(index).flags.get() == NONE && !lost {
+            if dev.cluster(index).list().is_none() && !lost {
                 self.relocate(cpu, dev, index);
             }
             dev.unlock_cluster(cpu, index, guard);
@@ -381,23 +512,24 @@ impl<M: Machine, P: Policy<M>> CiFirst<M, P> {
         Reclaimed::Freed(next)
     }
 
-    /// swap_do_scheduled_discard(): true if a cluster came back to the free list.
+    /// swap_do_scheduled_discard(): discards all clusters that wait for it. True if there was one,
+    /// which is on the free list now.
     pub fn do_discards(&self, cpu: &M::Cpu, dev: &Device<M>) -> bool {
         let (si, mut freed) = (dev.si(), false);
         loop {
             let guard = si.lock.lock(cpu, &site::DISCARD_SI);
             let first = si.discard.first();
             if let Some(index) = first {
-                // The flag stays: a CPU whose current cluster it was must keep off.
+                // The flag stays: it keeps off the CPU whose current cluster this is.
                 si.discard.remove(dev.clusters(), index);
             }
             si.lock.unlock(cpu, guard);
             let Some(index) = first else { return freed };
             dev.issue_discard(cpu);
             let guard = dev.lock_cluster(cpu, index, &site::DISCARD);
-            dev.cluster(index).flags.set(NONE);
+            dev.cluster(index).set_list(None);
             dev.fill(dev.start_of(index), dev.cluster_slots, 0);
-            self.move_cluster(cpu, dev, index, FREE);
+            self.move_cluster(cpu, dev, index, Free);
             dev.cluster(index).order.set(0);
             dev.unlock_cluster(cpu, index, guard);
             freed = true;
@@ -417,8 +549,8 @@ impl<M: Machine, P: Policy<M>> CiFirst<M, P> {
         self.range_free(cpu, dev, offset, nr);
         if cluster.count.get() == 0 {
             self.free_cluster(cpu, dev, index);
-        } else if cluster.flags.get() != NONFULL {
-            self.move_cluster(cpu, dev, index, NONFULL);
+        } else if cluster.list() != Some(Nonfull) {
+            self.move_cluster(cpu, dev, index, Nonfull);
         }
     }
 
@@ -446,8 +578,8 @@ impl<M: Machine, P: Policy<M>> CiFirst<M, P> {
         }
     }
 
-    /// free_swap_and_cache_nr()'s __swap_entries_free(): true if a slot is left to the
-    /// swap cache alone.
+    /// __swap_entries_free() of free_swap_and_cache_nr(): takes a user off each of `nr` slots.
+    /// True if the swap cache alone holds one of them now.
     fn put_many(&self, cpu: &M::Cpu, dev: &Device<M>, offset: u32, nr: u32) -> bool {
         let index = dev.cluster_of(offset);
         let one_cluster = dev.cluster_of(offset + nr - 1) == index;
@@ -476,7 +608,7 @@ impl<M: Machine, P: Policy<M>> CiFirst<M, P> {
         cached
     }
 
-    /// swapcache_free_entries(): what the slot caches give back, slot by slot.
+    /// swapcache_free_entries(): frees entries of the slot caches, slot by slot.
     pub fn free_entries(&self, cpu: &M::Cpu, entries: &[SwpEntry]) {
         for entry in entries {
             let dev = &self.base.devices[entry.dev()];
@@ -516,16 +648,16 @@ impl<M: Machine, P: Policy<M>> CiFirst<M, P> {
         if inuse.load() & bit == 0 {
             return;
         }
-        // Whoever sees the device full while it is on the list takes it off: if that is
-        // this CPU, it stays off.
+        // A CPU that sees the device full while it is on the list takes it off. If that is this
+        // CPU, the device stays off.
         let full = inuse.fetch_and(!bit) & !bit == pages;
         if !full || inuse.cmpxchg(pages, pages | bit).is_err() {
             self.base.avail.add(cpu, dev.index);
         }
     }
 
-    /// wait_for_allocation(): swapoff's barrier since 6.14. Whoever allocates in a
-    /// cluster holds its lock, so after this none is left that saw SWP_WRITEOK.
+    /// wait_for_allocation(): swapoff's barrier since 6.14. A CPU that allocates in a cluster holds
+    /// its lock, so after this no allocation is left that saw SWP_WRITEOK.
     pub fn take_every_cluster_lock(&self, cpu: &M::Cpu, dev: &Device<M>) {
         vm_bug_on!(M, dev.writeok(), "wait_for_allocation() while SWP_WRITEOK is set");
         let step = if fault!(M, "barrier-skips-clusters") { 2 } else { 1 };
@@ -536,7 +668,7 @@ impl<M: Machine, P: Policy<M>> CiFirst<M, P> {
     }
 }
 
-impl<M: Machine, P: Policy<M>> Swapoff<M> for CiFirst<M, P> {
+impl<M: Machine, P: SwapoffHooks<M>> Swapoff<M> for CiFirst<M, P> {
     fn block(&self, cpu: &M::Cpu, dev: &Device<M>) -> bool {
         let avail = &self.base.avail;
         let all = avail.swap_lock().lock(cpu, &site::SWAPOFF);
@@ -604,7 +736,7 @@ impl<M: Machine, P: Policy<M>> CiFirst<M, P> {
     }
 }
 
-impl<M: Machine, P: Policy<M>> SwapAllocator<M> for CiFirst<M, P> {
+impl<M: Machine, P: SwapoffHooks<M>> SwapAllocator<M> for CiFirst<M, P> {
     fn new(spec: &Spec, cpu: &M::Cpu) -> Self {
         Self { base: Base::new(spec, cpu), policy: P::new(spec, cpu) }
     }
@@ -677,8 +809,8 @@ impl<M: Machine, P: Policy<M>> SwapAllocator<M> for CiFirst<M, P> {
         true
     }
 
-    /// Nobody pins the device here but the folio. Once inuse has dropped, what keeps
-    /// swapoff from freeing the arrays is that a spinlock section is an RCU section.
+    /// Only the folio pins the device here. Once inuse_pages has dropped, what keeps swapoff from
+    /// freeing the arrays is that a spinlock section is an RCU section.
     fn put_folio(&self, cpu: &M::Cpu, entry: SwpEntry, order: usize) {
         let (offset, nr) = (entry.offset(), 1 << order);
         cpu.system().rcu.read(cpu, || {

@@ -1,86 +1,47 @@
-//! A swap device: swap_info_struct, swap_map and cluster_info, laid out as the
-//! kernel's (6.14), and what swapon does to them. Who may touch what is the
-//! schemes' business.
+//! A swap device: swap_info_struct, swap_map and cluster_info, laid out as the kernel's (6.14),
+//! and what swapon does to them. Guards the arrays against use after swapoff has freed them;
+//! which lock protects what is the schemes' business.
 
 use crate::avail::Avail;
 use crate::cache::SwapCache;
-use crate::count::Continuations;
-use crate::lists::List;
-use crate::{DeviceSpec, Spec, Stats};
+use crate::cluster_info::{ClusterInfo, ClusterList, List};
+use crate::spec::{DeviceSpec, Spec};
+use crate::swap_map::{BAD, COUNT_CONTINUED, Continuations, HAS_CACHE};
 use machine::{
-    Atomic, Cpu, Fields, Guard, Machine, PercpuRef, Plain, Region, Site, SpinLock, fault,
+    Atomic, Cpu, Fields, Guard, Machine, PercpuRef, Plain, Region, Site, SpinLock, fault, vm_bug_on,
 };
 use std::cell::Cell;
 use std::mem::offset_of;
 
-/// Most orders a cluster list array has room for.
+/// Most orders that the lists of a device have room for.
 pub const MAX_ORDERS: usize = 10;
 
-/// SWAP_MAP_MAX. swap_map bytes: 0 is free, up to this many users without a
-/// continuation page. Small where a checker has to get beyond it.
-pub const fn count_max<M: Machine>() -> u8 {
-    if M::EXPLORED { 2 } else { 0x3e }
-}
-/// SWAP_MAP_BAD: the header, the tail of the last cluster, a cluster under discard.
-pub const BAD: u8 = 0x3f;
-pub const HAS_CACHE: u8 = 0x40;
-pub const COUNT_CONTINUED: u8 = 0x80;
-
-/// si->flags.
+/// si->flags: the struct is taken.
 pub const SWP_USED: u64 = 1 << 0;
+/// si->flags: slots may be allocated.
 pub const SWP_WRITEOK: u64 = 1 << 1;
+/// si->flags: there are continuation pages.
 pub const SWP_CONTINUED: u64 = 1 << 5;
-/// A counter in the upper bits, until 6.13.
+/// si->flags: one scanner, until 6.13; the upper bits count scanners in units of this.
 pub const SWP_SCANNING: u64 = 1 << 14;
 
-/// ci->flags, in the order of 6.14's enum: the list the cluster is on.
-pub const NONE: u8 = 0;
-pub const FREE: u8 = 1;
-pub const NONFULL: u8 = 2;
-pub const FRAG: u8 = 3;
-/// Clusters up to here may be allocated from.
-pub const USABLE: u8 = FRAG;
-pub const FULL: u8 = 4;
-pub const DISCARD: u8 = 5;
-
-/// si->inuse_pages: set while the device is off the avail list (6.14 on). Bit 62, as
-/// since 7.2; 6.14 has bit 30, which a count can reach (the fault uses a small one).
+/// SWAP_USAGE_OFFLIST_BIT of si->inuse_pages: set while the device is off the avail list (6.14
+/// on). It is bit 62, as since 7.2; 6.14 has bit 30, which a count can reach. The fault
+/// `offlist-bit-in-count` uses bit 2.
 pub fn offlist<M: Machine>() -> u64 {
     if fault!(M, "offlist-bit-in-count") { 1 << 2 } else { 1 << 62 }
 }
 
-/// si->work: what is queued to kernel workers.
+/// si->discard_work is queued to a kernel worker.
 pub const DISCARD_WORK: u8 = 1;
+/// si->reclaim_work is queued to a kernel worker.
 pub const RECLAIM_WORK: u8 = 2;
 
-/// swap_cluster_info: 24 bytes, so that clusters share cache lines as in 6.12 .. 6.14.
-#[repr(C)]
-pub struct ClusterInfo<M: Machine> {
-    pub lock: SpinLock<M>,
-    pub count: M::Plain<u16>,
-    pub flags: M::Plain<u8>,
-    pub order: M::Plain<u8>,
-    pub(crate) next: M::Plain<u64>,
-    pub(crate) prev: M::Plain<u64>,
-}
-
-impl<M: Machine> Fields for ClusterInfo<M> {
-    fn fields() -> Vec<(&'static str, usize)> {
-        vec![
-            ("lock", offset_of!(Self, lock)),
-            ("count", offset_of!(Self, count)),
-            ("flags", offset_of!(Self, flags)),
-            ("order", offset_of!(Self, order)),
-            ("list.next", offset_of!(Self, next)),
-            ("list.prev", offset_of!(Self, prev)),
-        ]
-    }
-}
-
-/// swap_info_struct: flags on a line that allocations only read (and, until 6.13,
-/// count SCANNING in), then lists, then what allocations write, then the locks.
+/// swap_info_struct: flags on a line that allocations only read (and in which they count
+/// SCANNING until 6.13), then lists, then what allocations write, then the locks.
 #[repr(C)]
 pub struct Si<M: Machine> {
+    /// SWP_USED and the flags beside it.
     pub flags: M::Atomic<u64>,
     _line0: [u64; 7],
     /// Whether swap_map and cluster_info are there: the kernel's pointers.
@@ -89,21 +50,31 @@ pub struct Si<M: Machine> {
     pub active: M::Plain<u32>,
     /// si->max: slots of the device that is on, the header included.
     max: M::Plain<u32>,
-    /// 0 while the device is full (6.13 and before). No plain field: swapon sets it under no
+    /// 0 while the device is full (6.13 and before). Not a plain field: swapon sets it under no
     /// lock, and a get_swap_pages() that took the device before swapoff may read it under
     /// si->lock meanwhile. Either value will do, since SWP_WRITEOK is tested with it.
     pub highest_bit: M::Atomic<u32>,
+    /// si->free_clusters.
     pub free: List<M>,
+    /// si->full_clusters.
     pub full: List<M>,
+    /// si->nonfull_clusters, by order.
     pub nonfull: [List<M>; MAX_ORDERS],
+    /// si->frag_clusters, by order.
     pub frag: [List<M>; MAX_ORDERS],
+    /// Length of each frag list, as far as it is counted (until 6.17).
     pub frag_cluster_nr: [M::Atomic<u32>; MAX_ORDERS],
+    /// Slots in use; since 6.14 with [`offlist`].
     pub inuse_pages: M::Atomic<u64>,
+    /// si->lock.
     pub lock: SpinLock<M>,
+    /// si->cont_lock: continuation pages.
     pub cont_lock: SpinLock<M>,
+    /// si->discard_clusters: empty clusters that wait for their discard.
     pub discard: List<M>,
-    /// Queued works, and how many workers are busy.
+    /// Queued works: [`DISCARD_WORK`], [`RECLAIM_WORK`].
     work: M::Atomic<u8>,
+    /// How many workers are busy.
     working: M::Atomic<u32>,
 }
 
@@ -153,30 +124,52 @@ impl<M: Machine> Si<M> {
         }
     }
 
-    /// The list that `flag` names, for clusters of `order`.
-    pub fn list(&self, flag: u8, order: usize) -> &List<M> {
-        match flag {
-            FREE => &self.free,
-            NONFULL => &self.nonfull[order],
-            FRAG => &self.frag[order],
-            FULL => &self.full,
-            DISCARD => &self.discard,
-            _ => panic!("no list for cluster flag {flag}"),
+    /// The head of `list`; that of `order`, if there is one per order.
+    pub fn list(&self, list: ClusterList, order: usize) -> &List<M> {
+        match list {
+            ClusterList::Free => &self.free,
+            ClusterList::Nonfull => &self.nonfull[order],
+            ClusterList::Frag => &self.frag[order],
+            ClusterList::Full => &self.full,
+            ClusterList::Discard => &self.discard,
         }
     }
 }
 
 /// A run of slots that an allocation could take.
 pub struct Window {
+    /// Its first slot.
     pub offset: u32,
-    /// Some slots are held by the swap cache alone.
+    /// Some of its slots are held by the swap cache alone.
     pub needs_reclaim: bool,
+}
+
+/// What a device looks like, read by [`machine::Atomic::peek`]: exact only at rest.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Stats {
+    /// Usable slots.
+    pub pages: u64,
+    /// Slots in use, those in slot caches included.
+    pub inuse: u64,
+    /// Clusters on the free list.
+    pub free: usize,
+    /// Clusters on the full list.
+    pub full: usize,
+    /// Clusters on the discard list.
+    pub discard: usize,
+    /// Clusters on each nonfull list, by order.
+    pub nonfull: Vec<usize>,
+    /// Clusters on each frag list, by order.
+    pub frag: Vec<usize>,
 }
 
 /// A device with its arrays.
 pub struct Device<M: Machine> {
+    /// Its swp_type().
     pub index: usize,
+    /// Its size, priority and whether it discards.
     pub spec: DeviceSpec,
+    /// Slots per cluster.
     pub cluster_slots: u32,
     /// Bit length of `cluster_slots` - 1: clusters are found by a shift.
     shift: u32,
@@ -186,14 +179,17 @@ pub struct Device<M: Machine> {
     si: Region<M, Si<M>>,
     map: Region<M, M::Atomic<u8>>,
     clusters: Region<M, ClusterInfo<M>>,
-    /// What must be cleaned up before a slot counts as free (zeromap, shadows, zswap).
+    /// 1 for a slot that must be cleaned up before it counts as free (zeromap, shadows, zswap).
     shadows: Region<M, M::Atomic<u8>>,
+    /// The device's part of the swap cache.
     pub folios: SwapCache<M>,
     pub(crate) conts: Continuations<M>,
+    /// si->users: swapoff waits until the last of these references is gone.
     pub users: PercpuRef<M>,
 }
 
 impl<M: Machine> Device<M> {
+    /// Device `index` of `spec`, which is off.
     pub fn new(index: usize, spec: &Spec, cpu: &M::Cpu) -> Self {
         let device = spec.devices[index].clone();
         assert!(spec.cluster_slots.is_power_of_two() && spec.orders <= MAX_ORDERS);
@@ -210,18 +206,7 @@ impl<M: Machine> Device<M> {
             discard_ns: spec.discard_ns,
             si: Region::new("si", 1, |_| Si::new()),
             map: Region::named("swap_map", slots, Vec::new(), byte),
-            clusters: Region::new("ci", clusters, |_| {
-                let cluster = ClusterInfo {
-                    lock: SpinLock::new(),
-                    count: M::Plain::new(0),
-                    flags: M::Plain::new(NONE),
-                    order: M::Plain::new(0),
-                    next: M::Plain::new(0),
-                    prev: M::Plain::new(0),
-                };
-                List::unlink(&cluster);
-                cluster
-            }),
+            clusters: Region::new("ci", clusters, |_| ClusterInfo::new()),
             shadows: Region::named("zeromap", slots, Vec::new(), byte),
             folios: SwapCache::new(slots),
             conts: Continuations::new(slots),
@@ -230,12 +215,13 @@ impl<M: Machine> Device<M> {
         }
     }
 
+    /// Its swap_info_struct.
     #[inline]
     pub fn si(&self) -> &Si<M> {
         &self.si[0]
     }
 
-    /// si->max. Slots from here on are not the device's.
+    /// si->max, in slots, the header included. Slots from here on are not the device's.
     #[inline]
     pub fn max(&self) -> u32 {
         self.si().max.get()
@@ -253,20 +239,21 @@ impl<M: Machine> Device<M> {
         self.si().flags.load() & SWP_WRITEOK != 0
     }
 
-    /// si->swap_map. Panics if swapoff has freed it (invariant I3).
+    /// si->swap_map, a byte per slot. Panics if swapoff has freed it (invariant I3).
     #[inline]
     pub fn map(&self) -> &[M::Atomic<u8>] {
         assert!(self.si().arrays.get() != 0, "I3: swap_map is used after swapoff freed it");
         &self.map
     }
 
-    /// si->cluster_info, of which there is one a cluster. As [`Device::map`].
+    /// si->cluster_info, one per cluster. Panics if swapoff has freed it (invariant I3).
     #[inline]
     pub fn clusters(&self) -> &[ClusterInfo<M>] {
         assert!(self.si().arrays.get() != 0, "I3: cluster_info is used after swapoff freed it");
         &self.clusters
     }
 
+    /// The cluster `index`. Panics if swapoff has freed it, or if it is beyond the device's end.
     #[inline]
     pub fn cluster(&self, index: usize) -> &ClusterInfo<M> {
         let clusters = self.clusters();
@@ -277,6 +264,7 @@ impl<M: Machine> Device<M> {
         &clusters[index]
     }
 
+    /// The index of the cluster that a slot is in.
     #[inline]
     pub fn cluster_of(&self, offset: u32) -> usize {
         (offset >> self.shift) as usize
@@ -294,23 +282,25 @@ impl<M: Machine> Device<M> {
         self.max().min(self.start_of(cluster + 1))
     }
 
+    /// How many clusters the device that is on has.
     pub fn nr_clusters(&self) -> usize {
         self.max().div_ceil(self.cluster_slots) as usize
     }
 
-    /// lock_cluster().
+    /// lock_cluster(): takes the ci->lock of cluster `index`.
     #[inline]
     pub fn lock_cluster(&self, cpu: &M::Cpu, index: usize, site: &'static Site) -> Guard<M> {
         self.cluster(index).lock.lock(cpu, site)
     }
 
+    /// unlock_cluster().
     #[inline]
     pub fn unlock_cluster(&self, cpu: &M::Cpu, index: usize, guard: Guard<M>) {
         self.clusters[index].lock.unlock(cpu, guard);
     }
 
-    /// The first run of 2^order slots from `from` on, in steps of its size, that is
-    /// free, or could be once the swap cache gives its slots up (if `full()`).
+    /// The first run of 2^order slots in `from..end`, in steps of its size, that is free. If
+    /// `full()`, slots that only the swap cache holds count as free here: they can be reclaimed.
     pub fn window(
         &self,
         from: u32,
@@ -348,16 +338,17 @@ impl<M: Machine> Device<M> {
         M::scan(self.map(), from, to, |b| b != byte) == to
     }
 
+    /// Sets the bytes of `nr` slots.
     pub fn fill(&self, offset: u32, nr: u32, byte: u8) {
         M::fill(self.map(), offset as usize, (offset + nr) as usize, byte);
     }
 
-    /// The folio leaves the swap cache, its shadow stays.
+    /// The folio of `nr` slots leaves the swap cache; its shadow stays until the slots are free.
     pub fn leave_shadow(&self, offset: u32, nr: u32) {
         M::fill(&self.shadows, offset as usize, (offset + nr) as usize, 1);
     }
 
-    /// What swap_range_free() cleans up before the slots count as free.
+    /// Cleans up, as swap_range_free() does before the slots count as free.
     pub fn clear_shadow(&self, offset: u32, nr: u32) {
         M::fill(&self.shadows, offset as usize, (offset + nr) as usize, 0);
     }
@@ -367,13 +358,13 @@ impl<M: Machine> Device<M> {
         self.shadows.iter().all(|shadow| shadow.load() == 0)
     }
 
-    /// discard_swap_cluster(): the device is busy for a while.
+    /// discard_swap_cluster(): the device is busy for [`Spec::discard_ns`].
     pub fn issue_discard(&self, cpu: &M::Cpu) {
         cpu.work(self.discard_ns);
     }
 
     /// Fresh arrays, as swapon's setup_clusters() makes them: header and tail bad,
-    /// free clusters interleaved. Nobody else sees the device yet.
+    /// free clusters interleaved. No other CPU sees the device yet.
     pub fn set_up(&self) {
         let (si, spec) = (self.si(), &self.spec);
         let again = self.clusters[0].count.get() != 0;
@@ -390,7 +381,7 @@ impl<M: Machine> Device<M> {
         let by_order = si.nonfull[..self.orders].iter().chain(&si.frag[..self.orders]);
         [&si.free, &si.full, &si.discard].into_iter().chain(by_order).for_each(List::clear);
         si.frag_cluster_nr[..self.orders].iter().for_each(|nr| nr.store(0));
-        self.clusters.iter().for_each(List::unlink);
+        self.clusters.iter().for_each(ClusterInfo::unlink);
         let columns = self.cols.min(all);
         let interleaved = (0..columns).flat_map(|column| (column..all).step_by(columns));
         interleaved.for_each(|index| self.set_up_cluster(index));
@@ -403,11 +394,11 @@ impl<M: Machine> Device<M> {
         let header = u32::from(index == 0);
         let tail = self.start_of(index + 1) - self.end_of(index);
         let bad = header + if fault!(M, "phantom-slots") { 0 } else { tail };
-        let flag = if bad > 0 { NONFULL } else { FREE };
+        let list = if bad > 0 { ClusterList::Nonfull } else { ClusterList::Free };
         cluster.count.set(bad as u16);
         cluster.order.set(0);
-        cluster.flags.set(flag);
-        self.si().list(flag, 0).push(&self.clusters, index);
+        cluster.set_list(Some(list));
+        self.si().list(list, 0).push(&self.clusters, index);
     }
 
     /// swap_map and cluster_info are freed: any later use is a bug.
@@ -416,16 +407,53 @@ impl<M: Machine> Device<M> {
         self.si().max.set(0);
     }
 
-    /// schedule_work().
+    /// alloc_swap_info(): takes the device's struct if it is not in use.
+    pub(crate) fn claim(&self) -> bool {
+        let free = self.si().flags.load() == 0;
+        if free {
+            self.si().flags.store(SWP_USED);
+        }
+        free
+    }
+
+    pub(crate) fn set_flag(&self, flag: u64) {
+        let flags = &self.si().flags;
+        if fault!(M, "flags-plain-rmw") {
+            flags.store(flags.load() | flag);
+        } else if flags.load() & flag == 0 {
+            flags.fetch_or(flag);
+        }
+    }
+
+    pub(crate) fn clear_flag(&self, flag: u64) {
+        let flags = &self.si().flags;
+        if fault!(M, "flags-plain-rmw") {
+            flags.store(flags.load() & !flag);
+        } else {
+            flags.fetch_and(!flag);
+        }
+    }
+
+    /// free_swap_count_continuations() of swapoff: the pages go if SWP_CONTINUED says that there
+    /// are some.
+    pub(crate) fn free_continuations(&self) {
+        if self.si().flags.load() & SWP_CONTINUED != 0 {
+            self.conts.free();
+        }
+        vm_bug_on!(M, self.writeok(), "I2: SWP_WRITEOK is set while swapoff frees");
+    }
+
+    /// schedule_work() of [`DISCARD_WORK`] or [`RECLAIM_WORK`].
     pub fn queue_work(&self, work: u8) {
         if self.si().work.load() & work == 0 {
             self.si().work.fetch_or(work);
         }
     }
 
-    /// Runs what is queued through `run`, as a worker that flush_work() waits for.
+    /// Calls `run` with the queued works, if any, as a worker that flush_work() waits for.
     pub fn run_work(&self, run: impl FnOnce(u8)) {
-        // Acquire: who finds nothing queued sees the worker that took it (wait_for_workers).
+        // Acquire: a CPU that finds nothing queued also sees `working` of the worker that took
+        // the work, and so wait_for_workers() waits for it.
         if self.si().work.load_acquire() == 0 {
             return;
         }
@@ -437,12 +465,12 @@ impl<M: Machine> Device<M> {
         self.si().working.fetch_sub(1);
     }
 
-    /// The second half of flush_work(): no worker is inside any more.
+    /// The second half of flush_work(): returns once no worker is inside any more.
     pub fn wait_for_workers(&self) {
         self.si().working.spin_until(|working| working == 0);
     }
 
-    /// Users and cache bit of a slot, at rest.
+    /// Number of users of a slot, and whether it has SWAP_HAS_CACHE; exact at rest.
     pub fn usage(&self, offset: u32) -> (u32, bool) {
         let byte = self.map[offset as usize].peek();
         let count = u32::from(byte & !(HAS_CACHE | COUNT_CONTINUED));
@@ -450,7 +478,7 @@ impl<M: Machine> Device<M> {
         (count + more, byte & HAS_CACHE != 0)
     }
 
-    /// find_next_to_unuse(): READ_ONCE of the map without a lock.
+    /// find_next_to_unuse(): the first slot in use from `from` on, by READ_ONCE without a lock.
     pub fn next_used(&self, from: u32) -> Option<u32> {
         let end = self.max() as usize;
         let used = |byte: u8| byte != 0 && byte != BAD;
@@ -458,8 +486,8 @@ impl<M: Machine> Device<M> {
         (found < end).then_some(found as u32)
     }
 
-    /// Exact at rest. Else each cluster is counted for the list that its flag names when it is
-    /// looked at: the lists themselves cannot be followed while they change.
+    /// What the device looks like, exact at rest. Otherwise each cluster counts for the list that
+    /// its flag names at that moment: the lists themselves cannot be followed while they change.
     pub fn stats(&self) -> Stats {
         let si = self.si();
         let mut stats = Stats {
@@ -473,19 +501,20 @@ impl<M: Machine> Device<M> {
         };
         for cluster in self.at_rest().1 {
             let order = usize::from(cluster.order.peek()).min(self.orders - 1);
-            match cluster.flags.peek() {
-                FREE => stats.free += 1,
-                FULL => stats.full += 1,
-                DISCARD => stats.discard += 1,
-                NONFULL => stats.nonfull[order] += 1,
-                FRAG => stats.frag[order] += 1,
-                _ => {}
+            match cluster.peek_list() {
+                Some(ClusterList::Free) => stats.free += 1,
+                Some(ClusterList::Nonfull) => stats.nonfull[order] += 1,
+                Some(ClusterList::Frag) => stats.frag[order] += 1,
+                Some(ClusterList::Full) => stats.full += 1,
+                Some(ClusterList::Discard) => stats.discard += 1,
+                None => {}
             }
         }
         stats
     }
 
-    /// Bytes of each array: for every slot, except cluster_info.
+    /// Name and size in bytes of each array. All have an element per slot but cluster_info, which
+    /// has one per cluster.
     pub fn footprint(&self) -> [(&'static str, usize); 4] {
         [
             ("swap_map", size_of_val(&*self.map)),
@@ -495,6 +524,7 @@ impl<M: Machine> Device<M> {
         ]
     }
 
+    /// SWAP_NR_ORDERS: orders 0..orders() exist.
     pub fn orders(&self) -> usize {
         self.orders
     }
@@ -508,12 +538,16 @@ impl<M: Machine> Device<M> {
 
 /// What every scheme has: its devices and the list of those with free slots.
 pub struct Base<M: Machine> {
+    /// The shape that it was made to.
     pub spec: Spec,
+    /// The devices, by swp_type().
     pub devices: Vec<Device<M>>,
+    /// The avail list and the global counters.
     pub avail: Avail<M>,
 }
 
 impl<M: Machine> Base<M> {
+    /// The devices of `spec`, all off.
     pub fn new(spec: &Spec, cpu: &M::Cpu) -> Self {
         let devices = (0..spec.devices.len()).map(|i| Device::new(i, spec, cpu)).collect();
         Self { spec: spec.clone(), devices, avail: Avail::new(spec) }

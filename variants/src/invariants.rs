@@ -1,12 +1,14 @@
-//! The invariants that hold when no CPU is inside the allocator, read by peek:
-//! I4 inuse, I5 cluster counts, I6 list conservation, I7 flags against counts, I9
-//! avail membership, I10 nr_swap_pages, I11 slot caches.
+//! The invariants that hold at rest, when no CPU is inside the allocator; they are read by peek.
+//! docs/catalogue.md lists them all. Here: I4 inuse_pages, I5 cluster counts, I6 list
+//! conservation, I7 flags against counts, I9 avail membership, I10 nr_swap_pages, I11 slot caches.
 
-use crate::SwpEntry;
-use crate::device::*;
+use crate::cluster_info::ClusterList;
+use crate::device::{Base, Device, SWP_WRITEOK};
+use crate::entry::SwpEntry;
+use crate::swap_map::BAD;
 use machine::{Atomic, Machine, Plain};
 
-/// What a scheme's at-rest state may look like.
+/// How a scheme's state at rest differs from that of other schemes.
 pub struct Rules<'a> {
     /// The bit of inuse_pages that says "off the avail list", where there is one.
     pub offlist: Option<u64>,
@@ -22,7 +24,10 @@ macro_rules! ensure {
     };
 }
 
-/// The first broken invariant.
+/// Checks all of them.
+///
+/// # Errors
+/// The first broken one, in words.
 pub fn at_rest<M: Machine>(base: &Base<M>, rules: &Rules) -> Result<(), String> {
     let mut free = 0;
     for dev in &base.devices {
@@ -58,23 +63,22 @@ fn clusters<M: Machine>(dev: &Device<M>) -> Result<(), String> {
     let (map, all) = dev.at_rest();
     for (i, cluster) in all.iter().enumerate() {
         ensure!(!cluster.lock.peek_locked(), "ci->lock of cluster {i} is held at rest");
-        let (count, flag) = (u32::from(cluster.count.peek()), cluster.flags.peek());
+        let (count, list) = (u32::from(cluster.count.peek()), cluster.peek_list());
         let start = dev.start_of(i) as usize;
         let bytes = &map[start..start + dev.cluster_slots as usize];
         let nonzero = bytes.iter().filter(|byte| byte.peek() != 0).count() as u32;
-        if flag == DISCARD {
-            ensure!(count == 0, "I5: cluster {i} waits for its discard with count {count}");
-            continue;
-        }
-        ensure!(flag != NONE, "I6: cluster {i} is on no list");
-        ensure!(count == nonzero, "I5: cluster {i} counts {count}, {nonzero} slots are in use");
-        let fits = match flag {
-            FREE => count == 0,
-            FULL => count == dev.cluster_slots,
-            NONFULL | FRAG => count < dev.cluster_slots,
-            _ => false,
+        let Some(list) = list else { return Err(format!("I6: cluster {i} is on no list")) };
+        let fits = match list {
+            ClusterList::Discard => {
+                ensure!(count == 0, "I5: cluster {i} waits for its discard with count {count}");
+                continue;
+            }
+            ClusterList::Free => count == 0,
+            ClusterList::Full => count == dev.cluster_slots,
+            ClusterList::Nonfull | ClusterList::Frag => count < dev.cluster_slots,
         };
-        ensure!(fits, "I7: cluster {i} has flag {flag} and count {count}");
+        ensure!(count == nonzero, "I5: cluster {i} counts {count}, {nonzero} slots are in use");
+        ensure!(fits, "I7: cluster {i} has flag {list:?} and count {count}");
     }
     Ok(())
 }
@@ -83,22 +87,19 @@ fn clusters<M: Machine>(dev: &Device<M>) -> Result<(), String> {
 fn lists<M: Machine>(dev: &Device<M>) -> Result<(), String> {
     let (_, all) = dev.at_rest();
     let mut seen = vec![0; all.len()];
-    for flag in [FREE, NONFULL, FRAG, FULL, DISCARD] {
-        let orders = if matches!(flag, NONFULL | FRAG) { dev.orders() } else { 1 };
-        for order in 0..orders {
-            for i in dev.si().list(flag, order).peek(all) {
-                let (own, own_order) = (all[i].flags.peek(), usize::from(all[i].order.peek()));
-                let fits = own == flag && (orders == 1 || own_order == order);
+    for list in ClusterList::ALL {
+        for order in 0..if list.by_order() { dev.orders() } else { 1 } {
+            for i in dev.si().list(list, order).peek(all) {
+                let (own, own_order) = (all[i].peek_list(), usize::from(all[i].order.peek()));
                 ensure!(
-                    fits,
-                    "I6: cluster {i} (flag {own}, order {own_order}) is on list {flag} of order {order}"
+                    own == Some(list) && (!list.by_order() || own_order == order),
+                    "I6: cluster {i} (flag {own:?}, order {own_order}) is on {list:?}, order {order}"
                 );
                 seen[i] += 1;
             }
         }
     }
-    let lost = seen.iter().position(|&lists| lists != 1);
-    match lost {
+    match seen.iter().position(|&lists| lists != 1) {
         Some(i) => Err(format!("I6: cluster {i} is on {} lists", seen[i])),
         None => Ok(()),
     }
@@ -138,8 +139,11 @@ fn cached<M: Machine>(base: &Base<M>, cached: &[SwpEntry]) -> Result<(), String>
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::cluster_info::ClusterInfo;
+    use crate::device::offlist;
     use crate::percluster::PerCluster;
-    use crate::{DeviceSpec, SlotCacheSpec, Spec, Swap, SwapAllocator};
+    use crate::swap_map::HAS_CACHE;
+    use crate::{DeviceSpec, Folio, SlotCacheSpec, Spec, Swap, SwapAllocator};
     use machine::lock::Tas;
     use machine::native::{Config, Native};
 
@@ -162,15 +166,15 @@ mod tests {
         }
     }
 
-    /// What validate() says of a device with three pages out, and more slots in the slot cache,
-    /// after `harm`.
+    /// What validate() returns after `harm` to a device with three pages swapped out and more slots
+    /// in the slot cache.
     fn after(harm: Harm) -> Result<(), String> {
         let run = M::run(
             &Config::untimed(1),
             |cpu| Swap::<M, PerCluster<M>>::new(&spec(), cpu),
             move |swap, cpu| {
                 assert!(swap.swapon(cpu, 0));
-                assert!((0..3).all(|page| swap.swap_out(cpu, 0, page, 0, false)));
+                assert!((0..3).all(|page| swap.swap_out(cpu, 0, page, 0, Folio::Drop)));
                 harm(swap.alloc.base());
                 swap.alloc.validate()
             },
@@ -183,7 +187,7 @@ mod tests {
         &state.devices[0].at_rest().1[0]
     }
 
-    /// Gives the last slot with byte `was` another one, of which nothing else tells.
+    /// Overwrites the last byte that is `was`, and leaves all counts as they were.
     fn retype(state: &State, was: u8, byte: u8) {
         let (map, _) = state.devices[0].at_rest();
         let slot = map.iter().rfind(|slot| slot.peek() == was).expect("such a slot");
@@ -197,7 +201,7 @@ mod tests {
             ("I4", |state| retype(state, 0, 1)),
             ("I5", |state| first(state).count.set(first(state).count.peek() - 1)),
             ("I6", |state| first(state).order.set(1)),
-            ("I7", |state| first(state).flags.set(FULL)),
+            ("I7", |state| first(state).set_list(Some(ClusterList::Full))),
             ("I9", |state| {
                 Atomic::fetch_or(&state.devices[0].si().inuse_pages, offlist::<M>());
             }),

@@ -1,34 +1,41 @@
-//! `percluster`: Linux 6.14. ci->lock first, si->lock only to move clusters between
-//! lists, `users` held while scanning, slot caches for allocation. Swapoff's
-//! barrier is a type: the kernel's takes every ci->lock; two others stand beside it.
+//! `percluster`: Linux 6.14. ci->lock first, si->lock only to move clusters between lists, `users`
+//! held while scanning, slot caches for allocation. Guards the scheme's part of an allocation, from
+//! the slot cache to a device and its current cluster; the rest is in cluster.rs.
+//! Swapoff's barrier is a type: the kernel's takes every ci->lock, and two others stand beside it.
 
-use crate::cluster::{CiFirst, Policy};
+use crate::cluster::{CiFirst, Policy, SwapoffHooks};
 use crate::device::Device;
+use crate::entry::{Slot, SwpEntry};
 use crate::percpu::PercpuNext;
-use crate::scan;
 use crate::slot_cache::SlotCaches;
-use crate::{Spec, SwpEntry};
+use crate::spec::Spec;
 use machine::{Cpu, Machine, PercpuRef, Site, fault};
 
 static GET: Site = Site::new("swap_avail_lock", "get_swap_pages");
 
+/// Variant `percluster`: swapoff takes every ci->lock.
 pub type PerCluster<M> = CiFirst<M, Release6_14<M, ClusterLocks>>;
-/// synchronize_rcu() instead of the ci->locks; an allocation is a read section.
+/// Variant `percluster-rcu`: synchronize_rcu() instead of the ci->locks; an allocation is an RCU
+/// read section.
 pub type PerClusterRcu<M> = CiFirst<M, Release6_14<M, GracePeriod>>;
-/// A second percpu_ref, held by allocations alone, that swapoff drains first.
+/// Variant `percluster-second-ref`: a second percpu_ref, held by allocations alone, that swapoff
+/// drains first.
 pub type PerClusterSecondRef<M> = CiFirst<M, Release6_14<M, SecondRef<M>>>;
 
 /// How swapoff waits for allocations that saw SWP_WRITEOK.
 pub trait Barrier<M: Machine>: Sized + Send + Sync + 'static {
+    /// Its state, for devices that are off.
     fn new(spec: &Spec, cpu: &M::Cpu) -> Self;
-    /// What an allocation does around testing SWP_WRITEOK and taking the slots.
+    /// As [`Policy::section`]: what an allocation does around the test of SWP_WRITEOK and the
+    /// taking of the slots.
     fn section(&self, cpu: &M::Cpu, dev: &Device<M>, allocate: impl FnOnce() -> bool) -> bool;
+    /// Returns when every such section that saw SWP_WRITEOK has ended.
     fn wait<P: Policy<M>>(&self, core: &CiFirst<M, P>, cpu: &M::Cpu, dev: &Device<M>);
-    /// The device is, or is again, allocated from.
+    /// The device is about to be allocated from, for the first time or again.
     fn reopen(&self, _dev: &Device<M>) {}
 }
 
-/// wait_for_allocation().
+/// wait_for_allocation(): takes every ci->lock once.
 pub struct ClusterLocks;
 
 impl<M: Machine> Barrier<M> for ClusterLocks {
@@ -46,6 +53,7 @@ impl<M: Machine> Barrier<M> for ClusterLocks {
     }
 }
 
+/// synchronize_rcu().
 pub struct GracePeriod;
 
 impl<M: Machine> Barrier<M> for GracePeriod {
@@ -62,7 +70,7 @@ impl<M: Machine> Barrier<M> for GracePeriod {
     }
 }
 
-/// One reference a device.
+/// One reference per device.
 pub struct SecondRef<M: Machine>(Vec<PercpuRef<M>>);
 
 impl<M: Machine> Barrier<M> for SecondRef<M> {
@@ -90,6 +98,7 @@ impl<M: Machine> Barrier<M> for SecondRef<M> {
     }
 }
 
+/// The state of 6.14's scheme, over a barrier.
 pub struct Release6_14<M: Machine, B: Barrier<M>> {
     next: PercpuNext<M>,
     caches: SlotCaches<M>,
@@ -124,7 +133,7 @@ impl<M: Machine, B: Barrier<M>> Policy<M> for Release6_14<M, B> {
         one[0]
     }
 
-    fn set_next(&self, cpu: &M::Cpu, dev: &Device<M>, order: usize, next: u32) {
+    fn set_next(&self, cpu: &M::Cpu, dev: &Device<M>, order: usize, next: Option<Slot>) {
         self.next.set(cpu, dev.index, order, next);
     }
 
@@ -132,38 +141,10 @@ impl<M: Machine, B: Barrier<M>> Policy<M> for Release6_14<M, B> {
     fn section(&self, cpu: &M::Cpu, dev: &Device<M>, allocate: impl FnOnce() -> bool) -> bool {
         self.barrier.section(cpu, dev, allocate)
     }
-
-    fn barrier(core: &Core<M, B>, cpu: &M::Cpu, dev: &Device<M>) {
-        core.policy.barrier.wait(core, cpu, dev);
-    }
-
-    fn drain(core: &Core<M, B>, cpu: &M::Cpu) -> Option<()> {
-        core.policy.caches.disable(cpu, |entries| core.free_entries(cpu, entries));
-        Some(())
-    }
-
-    fn undrain(&self) {
-        self.caches.enable();
-    }
-
-    /// free_percpu(si->percpu_cluster).
-    fn forget(&self, _cpu: &M::Cpu, _dev: &Device<M>) {}
-
-    fn reset(&self, dev: &Device<M>) {
-        self.next.reset(dev.index);
-    }
-
-    fn reopen(&self, dev: &Device<M>) {
-        self.barrier.reopen(dev);
-    }
-
-    fn cached(&self) -> Vec<SwpEntry> {
-        self.caches.peek()
-    }
 }
 
-/// get_swap_pages(): `slots.len()` entries of `order` from the devices in turn. What
-/// is asked for is taken off nr_swap_pages first, so that it can become negative.
+/// get_swap_pages(): `slots.len()` entries of `order` from the devices in turn; returns how many
+/// there were. All that are wanted are taken off nr_swap_pages first, which can become negative.
 fn get_swap_pages<M: Machine, B: Barrier<M>>(
     core: &Core<M, B>,
     cpu: &M::Cpu,
@@ -182,12 +163,10 @@ fn get_swap_pages<M: Machine, B: Barrier<M>>(
         if fault!(M, "ref-dropped-early") {
             dev.users.put(cpu);
         }
-        while got < wanted {
-            let offset = alloc_entry(core, cpu, dev, order);
-            if offset == 0 {
-                break;
-            }
-            slots[got] = Some(SwpEntry::new(index, offset));
+        while got < wanted
+            && let Some(found) = alloc_entry(core, cpu, dev, order)
+        {
+            slots[got] = Some(SwpEntry::new(index, found.offset()));
             got += 1;
         }
         if !fault!(M, "ref-dropped-early") {
@@ -205,14 +184,41 @@ fn alloc_entry<M: Machine, B: Barrier<M>>(
     cpu: &M::Cpu,
     dev: &Device<M>,
     order: usize,
-) -> u32 {
+) -> Option<Slot> {
     M::enter("cluster_alloc_swap_entry");
-    let next = core.policy.next.get(cpu, dev.index, order);
-    if next != 0 {
+    if let Some(next) = core.policy.next.get(cpu, dev.index, order) {
         let found = core.alloc_from(cpu, dev, next, order);
-        if found != 0 {
+        if found.is_some() {
             return found;
         }
     }
-    scan::free_first(core, cpu, dev, order)
+    core.free_first(cpu, dev, order)
+}
+
+impl<M: Machine, B: Barrier<M>> SwapoffHooks<M> for Release6_14<M, B> {
+    fn barrier(core: &Core<M, B>, cpu: &M::Cpu, dev: &Device<M>) {
+        core.policy.barrier.wait(core, cpu, dev);
+    }
+
+    fn drain(core: &Core<M, B>, cpu: &M::Cpu) -> Option<()> {
+        core.policy.caches.disable(cpu, |entries| core.free_entries(cpu, entries));
+        Some(())
+    }
+
+    fn undrain(&self) {
+        self.caches.enable();
+    }
+
+    /// The kernel frees si->percpu_cluster at swapoff and allocates it at swapon.
+    fn reset(&self, dev: &Device<M>) {
+        self.next.reset(dev.index);
+    }
+
+    fn reopen(&self, dev: &Device<M>) {
+        self.barrier.reopen(dev);
+    }
+
+    fn cached(&self) -> Vec<SwpEntry> {
+        self.caches.peek()
+    }
 }

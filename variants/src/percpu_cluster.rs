@@ -1,54 +1,92 @@
-//! `percpu-cluster`: Linux 6.18 .. 7.3, and `percpu-free-first`: 6.15 .. 6.17. As
-//! `percluster`, but no slot cache: each CPU has one current cluster an order, on
-//! whichever device, and only a new one needs the avail list. They differ in which
-//! cluster is taken then. Of 6.18 and later that is all: counts are still swap_map's, a
-//! swap_cluster_info still has 24 bytes (7.3: 48), isolating still tests SWP_WRITEOK (7.3: no
-//! longer); the swap table is not modelled.
+//! `percpu-cluster`: Linux 6.18 .. 7.3, and `percpu-free-first`: 6.15 .. 6.17. As `percluster`, but
+//! without a slot cache: each CPU has one current cluster per order, on any device, and only a new
+//! cluster needs the avail list. Guards the scheme's part of an allocation: the current cluster,
+//! the walk over devices, and which new cluster is taken, in which the two differ. The rest is in
+//! cluster.rs. Of 6.18 and later no more is modelled: counts are still swap_map's, a
+//! swap_cluster_info still has 24 bytes (7.3: 48), isolating still tests SWP_WRITEOK (7.3 no longer
+//! does), and there is no swap table.
 
-use crate::cluster::{CiFirst, Policy};
+use crate::allocator::SwapAllocator;
+use crate::cluster::{CiFirst, Policy, SwapoffHooks, below_pmd};
+use crate::cluster_info::ClusterList::{Frag, Free, Nonfull};
 use crate::device::Device;
-use crate::scan;
-use crate::{Spec, SwapAllocator, SwpEntry};
+use crate::entry::{Slot, SwpEntry};
+use crate::spec::Spec;
 use machine::{Atomic, Cpu, Fields, Machine, PerCpu, Plain, Region, Site, fault};
 use std::marker::PhantomData;
 
 static SLOW: Site = Site::new("swap_avail_lock", "swap_alloc_slow");
 
+/// Variant `percpu-cluster`: 6.18 on.
 pub type PercpuCluster<M> = CiFirst<M, Release6_15<M, NonfullFirst>>;
-/// Before "prefer nonfull over free clusters" (6.18).
+/// Variant `percpu-free-first`: before "prefer nonfull over free clusters" (6.18).
 pub type PercpuFreeFirst<M> = CiFirst<M, Release6_15<M, FreeFirst>>;
 
 /// Which cluster is taken when the current one gives nothing.
 pub trait Choice<M: Machine>: Send + Sync + Sized + 'static {
     /// See [`Policy`].
     const COUNTS_FRAG: bool;
-    /// As [`scan::free_first`].
-    fn new_cluster(core: &Core<M, Self>, cpu: &M::Cpu, dev: &Device<M>, order: usize) -> u32;
-    /// Once out of slots, outside the allocation path: true if there are slots again.
+    /// cluster_alloc_swap_entry(): slots of the first cluster that has them, in the scheme's order.
+    fn new_cluster(
+        core: &Core<M, Self>,
+        cpu: &M::Cpu,
+        dev: &Device<M>,
+        order: usize,
+    ) -> Option<Slot>;
+    /// Is called when no slot was found, outside the allocation path: true if there are slots
+    /// again.
     fn last_resort(_core: &Core<M, Self>, _cpu: &M::Cpu) -> bool {
         false
     }
 }
 
-/// 6.15 .. 6.17, as 6.14: what it discards, it discards in the allocation path.
+/// 6.15 .. 6.17, as 6.14: free clusters come first, and discards are in the allocation path.
 pub struct FreeFirst;
 
 impl<M: Machine> Choice<M> for FreeFirst {
     const COUNTS_FRAG: bool = true;
 
-    fn new_cluster(core: &Core<M, Self>, cpu: &M::Cpu, dev: &Device<M>, order: usize) -> u32 {
-        scan::free_first(core, cpu, dev, order)
+    fn new_cluster(
+        core: &Core<M, Self>,
+        cpu: &M::Cpu,
+        dev: &Device<M>,
+        order: usize,
+    ) -> Option<Slot> {
+        core.free_first(cpu, dev, order)
     }
 }
 
-/// 6.18 on.
+/// 6.18 on: nonfull clusters are used up before a free one is begun.
 pub struct NonfullFirst;
 
 impl<M: Machine> Choice<M> for NonfullFirst {
     const COUNTS_FRAG: bool = false;
 
-    fn new_cluster(core: &Core<M, Self>, cpu: &M::Cpu, dev: &Device<M>, order: usize) -> u32 {
-        scan::nonfull_first(core, cpu, dev, order)
+    /// Nonfull clusters, then a free one, then one fragmented cluster, then, for order 0, other
+    /// orders' clusters. Free clusters thereby stay free for large folios. With discard a fresh
+    /// cluster is better than one that has been written to, and comes first.
+    fn new_cluster(
+        core: &Core<M, Self>,
+        cpu: &M::Cpu,
+        dev: &Device<M>,
+        order: usize,
+    ) -> Option<Slot> {
+        M::enter("cluster_alloc_swap_entry");
+        let free = |when: bool| when.then(|| core.from_list(cpu, dev, Free, 0, order, 1)).flatten();
+        let of_order = |list, most| match below_pmd(dev, order) {
+            true => core.from_list(cpu, dev, list, order, order, most),
+            false => None,
+        };
+        free(dev.spec.discard)
+            .or_else(|| of_order(Nonfull, u32::MAX))
+            .or_else(|| free(!dev.spec.discard))
+            .or_else(|| {
+                if core.base.avail.full() {
+                    core.reclaim_full(cpu, dev, 1);
+                }
+                of_order(Frag, 1)
+            })
+            .or_else(|| if order == 0 { core.steal(cpu, dev) } else { None })
     }
 
     fn last_resort(core: &Core<M, Self>, cpu: &M::Cpu) -> bool {
@@ -65,8 +103,9 @@ struct Current<M: Machine> {
 
 /// Where the next allocation of an order starts.
 struct Place<M: Machine> {
-    /// Device + 1, or 0. Swapoff clears it from afar.
+    /// Device + 1, or 0. Swapoff clears it from another CPU.
     si: M::Atomic<u32>,
+    /// The slot, or 0.
     offset: M::Plain<u32>,
 }
 
@@ -78,6 +117,7 @@ impl<M: Machine> Fields for Place<M> {
     }
 }
 
+/// The state of 6.15's scheme, over a choice of new clusters.
 pub struct Release6_15<M: Machine, C> {
     current: PerCpu<M, Current<M>>,
     swap_max: u64,
@@ -118,52 +158,22 @@ impl<M: Machine, C: Choice<M>> Policy<M> for Release6_15<M, C> {
             core.put_folio(cpu, entry, order);
             return None;
         }
-        // As in 6.15, when nr_swap_pages had been given what was never taken from it.
+        // As in 6.15, which added to nr_swap_pages what it had never subtracted.
         if fault!(M, "nr-subtracted-late") {
             core.base.avail.add_pages(-(1 << order));
         }
         Some(entry)
     }
 
-    fn set_next(&self, cpu: &M::Cpu, dev: &Device<M>, order: usize, next: u32) {
+    fn set_next(&self, cpu: &M::Cpu, dev: &Device<M>, order: usize, next: Option<Slot>) {
         let place = self.place(cpu, order);
-        place.offset.set(next);
+        place.offset.set(Slot::to_word(next));
         place.si.store(dev.index as u32 + 1);
     }
 
     #[inline]
     fn section(&self, _cpu: &M::Cpu, _dev: &Device<M>, allocate: impl FnOnce() -> bool) -> bool {
         allocate()
-    }
-
-    fn barrier(core: &Core<M, C>, cpu: &M::Cpu, dev: &Device<M>) {
-        core.take_every_cluster_lock(cpu, dev);
-    }
-
-    /// No slot cache since 6.15.
-    fn drain(_core: &Core<M, C>, _cpu: &M::Cpu) -> Option<()> {
-        None
-    }
-
-    fn undrain(&self) {}
-
-    /// flush_percpu_swap_cluster(), once `users` is dead: nobody can store it again.
-    fn forget(&self, _cpu: &M::Cpu, dev: &Device<M>) {
-        if fault!(M, "percpu-not-flushed") {
-            return;
-        }
-        for current in self.current.iter() {
-            for place in current.by_order.iter() {
-                // Fails if the CPU has moved on to another device.
-                let _ = place.si.cmpxchg(dev.index as u32 + 1, 0);
-            }
-        }
-    }
-
-    fn reset(&self, _dev: &Device<M>) {}
-
-    fn cached(&self) -> Vec<SwpEntry> {
-        Vec::new()
     }
 }
 
@@ -175,16 +185,13 @@ fn alloc_fast<M: Machine, C: Choice<M>>(
 ) -> Option<SwpEntry> {
     M::enter("swap_alloc_fast");
     let place = core.policy.place(cpu, order);
-    let (si, offset) = (place.si.load() as usize, place.offset.get());
-    if si == 0 || offset == 0 {
-        return None;
-    }
-    let dev = &core.base.devices[si - 1];
+    let (si, next) = (place.si.load() as usize, Slot::new(place.offset.get()));
+    let (dev, next) = (&core.base.devices[si.checked_sub(1)?], next?);
     if !dev.users.tryget_live(cpu) {
         return None;
     }
     // The kernel does not look again: local_lock() keeps preemption off, so swapoff's grace
-    // period ends between such a section and the flush.
+    // period does not end inside such a section, and the flush comes after the grace period.
     if place.si.load() as usize != si {
         dev.users.put(cpu);
         return None;
@@ -193,11 +200,11 @@ fn alloc_fast<M: Machine, C: Choice<M>>(
     if early {
         dev.users.put(cpu);
     }
-    let found = core.alloc_from(cpu, dev, offset, order);
+    let found = core.alloc_from(cpu, dev, next, order);
     if !early {
         dev.users.put(cpu);
     }
-    (found != 0).then(|| SwpEntry::new(dev.index, found))
+    found.map(|slot| SwpEntry::new(dev.index, slot.offset()))
 }
 
 /// swap_alloc_slow(): a new cluster, from the first device that has one.
@@ -223,14 +230,14 @@ fn alloc_slow<M: Machine, C: Choice<M>>(
         if !early {
             dev.users.put(cpu);
         }
-        entry = (found != 0).then(|| SwpEntry::new(index, found));
-        found != 0 || order > 0
+        entry = found.map(|slot| SwpEntry::new(index, slot.offset()));
+        entry.is_some() || order > 0
     });
     entry
 }
 
-/// swap_sync_discard(): out of slots, so clusters that wait for their discard get it
-/// now; outside the allocation path since 6.18.
+/// swap_sync_discard(): when no slot was found, discards the clusters that wait for it. Since 6.18
+/// that is outside the allocation path. True if a cluster became free.
 fn sync_discard<M: Machine, C: Choice<M>>(core: &Core<M, C>, cpu: &M::Cpu) -> bool {
     core.base.devices.iter().filter(|dev| dev.spec.discard).any(|dev| {
         dev.users.tryget_live(cpu) && {
@@ -239,4 +246,23 @@ fn sync_discard<M: Machine, C: Choice<M>>(core: &Core<M, C>, cpu: &M::Cpu) -> bo
             freed
         }
     })
+}
+
+impl<M: Machine, C: Choice<M>> SwapoffHooks<M> for Release6_15<M, C> {
+    fn barrier(core: &Core<M, C>, cpu: &M::Cpu, dev: &Device<M>) {
+        core.take_every_cluster_lock(cpu, dev);
+    }
+
+    /// flush_percpu_swap_cluster(), once `users` is dead: no CPU can store the device again.
+    fn forget(&self, _cpu: &M::Cpu, dev: &Device<M>) {
+        if fault!(M, "percpu-not-flushed") {
+            return;
+        }
+        for current in self.current.iter() {
+            for place in current.by_order.iter() {
+                // Fails if the CPU has moved on to another device.
+                let _ = place.si.cmpxchg(dev.index as u32 + 1, 0);
+            }
+        }
+    }
 }

@@ -1,22 +1,27 @@
-//! Which variants there are, by name. A new one is one file and one line here.
+//! Which variants there are, by name. A new one is one file and one line here. Guards that a name
+//! or a kernel release means one variant, in every list and on every machine.
 
-use crate::SwapAllocator;
+use crate::allocator::SwapAllocator;
 use machine::Machine;
 
-/// What users see of a variant.
+/// A variant as users see it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Variant {
+    /// Its name on the command line and in results.
     pub name: &'static str,
     /// Kernel releases that are this scheme, as further names.
     pub releases: &'static [&'static str],
-    /// Whether it is a part of another scheme, to attribute a gain by.
+    /// Whether it is a step between two schemes, by which a gain is attributed to one change.
     pub ablation: bool,
+    /// One sentence for `swapscale list`.
     pub about: &'static str,
 }
 
-/// Something to be done with a variant, whichever it is.
+/// Code that is generic over variants; [`visit`] calls it with the one that was named.
 pub trait Visitor<M: Machine> {
+    /// The type that `visit` returns.
     type Output;
+    /// Is called with the variant's type and its row.
     fn visit<A: SwapAllocator<M>>(self, variant: &'static Variant) -> Self::Output;
 }
 
@@ -31,8 +36,8 @@ macro_rules! registry {
             about: $about,
         }),*];
 
-        /// Calls the visitor with the variant called `name` (or released as `name`);
-        /// None if there is none.
+        /// Calls the visitor with the variant called `name`, or of the kernel release `name`;
+        /// `None` if there is none.
         pub fn visit<M: Machine, V: Visitor<M>>(name: &str, visitor: V) -> Option<V::Output> {
             let variant = find(name)?;
             match variant.name {
@@ -57,7 +62,7 @@ registry! {
     "percluster-second-ref", [], true, percluster::PerClusterSecondRef,
         "percluster; swapoff's barrier is the drain of a second percpu_ref";
     "percpu-free-first", ["6.15", "6.16", "6.17"], false, percpu_cluster::PercpuFreeFirst,
-        "one current cluster a CPU for all devices, no slot cache; free clusters before nonfull";
+        "one current cluster per CPU for all devices, no slot cache; free clusters before nonfull";
     "percpu-cluster", ["6.18", "6.19", "7.0", "7.1", "7.2", "7.3"], false,
         percpu_cluster::PercpuCluster,
         "the same with 6.18's scan strategy: nonfull clusters before free ones, one fragmented";

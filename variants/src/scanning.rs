@@ -1,31 +1,38 @@
-//! The allocator whose outermost lock is si->lock (6.12 and 6.13), and three ways of
-//! holding it: `scanning` drops it to reclaim and to discard, and counts SCANNING in
-//! si->flags against swapoff; `scanning-ref` holds `users` instead (the midpoint of
-//! the 6.14 series, 9a0ddeb79880); `global` never drops it and has no other lock
-//! for slots. Kernel: mm/swapfile.c of 6.12, functions as named.
+//! The allocator whose outermost lock is si->lock (6.12 and 6.13), and three ways of holding it.
+//! `scanning` drops it to reclaim and to discard, and counts SCANNING in si->flags against swapoff.
+//! `scanning-ref` holds `users` instead (commit 9a0ddeb79880, the middle of 6.14's series).
+//! `global` never drops it and has no other lock for slots. Guards that clusters and
+//! their lists change under si->lock alone; `without` is the only place that drops it on the way.
+//! Kernel: mm/swapfile.c of 6.12, functions as named.
 
+use crate::allocator::{EntrySite, Steps, SwapAllocator, SwapoffError};
 use crate::cache::{NoFolio, Reclaimed};
-use crate::device::*;
+use crate::cluster_info::ClusterList::{self, Discard, Frag, Free, Full, Nonfull};
+use crate::device::{Base, DISCARD_WORK, Device, RECLAIM_WORK, SWP_SCANNING, SWP_WRITEOK};
+use crate::entry::{Slot, SwpEntry};
 use crate::invariants::{self, Rules};
+use crate::owners::Owners;
 use crate::percpu::PercpuNext;
 use crate::slot_cache::SlotCaches;
+use crate::spec::Spec;
+use crate::swap_map::{BAD, HAS_CACHE};
 use crate::swapoff::{self, Swapoff};
-use crate::{EntrySite, Owners, Spec, Steps, SwapAllocator, SwapoffError, SwpEntry};
 use machine::{Atomic, Cpu, Guard, Machine, Plain, Site, fault, vm_bug_on};
 use std::marker::PhantomData;
 
 /// How si->lock is held.
 pub trait Policy: Send + Sync + 'static {
-    /// A slot's byte is guarded by ci->lock, not si->lock.
+    /// A slot's byte is guarded by ci->lock, and not by si->lock.
     const CI_LOCK: bool;
     /// si->lock is dropped to reclaim and to discard.
     const DROPS: bool;
-    /// A scanner counts in si->flags, and swapoff polls until nobody does.
+    /// A scanner counts itself in si->flags, and swapoff polls until none is counted.
     const SCANNING: bool;
     /// A scanner holds `users`.
     const USERS: bool;
 }
 
+/// 6.12: si->lock is dropped, and scanners count SCANNING.
 pub struct Counted;
 impl Policy for Counted {
     const CI_LOCK: bool = true;
@@ -34,6 +41,7 @@ impl Policy for Counted {
     const USERS: bool = false;
 }
 
+/// si->lock is dropped, and scanners hold a reference.
 pub struct Referenced;
 impl Policy for Referenced {
     const CI_LOCK: bool = true;
@@ -42,6 +50,7 @@ impl Policy for Referenced {
     const USERS: bool = true;
 }
 
+/// si->lock is the only lock for slots and is never dropped.
 pub struct NeverDropped;
 impl Policy for NeverDropped {
     const CI_LOCK: bool = false;
@@ -50,8 +59,11 @@ impl Policy for NeverDropped {
     const USERS: bool = false;
 }
 
+/// Variant `scanning`.
 pub type Scanning<M> = SiFirst<M, Counted>;
+/// Variant `scanning-ref`.
 pub type ScanningRef<M> = SiFirst<M, Referenced>;
+/// Variant `global`.
 pub type Global<M> = SiFirst<M, NeverDropped>;
 
 /// The allocator over a policy.
@@ -88,7 +100,7 @@ mod site {
     pub static ENABLE_SI: Site = Site::new("si->lock", "enable_swap_info");
 }
 
-/// si->lock held by this CPU, through functions that drop and retake it.
+/// si->lock, held by this CPU through functions that drop and retake it.
 struct Held<'a, M: Machine> {
     dev: &'a Device<M>,
     guard: Option<Guard<M>>,
@@ -104,23 +116,31 @@ impl<'a, M: Machine> Held<'a, M> {
     }
 }
 
+/// Whether this CPU holds si->lock.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum SiLock {
+    Held,
+    NotHeld,
+}
+
 // ---- si->lock, ci->lock, lists ----
 
 impl<M: Machine, P: Policy> SiFirst<M, P> {
-    /// What happens in `action` happens without si->lock, in schemes that drop it.
+    /// Runs `action` with si->lock dropped, in schemes that drop it; `action` is given whether the
+    /// lock is held.
     fn without<T>(
         &self,
         cpu: &M::Cpu,
         held: &mut Held<M>,
         site: &'static Site,
-        action: impl FnOnce(bool) -> T,
+        action: impl FnOnce(SiLock) -> T,
     ) -> T {
         if !P::DROPS {
-            return action(true);
+            return action(SiLock::Held);
         }
         let lock = &held.dev.si().lock;
         lock.unlock(cpu, held.guard.take().expect("held"));
-        let result = action(false);
+        let result = action(SiLock::NotHeld);
         held.guard = Some(lock.lock(cpu, site));
         result
     }
@@ -142,17 +162,19 @@ impl<M: Machine, P: Policy> SiFirst<M, P> {
         }
     }
 
-    /// lock_cluster_or_swap_info() around `action`, si->lock being held or not.
+    /// lock_cluster_or_swap_info() around `action`.
     fn locked<T>(
         &self,
         cpu: &M::Cpu,
         dev: &Device<M>,
         offset: u32,
-        (site, si_held): (&'static EntrySite, bool),
+        site: &'static EntrySite,
+        si_lock: SiLock,
         action: impl FnOnce() -> T,
     ) -> T {
         let index = dev.cluster_of(offset);
-        let si = (!P::CI_LOCK && !si_held).then(|| dev.si().lock.lock(cpu, &site.si));
+        let si =
+            (!P::CI_LOCK && si_lock == SiLock::NotHeld).then(|| dev.si().lock.lock(cpu, &site.si));
         let ci = self.lock_ci(cpu, dev, index, &site.ci);
         let result = action();
         self.unlock_ci(cpu, dev, index, ci);
@@ -162,35 +184,34 @@ impl<M: Machine, P: Policy> SiFirst<M, P> {
         result
     }
 
-    /// list_move_tail() with the flag. si->lock is held.
-    fn relist(&self, dev: &Device<M>, index: usize, flag: u8) {
+    /// list_move_tail() to `list`, and the flag. si->lock is held.
+    fn relist(&self, dev: &Device<M>, index: usize, list: ClusterList) {
         let (si, clusters) = (dev.si(), dev.clusters());
         let cluster = &clusters[index];
-        let (was, order) = (cluster.flags.get(), usize::from(cluster.order.get()));
-        if was != NONE {
+        let (was, order) = (cluster.list(), usize::from(cluster.order.get()));
+        if let Some(was) = was {
             si.list(was, order).remove(clusters, index);
         }
-        si.list(flag, order).push(clusters, index);
+        si.list(list, order).push(clusters, index);
         let frags = &si.frag_cluster_nr[order];
-        match (was, flag) {
-            (FRAG, FRAG) => {}
-            (FRAG, _) => frags.store(frags.load() - 1),
-            (_, FRAG) => frags.store(frags.load() + 1),
+        match (was == Some(Frag), list == Frag) {
+            (true, false) => frags.store(frags.load() - 1),
+            (false, true) => frags.store(frags.load() + 1),
             _ => {}
         }
         // Until the fix in the 6.12 series "full" and "off list" were one value.
-        let shared = flag == FULL && fault!(M, "full-flag-shared");
-        cluster.flags.set(if shared { NONE } else { flag });
+        let shared = list == Full && fault!(M, "full-flag-shared");
+        cluster.set_list((!shared).then_some(list));
     }
 
     /// free_cluster(): an empty cluster goes to be discarded, or to the free list.
     fn free_cluster(&self, dev: &Device<M>, index: usize) {
         if dev.spec.discard {
             dev.fill(dev.start_of(index), dev.cluster_slots, BAD);
-            self.relist(dev, index, DISCARD);
+            self.relist(dev, index, Discard);
             dev.queue_work(DISCARD_WORK);
         } else {
-            self.relist(dev, index, FREE);
+            self.relist(dev, index, Free);
             dev.cluster(index).order.set(0);
         }
     }
@@ -199,8 +220,9 @@ impl<M: Machine, P: Policy> SiFirst<M, P> {
 // ---- allocation ----
 
 impl<M: Machine, P: Policy> SiFirst<M, P> {
-    /// get_swap_pages(): `slots.len()` entries of `order` from the devices in turn. What
-    /// is asked for is taken off nr_swap_pages first, so that it can become negative.
+    /// get_swap_pages(): `slots.len()` entries of `order` from the devices in turn; returns how
+    /// many there were. All that are wanted are taken off nr_swap_pages first, which can become
+    /// negative.
     fn get_swap_pages(&self, cpu: &M::Cpu, order: usize, slots: &mut [Option<SwpEntry>]) -> usize {
         let (avail, size) = (&self.base.avail, 1i64 << order);
         let reserved = avail.reserve(cpu, &site::GET, slots.len(), size);
@@ -222,8 +244,8 @@ impl<M: Machine, P: Policy> SiFirst<M, P> {
         got
     }
 
-    /// cluster_alloc_swap(): one si->lock section but for the places that drop it. None if the
-    /// device is full or on its way off.
+    /// cluster_alloc_swap(): one si->lock section, except where it is dropped on the way. Returns
+    /// how many entries there were; `None` if the device is full or on its way off.
     fn cluster_alloc_swap(
         &self,
         cpu: &M::Cpu,
@@ -255,7 +277,7 @@ impl<M: Machine, P: Policy> SiFirst<M, P> {
         got
     }
 
-    /// As many of `slots` as there are.
+    /// Fills `slots` from the front; returns how many there were.
     fn alloc_entries(
         &self,
         cpu: &M::Cpu,
@@ -264,17 +286,14 @@ impl<M: Machine, P: Policy> SiFirst<M, P> {
         slots: &mut [Option<SwpEntry>],
     ) -> usize {
         for (got, slot) in slots.iter_mut().enumerate() {
-            let offset = self.alloc_entry(cpu, held, order);
-            if offset == 0 {
-                return got;
-            }
-            *slot = Some(SwpEntry::new(held.dev.index, offset));
+            let Some(found) = self.alloc_entry(cpu, held, order) else { return got };
+            *slot = Some(SwpEntry::new(held.dev.index, found.offset()));
         }
         slots.len()
     }
 
     /// si->flags += SWP_SCANNING: keeps swapoff from freeing the arrays while si->lock
-    /// is dropped. A plain read-modify-write, right only under si->lock.
+    /// is dropped. It is a plain read-modify-write, so it is right only under si->lock.
     fn count_scanner(&self, dev: &Device<M>, by: u64) {
         if P::SCANNING && !fault!(M, "no-scanning-count") {
             let flags = &dev.si().flags;
@@ -283,14 +302,13 @@ impl<M: Machine, P: Policy> SiFirst<M, P> {
     }
 
     /// cluster_alloc_swap_entry(): this CPU's cluster, then a free one, then nonfull
-    /// and fragmented ones, then what discards give back, then, for order 0, other
-    /// orders'. Whole clusters are scanned with si->lock held.
-    fn alloc_entry(&self, cpu: &M::Cpu, held: &mut Held<M>, order: usize) -> u32 {
+    /// and fragmented ones, then those that discards make free, then, for order 0, other
+    /// orders' clusters. Whole clusters are scanned with si->lock held.
+    fn alloc_entry(&self, cpu: &M::Cpu, held: &mut Held<M>, order: usize) -> Option<Slot> {
         let dev = held.dev;
-        let next = self.next.get(cpu, dev.index, order);
-        if next != 0 {
-            let found = self.scan(cpu, held, next, order);
-            if found != 0 {
+        if let Some(next) = self.next.get(cpu, dev.index, order) {
+            let found = self.scan(cpu, held, next.offset(), order);
+            if found.is_some() {
                 return found;
             }
         }
@@ -303,7 +321,7 @@ impl<M: Machine, P: Policy> SiFirst<M, P> {
             }
             if 1 << order < dev.cluster_slots {
                 let found = self.alloc_fragmented(cpu, held, order);
-                if found != 0 {
+                if found.is_some() {
                     return found;
                 }
             }
@@ -312,21 +330,21 @@ impl<M: Machine, P: Policy> SiFirst<M, P> {
             }
             self.do_discards(cpu, held);
         }
-        if order == 0 { self.steal(cpu, held) } else { 0 }
+        if order == 0 { self.steal(cpu, held) } else { None }
     }
 
-    /// All nonfull clusters of the order, which thereby become fragmented ones, then
-    /// the fragmented ones in turn: as many in total as there are of the latter.
-    fn alloc_fragmented(&self, cpu: &M::Cpu, held: &mut Held<M>, order: usize) -> u32 {
+    /// All nonfull clusters of the order, which thereby become fragmented ones, then the fragmented
+    /// ones in turn. In total it visits as many clusters as are fragmented.
+    fn alloc_fragmented(&self, cpu: &M::Cpu, held: &mut Held<M>, order: usize) -> Option<Slot> {
         let (dev, si) = (held.dev, held.dev.si());
         let visit = |held: &mut Held<M>, index| {
-            self.relist(dev, index, FRAG);
+            self.relist(dev, index, Frag);
             self.scan(cpu, held, dev.start_of(index), order)
         };
         let mut visits = 0;
         while let Some(index) = si.nonfull[order].first() {
             let found = visit(held, index);
-            if found != 0 {
+            if found.is_some() {
                 return found;
             }
             visits += 1;
@@ -335,41 +353,42 @@ impl<M: Machine, P: Policy> SiFirst<M, P> {
             && let Some(index) = si.frag[order].first()
         {
             let found = visit(held, index);
-            if found != 0 {
+            if found.is_some() {
                 return found;
             }
             visits += 1;
         }
-        0
+        None
     }
 
-    /// Order 0 may take any free slot. 6.12 tries for ever if SWP_WRITEOK is cleared
-    /// while a reclaim has si->lock dropped (docs/findings); here that ends it.
-    fn steal(&self, cpu: &M::Cpu, held: &mut Held<M>) -> u32 {
+    /// Order 0 may take any free slot, of clusters of other orders too. 6.12 tries for ever if
+    /// SWP_WRITEOK is cleared while a reclaim has si->lock dropped (docs/findings); here that ends
+    /// it.
+    fn steal(&self, cpu: &M::Cpu, held: &mut Held<M>) -> Option<Slot> {
         let (dev, si) = (held.dev, held.dev.si());
         for order in 1..dev.orders() {
             while let Some(index) = si.frag[order].first().or_else(|| si.nonfull[order].first()) {
                 let found = self.scan(cpu, held, dev.start_of(index), 0);
-                if found != 0 {
+                if found.is_some() {
                     return found;
                 }
                 if !dev.writeok() && !fault!(M, "steal-ignores-writeok") {
-                    return 0;
+                    return None;
                 }
             }
         }
-        0
+        None
     }
 
-    /// alloc_swap_scan_cluster(): the first slots from `from` on, in its cluster, that
-    /// are free or can be reclaimed; 0 if none. This CPU's next allocation is behind.
-    fn scan(&self, cpu: &M::Cpu, held: &mut Held<M>, from: u32, order: usize) -> u32 {
+    /// alloc_swap_scan_cluster(): allocates the first slots from `from` on, in its cluster, that
+    /// are free or can be reclaimed. This CPU's next allocation starts behind them.
+    fn scan(&self, cpu: &M::Cpu, held: &mut Held<M>, from: u32, order: usize) -> Option<Slot> {
         let (dev, nr) = (held.dev, 1 << order);
         let index = dev.cluster_of(from);
         let (end, cluster) = (dev.end_of(index), dev.cluster(index));
         let mut guard = self.lock_ci(cpu, dev, index, &site::SCAN);
         let room = u32::from(cluster.count.get()) + nr <= dev.cluster_slots;
-        let (mut found, mut next) = (0, 0);
+        let (mut found, mut next) = (None, None);
         let mut offset = if room { from } else { end };
         while let Some(window) = dev.window(offset, end, order, || self.base.avail.full()) {
             offset = window.offset;
@@ -383,9 +402,9 @@ impl<M: Machine, P: Policy> SiFirst<M, P> {
                 }
             }
             if self.alloc_range(cpu, dev, index, offset, order) {
-                found = offset;
+                found = Slot::new(offset);
                 let more = u32::from(cluster.count.get()) < dev.cluster_slots;
-                next = if more && offset + 2 * nr <= end { offset + nr } else { 0 };
+                next = Slot::new(offset + nr).filter(|_| more && offset + 2 * nr <= end);
             }
             break;
         }
@@ -409,10 +428,10 @@ impl<M: Machine, P: Policy> SiFirst<M, P> {
             return false;
         }
         let (cluster, nr) = (dev.cluster(index), 1 << order);
-        if cluster.flags.get() == FREE {
+        if cluster.list() == Some(Free) {
             cluster.order.set(order as u8);
             if nr < dev.cluster_slots {
-                self.relist(dev, index, NONFULL);
+                self.relist(dev, index, Nonfull);
             }
         }
         vm_bug_on!(M, !dev.all(offset, nr, 0), "I1: a slot in use is handed out");
@@ -420,7 +439,7 @@ impl<M: Machine, P: Policy> SiFirst<M, P> {
         self.range_alloc(cpu, dev, nr);
         cluster.count.set(cluster.count.get() + nr as u16);
         if u32::from(cluster.count.get()) == dev.cluster_slots {
-            self.relist(dev, index, FULL);
+            self.relist(dev, index, Full);
         }
         true
     }
@@ -440,14 +459,15 @@ impl<M: Machine, P: Policy> SiFirst<M, P> {
         }
     }
 
-    /// cluster_reclaim_range(): drops si->lock while folios are tried.
+    /// cluster_reclaim_range(): some slot of a range is held by the swap cache alone. Drops
+    /// si->lock and frees what can be freed.
     fn reclaim_range(&self, cpu: &M::Cpu, held: &mut Held<M>, offset: u32, nr: u32) {
         let (dev, mut at, end) = (held.dev, offset, offset + nr);
-        self.without(cpu, held, &site::RECLAIM_SI, |si_held| {
+        self.without(cpu, held, &site::RECLAIM_SI, |si_lock| {
             while at < end {
                 match dev.map()[at as usize].load() {
                     0 => at += 1,
-                    HAS_CACHE => match self.try_to_reclaim(cpu, dev, at, si_held) {
+                    HAS_CACHE => match self.try_to_reclaim(cpu, dev, at, si_lock) {
                         Reclaimed::Freed(next) => at = next,
                         _ => return,
                     },
@@ -457,22 +477,22 @@ impl<M: Machine, P: Policy> SiFirst<M, P> {
         });
     }
 
-    /// swap_reclaim_full_clusters(): up to `clusters` of them, in turn; drops si->lock
-    /// around each.
+    /// swap_reclaim_full_clusters(): reclaims from up to `clusters` of them, in turn; drops
+    /// si->lock around each.
     fn reclaim_full(&self, cpu: &M::Cpu, held: &mut Held<M>, clusters: u64) {
         let dev = held.dev;
         for _ in 0..clusters {
             let Some(index) = dev.si().full.first() else { return };
-            if dev.cluster(index).flags.get() == FULL {
-                self.relist(dev, index, FULL);
+            if dev.cluster(index).list() == Some(Full) {
+                self.relist(dev, index, Full);
             }
-            self.without(cpu, held, &site::FULL_SI, |si_held| {
+            self.without(cpu, held, &site::FULL_SI, |si_lock| {
                 let (mut offset, end) = (dev.start_of(index), dev.end_of(index));
                 while offset < end {
                     let rest = offset as usize..end as usize;
                     offset = M::scan(dev.map(), rest.start, rest.end, |b| b == HAS_CACHE) as u32;
                     if offset < end {
-                        offset = self.try_to_reclaim(cpu, dev, offset, si_held).next(offset);
+                        offset = self.try_to_reclaim(cpu, dev, offset, si_lock).next(offset);
                     }
                 }
             });
@@ -486,7 +506,7 @@ impl<M: Machine, P: Policy> SiFirst<M, P> {
         cpu: &M::Cpu,
         dev: &Device<M>,
         offset: u32,
-        si_held: bool,
+        si_lock: SiLock,
     ) -> Reclaimed {
         let folio = match dev.folios.trylock(offset) {
             Ok(folio) => folio,
@@ -494,7 +514,7 @@ impl<M: Machine, P: Policy> SiFirst<M, P> {
             Err(NoFolio::Busy(slots)) => return Reclaimed::Kept((offset | (slots - 1)) + 1),
         };
         let next = folio.offset + folio.slots();
-        let unused = self.locked(cpu, dev, folio.offset, (&site::TRY_RECLAIM, si_held), || {
+        let unused = self.locked(cpu, dev, folio.offset, &site::TRY_RECLAIM, si_lock, || {
             dev.all(folio.offset, folio.slots(), HAS_CACHE)
         });
         if !unused {
@@ -502,7 +522,7 @@ impl<M: Machine, P: Policy> SiFirst<M, P> {
             return Reclaimed::Kept(next);
         }
         dev.folios.remove(folio);
-        if si_held {
+        if si_lock == SiLock::Held {
             self.free_range(cpu, dev, folio.offset, folio.slots());
         } else {
             self.lock_and_free(cpu, dev, folio.offset, folio.slots(), &site::TRY_RECLAIM);
@@ -510,15 +530,16 @@ impl<M: Machine, P: Policy> SiFirst<M, P> {
         Reclaimed::Freed(next)
     }
 
-    /// swap_do_scheduled_discard(): drops si->lock while the device is busy.
+    /// swap_do_scheduled_discard(): discards all clusters that wait for it, and drops si->lock
+    /// while the device is busy with one.
     fn do_discards(&self, cpu: &M::Cpu, held: &mut Held<M>) {
         let dev = held.dev;
         while let Some(index) = dev.si().discard.first() {
             dev.si().discard.remove(dev.clusters(), index);
-            dev.cluster(index).flags.set(NONE);
+            dev.cluster(index).set_list(None);
             self.without(cpu, held, &site::DISCARD_SI, |_| dev.issue_discard(cpu));
             let guard = self.lock_ci(cpu, dev, index, &site::DISCARD);
-            self.relist(dev, index, FREE);
+            self.relist(dev, index, Free);
             dev.cluster(index).order.set(0);
             dev.fill(dev.start_of(index), dev.cluster_slots, 0);
             self.unlock_ci(cpu, dev, index, guard);
@@ -529,6 +550,7 @@ impl<M: Machine, P: Policy> SiFirst<M, P> {
 // ---- freeing ----
 
 impl<M: Machine, P: Policy> SiFirst<M, P> {
+    /// `free_range` under si->lock.
     fn lock_and_free(
         &self,
         cpu: &M::Cpu,
@@ -552,8 +574,8 @@ impl<M: Machine, P: Policy> SiFirst<M, P> {
         cluster.count.set(cluster.count.get() - nr as u16);
         if cluster.count.get() == 0 {
             self.free_cluster(dev, index);
-        } else if cluster.flags.get() != NONFULL {
-            self.relist(dev, index, NONFULL);
+        } else if cluster.list() != Some(Nonfull) {
+            self.relist(dev, index, Nonfull);
         }
         self.unlock_ci(cpu, dev, index, guard);
         self.range_free(cpu, dev, offset, nr);
@@ -585,7 +607,8 @@ impl<M: Machine, P: Policy> SiFirst<M, P> {
         }
     }
 
-    /// swapcache_free_entries(): si->lock once a device, by which alone entries are sorted.
+    /// swapcache_free_entries(): takes si->lock once per device; entries are sorted by device
+    /// alone.
     fn free_entries(&self, cpu: &M::Cpu, entries: &[SwpEntry]) {
         let mut sorted = Vec::new();
         let entries = match self.base.devices.len() {
@@ -604,7 +627,8 @@ impl<M: Machine, P: Policy> SiFirst<M, P> {
         }
     }
 
-    /// free_swap_slot(): a slot whose byte is parked goes to this CPU's cache.
+    /// free_swap_slot(): a slot whose byte is SWAP_HAS_CACHE and nothing else goes to this CPU's
+    /// slot cache, or is freed.
     fn free_slot(&self, cpu: &M::Cpu, entry: SwpEntry) {
         let free = |entries: &[SwpEntry]| self.free_entries(cpu, entries);
         if !self.caches.keep_freed(cpu, entry, free) {
@@ -612,8 +636,8 @@ impl<M: Machine, P: Policy> SiFirst<M, P> {
         }
     }
 
-    /// Takes something off each of `nr` slots of one cluster by `drop`, in one section of
-    /// their lock, and frees those of which nothing is left.
+    /// Takes a user or the folio off each of `nr` slots of one cluster by `drop`, which returns the
+    /// byte that is left. Frees the slots whose byte is 0.
     fn drop_each(
         &self,
         cpu: &M::Cpu,
@@ -623,10 +647,10 @@ impl<M: Machine, P: Policy> SiFirst<M, P> {
         site: &'static EntrySite,
         drop: impl Fn(u32) -> u8,
     ) {
-        // As in the kernel, 64 slots at a time: one bitmap.
+        // As in the kernel, one section of their lock per 64 slots: one bitmap.
         for first in (offset..offset + nr).step_by(u64::BITS as usize) {
             let slots = (offset + nr - first).min(u64::BITS);
-            let free = self.locked(cpu, dev, first, (site, false), || {
+            let free = self.locked(cpu, dev, first, site, SiLock::NotHeld, || {
                 let unused = |i: &u32| drop(first + i) == 0;
                 (0..slots).filter(unused).fold(0u64, |free, i| free | 1 << i)
             });
@@ -635,12 +659,12 @@ impl<M: Machine, P: Policy> SiFirst<M, P> {
         }
     }
 
-    /// free_swap_and_cache_nr()'s __swap_entries_free(): true if a slot is left to the
-    /// swap cache alone.
+    /// __swap_entries_free() of free_swap_and_cache_nr(): takes a user off each of `nr` slots.
+    /// True if the swap cache alone holds one of them now.
     fn put_many(&self, cpu: &M::Cpu, dev: &Device<M>, offset: u32, nr: u32) -> bool {
         let one_cluster = dev.cluster_of(offset) == dev.cluster_of(offset + nr - 1);
         if nr > 1 && one_cluster {
-            let last = self.locked(cpu, dev, offset, (&site::PUT_MANY, false), || {
+            let last = self.locked(cpu, dev, offset, &site::PUT_MANY, SiLock::NotHeld, || {
                 dev.put_last_locked(offset, nr)
             });
             if last == Some(false) {
@@ -652,8 +676,9 @@ impl<M: Machine, P: Policy> SiFirst<M, P> {
         }
         let mut cached = false;
         for slot in offset..offset + nr {
-            let left =
-                self.locked(cpu, dev, slot, (&site::PUT_MANY, false), || dev.put_locked(cpu, slot));
+            let left = self.locked(cpu, dev, slot, &site::PUT_MANY, SiLock::NotHeld, || {
+                dev.put_locked(cpu, slot)
+            });
             if left == 0 {
                 self.free_slot(cpu, SwpEntry::new(dev.index, slot));
             }
@@ -664,8 +689,8 @@ impl<M: Machine, P: Policy> SiFirst<M, P> {
 }
 
 impl<M: Machine, P: Policy> Swapoff<M> for SiFirst<M, P> {
-    /// List removal and SWP_WRITEOK are one si->lock section, or a free in between
-    /// would put the device back (fixed by 6fe7d6b99211). After it no allocation starts.
+    /// List removal and the clearing of SWP_WRITEOK are one si->lock section, or a free in between
+    /// would put the device back (fixed by 6fe7d6b99211). No allocation starts after it.
     fn block(&self, cpu: &M::Cpu, dev: &Device<M>) -> bool {
         let avail = &self.base.avail;
         let off_list = || {
@@ -706,7 +731,7 @@ impl<M: Machine, P: Policy> Swapoff<M> for SiFirst<M, P> {
         self.enable(cpu, dev);
     }
 
-    /// While flags >= SWP_SCANNING: all locks dropped, one jiffy, all retaken.
+    /// While flags >= SWP_SCANNING: drops all locks, sleeps one jiffy, retakes them.
     fn wait_for_scanners(&self, cpu: &M::Cpu, dev: &Device<M>) -> Option<()> {
         if !P::SCANNING {
             return None;
@@ -803,7 +828,7 @@ impl<M: Machine, P: Policy> SwapAllocator<M> for SiFirst<M, P> {
         if self.put_many(cpu, dev, offset, nr) {
             while offset < end {
                 let cached = dev.map()[offset as usize].load() == HAS_CACHE;
-                let try_slot = || self.try_to_reclaim(cpu, dev, offset, false);
+                let try_slot = || self.try_to_reclaim(cpu, dev, offset, SiLock::NotHeld);
                 offset = if cached { try_slot() } else { Reclaimed::Nothing }.next(offset);
             }
         }
@@ -816,7 +841,7 @@ impl<M: Machine, P: Policy> SwapAllocator<M> for SiFirst<M, P> {
         let (offset, nr) = (entry.offset(), 1 << order);
         dev.leave_shadow(offset, nr);
         let unused = nr > 1
-            && self.locked(cpu, dev, offset, (&site::PUT_FOLIO, false), || {
+            && self.locked(cpu, dev, offset, &site::PUT_FOLIO, SiLock::NotHeld, || {
                 dev.all(offset, nr, HAS_CACHE)
             });
         if unused {
@@ -835,13 +860,15 @@ impl<M: Machine, P: Policy> SwapAllocator<M> for SiFirst<M, P> {
         action: impl FnOnce(&Device<M>) -> T,
     ) -> T {
         let dev = &self.base.devices[entry.dev()];
-        self.locked(cpu, dev, entry.offset(), (site, false), || action(dev))
+        self.locked(cpu, dev, entry.offset(), site, SiLock::NotHeld, || action(dev))
     }
 
     fn add_continuation(&self, cpu: &M::Cpu, entry: SwpEntry) {
         let (dev, offset) = (&self.base.devices[entry.dev()], entry.offset());
         let held = Held::lock(cpu, dev, &site::CONT.si);
-        self.locked(cpu, dev, offset, (&site::CONT, true), || dev.add_continuation(cpu, offset));
+        self.locked(cpu, dev, offset, &site::CONT, SiLock::Held, || {
+            dev.add_continuation(cpu, offset)
+        });
         held.unlock(cpu);
     }
 

@@ -1,9 +1,11 @@
-//! Per-CPU slot caches (mm/swap_slots.c, 4.11 .. 6.14): 64 order-0 slots to
-//! allocate from and, until 6.13, as many freed ones to be returned in a batch.
-//! Cached slots count as in use and carry SWAP_HAS_CACHE, so swapoff empties them.
+//! Per-CPU slot caches (mm/swap_slots.c, 4.11 .. 6.14): 64 order-0 slots to allocate from and,
+//! until 6.13, up to 64 freed ones that are given back in a batch. Guards that a slot is in one
+//! cache at most. Cached slots count as in use and carry SWAP_HAS_CACHE, so swapoff empties the
+//! caches.
 
 use crate::avail::Avail;
-use crate::{SlotCacheSpec, SwpEntry};
+use crate::entry::SwpEntry;
+use crate::spec::SlotCacheSpec;
 use machine::{Atomic, Cpu, Fields, Machine, PerCpu, Plain, Region, Site, SpinLock};
 
 static ALLOC: Site = Site::new("slot cache alloc_lock", "folio_alloc_swap");
@@ -16,16 +18,17 @@ const MOST: usize = 64;
 
 /// One CPU's cache.
 struct Cache<M: Machine> {
-    /// A mutex in the kernel.
+    /// Protects `nr` and `slots`. It is a mutex in the kernel.
     alloc_lock: SpinLock<M>,
     nr: M::Plain<u32>,
+    /// Protects `n_ret` and `slots_ret`.
     free_lock: SpinLock<M>,
     n_ret: M::Plain<u32>,
     slots: Slots<M>,
     slots_ret: Slots<M>,
 }
 
-/// Allocated apart, as the kernel does.
+/// The slots of one side of a cache, in memory of their own as in the kernel.
 type Slots<M> = Region<M, <M as Machine>::Plain<u64>>;
 
 impl<M: Machine> Fields for Cache<M> {
@@ -52,6 +55,7 @@ impl<M: Machine> Fields for Switch<M> {
     }
 }
 
+/// The caches of all CPUs, and the switch that turns them off.
 pub struct SlotCaches<M: Machine> {
     caches: PerCpu<M, Cache<M>>,
     switch: Region<M, Switch<M>>,
@@ -63,9 +67,10 @@ pub struct SlotCaches<M: Machine> {
 }
 
 impl<M: Machine> SlotCaches<M> {
+    /// Empty and inactive; `returns`: with a return side.
     pub fn new(spec: &SlotCacheSpec, returns: bool, cpu: &M::Cpu) -> Self {
         let cpus = cpu.system().cpus();
-        // The set-up CPU is none of the machine's.
+        // The set-up CPU is not one of the machine's.
         let online = cpus as i64 - 1;
         assert!(spec.size <= MOST, "a slot cache has room for {MOST} slots");
         let slots = |name| Region::named(name, spec.size, Vec::new(), |_| M::Plain::new(0));
@@ -95,8 +100,9 @@ impl<M: Machine> SlotCaches<M> {
         switch.active.load() != 0 && switch.disabled.load() == 0
     }
 
-    /// check_cache_active(): on when there is plenty of free swap, off (and drained
-    /// by `free`) when there is little.
+    /// check_cache_active(): whether the caches are in use. Turns them on when more slots are free
+    /// than [`SlotCacheSpec::activate`] per CPU. Turns them off and drains them by `free` when
+    /// fewer are free than [`SlotCacheSpec::deactivate`] per CPU.
     fn check(&self, cpu: &M::Cpu, avail: &Avail<M>, free: impl Fn(&[SwpEntry])) -> bool {
         let switch = &self.switch[0];
         if switch.disabled.load() != 0 {
@@ -112,8 +118,9 @@ impl<M: Machine> SlotCaches<M> {
         switch.active.load() != 0
     }
 
-    /// The cached half of folio_alloc_swap(): a slot of this CPU's cache, which is
-    /// filled by `refill` when empty. None if there is no cache or no slot.
+    /// The cached half of folio_alloc_swap(): a slot of this CPU's cache. An empty cache is filled
+    /// by `refill` first, which returns how many entries it wrote. `None` if the caches are off
+    /// or there is no slot.
     pub fn alloc(
         &self,
         cpu: &M::Cpu,
@@ -129,7 +136,7 @@ impl<M: Machine> SlotCaches<M> {
         if cache.nr.get() == 0 && self.in_use() {
             let mut fresh = [None; MOST];
             let got = refill(&mut fresh[..self.size]);
-            // Taken from the end: the first slot of the batch goes out first.
+            // Slots are taken from the end, so the first one of the batch is stored last.
             for (i, entry) in fresh[..got].iter().rev().enumerate() {
                 cache.slots[i].set(SwpEntry::to_pte(*entry));
             }
@@ -144,15 +151,15 @@ impl<M: Machine> SlotCaches<M> {
         entry.and_then(SwpEntry::from_pte)
     }
 
-    /// free_swap_slot(): keeps the slot for a batch; a full cache is freed first.
-    /// False if there is no cache: the caller frees the slot itself.
+    /// free_swap_slot(): keeps the slot for a batch; a full cache is given back by `free` first.
+    /// False if the caches are off: the caller frees the slot itself.
     pub fn keep_freed(&self, cpu: &M::Cpu, entry: SwpEntry, free: impl Fn(&[SwpEntry])) -> bool {
         if !self.in_use() {
             return false;
         }
         let cache = self.caches.of(cpu.id());
         let guard = cache.free_lock.lock(cpu, &FREE);
-        // Again under the lock: swapoff drains after it has cleared the switch.
+        // Tested again under the lock: swapoff drains after it has cleared the switch.
         let kept = self.in_use();
         if kept {
             if cache.n_ret.get() as usize >= self.size {
@@ -172,6 +179,7 @@ impl<M: Machine> SlotCaches<M> {
         self.empty(cpu, free);
     }
 
+    /// reenable_swap_slots_cache_unlock(): undoes one [`SlotCaches::disable`].
     pub fn enable(&self) {
         self.switch[0].disabled.fetch_sub(1);
     }
@@ -190,6 +198,7 @@ impl<M: Machine> SlotCaches<M> {
         }
     }
 
+    /// Frees all `nr` entries of one side of a cache.
     fn give_back(nr: &M::Plain<u32>, slots: &[M::Plain<u64>], free: impl Fn(&[SwpEntry])) {
         let held = &slots[..nr.get() as usize];
         let entries: Vec<_> = held.iter().filter_map(|s| SwpEntry::from_pte(s.get())).collect();
@@ -199,7 +208,7 @@ impl<M: Machine> SlotCaches<M> {
         }
     }
 
-    /// Slots in all caches, at rest.
+    /// The slots in all caches, at rest.
     pub fn peek(&self) -> Vec<SwpEntry> {
         let of = |nr: &M::Plain<u32>, slots: &[M::Plain<u64>]| -> Vec<SwpEntry> {
             let held = &slots[..nr.peek() as usize];

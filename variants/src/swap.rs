@@ -1,9 +1,13 @@
-//! What the workloads use: pages of owners that are swapped out and in, over any
-//! allocator. Follows add_to_swap(), try_to_unmap(), do_swap_page(),
+//! Pages of owners, swapped out and in over any allocator: the workloads see this and no more.
+//! Guards the rules of the rest of the kernel: a slot's folio is locked while it changes, and its
+//! entry changes under the page-table lock. Follows add_to_swap(), try_to_unmap(), do_swap_page(),
 //! zap_pte_range() and copy_nonpresent_pte() of 6.14 in what they do to slots.
 
-use crate::cache::{Folio, NoFolio};
-use crate::{Owners, Spec, Steps, SwapAllocator, SwapoffError, SwpEntry};
+use crate::allocator::{Steps, SwapAllocator, SwapoffError};
+use crate::cache::{LockedFolio, NoFolio};
+use crate::entry::SwpEntry;
+use crate::owners::Owners;
+use crate::spec::Spec;
 use machine::{Cpu, Machine, Site};
 
 static UNMAP: Site = Site::new("ptl", "try_to_unmap_one");
@@ -11,30 +15,41 @@ static FAULT: Site = Site::new("ptl", "do_swap_page");
 static ZAP: Site = Site::new("ptl", "zap_pte_range");
 static FORK: Site = Site::new("ptl", "copy_pte_range");
 
+/// Whether a folio stays in the swap cache once its page has gone out or come in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Folio {
+    /// It stays, and its slots with it.
+    Keep,
+    /// It leaves: after a swap-out the memory is freed, after a swap-in the slot.
+    Drop,
+}
+
 /// An allocator and the owners of its slots.
 pub struct Swap<M: Machine, A: SwapAllocator<M>> {
+    /// The allocator.
     pub alloc: A,
+    /// The address spaces whose pages are swapped.
     pub owners: Owners<M>,
 }
 
 /// Why a page could not be swapped in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SwapInError {
-    /// get_swap_device() failed: swapoff is at work. A fault would be taken again.
+    /// get_swap_device() failed: swapoff is at work. The kernel would take the fault again.
     NoDevice,
     /// Another CPU has the folio locked, or is about to add or remove it.
     Busy,
 }
 
 impl<M: Machine, A: SwapAllocator<M>> Swap<M, A> {
+    /// An allocator and owners of the shape `spec`; all devices are off.
     pub fn new(spec: &Spec, cpu: &M::Cpu) -> Self {
         Self { alloc: A::new(spec, cpu), owners: Owners::new(spec) }
     }
 
-    /// Swaps 2^order pages of `owner` from `page` on out as one folio, and leaves the
-    /// folio in the swap cache if `keep`. False if there is no swap space.
-    /// The pages must not be swapped out already. It is a call, as in the kernel, so that all
-    /// loops around it, the engine's and others, run the same code.
+    /// Swaps 2^order pages of `owner` from `page` on out as one folio. False if there is no swap
+    /// space. The pages must not be swapped out already. It is not inlined, so that every loop
+    /// around it, the engine's and others, runs the same code; in the kernel it is a call as well.
     #[inline(never)]
     pub fn swap_out(
         &self,
@@ -42,33 +57,32 @@ impl<M: Machine, A: SwapAllocator<M>> Swap<M, A> {
         owner: usize,
         page: usize,
         order: usize,
-        keep: bool,
+        folio: Folio,
     ) -> bool {
         M::enter("folio_alloc_swap");
         let Some(entry) = self.alloc.alloc(cpu, order) else { return false };
         M::enter("try_to_unmap_one");
-        let folio = self.alloc.folios(entry.dev()).add(entry.offset(), order);
+        let locked = self.alloc.folios(entry.dev()).add(entry.offset(), order);
         let ptl = self.owners.lock(cpu, owner, &UNMAP);
-        for i in 0..folio.slots() {
+        for i in 0..locked.slots() {
             let each = entry.plus(i);
             assert!(self.alloc.dup(cpu, each), "a fresh slot takes a user");
             self.owners.set(owner, page + i as usize, Some(each));
         }
         self.owners.unlock(cpu, owner, ptl);
-        if keep {
-            self.alloc.folios(entry.dev()).unlock(folio);
-        } else {
-            delete_from_swap_cache(&self.alloc, cpu, entry.dev(), folio);
+        match folio {
+            Folio::Keep => self.alloc.folios(entry.dev()).unlock(locked),
+            Folio::Drop => delete_from_swap_cache(&self.alloc, cpu, entry.dev(), locked),
         }
         true
     }
 
-    /// Swaps one page in; the slot's folio stays in the swap cache if `keep`. False
-    /// if the page is not swapped out, or its device is going away.
+    /// Swaps one page in. False if the page is not swapped out, or if its device is going away.
+    /// [`Folio::Drop`] keeps a folio of which another slot has a user.
     #[inline(never)]
-    pub fn swap_in(&self, cpu: &M::Cpu, owner: usize, page: usize, keep: bool) -> bool {
+    pub fn swap_in(&self, cpu: &M::Cpu, owner: usize, page: usize, folio: Folio) -> bool {
         loop {
-            match swap_in(&self.alloc, &self.owners, cpu, owner, page, keep) {
+            match swap_in(&self.alloc, &self.owners, cpu, owner, page, folio) {
                 Ok(done) => return done,
                 Err(SwapInError::NoDevice) => return false,
                 Err(SwapInError::Busy) => cpu.cond_resched(),
@@ -76,8 +90,8 @@ impl<M: Machine, A: SwapAllocator<M>> Swap<M, A> {
         }
     }
 
-    /// Unmaps `nr` pages from `page` on (munmap, exit): frees consecutive entries by
-    /// the run. Returns how many pages were swapped out.
+    /// Unmaps `nr` pages from `page` on (munmap, exit). Consecutive entries are freed by one call.
+    /// Returns how many of the pages were swapped out.
     pub fn zap(&self, cpu: &M::Cpu, owner: usize, page: usize, nr: usize) -> usize {
         let ptl = self.owners.lock(cpu, owner, &ZAP);
         let (mut zapped, mut run) = (0, None::<(SwpEntry, u32)>);
@@ -101,10 +115,10 @@ impl<M: Machine, A: SwapAllocator<M>> Swap<M, A> {
         zapped
     }
 
-    /// Copies `nr` page-table entries to the same pages of `child`, where nothing may
-    /// be swapped out. The kernel nests both page-table locks; here they are taken one
-    /// after the other, and the new user keeps the slot in between. Returns how many
-    /// were copied: an entry whose count is exhausted is left out.
+    /// Copies `nr` page-table entries of `parent` from `page` on to the same pages of `child`,
+    /// where none may be swapped out. The kernel nests both page-table locks; here they are taken
+    /// one after the other, and the new user keeps the slot in between. Returns how many entries
+    /// were copied: one whose count cannot grow is left out.
     pub fn fork(&self, cpu: &M::Cpu, parent: usize, child: usize, page: usize, nr: usize) -> usize {
         let mut copied = 0;
         for page in page..page + nr {
@@ -121,24 +135,32 @@ impl<M: Machine, A: SwapAllocator<M>> Swap<M, A> {
         copied
     }
 
+    /// swapon(2); false if the device is on already.
     pub fn swapon(&self, cpu: &M::Cpu, dev: usize) -> bool {
         self.alloc.swapon(cpu, dev)
     }
 
+    /// swapoff(2), which swaps the owners' pages in. Returns how long each step took.
+    ///
+    /// # Errors
+    /// As [`SwapAllocator::swapoff`].
     pub fn swapoff(&self, cpu: &M::Cpu, dev: usize) -> Result<Steps, SwapoffError> {
         self.alloc.swapoff(cpu, dev, &self.owners)
     }
 }
 
-/// do_swap_page() for one page: into the swap cache, out of the page table. Ok(false)
-/// if the page is not swapped out (any more).
+/// do_swap_page() for one page: into the swap cache, out of the page table. Ok(false) if the page
+/// is not swapped out, or no longer.
+///
+/// # Errors
+/// As [`SwapInError`] says.
 pub(crate) fn swap_in<M: Machine, A: SwapAllocator<M>>(
     swap: &A,
     owners: &Owners<M>,
     cpu: &M::Cpu,
     owner: usize,
     page: usize,
-    keep: bool,
+    folio: Folio,
 ) -> Result<bool, SwapInError> {
     M::enter("do_swap_page");
     let Some(entry) = owners.get(owner, page) else { return Ok(false) };
@@ -147,7 +169,7 @@ pub(crate) fn swap_in<M: Machine, A: SwapAllocator<M>>(
         cpu.note("swap-in: get_swap_device() fails", dev as u64);
         return Err(SwapInError::NoDevice);
     }
-    let result = lock_folio(swap, cpu, entry).map(|folio| {
+    let result = lock_folio(swap, cpu, entry).map(|locked| {
         let ptl = owners.lock(cpu, owner, &FAULT);
         let mine = owners.get(owner, page) == Some(entry);
         if mine {
@@ -155,10 +177,9 @@ pub(crate) fn swap_in<M: Machine, A: SwapAllocator<M>>(
             swap.put(cpu, entry, 1);
         }
         owners.unlock(cpu, owner, ptl);
-        if keep {
-            swap.folios(dev).unlock(folio);
-        } else {
-            free_swap_or_unlock(swap, cpu, dev, folio);
+        match folio {
+            Folio::Keep => swap.folios(dev).unlock(locked),
+            Folio::Drop => free_swap_or_unlock(swap, cpu, dev, locked),
         }
         mine
     });
@@ -167,11 +188,14 @@ pub(crate) fn swap_in<M: Machine, A: SwapAllocator<M>>(
 }
 
 /// swap_cache_get_folio(), or a new folio after swapcache_prepare(); locked.
+///
+/// # Errors
+/// [`SwapInError::Busy`] if another CPU has the folio locked, or has added it since.
 fn lock_folio<M: Machine, A: SwapAllocator<M>>(
     swap: &A,
     cpu: &M::Cpu,
     entry: SwpEntry,
-) -> Result<Folio, SwapInError> {
+) -> Result<LockedFolio, SwapInError> {
     let folios = swap.folios(entry.dev());
     match folios.trylock(entry.offset()) {
         Ok(folio) => Ok(folio),
@@ -181,12 +205,13 @@ fn lock_folio<M: Machine, A: SwapAllocator<M>>(
     }
 }
 
-/// folio_free_swap(): out of the swap cache if no slot has a user; else unlocked.
+/// folio_free_swap(): takes the folio out of the swap cache if none of its slots has a user.
+/// Otherwise unlocks it.
 pub(crate) fn free_swap_or_unlock<M: Machine, A: SwapAllocator<M>>(
     swap: &A,
     cpu: &M::Cpu,
     dev: usize,
-    folio: Folio,
+    folio: LockedFolio,
 ) {
     if swap.swapped(cpu, SwpEntry::new(dev, folio.offset), folio.slots()) {
         swap.folios(dev).unlock(folio);
@@ -200,7 +225,7 @@ pub(crate) fn delete_from_swap_cache<M: Machine, A: SwapAllocator<M>>(
     swap: &A,
     cpu: &M::Cpu,
     dev: usize,
-    folio: Folio,
+    folio: LockedFolio,
 ) {
     swap.folios(dev).remove(folio);
     swap.put_folio(cpu, SwpEntry::new(dev, folio.offset), folio.order);

@@ -1,77 +1,19 @@
-//! swapoff(2) and swapon(2): the steps that all schemes share, in their order, each
-//! timed. A scheme fills in how it blocks allocations and whom it waits for.
-//! Kernel: SYSCALL_DEFINE1(swapoff) of 6.12 and 6.14.
+//! swapoff(2) and swapon(2): the steps that all schemes share, in their order, each timed. A
+//! scheme fills in how it blocks allocations and what it waits for. Guards the order of the steps:
+//! the arrays go only when no CPU can reach them. Kernel: SYSCALL_DEFINE1(swapoff) of 6.12 and
+//! 6.14; docs/catalogue.md numbers the steps.
 
+use crate::allocator::{Steps, SwapAllocator, SwapoffError};
 use crate::device::Device;
-use crate::owners::try_to_unuse;
-use crate::{Owners, SwapAllocator};
-use machine::{Cpu, Machine, Site, fault};
+use crate::owners::Owners;
+use crate::unuse::try_to_unuse;
+use machine::{Atomic, Cpu, Machine, Site, fault};
 
 static FREE_SWAP: Site = Site::new("swap_lock", "swapoff");
 static CLAIM: Site = Site::new("swap_lock", "alloc_swap_info");
 
-/// How long each step of one swapoff took, nanoseconds of the machine's clock; `None` for
-/// a step that the scheme does not have.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Steps {
-    /// Off the avail list, SWP_WRITEOK cleared.
-    pub block: u64,
-    /// wait_for_allocation(): no allocation is under way any more (6.14 on).
-    pub barrier: Option<u64>,
-    /// The slot caches are emptied (until 6.14).
-    pub drain: Option<u64>,
-    /// try_to_unuse().
-    pub unuse: u64,
-    /// synchronize_rcu() after percpu_ref_kill(). Here it is membarrier(2) or its
-    /// model, as its name says: the kernel's grace period takes milliseconds.
-    pub grace: u64,
-    /// Waiting for the last reference.
-    pub users: u64,
-    /// flush_work(), and the flush of per-CPU clusters (6.15 on).
-    pub flush: u64,
-    /// The one-jiffy poll until nobody is SCANNING (until 6.13).
-    pub scanning: Option<u64>,
-    /// The arrays are given up.
-    pub free: u64,
-}
-
-impl Steps {
-    /// (name, nanoseconds) of those that the scheme has, in the order they happen.
-    pub fn rows(&self) -> impl Iterator<Item = (&'static str, u64)> {
-        let all = [
-            ("block", Some(self.block)),
-            ("barrier", self.barrier),
-            ("drain", self.drain),
-            ("unuse", Some(self.unuse)),
-            ("membarrier for RCU", Some(self.grace)),
-            ("users", Some(self.users)),
-            ("flush", Some(self.flush)),
-            ("scanning", self.scanning),
-            ("free", Some(self.free)),
-        ];
-        all.into_iter().filter_map(|(name, ns)| Some((name, ns?)))
-    }
-
-    pub fn total(&self) -> u64 {
-        self.rows().map(|(_, ns)| ns).sum()
-    }
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum SwapoffError {
-    /// EINVAL.
-    #[error("the device is not on")]
-    NotOn,
-    /// ENOMEM: unuse met an entry that it could not swap in.
-    #[error("unuse could not swap an entry in")]
-    NoMemory,
-    /// EINTR.
-    #[error("unuse was interrupted")]
-    Interrupted,
-}
-
-/// What differs between schemes, in the order it is called. `dev` is on until
-/// `block`, and usable again after `reinsert`. A step that the scheme does not have is `None`.
+/// What differs between schemes, in the order of the calls. `dev` is on until `block`, and usable
+/// again after `reinsert`. A step that the scheme does not have returns `None`.
 pub trait Swapoff<M: Machine>: SwapAllocator<M> {
     /// Takes the device off the avail list and clears SWP_WRITEOK, under swap_lock;
     /// false if it is not on.
@@ -84,10 +26,11 @@ pub trait Swapoff<M: Machine>: SwapAllocator<M> {
     fn drain(&self, _cpu: &M::Cpu) -> Option<()> {
         None
     }
+    /// Slot caches may be filled again: unuse has ended.
     fn undrain(&self) {}
     /// unuse failed: the device goes back.
     fn reinsert(&self, cpu: &M::Cpu, dev: &Device<M>);
-    /// Per-CPU state that points to the device is forgotten. All users are gone.
+    /// Forgets per-CPU state that points to the device. All users are gone.
     fn forget(&self, _cpu: &M::Cpu, _dev: &Device<M>) {}
     /// Waits for scanners that hold no reference.
     fn wait_for_scanners(&self, _cpu: &M::Cpu, _dev: &Device<M>) -> Option<()> {
@@ -111,6 +54,10 @@ impl Stopwatch {
     }
 }
 
+/// swapoff(2) of device `index`. Returns how long each step took.
+///
+/// # Errors
+/// As [`SwapAllocator::swapoff`].
 pub fn swapoff<M: Machine, A: Swapoff<M>>(
     swap: &A,
     cpu: &M::Cpu,
@@ -162,16 +109,17 @@ pub fn swapoff<M: Machine, A: Swapoff<M>>(
     Ok(steps)
 }
 
-/// Invariant behind smp_wmb() in swap_range_free(): once unuse saw no page in use,
-/// every slot has been cleaned up. The kernel warns of leftovers when it frees the
-/// zswap tree and the address spaces; here it is looked at where looking is free.
+/// The invariant behind smp_wmb() in swap_range_free(): once unuse has seen no page in use, every
+/// slot has been cleaned up. The kernel warns of leftovers when it frees the zswap tree and the
+/// address spaces. Here only a checker looks, because there a look costs nothing.
 fn check_clean<M: Machine>(dev: &Device<M>) {
     if M::EXPLORED {
         assert!(dev.all_clean(), "a slot was not cleaned up when unuse ended");
     }
 }
 
-/// S6 and T7: no reference is left and none can be had.
+/// percpu_ref_kill(), synchronize_rcu() and the wait for the last reference: afterwards no
+/// reference to the device is left, and none can be taken.
 fn end_users<M: Machine>(cpu: &M::Cpu, dev: &Device<M>, clock: &mut Stopwatch, steps: &mut Steps) {
     clock.lap::<M>(cpu);
     M::enter("percpu_ref_kill");
@@ -193,7 +141,7 @@ fn flush_work<M: Machine, A: Swapoff<M>>(swap: &A, cpu: &M::Cpu, dev: &Device<M>
     dev.wait_for_workers();
 }
 
-/// S10 and T10: under swap_lock and si->lock the arrays go, then the struct.
+/// The last step of swapoff: under swap_lock and si->lock the arrays go, then the struct.
 fn free<M: Machine, A: Swapoff<M>>(swap: &A, cpu: &M::Cpu, dev: &Device<M>) {
     static FREE_SI: Site = Site::new("si->lock", "swapoff");
     let swap_lock = swap.base().avail.swap_lock();
@@ -205,11 +153,12 @@ fn free<M: Machine, A: Swapoff<M>>(swap: &A, cpu: &M::Cpu, dev: &Device<M>) {
     dev.si().lock.unlock(cpu, si);
     swap_lock.unlock(cpu, all);
     let all = swap_lock.lock(cpu, &FREE_SWAP);
-    machine::Atomic::store(&dev.si().flags, 0);
+    dev.si().flags.store(0);
     swap_lock.unlock(cpu, all);
 }
 
-/// swapon(2): arrays, then the reference comes to life, then the device appears.
+/// swapon(2) of device `index`: first the arrays, then the reference comes to life, then the
+/// device appears. False if the device is on already.
 pub fn swapon<M: Machine, A: Swapoff<M>>(swap: &A, cpu: &M::Cpu, index: usize) -> bool {
     M::enter("swapon");
     let dev = &swap.base().devices[index];

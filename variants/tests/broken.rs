@@ -1,5 +1,5 @@
-//! The oracle and the stress reject an allocator that is broken on purpose: a sound one
-//! behind a thin wrapper that now and then does the wrong thing.
+//! The oracle and the stress load reject an allocator that is broken on purpose: a sound one
+//! behind a thin wrapper that at every third call does the wrong thing.
 
 mod common;
 
@@ -10,15 +10,15 @@ use variants::device::{Base, Device};
 use variants::percluster::PerCluster;
 use variants::{EntrySite, Owners, Spec, Steps, SwapAllocator, SwapoffError, SwpEntry};
 
-/// Nothing is wrong: the wrapper itself.
+/// The wrapper alone: it does nothing wrong.
 const SOUND: u8 = 0;
-/// Now and then hands out the slot it handed out last.
+/// At every third call hands out the slot that it handed out last.
 const TWICE: u8 = 1;
-/// Hands out the slot that another CPU got last: one thread never sees it.
+/// Hands out the slot that another CPU got last, which one thread alone never sees.
 const RACED: u8 = 2;
-/// Now and then forgets to take a user off.
+/// At every third call does not take a user off.
 const LEAKS: u8 = 3;
-/// Now and then does not count a new user.
+/// At every third call does not count a new user.
 const MISCOUNTS: u8 = 4;
 
 struct Broken<M: Machine, const HOW: u8> {

@@ -4,7 +4,7 @@
 //! while swapoff brings pages back and other workers look for a block to take.
 
 use machine::Machine;
-use variants::SwapAllocator;
+use variants::{Folio, SwapAllocator};
 
 use super::{Params, RECLAIM_BATCH, Stage};
 use crate::meter::{Kind, Meter};
@@ -86,7 +86,7 @@ impl<M: Machine, A: SwapAllocator<M>> Stage<M, A> {
     #[inline]
     fn page_in(&self, cpu: &M::Cpu, owner: usize, page: usize, meter: &mut Meter) {
         if self.swap.owners.get(owner, page).is_some() {
-            meter.op(cpu, Kind::Free, || self.swap.swap_in(cpu, owner, page, false));
+            meter.op(cpu, Kind::Free, || self.swap.swap_in(cpu, owner, page, Folio::Drop));
         }
     }
 
@@ -134,7 +134,7 @@ impl<M: Machine, A: SwapAllocator<M>> Stage<M, A> {
         meter: &mut Meter,
     ) -> bool {
         let out = self.swap.owners.get(owner, page).is_some();
-        out || meter.op(cpu, kind, || self.swap.swap_out(cpu, owner, page, 0, false))
+        out || meter.op(cpu, kind, || self.swap.swap_out(cpu, owner, page, 0, Folio::Drop))
     }
 
     pub(super) fn folio_out(
@@ -147,7 +147,7 @@ impl<M: Machine, A: SwapAllocator<M>> Stage<M, A> {
     ) -> bool {
         let pages = page..page + (1 << order);
         if order > 0 && pages.clone().all(|page| self.swap.owners.get(owner, page).is_none()) {
-            if meter.op(cpu, large, || self.swap.swap_out(cpu, owner, page, order, false)) {
+            if meter.op(cpu, large, || self.swap.swap_out(cpu, owner, page, order, Folio::Drop)) {
                 return true;
             }
             meter.add("fallback", 1);

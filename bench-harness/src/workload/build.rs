@@ -6,7 +6,7 @@
 //! go, not in turns with others, and that no file is mapped.
 
 use machine::{Atomic, Cpu, Fields, Machine, Region};
-use variants::{Spec, SwapAllocator};
+use variants::{Folio, Spec, SwapAllocator};
 
 use super::{Params, Stage, Workload};
 use crate::meter::{Kind, Meter};
@@ -140,7 +140,7 @@ impl<M: Machine> Build<M> {
         meter: &mut Meter,
     ) -> Option<(usize, usize, usize)> {
         let (swap, owner) = (&stage.swap, parent(process));
-        meter.op(cpu, Kind::Alloc, || swap.swap_out(cpu, owner, page, 0, false));
+        meter.op(cpu, Kind::Alloc, || swap.swap_out(cpu, owner, page, 0, Folio::Drop));
         if page + 1 < size {
             return Some((process, page + 1, size));
         }

@@ -7,7 +7,7 @@
 use std::marker::PhantomData;
 
 use machine::{Cpu, Machine};
-use variants::SwapAllocator;
+use variants::{Folio, SwapAllocator};
 
 use super::block::ALLOC;
 use super::{Params, Stage, Workload};
@@ -52,7 +52,7 @@ impl<M: Machine, const REMOTE: bool> Workload<M> for Churn<M, REMOTE> {
         // The worker that swaps a block's first page in owns the block until it is out again.
         let (owner, block) = (rng.usize(..stage.threads), rng.usize(..blocks));
         let first = block << stage.block_order;
-        if meter.op(cpu, Kind::Free, || stage.swap.swap_in(cpu, owner, first, false)) {
+        if meter.op(cpu, Kind::Free, || stage.swap.swap_in(cpu, owner, first, Folio::Drop)) {
             stage.block_in(cpu, owner, block, meter);
             while !stage.block_out(cpu, owner, block, ALLOC, rng, meter) {
                 if cpu.phase() == machine::Phase::Stop {

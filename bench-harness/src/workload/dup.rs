@@ -7,7 +7,7 @@
 use std::marker::PhantomData;
 
 use machine::{Cpu, Machine};
-use variants::{Spec, SwapAllocator};
+use variants::{Folio, Spec, SwapAllocator};
 
 use super::{Params, Stage, Workload};
 use crate::meter::{Kind, Meter};
@@ -50,7 +50,7 @@ impl<M: Machine> Workload<M> for Dup<M> {
     fn new<A: SwapAllocator<M>>(stage: &Stage<M, A>, cpu: &M::Cpu) -> Self {
         for worker in 0..stage.threads {
             for page in 0..stage.swap.owners.pages() {
-                stage.swap.swap_out(cpu, owner(worker, 0), page, 0, false);
+                stage.swap.swap_out(cpu, owner(worker, 0), page, 0, Folio::Drop);
             }
         }
         Self(PhantomData)

@@ -8,7 +8,7 @@
 use std::marker::PhantomData;
 
 use machine::{Cpu, Machine};
-use variants::SwapAllocator;
+use variants::{Folio, SwapAllocator};
 
 use super::{Params, Stage, Workload};
 use crate::meter::{Kind, Meter};
@@ -42,9 +42,9 @@ impl<M: Machine> Workload<M> for Full<M> {
         let (swap, owner) = (&stage.swap, cpu.id());
         let page = rng.usize(..swap.owners.pages());
         if swap.owners.get(owner, page).is_some() {
-            meter.op(cpu, Kind::Free, || swap.swap_in(cpu, owner, page, true));
+            meter.op(cpu, Kind::Free, || swap.swap_in(cpu, owner, page, Folio::Keep));
         }
-        meter.op(cpu, Kind::Alloc, || swap.swap_out(cpu, owner, page, 0, false));
+        meter.op(cpu, Kind::Alloc, || swap.swap_out(cpu, owner, page, 0, Folio::Drop));
         stage.run_work_sometimes(cpu, rng);
     }
 }

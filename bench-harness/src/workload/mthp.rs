@@ -9,7 +9,7 @@
 use std::marker::PhantomData;
 
 use machine::{Cpu, Machine};
-use variants::SwapAllocator;
+use variants::{Folio, SwapAllocator};
 
 use super::block::ALLOC;
 use super::{Params, Stage, Workload};
@@ -90,7 +90,7 @@ impl<M: Machine> Mthp<M> {
         }
         let page = first + rng.usize(..pages);
         meter.op(cpu, Kind::Free, || stage.swap.zap(cpu, owner, page, 1) > 0);
-        meter.op(cpu, Kind::Alloc, || stage.swap.swap_out(cpu, owner, page, 0, false));
+        meter.op(cpu, Kind::Alloc, || stage.swap.swap_out(cpu, owner, page, 0, Folio::Drop));
         None
     }
 

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use machine::lock::Tas;
 use machine::{Cpu, Failure, Machine, Native, native};
-use variants::SwapAllocator;
 use variants::percluster::PerCluster;
+use variants::{Folio, SwapAllocator};
 
 use super::Effort;
 use bench_harness::meter::{Kind, Meter};
@@ -112,10 +112,10 @@ pub(super) fn fault(
     let (swap, page) = (&stage.swap, rng.usize(..stage.swap.owners.pages()));
     let mut done = 0;
     if swap.owners.get(0, page).is_some() {
-        done += u64::from(swap.swap_in(cpu, 0, page, false));
+        done += u64::from(swap.swap_in(cpu, 0, page, Folio::Drop));
     }
     if swap.owners.get(0, page).is_none() {
-        done += u64::from(swap.swap_out(cpu, 0, page, 0, false));
+        done += u64::from(swap.swap_out(cpu, 0, page, 0, Folio::Drop));
     }
     done
 }

@@ -1,7 +1,8 @@
-//! What the tests of all variants share: small systems, random operations on them, and
-//! the walk over every registered variant under every registered kind of lock.
+//! The tests of all variants share small systems, random operations on them, and the walk over
+//! every registered variant under every registered kind of lock. Guards that none is left out.
 #![allow(dead_code, reason = "each test binary uses its part")]
 
+pub mod learnt;
 pub mod oracle;
 pub mod order;
 pub mod stress;
@@ -10,7 +11,7 @@ use machine::lock::{KINDS, LockKind};
 use machine::{Native, with_lock};
 use std::marker::PhantomData;
 use variants::registry::{VARIANTS, Variant, Visitor, visit};
-use variants::{DeviceSpec, SlotCacheSpec, Spec, SwapAllocator};
+use variants::{DeviceSpec, Folio, SlotCacheSpec, Spec, SwapAllocator};
 
 /// The machine of all tests here: it accounts lock sites, as measurements do.
 pub type On<K> = Native<K, true>;
@@ -49,21 +50,28 @@ pub fn spec(cluster_slots: u32) -> Spec {
 /// One step of a workload.
 #[derive(Clone, Copy, Debug)]
 pub enum Op {
-    Out { owner: usize, page: usize, order: usize, keep: bool },
-    In { owner: usize, page: usize, keep: bool },
+    Out { owner: usize, page: usize, order: usize, folio: Folio },
+    In { owner: usize, page: usize, folio: Folio },
     Zap { owner: usize, page: usize, nr: usize },
     Fork { parent: usize, child: usize, page: usize, nr: usize },
     Off { dev: usize },
     Work,
 }
 
+/// A random choice as [`Swap`](variants::Swap) takes it.
+pub fn folio(keep: bool) -> Folio {
+    if keep { Folio::Keep } else { Folio::Drop }
+}
+
 pub fn random_op(random: &mut fastrand::Rng) -> Op {
     let (owner, page) = (random.usize(..OWNERS), random.usize(..PAGES));
     let nr = random.usize(1..20);
     match random.u32(..100) {
-        0..40 => Op::Out { owner, page, order: random.usize(..=ORDERS) / 2, keep: random.bool() },
-        40..45 => Op::Out { owner, page, order: ORDERS, keep: false },
-        45..70 => Op::In { owner, page, keep: random.bool() },
+        0..40 => {
+            Op::Out { owner, page, order: random.usize(..=ORDERS) / 2, folio: folio(random.bool()) }
+        }
+        40..45 => Op::Out { owner, page, order: ORDERS, folio: Folio::Drop },
+        45..70 => Op::In { owner, page, folio: folio(random.bool()) },
         70..82 => Op::Zap { owner, page, nr },
         82..90 => Op::Fork { parent: owner, child: random.usize(..OWNERS), page, nr },
         90..93 => Op::Off { dev: random.usize(..2) },
@@ -71,7 +79,7 @@ pub fn random_op(random: &mut fastrand::Rng) -> Op {
     }
 }
 
-/// Something every allocator must stand; says what is wrong with it.
+/// Something that every allocator must stand. The error says what is wrong with it.
 pub trait Check {
     fn check<K: LockKind, A: SwapAllocator<On<K>>>(
         &self,
@@ -88,7 +96,7 @@ impl<C: Check, K: LockKind> Visitor<On<K>> for Under<'_, C, K> {
     }
 }
 
-/// Whatever is registered is checked: a new variant or lock needs no line here.
+/// Checks all that is registered: a new variant or lock needs no line here.
 pub fn every_variant_under_every_lock(check: &impl Check) {
     for (lock, _) in KINDS {
         for variant in VARIANTS {

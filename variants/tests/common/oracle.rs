@@ -1,21 +1,32 @@
-//! A plain map of who owns which slot, that follows an allocator through random
-//! sequences of operations on one CPU and says where it goes another way.
+//! A plain map from pages to slots that follows an allocator through random sequences of operations
+//! on one CPU. Guards what the allocator does to the one thread that uses it: the first difference
+//! from the map is reported.
 
-use super::{ORDERS, OWNERS, On, Op, PAGES, spec};
+use super::{Check, ORDERS, OWNERS, On, Op, PAGES, folio, spec};
 use machine::lock::LockKind;
 use machine::native::Config;
 use machine::{Machine, Native};
 use proptest::prelude::*;
 use proptest::test_runner::{RngAlgorithm, TestRng, TestRunner};
 use std::collections::BTreeMap;
-use variants::{Spec, Swap, SwapAllocator, SwpEntry};
+use variants::registry::Variant;
+use variants::{Folio, Spec, Swap, SwapAllocator, SwpEntry};
 
-/// What an allocator must be like to the one thread that uses it.
+/// An allocator follows the map.
+pub struct Follows;
+
+impl Check for Follows {
+    fn check<K: LockKind, A: SwapAllocator<On<K>>>(&self, _: &Variant) -> Result<(), String> {
+        random_sequences::<K, A>()
+    }
+}
+
+/// An allocator, and the map of what its owners must have.
 pub struct Oracle<'a, M: Machine, A: SwapAllocator<M>> {
     swap: &'a Swap<M, A>,
     cpu: &'a M::Cpu,
     spec: Spec,
-    /// Who has which entry.
+    /// The entry of each (owner, page) that is swapped out.
     owned: BTreeMap<(usize, usize), SwpEntry>,
 }
 
@@ -36,13 +47,13 @@ impl<'a, M: Machine, A: SwapAllocator<M>> Oracle<'a, M, A> {
         self.owned.values().filter(|&&other| other == entry).count() as u32
     }
 
-    /// Does it, and compares what came of it with what should.
+    /// Performs `op` on the allocator and on the map, and compares them.
     pub fn step(&mut self, op: Op) {
         match op {
-            Op::Out { owner, page, order, keep } => self.out(owner, page, order, keep),
-            Op::In { owner, page, keep } => {
+            Op::Out { owner, page, order, folio } => self.out(owner, page, order, folio),
+            Op::In { owner, page, folio } => {
                 let was = self.owned.remove(&(owner, page)).is_some();
-                assert_eq!(self.swap.swap_in(self.cpu, owner, page, keep), was);
+                assert_eq!(self.swap.swap_in(self.cpu, owner, page, folio), was);
             }
             Op::Zap { owner, page, nr } => {
                 let nr = nr.min(PAGES - page);
@@ -64,14 +75,14 @@ impl<'a, M: Machine, A: SwapAllocator<M>> Oracle<'a, M, A> {
         self.validate();
     }
 
-    fn out(&mut self, owner: usize, page: usize, order: usize, keep: bool) {
+    fn out(&mut self, owner: usize, page: usize, order: usize, folio: Folio) {
         let order = order.min(self.spec.orders - 1);
         let nr = 1 << order;
         let page = page.min(PAGES - nr);
         if (page..page + nr).any(|p| self.owned.contains_key(&(owner, p))) {
             return;
         }
-        if self.swap.swap_out(self.cpu, owner, page, order, keep) {
+        if self.swap.swap_out(self.cpu, owner, page, order, folio) {
             let first = self.swap.owners.peek(owner, page).expect("a page that was swapped out");
             assert_eq!(first.offset() % nr as u32, 0, "slots of an order are aligned");
             for i in 0..nr {
@@ -88,14 +99,14 @@ impl<'a, M: Machine, A: SwapAllocator<M>> Oracle<'a, M, A> {
         }
     }
 
-    /// L3: an order-0 allocation without contention fails only if nothing is free.
+    /// An order-0 allocation without contention fails only if no slot is free.
     fn no_slot_is_free(&self) {
         let free = |dev| {
             let stats = self.swap.alloc.stats(dev);
             stats.pages - stats.inuse
         };
         let free: u64 = (0..self.spec.devices.len()).map(free).sum();
-        assert_eq!(free, 0, "L3: an allocation failed with {free} slots free");
+        assert_eq!(free, 0, "an allocation failed with {free} slots free");
     }
 
     fn fork(&mut self, parent: usize, child: usize, page: usize, nr: usize) {
@@ -125,7 +136,7 @@ impl<'a, M: Machine, A: SwapAllocator<M>> Oracle<'a, M, A> {
         }
     }
 
-    /// Frees everything: afterwards every device goes off and nothing is left.
+    /// Frees everything, takes every device off, and checks that no slot is left in use.
     pub fn finish(mut self) {
         for owner in 0..OWNERS {
             self.step(Op::Zap { owner, page: 0, nr: PAGES });
@@ -138,7 +149,7 @@ impl<'a, M: Machine, A: SwapAllocator<M>> Oracle<'a, M, A> {
     }
 }
 
-/// Runs `ops` on one native CPU under the oracle: what it objects to, if anything.
+/// Runs `ops` on one native CPU under the oracle. The error is the first difference.
 pub fn follow<K: LockKind, A: SwapAllocator<On<K>>>(spec: Spec, ops: &[Op]) -> Result<(), String> {
     let (ops, of) = (ops.to_vec(), spec.clone());
     let run = Native::run(
@@ -156,13 +167,13 @@ pub fn follow<K: LockKind, A: SwapAllocator<On<K>>>(spec: Spec, ops: &[Op]) -> R
 
 fn op() -> impl Strategy<Value = Op> {
     let (owner, page, nr) = (0..OWNERS, 0..PAGES, 1..20usize);
-    let out = (owner.clone(), page.clone(), 0..=ORDERS, any::<bool>());
-    let single = (owner.clone(), page.clone(), any::<bool>());
+    let out = (owner.clone(), page.clone(), 0..=ORDERS, any::<bool>().prop_map(folio));
+    let single = (owner.clone(), page.clone(), any::<bool>().prop_map(folio));
     prop_oneof![
-        8 => out.prop_map(|(owner, page, order, keep)| Op::Out { owner, page, order, keep }),
-        8 => single.prop_map(|(owner, page, keep)| Op::Out { owner, page, order: 0, keep }),
-        6 => (owner.clone(), page.clone(), any::<bool>())
-            .prop_map(|(owner, page, keep)| Op::In { owner, page, keep }),
+        8 => out.prop_map(|(owner, page, order, folio)| Op::Out { owner, page, order, folio }),
+        8 => single.prop_map(|(owner, page, folio)| Op::Out { owner, page, order: 0, folio }),
+        6 => (owner.clone(), page.clone(), any::<bool>().prop_map(folio))
+            .prop_map(|(owner, page, folio)| Op::In { owner, page, folio }),
         4 => (owner.clone(), page.clone(), nr.clone())
             .prop_map(|(owner, page, nr)| Op::Zap { owner, page, nr }),
         2 => (owner.clone(), owner, page, nr)
@@ -172,8 +183,8 @@ fn op() -> impl Strategy<Value = Op> {
     ]
 }
 
-/// Follows an allocator through random sequences over clusters of several sizes; what
-/// it says of a failing one is of the shortest that it found.
+/// Follows an allocator through random sequences over clusters of several sizes. The error is that
+/// of the shortest failing sequence that shrinking found.
 pub fn random_sequences<K: LockKind, A: SwapAllocator<On<K>>>() -> Result<(), String> {
     let cases = proptest::test_runner::Config {
         cases: 32,

@@ -1,5 +1,5 @@
-//! The documented lock order of each scheme, for the tests that hold what was learnt
-//! against it.
+//! The documented lock order of each scheme. Guards that there is one table of it: the tests here
+//! and those of the workloads (bench-harness/tests/workloads.rs) hold what was learnt against it.
 
 use std::collections::BTreeSet;
 
@@ -12,9 +12,9 @@ const CI: &str = "ci->lock";
 const AVAIL: &str = "swap_avail_lock";
 const CONT: &str = "cont_lock";
 
-/// Chains of locks, outermost first. A lock may be taken inside any before it in a
-/// path through the chains, and every step of a chain does occur. mm/swapfile.c and
-/// mm/swap_slots.c of the kernels named.
+/// Chains of locks, outermost first: a lock may be taken inside each that comes before it on a path
+/// through the chains, and every step of a chain does occur. `None` for a variant without a row.
+/// Source: mm/swapfile.c and mm/swap_slots.c of the kernels named.
 pub fn documented(variant: &str) -> Option<&'static [&'static [&'static str]]> {
     Some(match variant {
         // 6.12's without ci->lock.

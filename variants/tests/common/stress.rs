@@ -1,12 +1,31 @@
-//! Threads with swapoff and swapon in the loop. Counts, not times, end them; what is
-//! left must be consistent and complete.
+//! Threads with swapoff and swapon in the loop. A run ends after a count of steps, not after a
+//! time. Guards what is left then: it must be consistent and complete.
 
-use super::{OWNERS, On, Op, PAGES, random_op, spec};
+use super::{Check, OWNERS, On, Op, PAGES, random_op, spec};
 use machine::lock::LockKind;
 use machine::native::Config;
 use machine::{Cpu, Machine, Native};
 use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering::Relaxed};
+use variants::registry::Variant;
 use variants::{Swap, SwapAllocator, SwapoffError, SwpEntry};
+
+/// An allocator stands [`pages`].
+pub struct Pages;
+
+impl Check for Pages {
+    fn check<K: LockKind, A: SwapAllocator<On<K>>>(&self, _: &Variant) -> Result<(), String> {
+        pages::<K, A>()
+    }
+}
+
+/// An allocator stands [`slots`].
+pub struct Slots;
+
+impl Check for Slots {
+    fn check<K: LockKind, A: SwapAllocator<On<K>>>(&self, _: &Variant) -> Result<(), String> {
+        slots::<K, A>()
+    }
+}
 
 const WORKERS: usize = 3;
 const STEPS: usize = 10_000;
@@ -14,9 +33,9 @@ const CLUSTER_SLOTS: u32 = 8;
 
 struct World<M: Machine, A: SwapAllocator<M>> {
     swap: Swap<M, A>,
-    /// Who holds each slot, by device and offset: kept by the holders themselves.
+    /// The CPU that holds each slot, or 0, by device and offset; the holders themselves write it.
     holders: Vec<Vec<AtomicU32>>,
-    /// Workers that still allocate.
+    /// How many workers still allocate.
     busy: AtomicUsize,
 }
 
@@ -69,19 +88,20 @@ impl<M: Machine, A: SwapAllocator<M>> World<M, A> {
         swap.alloc.validate().expect("the devices are off");
     }
 
-    /// Only its own worker swaps an owner's pages out or copies them; all may do the rest.
+    /// One random operation on pages. An owner's pages are swapped out and copied by its own worker
+    /// alone; all else is done by any worker.
     fn swap_pages(&self, cpu: &M::Cpu, random: &mut fastrand::Rng) {
         let (swap, own) = (&self.swap, cpu.id() - 1);
         let taken = |p| swap.owners.get(own, p).is_some();
         match random_op(random) {
-            Op::Out { page, order, keep, .. } => {
+            Op::Out { page, order, folio, .. } => {
                 let page = page.min(PAGES - (1 << order));
                 if !(page..page + (1 << order)).any(taken) {
-                    swap.swap_out(cpu, own, page, order, keep);
+                    swap.swap_out(cpu, own, page, order, folio);
                 }
             }
-            Op::In { owner, page, keep } => {
-                swap.swap_in(cpu, owner, page, keep);
+            Op::In { owner, page, folio } => {
+                swap.swap_in(cpu, owner, page, folio);
             }
             Op::Zap { owner, page, nr } => {
                 swap.zap(cpu, owner, page, nr.min(PAGES - page));
@@ -96,7 +116,7 @@ impl<M: Machine, A: SwapAllocator<M>> World<M, A> {
         }
     }
 
-    /// Allocates a few entries, signs for every slot, and gives all back.
+    /// Allocates 1 to 7 entries, signs for every slot of each, and gives all back.
     fn hold_slots(&self, cpu: &M::Cpu, random: &mut fastrand::Rng) {
         let (me, alloc) = (cpu.id() as u32, &self.swap.alloc);
         let mut held = Vec::new();
@@ -113,6 +133,7 @@ impl<M: Machine, A: SwapAllocator<M>> World<M, A> {
         }
     }
 
+    /// Passes every slot of the entry from CPU `from` to CPU `to`; 0 is no CPU.
     fn sign(&self, entry: SwpEntry, order: usize, from: u32, to: u32) {
         for slot in entry.offset()..entry.offset() + (1 << order) {
             let had = self.holders[entry.dev()][slot as usize].swap(to, Relaxed);
@@ -121,7 +142,7 @@ impl<M: Machine, A: SwapAllocator<M>> World<M, A> {
     }
 }
 
-/// Pages go out and in, shared by owners and by the swap cache.
+/// Pages go out and in, shared by owners and by the swap cache. The error is a worker's panic.
 pub fn pages<K: LockKind, A: SwapAllocator<On<K>>>() -> Result<(), String> {
     let run = Native::run(
         &Config::untimed(WORKERS),
@@ -132,7 +153,7 @@ pub fn pages<K: LockKind, A: SwapAllocator<On<K>>>() -> Result<(), String> {
     run.map(|_| ()).map_err(|failure| failure.to_string())
 }
 
-/// Bare slots, each of which must have one holder at a time.
+/// Bare slots, each of which must have one holder at a time. The error is a worker's panic.
 pub fn slots<K: LockKind, A: SwapAllocator<On<K>>>() -> Result<(), String> {
     let run = Native::run(
         &Config::untimed(WORKERS),

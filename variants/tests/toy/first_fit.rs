@@ -1,8 +1,9 @@
-//! `first-fit`: a toy. One lock a device, no clusters, no caches: the first free slots
-//! of the map are taken, and si->lock guards everything.
+//! `first-fit`: a toy. One lock per device, no clusters, no caches: the first free slots of the map
+//! are taken. Guards everything by si->lock.
 
 use machine::{Atomic, Machine, Site};
-use variants::device::{Base, Device, HAS_CACHE, SWP_WRITEOK};
+use variants::device::{Base, Device, SWP_WRITEOK};
+use variants::swap_map::HAS_CACHE;
 use variants::swapoff::{Swapoff, swapoff, swapon};
 use variants::{EntrySite, Owners, Spec, Steps, SwapAllocator, SwapoffError, SwpEntry};
 
@@ -11,12 +12,13 @@ static SWITCH: Site = Site::new("si->lock", "toy_switch");
 static PUT: EntrySite = EntrySite::new("toy_put");
 static FREE: EntrySite = EntrySite::new("toy_free_folio");
 
+/// The allocator: it has nothing but its devices.
 pub struct FirstFit<M: Machine> {
     base: Base<M>,
 }
 
 impl<M: Machine> FirstFit<M> {
-    /// SWP_WRITEOK on or off; false if it was so already.
+    /// Turns SWP_WRITEOK on or off; false if it was so already.
     fn switch(&self, cpu: &M::Cpu, dev: &Device<M>, on: bool) -> bool {
         let guard = dev.si().lock.lock(cpu, &SWITCH);
         let changes = dev.writeok() != on;
@@ -30,7 +32,7 @@ impl<M: Machine> FirstFit<M> {
         changes
     }
 
-    /// A slot of which nothing is left (`left` is its byte) is free; si->lock is held.
+    /// Frees a slot if `left`, the byte that is left of it, is 0. si->lock is held.
     fn free_if_unused(&self, dev: &Device<M>, offset: u32, left: u8) {
         if left == 0 {
             dev.clear_shadow(offset, 1);
@@ -39,7 +41,7 @@ impl<M: Machine> FirstFit<M> {
         }
     }
 
-    /// inuse_pages, which unuse reads without the lock, and nr_swap_pages.
+    /// Adds to inuse_pages, which unuse reads without the lock, and takes off nr_swap_pages.
     fn count(&self, dev: &Device<M>, slots: i64) {
         M::wmb();
         self.base.avail.add_pages(-slots);
@@ -125,7 +127,7 @@ impl<M: Machine> SwapAllocator<M> for FirstFit<M> {
         self.with_entry(cpu, entry, &PUT, |dev| dev.add_continuation(cpu, entry.offset()));
     }
 
-    /// I4: as many used bytes as pages in use.
+    /// I4: inuse_pages is the number of used bytes.
     fn validate(&self) -> Result<(), String> {
         for dev in self.base.devices.iter().filter(|dev| dev.stats().pages > 0) {
             let (stats, used) = (dev.stats(), |&slot: &u32| dev.usage(slot) != (0, false));
@@ -138,8 +140,8 @@ impl<M: Machine> SwapAllocator<M> for FirstFit<M> {
     }
 }
 
-/// Allocation is one si->lock section with the SWP_WRITEOK test inside: when `block`
-/// has let go of si->lock, none is under way. No caches, no workers, no scanners.
+/// An allocation is one si->lock section with the SWP_WRITEOK test inside: when `block` has dropped
+/// si->lock, none is under way, so there is no barrier. Nor are there caches, workers or scanners.
 impl<M: Machine> Swapoff<M> for FirstFit<M> {
     fn block(&self, cpu: &M::Cpu, dev: &Device<M>) -> bool {
         dev.users.tryget_live(cpu) && {

@@ -1,0 +1,202 @@
+//! A cluster (swap_cluster_info) and the doubly linked lists it can be on. Links live in the
+//! clusters, as in the kernel, and si->lock protects them. Guards the lists: every misuse that
+//! would corrupt one panics.
+
+use machine::{Fields, Machine, Plain, SpinLock};
+use std::mem::offset_of;
+
+/// The list that a cluster is on: ci->flags, whose values are those of enum swap_cluster_flags in
+/// 6.14's mm/swap.h. On no list (CLUSTER_FLAG_NONE) is `None`, which is stored as 0.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[repr(u8)]
+pub enum ClusterList {
+    /// Without a slot in use.
+    Free = 1,
+    /// With free slots; taken before fragmented ones.
+    Nonfull = 2,
+    /// With free slots; an allocation has looked through it.
+    Frag = 3,
+    /// Without a free slot.
+    Full = 4,
+    /// Empty, waiting for its discard.
+    Discard = 5,
+}
+
+impl ClusterList {
+    /// All lists.
+    pub const ALL: [Self; 5] = [Self::Free, Self::Nonfull, Self::Frag, Self::Full, Self::Discard];
+
+    /// Whether there is one list of the kind per order.
+    pub fn by_order(self) -> bool {
+        matches!(self, Self::Nonfull | Self::Frag)
+    }
+
+    fn from_flag(flag: u8) -> Option<Self> {
+        Some(match flag {
+            1 => Self::Free,
+            2 => Self::Nonfull,
+            3 => Self::Frag,
+            4 => Self::Full,
+            5 => Self::Discard,
+            _ => return None,
+        })
+    }
+}
+
+/// swap_cluster_info: 24 bytes, so that clusters share cache lines as in 6.12 .. 6.14.
+#[repr(C)]
+pub struct ClusterInfo<M: Machine> {
+    /// ci->lock.
+    pub lock: SpinLock<M>,
+    /// Slots in use.
+    pub count: M::Plain<u16>,
+    flags: M::Plain<u8>,
+    /// The order of the allocations it serves, unless it is empty.
+    pub order: M::Plain<u8>,
+    next: M::Plain<u64>,
+    prev: M::Plain<u64>,
+}
+
+impl<M: Machine> Fields for ClusterInfo<M> {
+    fn fields() -> Vec<(&'static str, usize)> {
+        vec![
+            ("lock", offset_of!(Self, lock)),
+            ("count", offset_of!(Self, count)),
+            ("flags", offset_of!(Self, flags)),
+            ("order", offset_of!(Self, order)),
+            ("list.next", offset_of!(Self, next)),
+            ("list.prev", offset_of!(Self, prev)),
+        ]
+    }
+}
+
+impl<M: Machine> ClusterInfo<M> {
+    /// A cluster on no list, without a slot in use.
+    pub(crate) fn new() -> Self {
+        let cluster = Self {
+            lock: SpinLock::new(),
+            count: M::Plain::new(0),
+            flags: M::Plain::new(0),
+            order: M::Plain::new(0),
+            next: M::Plain::new(0),
+            prev: M::Plain::new(0),
+        };
+        cluster.unlink();
+        cluster
+    }
+
+    /// The list that its flag names.
+    #[inline]
+    pub fn list(&self) -> Option<ClusterList> {
+        ClusterList::from_flag(self.flags.get())
+    }
+
+    /// As [`ClusterInfo::list`], at rest.
+    pub fn peek_list(&self) -> Option<ClusterList> {
+        ClusterList::from_flag(self.flags.peek())
+    }
+
+    /// Sets the flag alone; the caller moves the cluster.
+    #[inline]
+    pub fn set_list(&self, list: Option<ClusterList>) {
+        self.flags.set(list.map_or(0, |list| list as u8));
+    }
+
+    /// Makes it a member of no list, whatever its links were.
+    pub fn unlink(&self) {
+        self.next.set(UNLINKED);
+        self.prev.set(UNLINKED);
+    }
+}
+
+/// A link: cluster index + 1, or one of these.
+const END: u64 = 0;
+const UNLINKED: u64 = u64::MAX;
+
+/// The head of a list of clusters.
+#[repr(C)]
+pub struct List<M: Machine> {
+    first: M::Plain<u64>,
+    last: M::Plain<u64>,
+}
+
+impl<M: Machine> List<M> {
+    /// An empty list.
+    pub(crate) fn new() -> Self {
+        Self { first: M::Plain::new(END), last: M::Plain::new(END) }
+    }
+
+    /// Forgets its clusters. Each of them is then to be [`ClusterInfo::unlink`]ed.
+    pub fn clear(&self) {
+        self.first.set(END);
+        self.last.set(END);
+    }
+
+    /// The index of the first cluster.
+    pub fn first(&self) -> Option<usize> {
+        index(self.first.get())
+    }
+
+    /// The index of the cluster after cluster `i`.
+    pub fn after(&self, clusters: &[ClusterInfo<M>], i: usize) -> Option<usize> {
+        index(clusters[i].next.get())
+    }
+
+    /// list_add_tail(). Panics if the cluster is on a list.
+    pub fn push(&self, clusters: &[ClusterInfo<M>], i: usize) {
+        let (me, last) = (&clusters[i], self.last.get());
+        assert!(me.next.get() == UNLINKED, "list_add of a cluster that is on a list");
+        me.prev.set(last);
+        me.next.set(END);
+        match index(last) {
+            Some(last) => clusters[last].next.set(i as u64 + 1),
+            None => self.first.set(i as u64 + 1),
+        }
+        self.last.set(i as u64 + 1);
+    }
+
+    /// list_del(). Panics if the cluster is on no list, or is the end of another one.
+    pub fn remove(&self, clusters: &[ClusterInfo<M>], i: usize) {
+        let (prev, next) = (clusters[i].prev.get(), clusters[i].next.get());
+        assert!(next != UNLINKED, "list_del of a cluster that is on no list");
+        match index(prev) {
+            Some(prev) => clusters[prev].next.set(next),
+            None => {
+                assert!(self.first.get() == i as u64 + 1, "list_del from the wrong list");
+                self.first.set(next);
+            }
+        }
+        match index(next) {
+            Some(next) => clusters[next].prev.set(prev),
+            None => {
+                assert!(self.last.get() == i as u64 + 1, "list_del from the wrong list");
+                self.last.set(prev);
+            }
+        }
+        clusters[i].unlink();
+    }
+
+    /// The indices of its clusters, at rest.
+    pub fn peek(&self, clusters: &[ClusterInfo<M>]) -> Vec<usize> {
+        let follow = |&i: &usize| index(clusters[i].next.peek());
+        let on_list = std::iter::successors(index(self.first.peek()), follow);
+        on_list.take(clusters.len() + 1).collect()
+    }
+}
+
+fn index(link: u64) -> Option<usize> {
+    (link != END).then(|| link as usize - 1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_flag_names_the_list_that_it_was_set_for() {
+        for list in ClusterList::ALL {
+            assert_eq!(ClusterList::from_flag(list as u8), Some(list));
+        }
+        assert_eq!(ClusterList::from_flag(0), None);
+    }
+}

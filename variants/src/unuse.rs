@@ -1,0 +1,80 @@
+//! try_to_unuse(): swaps everything in that is on a device. Guards what swapoff relies on: unuse
+//! ends on a lock-free read of inuse_pages and takes no ci->lock of its own accord, so it is no
+//! barrier against allocations. Kernel: mm/swapfile.c of 6.14, functions as named.
+
+use crate::allocator::{SwapAllocator, SwapoffError};
+use crate::entry::SwpEntry;
+use crate::owners::Owners;
+use crate::swap::{Folio, SwapInError, free_swap_or_unlock, swap_in};
+use machine::{Cpu, Machine};
+
+/// try_to_unuse(): swaps in what the owners have on the device, then drops what
+/// the swap cache holds, until nothing is in use.
+///
+/// # Errors
+/// [`SwapoffError::NoMemory`] if an entry cannot be swapped in, [`SwapoffError::Interrupted`] after
+/// the passes of [`crate::Spec::unuse_passes`].
+pub(crate) fn try_to_unuse<M: Machine, A: SwapAllocator<M>>(
+    swap: &A,
+    owners: &Owners<M>,
+    cpu: &M::Cpu,
+    dev: usize,
+) -> Result<(), SwapoffError> {
+    M::enter("try_to_unuse");
+    let mut passes = 0;
+    while swap.inuse(dev) != 0 {
+        if passes == owners.passes {
+            return Err(SwapoffError::Interrupted);
+        }
+        if passes > 0 {
+            // The slots that the last pass left are held by other CPUs.
+            cpu.cond_resched();
+        }
+        passes += 1;
+        for owner in 0..owners.count() {
+            unuse_owner(swap, owners, cpu, dev, owner)?;
+        }
+        M::enter("try_to_unuse");
+        drop_cached(swap, cpu, dev);
+    }
+    // Pairs with smp_wmb() in swap_range_free(): clean-ups are seen before inuse == 0.
+    M::mb();
+    Ok(())
+}
+
+/// unuse_mm(): every page of the owner that is on the device.
+fn unuse_owner<M: Machine, A: SwapAllocator<M>>(
+    swap: &A,
+    owners: &Owners<M>,
+    cpu: &M::Cpu,
+    dev: usize,
+    owner: usize,
+) -> Result<(), SwapoffError> {
+    for page in 0..owners.pages() {
+        M::enter("unuse_pte_range");
+        let there = |entry: SwpEntry| entry.dev() == dev;
+        while owners.get(owner, page).is_some_and(there) {
+            match swap_in(swap, owners, cpu, owner, page, Folio::Drop) {
+                // It is swapped in, or another CPU has moved the page elsewhere.
+                Ok(_) => (),
+                Err(SwapInError::Busy) => cpu.cond_resched(),
+                Err(SwapInError::NoDevice) => return Err(SwapoffError::NoMemory),
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Frees what the swap cache still holds: slots without a user whose folio is there.
+fn drop_cached<M: Machine, A: SwapAllocator<M>>(swap: &A, cpu: &M::Cpu, dev: usize) {
+    let mut from = 1;
+    while swap.inuse(dev) != 0
+        && let Some(offset) = swap.next_used(dev, from)
+    {
+        from = offset + 1;
+        if let Some(folio) = swap.folios(dev).lock(offset, cpu) {
+            free_swap_or_unlock(swap, cpu, dev, folio);
+            from = folio.offset + folio.slots();
+        }
+    }
+}
