@@ -10,9 +10,9 @@ use jiff::Timestamp;
 use machine::Failure;
 use machine::topology::Topology;
 use rayon::prelude::*;
-use results::disturbed::hit;
+use results::hit::hit;
 use results::hlog::Interval;
-use results::schema::{Cell, CellKey, MachineId, MachineKind, Run, SCHEMA};
+use results::schema::{Cell, CellKey, LEAST_OVERLAP, MachineId, MachineKind, Run, SCHEMA};
 use results::store::{self, Writer};
 
 use crate::cell::Label;
@@ -23,9 +23,6 @@ use until::Watch;
 
 mod machines;
 mod until;
-
-/// The least share of the interval in which all workers counted.
-pub const OVERLAP: f64 = 0.95;
 
 #[derive(Debug, thiserror::Error)]
 pub enum EngineError {
@@ -265,8 +262,8 @@ fn longer(measure: Duration, cell: &Cell) -> Duration {
 
 /// Why a cell cannot stand.
 fn refusal(cell: &Cell, strict: bool) -> Option<String> {
-    if cell.overlap < OVERLAP {
-        let (is, least) = (100.0 * cell.overlap, 100.0 * OVERLAP);
+    if cell.overlap < LEAST_OVERLAP {
+        let (is, least) = (100.0 * cell.overlap, 100.0 * LEAST_OVERLAP);
         let why = format!("all workers ran in {is:.0} % of the interval, less than {least:.0} %");
         return Some(why);
     }

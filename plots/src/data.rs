@@ -4,17 +4,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use results::counted;
-use results::schema::{Cell, MachineKind};
+use results::plural;
+use results::schema::{Cell, LEAST_OVERLAP, MachineKind};
 use results::stats::{self, Estimate};
 use results::store::Loaded;
 
 use crate::frame::Caption;
 use crate::style::{self, Look};
-
-/// A cell whose workers ran together for less than this share of its interval
-/// says nothing about contention and is left out.
-const LEAST_OVERLAP: f64 = 0.95;
 
 /// What makes a set: charts never mix two of these.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -120,8 +116,9 @@ impl Set<'_> {
     pub fn caption(&self, title: impl Into<String>, note: &str) -> Caption {
         let mut note = note.to_string();
         if self.refused > 0 {
-            let n = counted(self.refused, "cell");
-            note += &format!(" {n} left out: workers overlapped for less than 95 %.");
+            let n = plural(self.refused, "cell");
+            let least = 100.0 * LEAST_OVERLAP;
+            note += &format!(" {n} left out: workers overlapped for less than {least:.0} %.");
         }
         let crowded: BTreeMap<u32, u32> =
             self.groups().map(|(_, g)| (g.threads, g.per_cpu)).filter(|(_, n)| *n > 1).collect();

@@ -4,13 +4,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::schema::{Cell, MachineKind, Swapoff};
+use crate::lab::{emptied, ratio, short, step_shares};
+use crate::schema::{Cell, MachineKind};
+use crate::steps::{BARRIER, BARRIER_AND_UNUSE, UNUSE};
 use crate::store::Loaded;
-use crate::{counted, merged};
-
-use crate::kernel::BARRIER_AND_UNUSE;
-use crate::lab::{ratio, short, step_shares};
-use crate::tables::document::{Document, Table};
+use crate::tables::document::Document;
+use crate::tables::grid::{Grid, Row};
+use crate::{in_order_of_events, plural};
 
 mod sites;
 
@@ -201,10 +201,6 @@ impl Column {
     }
 }
 
-fn emptied(off: &Swapoff) -> bool {
-    off.result == "ok" && off.used_slots > 0
-}
-
 fn conditions(cell: &Cell) -> String {
     let params = cell.key.params.iter().filter(|(name, _)| name.as_str() != "trace");
     let params: Vec<String> = params.map(|(name, value)| format!("{name} {value}")).collect();
@@ -245,11 +241,12 @@ fn step_order<'a>(columns: &'a [Column]) -> Vec<String> {
     let mut all = columns.iter().flat_map(|column| &column.steps);
     let hidden = all.any(|(name, _)| name == BARRIER_AND_UNUSE);
     let name = |name: &'a str| match name {
-        "barrier" | "unuse" if hidden => BARRIER_AND_UNUSE,
+        BARRIER | UNUSE if hidden => BARRIER_AND_UNUSE,
         _ => name,
     };
     let long = |column: &'a Column| column.steps.iter().filter(|(_, share)| *share >= SHORT);
-    let steps = merged(columns.iter().map(|column| long(column).map(|(step, _)| name(step))));
+    let steps =
+        in_order_of_events(columns.iter().map(|column| long(column).map(|(step, _)| name(step))));
     steps.into_iter().map(String::from).collect()
 }
 
@@ -257,11 +254,8 @@ impl Against {
     /// The share of one of `steps` in a column, or the word that stands for it: where swapoff
     /// was not cut into steps, and where this one has no such step.
     pub fn step(&self, column: &Column, step: &str) -> Result<f64, &'static str> {
-        let parts: &[&str] = if step == BARRIER_AND_UNUSE {
-            &["barrier", "unuse", BARRIER_AND_UNUSE]
-        } else {
-            &[step]
-        };
+        let parts: &[&str] =
+            if step == BARRIER_AND_UNUSE { &[BARRIER, UNUSE, BARRIER_AND_UNUSE] } else { &[step] };
         if column.steps.is_empty() {
             return Err("not cut");
         }
@@ -269,22 +263,28 @@ impl Against {
         mine.map(|(_, share)| *share).reduce(|sum, share| sum + share).ok_or("none")
     }
 
+    /// What the names of its files begin with.
+    pub fn stem(&self) -> String {
+        format!("against-{}-{}", self.scheme, self.workload).replace(", ", "-").replace(' ', "-")
+    }
+
     /// The comparison in words and one table.
     pub fn document(&self) -> Document {
-        let mut table = Table {
+        let mut table = Grid {
             title: format!("{} of {}", self.scheme, self.workload),
-            remark:
+            caption:
                 "Call sites: share of the contended acquisitions of the swap allocator's locks \
                      (least..most of the trials), and the place in the order. Steps: share of the \
                      time of all swapoffs."
                     .into(),
             header: vec![String::new()],
+            left: 1,
             rows: Vec::new(),
         };
         table.header.extend(self.columns.iter().map(|column| column.name.clone()));
         let mut row = |name: String, value: &dyn Fn(&Column) -> String| {
             let values = self.columns.iter().map(value);
-            table.rows.push(std::iter::once(name).chain(values).collect());
+            table.rows.push(Row::plain(std::iter::once(name).chain(values).collect()));
         };
         for site in &self.sites {
             row(site.clone(), &|column| site_words(column, site));
@@ -323,12 +323,12 @@ impl Against {
         }
         let conditions = self.columns.iter().map(|column| {
             let Column { name, conditions, trials, .. } = column;
-            format!("{name}: {}, {conditions}", counted(*trials, "trial"))
+            format!("{name}: {}, {conditions}", plural(*trials, "trial"))
         });
         remarks.push(format!("{}.", conditions.collect::<Vec<_>>().join("; ")));
         let rates = self.columns.iter().map(|column| {
             let Column { name, workers, against_one, .. } = column;
-            format!("{name}: {against_one} ({})", counted(*workers as usize, "worker"))
+            format!("{name}: {against_one} ({})", plural(*workers as usize, "worker"))
         });
         let rates = rates.collect::<Vec<_>>().join("; ");
         remarks.push(format!("Rate against 1 worker, with its 95 % interval: {rates}."));

@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::Serialize;
 
 use crate::aggregate::{self, Group, groups_by};
-use crate::disturbed::hit;
+use crate::hit::hit;
 use crate::metric::Metric;
 use crate::schema::{Cell, CellKey};
 use crate::stats::{self, ALPHA, Estimate, Interval, MIN_SAMPLES};

@@ -6,9 +6,6 @@ use std::collections::BTreeMap;
 /// Functions whose returned values the lab counts: where swapoff's -ENOMEM comes from.
 pub const RETURNS: [&str; 2] = ["unuse_pte_range", "__vm_enough_memory"];
 
-/// The step of swapoff that a kernel's kprobes cannot cut: its barrier ends inside of unuse.
-pub const BARRIER_AND_UNUSE: &str = "barrier, unuse";
-
 /// Pages that were given a slot and swapped out, of a difference of /proc/vmstat's counts.
 pub fn swapped_out(added: &BTreeMap<String, u64>) -> u64 {
     ["pswpout", "swpout_zero"].iter().filter_map(|name| added.get(*name)).sum()

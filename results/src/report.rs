@@ -12,10 +12,10 @@ use serde::Serialize;
 
 use crate::aggregate::groups;
 use crate::compare::{Comparison, Side, compare};
-use crate::counted;
 use crate::disturbed::{Undisturbed, undisturbed};
 use crate::load::{Load, loads};
 use crate::metric::Metric;
+use crate::plural;
 use crate::schema::{Cell, CellKey, Site, Step};
 use crate::stats::Estimate;
 use crate::store::Loaded;
@@ -223,7 +223,7 @@ impl Report {
         }
         let (details, cut) = detail::details(sides);
         if cut > 0 {
-            let cut = counted(cut, "more point");
+            let cut = plural(cut, "more point");
             notes.push(format!("left out: lock contention and latency of {cut}"));
         }
         Ok(Report {
@@ -240,6 +240,11 @@ impl Report {
             notes: unique(notes),
             repeat: unique(sides.iter().map(repeat).collect()),
         })
+    }
+
+    /// What a caption begins with: nothing where figures were measured.
+    pub(crate) fn prefix(&self) -> &'static str {
+        if self.predicted { "predicted " } else { "" }
     }
 
     /// Fill in the shapes of the summary's histograms; reads the `.hlog` files.

@@ -10,8 +10,14 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize, Serializer};
 
+pub use crate::distance::{Distance, UNSEEN};
+
 /// The version written, and the newest that can be read.
 pub const SCHEMA: u32 = 1;
+
+/// Least share of a trial's interval in which every thread must run, 0..1. A cell below it says
+/// nothing about contention: the engine refuses it, and no chart shows it.
+pub const LEAST_OVERLAP: f64 = 0.95;
 
 /// `run.json`: what was run, where, and how to repeat it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

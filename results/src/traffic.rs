@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-use crate::schema::Cell;
+use crate::schema::{Cell, Distance};
 
 /// Coherence traffic an operation, the most waited for first.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -96,9 +96,8 @@ fn moved(sums: Sums, per_op: impl Fn(u64) -> f64) -> Vec<Moved> {
 
 /// Where a cache line came from, near to far; for names not listed, the last place.
 pub fn nearness(distance: &str) -> usize {
-    const ORDER: [&str; 6] =
-        ["same-cpu", "sibling", "same-l3", "same-package", "other-package", "memory"];
-    ORDER.iter().position(|d| *d == distance).unwrap_or(ORDER.len())
+    let known = Distance::ALL.iter().position(|d| d.name() == distance);
+    known.unwrap_or(Distance::ALL.len())
 }
 
 #[cfg(test)]

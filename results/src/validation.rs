@@ -10,7 +10,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::schema::Reading;
 use crate::stats::median;
-use crate::tables::text::columns;
+use crate::tables::grid::columns;
+use crate::tables::text::digits;
 use crate::{Error, Result};
 
 /// The file's name in the directory that `validate --out` is given.
@@ -144,13 +145,9 @@ impl Validation {
     }
 }
 
-/// Three significant digits, or the whole number.
+/// A whole number as it is, anything else in three digits.
 fn figure(value: f64) -> String {
-    match value.abs() {
-        v if v >= 100.0 || v.fract() == 0.0 => format!("{value:.0}"),
-        v if v >= 10.0 => format!("{value:.1}"),
-        _ => format!("{value:.2}"),
-    }
+    if value.fract() == 0.0 { format!("{value:.0}") } else { digits(value) }
 }
 
 fn in_order<'a>(names: impl Iterator<Item = &'a str>) -> Vec<&'a str> {

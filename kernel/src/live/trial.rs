@@ -6,7 +6,9 @@ use std::time::Duration;
 
 use hdrhistogram::Histogram;
 use results::hlog;
-use results::schema::{Cell, CellKey, Counter, Kind, Latency, Noise, Reading, Step, Swapoff};
+use results::schema::{
+    Cell, CellKey, Counter, Kind, LEAST_OVERLAP, Latency, Noise, Reading, Step, Swapoff,
+};
 use results::stats::jain;
 
 use super::crew::Crew;
@@ -25,8 +27,7 @@ const WARM_UP: u64 = 150_000_000;
 const PATIENCE: Duration = Duration::from_secs(60);
 /// Slots in a cluster.
 const CLUSTER: u64 = 512;
-/// Below this overlap, or with this much less or more swapped out than asked, no figure.
-const OVERLAP: f64 = 0.95;
+/// With this much less or more swapped out than asked there is no figure.
 const ASKED: std::ops::RangeInclusive<f64> = 0.8..=1.25;
 
 /// One point of the plan.
@@ -181,7 +182,7 @@ impl Measured<'_> {
         let loads = &self.reports[..self.point.threads as usize];
         let duration_ns = self.interval.end - self.interval.start;
         let overlap = overlap(loads, duration_ns);
-        if overlap < OVERLAP {
+        if overlap < LEAST_OVERLAP {
             return Err(refuse(format!(
                 "workers ran together {:.0} % of the time",
                 overlap * 100.0

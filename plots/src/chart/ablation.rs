@@ -2,7 +2,7 @@
 //! with the steps of the kernel's history, how much was the percpu ref, how much
 //! the lock split, how much the end of the slot cache.
 
-use results::counted;
+use results::plural;
 
 use super::Outcome;
 use super::bars::{self, Row};
@@ -36,7 +36,7 @@ fn thread_counts(set: &Set) -> Vec<u32> {
 }
 
 fn block(set: &Set, threads: u32) -> Vec<Row> {
-    let mut rows = vec![Row::Heading { text: counted(threads as usize, "thread"), colour: INK }];
+    let mut rows = vec![Row::Heading { text: plural(threads as usize, "thread"), colour: INK }];
     let mut before: Option<Vec<f64>> = None;
     for track in &set.tracks {
         let Some(group) = track.groups.iter().find(|g| g.threads == threads) else { continue };

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use results::counted;
+use results::plural;
 use results::schema::{Cell, Site};
 
 use super::Outcome;
@@ -68,7 +68,7 @@ fn sites(group: &Group, most: usize, colour: crate::style::Rgb) -> Vec<Row> {
         .collect();
     if waits.len() > most {
         let rest: f64 = waits[most..].iter().map(|(_, s)| s.median).sum();
-        let more = counted(waits.len() - most, "more site");
+        let more = plural(waits.len() - most, "more site");
         let text = format!("{more}: {} per operation", time(rest));
         rows.push(Row::Words { label: String::new(), text });
     }

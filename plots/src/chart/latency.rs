@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use results::counted;
+use results::plural;
 use results::schema::{Cell, Latency};
 
 use super::lines::{self, Curve};
@@ -46,7 +46,7 @@ pub fn draw(set: &Set, size: Size) -> Outcome {
 pub fn most_threads(set: &Set) -> String {
     let all: BTreeSet<u32> = set.tracks.iter().map(|t| t.widest().threads).collect();
     match all.iter().rev().collect::<Vec<_>>()[..] {
-        [n] => counted(*n as usize, "thread"),
+        [n] => plural(*n as usize, "thread"),
         _ => "each variant's most threads".into(),
     }
 }

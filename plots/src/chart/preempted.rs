@@ -4,7 +4,7 @@
 
 use std::collections::BTreeMap;
 
-use results::counted;
+use results::plural;
 
 use super::Outcome;
 use super::bars::{self, Row};
@@ -71,7 +71,7 @@ fn pair<'a>(set: &'a Set, track: &'a Track<'a>, sets: &[&'a Set<'a>]) -> Option<
         if params == set.place.params
             && let Some((every, length)) = preempt.split_once(':')
         {
-            let threads = counted(quiet.threads as usize, "thread");
+            let threads = plural(quiet.threads as usize, "thread");
             let name = format!("{threads}, each CPU taken for {length} every {every}");
             disturbed.extend(groups.map(|group| (name.clone(), group)));
         }

@@ -3,7 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use results::schema::Swapoff;
-use results::{counted, merged};
+use results::steps::BARRIER;
+use results::{in_order_of_events, plural};
 
 use super::bars::{self, Row};
 use super::lines::{self, Curve};
@@ -63,7 +64,7 @@ fn bar(group: &Group, steps: &[&str]) -> Vec<Row> {
         .collect();
     vec![
         Row::Bar {
-            label: counted(group.threads as usize, "thread"),
+            label: plural(group.threads as usize, "thread"),
             parts,
             note: format!("{} (n = {})", time(total.median), total.n),
             interval: Some((total.lo, total.hi)),
@@ -83,7 +84,7 @@ pub fn draw_barrier(sets: &[&Set], size: Size) -> Outcome {
         (format!("{name} ×{threads}"), DASHES[load % DASHES.len()])
     };
     let barrier = |off: &Swapoff| {
-        let step = off.steps.iter().find(|step| step.name == "barrier")?;
+        let step = off.steps.iter().find(|step| step.name == BARRIER)?;
         Some(step.ns as f64)
     };
     each_machine(sets, size, "swapoff's barrier against device size (× threads)", apart, barrier)
@@ -173,5 +174,5 @@ pub(super) fn total(swapoff: &Swapoff) -> f64 {
 /// The steps in the order in which a swapoff makes them.
 pub(crate) fn step_names<'a>(set: &'a Set) -> Vec<&'a str> {
     let steps = |s: &'a Swapoff| s.steps.iter().map(|step| step.name.as_str());
-    merged(set.groups().flat_map(|(_, group)| swapoffs(group)).map(steps))
+    in_order_of_events(set.groups().flat_map(|(_, group)| swapoffs(group)).map(steps))
 }

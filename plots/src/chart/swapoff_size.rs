@@ -5,6 +5,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use results::schema::{Cell, Swapoff};
+use results::steps::BARRIER;
 
 use super::lines::Curve;
 use super::panels::{self, Panel};
@@ -16,8 +17,6 @@ use crate::frame::Caption;
 use crate::scene::Scene;
 use crate::style::{Look, Size};
 
-/// The step that waits for allocations under way.
-const BARRIER: &str = "barrier";
 /// Allocations that begin while a swapoff is under way; 99 % needs so many of them.
 const MEANWHILE: &str = "alloc-in-swapoff";
 const LEAST_TIMED: u64 = 1000;

@@ -1,7 +1,7 @@
 //! What a set says, in words a reader can check against the charts. Nothing is
 //! claimed that the intervals do not bear.
 
-use results::counted;
+use results::plural;
 use results::schema::MachineKind;
 
 use crate::axis::{short, si};
@@ -33,7 +33,7 @@ fn fastest(set: &Set) -> Vec<String> {
         .collect();
     ranked.sort_by(|a, b| b.2.median.total_cmp(&a.2.median));
     let Some((best, best_samples, s)) = ranked.first() else { return Vec::new() };
-    let at = counted(threads as usize, "thread");
+    let at = plural(threads as usize, "thread");
     let done = if set.place.predicted { "is predicted to do" } else { "does" };
     let rate = format!("{} operations per second", si(s.median));
     let over = |other: &[f64]| Spread::of_ratio(other, best_samples);
@@ -83,7 +83,7 @@ fn scaling(track: &Track) -> Option<String> {
     let (last_threads, last) = points.last().filter(|_| points.len() > 1)?;
     let (peak_threads, peak) =
         points.iter().max_by(|a, b| a.1.median.total_cmp(&b.1.median)).expect("not empty");
-    let at = counted(*peak_threads as usize, "thread");
+    let at = plural(*peak_threads as usize, "thread");
     let lost = (1.0 - last.median / peak.median) * 100.0;
     if last.n == 1 {
         return Some(match peak_threads == last_threads {

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::rows::{Grid, Row};
+use super::grid::{Grid, Row};
 use crate::report::Detail;
 
 /// Ratios that a reader wants: name, what is divided, by what.
@@ -46,6 +46,7 @@ pub(super) fn per_operation(details: &[&Detail]) -> Option<Grid> {
     let mut head = vec!["counter".to_owned()];
     head.extend(details.iter().map(|detail| detail.side.clone()));
     (!rows.is_empty()).then(|| Grid {
+        title: String::new(),
         caption: format!("events for each operation, at {} (xN: scaled up)", first.point),
         header: head,
         left: 1,

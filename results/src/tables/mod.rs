@@ -5,12 +5,13 @@ mod contention;
 mod counters;
 pub mod csv;
 pub mod document;
+pub mod grid;
 pub mod json;
 pub mod mail;
 pub mod markdown;
 mod rows;
 pub mod terminal;
-pub mod text;
+pub(crate) mod text;
 
 pub use csv::Csv;
 pub use json::Json;

@@ -4,8 +4,9 @@
 use std::io::IsTerminal;
 
 use super::Format;
-use super::rows::{self, Grid};
-use super::text::{ascii, columns};
+use super::grid::{Grid, columns};
+use super::rows;
+use super::text::ascii;
 use crate::compare::Outcome;
 use crate::report::Report;
 
@@ -51,13 +52,7 @@ impl Format for Terminal {
             }
         }
         out += &self.grid(&summary);
-        out.extend(rows::comparisons(report).iter().map(|grid| self.grid(grid)));
-        for again in &report.undisturbed {
-            out += &self.grid(&rows::undisturbed(again));
-        }
-        for grid in rows::loads(report).iter().chain(&rows::narrow(report)) {
-            out += &self.grid(grid);
-        }
+        out.extend(rows::verdicts(report).iter().map(|grid| self.grid(grid)));
         out += "\n";
         for note in &report.notes {
             out += &(ascii(note) + "\n");
