@@ -77,6 +77,7 @@ mod linux {
     use results::store;
 
     use super::{Command, Compare, Report};
+    use crate::report::say_notes;
     use crate::{Answer, print, run};
 
     /// `swapscale run --machine kernel`.
@@ -135,6 +136,7 @@ mod linux {
 
     fn report(args: &Report) -> Answer {
         let runs = results::lab::runs(store::load_all(&args.runs)?);
+        say_notes(&runs);
         if runs.is_empty() {
             return Err("no run of the lab: expected directories that `swapscale lab` wrote".into());
         }
@@ -145,9 +147,7 @@ mod linux {
 
     fn compare(args: &Compare) -> Answer {
         let runs = store::load_all(&args.runs)?;
-        for note in runs.iter().flat_map(|run| &run.notes) {
-            eprintln!("swapscale: {note}");
-        }
+        say_notes(&runs);
         for against in against(&runs)? {
             let stem = against.stem();
             plots::matrix(&matrix(&against), &args.out, &stem)?;

@@ -1,6 +1,6 @@
 //! The model against the kernel: one scheme under one workload, on every machine that ran it.
-//! Guards against a flattering comparison: what only one side has gets a row too, and nothing is
-//! averaged over machines.
+//! Guards against a flattering comparison: a call site or step that only one side has gets a row
+//! too, and nothing is averaged over machines.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -14,16 +14,18 @@ use crate::{in_order_of_events, plural};
 
 mod sites;
 
-/// Below this share a call site's place in the order is chance, and below so many contended
-/// acquisitions all of them are.
+/// Below this share a call site's place in the order is chance.
 const TELLING: f64 = 0.01;
+/// With fewer contended acquisitions than this, every place in the order is chance.
 const FEW: u64 = 100;
-/// A step of swapoff with less of its time has no row.
+/// A step of swapoff with a smaller share of its time has no row.
 const SHORT: f64 = 0.001;
 
 /// One scheme under one workload.
 pub struct Against {
+    /// variant that models the kernels
     pub scheme: String,
+    /// workload, with the pages per call where the kernels have them
     pub workload: String,
     /// the model's machines, then the kernels
     pub columns: Vec<Column>,
@@ -35,7 +37,9 @@ pub struct Against {
 
 /// One machine.
 pub struct Column {
+    /// machine and lock, or the kernel's release
     pub name: String,
+    /// kind of machine
     pub kind: MachineKind,
     /// contended acquisitions at each call site of the swap allocator's locks
     pub shares: BTreeMap<String, Share>,
@@ -53,12 +57,18 @@ pub struct Column {
 /// A share of all trials' counts together, with its least and largest among the trials.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Share {
+    /// share of the sums over all trials, 0..1
     pub all: f64,
+    /// smallest share of a trial, 0..1
     pub least: f64,
+    /// largest share of a trial, 0..1
     pub most: f64,
 }
 
-/// Everything that the runs allow to be compared; the error says what is missing.
+/// Every scheme under every workload that the runs allow to be compared.
+///
+/// # Errors
+/// The runs allow no comparison; the text says what is missing.
 pub fn against(runs: &[Loaded]) -> Result<Vec<Against>, String> {
     let mut found: Vec<Against> = Vec::new();
     let keys: BTreeSet<(&str, &str)> = all(runs)
@@ -76,7 +86,7 @@ pub fn against(runs: &[Loaded]) -> Result<Vec<Against>, String> {
             .map(|(_, c)| c.key.params.get("batch"))
             .collect();
         for batch in batches {
-            // What has no batch is held against whatever batch the other side ran.
+            // A side without a batch is compared with every batch of the other side.
             let same = |cell: &Cell| {
                 let own = cell.key.params.get("batch");
                 batch.is_none() || own.is_none() || own == batch
@@ -108,7 +118,7 @@ fn actors(kind: MachineKind, cell: &Cell) -> u32 {
     cell.key.threads + u32::from(real(kind) && cell.key.workload == "swapoff")
 }
 
-/// What a column is of: a machine, and the lock that a model ran with.
+/// The source of a column: a machine, and the lock that a model ran with.
 type Place<'a> = (MachineKind, &'a str, &'a str);
 
 fn compare<'a>(
@@ -253,6 +263,9 @@ fn step_order<'a>(columns: &'a [Column]) -> Vec<String> {
 impl Against {
     /// The share of one of `steps` in a column, or the word that stands for it: where swapoff
     /// was not cut into steps, and where this one has no such step.
+    ///
+    /// # Errors
+    /// The word.
     pub fn step(&self, column: &Column, step: &str) -> Result<f64, &'static str> {
         let parts: &[&str] =
             if step == BARRIER_AND_UNUSE { &[BARRIER, UNUSE, BARRIER_AND_UNUSE] } else { &[step] };
@@ -263,7 +276,7 @@ impl Against {
         mine.map(|(_, share)| *share).reduce(|sum, share| sum + share).ok_or("none")
     }
 
-    /// What the names of its files begin with.
+    /// The beginning of its files' names.
     pub fn stem(&self) -> String {
         format!("against-{}-{}", self.scheme, self.workload).replace(", ", "-").replace(' ', "-")
     }
@@ -308,7 +321,7 @@ impl Against {
         }
     }
 
-    /// What speaks for care, and under which conditions each machine ran.
+    /// Reasons for care, and the conditions under which each machine ran.
     pub fn remarks(&self) -> Vec<String> {
         let mut remarks = vec![
             "The compiler inlines: a model's call site counts under the function that holds it in \
@@ -349,7 +362,8 @@ fn site_words(column: &Column, site: &str) -> String {
     format!("{place}{all:.1}{range}")
 }
 
-/// Of all pairs of call sites that say something in either, how many are in the same order.
+/// The number of pairs of call sites that both columns have in the same order, of all pairs with a
+/// telling share in either.
 fn agreement(column: &Column, kernel: &Column) -> String {
     if std::ptr::eq(column, kernel) {
         return "-".into();
@@ -376,7 +390,7 @@ mod tests {
 
     use super::*;
 
-    /// A run of `swapoff` by so many threads, with one swapoff of these steps.
+    /// A run of `swapoff` by `threads` threads, with one swapoff of these steps.
     fn run(kind: MachineKind, machine: &str, threads: u32, steps: &[(&str, u64)]) -> Loaded {
         let (mut run, mut cell) = (crate::example::run(), crate::example::cell());
         run.machine.kind = kind;

@@ -10,7 +10,9 @@ use crate::schema::CellKey;
 /// A comparison again, without the trials that were hit.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Undisturbed {
+    /// name of the base
     pub base: String,
+    /// name of the side that is compared with it
     pub new: String,
     /// the points of which a trial was hit
     pub rows: Vec<Without>,
@@ -19,6 +21,7 @@ pub struct Undisturbed {
 /// One point without its trials that were hit.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Without {
+    /// the point, without the axes that tell the sides apart
     pub key: CellKey,
     /// trials that were hit, of base and of new
     pub hit: [usize; 2],

@@ -12,7 +12,7 @@ pub const DRIFT: f64 = 0.02;
 /// Stolen time is counted in ticks of 10 ms; a single tick may stand for almost none.
 const TICK_NS: f64 = 10e6;
 
-/// What hit a trial, in words; `None` where nothing is known to have.
+/// The disturbances that hit a trial, in words; `None` where none is known.
 pub fn hit(cell: &Cell) -> Option<String> {
     let noise = &cell.noise;
     let interval = cell.duration_ns as f64;

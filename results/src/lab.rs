@@ -1,6 +1,6 @@
-//! Before and after, in words and tables. Guards against reading too much into it: under
-//! emulation it leads with structure (who enters the slow path, what swapoff returns), and
-//! throughput is never called decided there.
+//! The lab's report: kernels before and after a change, in words and tables. Guards against reading
+//! too much into it: under emulation it leads with structure (which functions enter the slow path,
+//! what swapoff returns), and throughput is never called decided there.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -22,7 +22,7 @@ struct Side<'a> {
     cells: &'a [Cell],
 }
 
-/// What the labels of the lab's runs begin with, before the kernel's file.
+/// The beginning of a label of the lab's runs; the name of the kernel's file follows.
 pub const LABEL: &str = "lab-";
 
 /// Those of `runs` that the lab made, in their order.
@@ -31,8 +31,8 @@ pub fn runs(mut runs: Vec<Loaded>) -> Vec<Loaded> {
     runs
 }
 
-/// The report of a lab's runs, the first of which is "before". `notes` are what the lab said
-/// while it ran, one sentence each; the runs do not hold them.
+/// The report of a lab's runs, the first of which is "before". `notes` are the remarks of
+/// the lab while it ran, one sentence each; the runs do not hold them.
 pub fn report(runs: &[Loaded], notes: &[String]) -> Document {
     let hardware = runs.iter().all(|run| run.run.machine.kind == MachineKind::Kernel);
     let sides = sides(runs);
@@ -152,12 +152,12 @@ fn by_caller(cells: &[Cell]) -> BTreeMap<&str, u64> {
     sum
 }
 
-/// Pages that really went out: a worker that asks while the swap is off gets nothing.
+/// Pages that went out: a worker that asks while the swap is off gets nothing.
 fn pages(cells: &[Cell]) -> u64 {
     cells.iter().map(|cell| swapped_out(&cell.counts)).sum()
 }
 
-/// What swapoff under load returned and how long it took.
+/// The results of swapoff under load, and its time.
 fn swapoffs(sides: &[Side], hardware: bool) -> Grid {
     let mut table = table(
         "swapoff under load",
@@ -278,7 +278,7 @@ fn quartiles(values: impl Iterator<Item = f64>) -> String {
     format!("{} ({}..{})", digits(mid), digits(low), digits(high))
 }
 
-/// What was done at all.
+/// The pages swapped out per workload.
 fn operations(sides: &[Side]) -> Grid {
     let mut table = table("Operations", "Over all measured intervals.", &["workload"], sides, &[]);
     let names: BTreeSet<&str> =

@@ -1,6 +1,8 @@
-//! What a run is: schema, store, statistics, comparison and tables. This crate
-//! guards the numbers between a measurement and a picture. It knows nothing of
-//! locks: variants, locks and workloads are strings here.
+//! Results: the schema of a run, its store, statistics, comparisons and tables. This crate guards
+//! the numbers between a measurement and a picture. It knows nothing of locks: variants, locks and
+//! workloads are strings here.
+
+#![warn(missing_docs)]
 
 pub mod against;
 pub mod aggregate;

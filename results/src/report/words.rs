@@ -1,5 +1,5 @@
-//! A report's words: what was compared, where, under which conditions, and what
-//! speaks against believing it.
+//! A report's words: what was compared, where, under which conditions, and the reasons to doubt
+//! it.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -41,7 +41,7 @@ fn threads(sides: &[Side]) -> String {
     }
 }
 
-/// Machine, kernel and conditions: a line each, what matters most first.
+/// Machine, kernel and conditions, one line each.
 pub(super) fn setting(sides: &[Side]) -> [String; 3] {
     let run = &sides[0].loaded.run;
     let env = &run.environment;
@@ -94,7 +94,7 @@ fn conditions(sides: &[Side]) -> String {
             !differ.contains(axis) && !["machine", "variant", "threads"].contains(&axis)
         })
     });
-    // Three digits, of a model's half a millisecond too.
+    // Three digits: a model's trial takes half a millisecond.
     let seconds: f64 = format!("{seconds:.2e}").parse().expect("what it has just written");
     format!("Conditions: {trials} of {seconds} s, {}", constant.unwrap_or_default())
 }
@@ -137,7 +137,7 @@ pub(super) fn notes(sides: &[Side]) -> Vec<String> {
     notes
 }
 
-/// Counters that a cell lacks, a line for each reason.
+/// Counters that a cell lacks, one line per reason.
 fn uncounted(sides: &[Side]) -> impl Iterator<Item = String> {
     let mut reasons: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
     for (name, counter) in all_cells(sides).flat_map(|cell| &cell.counters) {

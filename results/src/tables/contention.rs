@@ -1,5 +1,5 @@
-//! The tables of contended lock sites: what waited, as `perf lock contention` has it, who
-//! held the lock meanwhile, and how the threads took turns.
+//! The tables of contended lock sites: the waits, as `perf lock contention` prints them, how far
+//! the holder was meanwhile, and how the threads took turns.
 
 use super::grid::{Grid, Row, header};
 use super::text::duration;

@@ -1,5 +1,5 @@
-//! Reports as text: one file a format, all behind one trait. A format computes
-//! nothing but digits; what it prints is in the [`Report`].
+//! Reports as text: one file per format, all behind one trait. A format rounds figures and
+//! computes nothing else; every figure it prints is in the [`Report`].
 
 mod contention;
 mod counters;

@@ -1,5 +1,5 @@
-//! The tables of a report with their figures as text: what mail, markdown and
-//! terminal have in common. How columns are drawn is each format's own.
+//! The tables of a report with their figures as text, for mail, Markdown and terminal. Each format
+//! draws the columns in its own way.
 
 use std::collections::BTreeSet;
 
@@ -16,7 +16,7 @@ use crate::schema::Distance;
 use crate::stats::Estimate;
 use crate::traffic::{Moved, Traffic};
 
-/// Rows of fields, callers and lines each, at most.
+/// Rows of fields, of callers and of lines, at most, each.
 const MAX_LINES: usize = 4;
 /// Columns of distances and what is in each.
 const NEAR_TO_FAR: [(&str, &[Distance]); 5] = [
@@ -27,12 +27,12 @@ const NEAR_TO_FAR: [(&str, &[Distance]); 5] = [
     ("memory", &[Distance::Memory]),
 ];
 
-/// What the marks mean, under every table that has them.
+/// The meaning of the marks, under every table that has them.
 pub(super) const LEGEND: &str = "+-: half the 95% interval of the median. 95% interval: of the \
      ratio of the medians (bootstrap). ~: not significant at 5% (Mann-Whitney, corrected after \
      Holm). n<6: too few runs a side to tell.";
 
-/// What is not the same on the two sides, in words.
+/// A difference between the two sides, in words.
 pub(super) fn difference(difference: &Difference) -> String {
     let loud = if difference.loud { "WARNING: " } else { "" };
     let (what, base, new) = (&difference.what, &difference.base, &difference.new);
@@ -57,8 +57,8 @@ fn comparisons(report: &Report) -> Vec<Grid> {
     }
 }
 
-/// What each step does to each point, and its part in the whole: of the logarithms,
-/// since factors multiply.
+/// The change that each step makes at each point, and its part in the whole change: of the
+/// logarithms, since factors multiply.
 fn steps(report: &Report, whole: &Comparison, steps: &[Comparison]) -> Grid {
     let figures = report.prefix();
     let differ = varying(whole.rows.iter().map(|row| &row.key));
@@ -357,7 +357,7 @@ fn latency(report: &Report, details: &[&Detail]) -> Option<Grid> {
     })
 }
 
-/// The steps of swapoff, a row each, a column for each side; `None` without any.
+/// The steps of swapoff, one row per step and one column per side; `None` without any.
 fn swapoff<'a>(report: &Report, details: &[&'a Detail]) -> Option<Grid> {
     let first = details.first()?;
     let steps = |detail: &&'a Detail| detail.swapoff.iter().map(|step| step.name.as_str());
@@ -381,8 +381,8 @@ fn swapoff<'a>(report: &Report, details: &[&'a Detail]) -> Option<Grid> {
     })
 }
 
-/// Coherence misses an operation by distance, of fields, callers and single lines;
-/// `None` where the machine cannot tell.
+/// Coherence misses per operation by distance, of fields, callers and single lines; `None` where
+/// the machine does not know them.
 fn traffic(report: &Report, detail: &Detail) -> Option<Grid> {
     let Traffic { fields, callers, hottest } = detail.traffic.as_ref()?;
     let per_op = |n: f64| match n {

@@ -10,7 +10,7 @@ use super::text::ascii;
 use crate::compare::Outcome;
 use crate::report::Report;
 
-/// What the terminal can do. Piped output and NO_COLOR are plain.
+/// The abilities of the terminal. Piped output and NO_COLOR are plain.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Terminal {
     /// green and red lines, and histograms' shapes in block characters
@@ -69,7 +69,7 @@ impl Terminal {
     fn grid(self, grid: &Grid) -> String {
         let mut out = format!("\n{}\n", ascii(&grid.caption));
         let widest = grid.rows.iter().map(|row| row.section.len()).max().unwrap_or(0);
-        // Short names are a column, long ones a line of their own.
+        // Short sections are a column; a long one is a line above its rows.
         let column = (1..=LABEL_COLUMN).contains(&widest);
         let line = |section: &str, cells: &[String]| {
             let label = column.then(|| ascii(section));

@@ -30,6 +30,7 @@ pub fn change(share: f64) -> String {
 pub struct Scale {
     factor: f64,
     decimals: usize,
+    /// unit of the printed figures
     pub unit: String,
 }
 
@@ -53,6 +54,7 @@ impl Scale {
         Scale { factor, decimals, unit: unit.to_owned() }
     }
 
+    /// `value` in the column's unit, without the unit.
     pub fn print(&self, value: f64) -> String {
         format!("{:.*}", self.decimals, value / self.factor)
     }
