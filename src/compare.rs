@@ -8,7 +8,7 @@ use results::metric::Metric;
 use results::report::{Report, pair};
 use results::store;
 
-use crate::report::FormatArgs;
+use crate::report::{FormatArgs, say_notes};
 use crate::{Answer, print};
 
 #[derive(clap::Args)]
@@ -25,7 +25,7 @@ pub struct Args {
     #[arg(long, default_value = "throughput")]
     metric: Metric,
     /// Exit with 1 where a point is significantly worse by more than this
-    #[arg(long, value_name = "PCT", value_parser = percent)]
+    #[arg(long, value_name = "PCT", value_parser = share)]
     fail_on: Option<f64>,
     /// Exit with 1 where a verdict does not stand without the trials hit from outside
     #[arg(long)]
@@ -35,7 +35,7 @@ pub struct Args {
 }
 
 /// `5%` as 0.05.
-fn percent(text: &str) -> Result<f64, String> {
+fn share(text: &str) -> Result<f64, String> {
     match text.strip_suffix('%').unwrap_or(text).parse::<f64>() {
         Ok(percent) if (0.0..=100.0).contains(&percent) => Ok(percent / 100.0),
         _ => Err("expected a percentage such as 5%".into()),
@@ -48,9 +48,7 @@ pub fn run(args: &Args) -> Answer {
         return Err("one run against itself: name two variants, as --variant A,B".into());
     }
     let runs = [store::load(&args.base)?, store::load(new)?];
-    for note in runs.iter().flat_map(|run| &run.notes) {
-        eprintln!("swapscale: {note}");
-    }
+    say_notes(&runs);
     let report = Report::new(&pair(&runs[0], &runs[1], &args.variant)?, &args.metric)?;
     print(&args.format.chosen().render(&report))?;
     let point = |key| results::aggregate::label(key, |_| true);

@@ -21,6 +21,8 @@ pub struct RunArgs {
 pub enum Command {
     /// Hold kernels against the variants that model them, with runs of both
     Compare(Compare),
+    /// Write the lab's report anew from its runs
+    Report(Report),
     /// Undo what a run that was killed has left behind
     Cleanup,
     /// Show what is recorded as made, and the kernel's scheme
@@ -37,6 +39,17 @@ pub struct Compare {
     #[arg(required = true)]
     runs: Vec<PathBuf>,
     /// Where the tables (.md, .txt) and charts go
+    #[arg(long, default_value = "plots-out")]
+    out: PathBuf,
+}
+
+/// What `swapscale kernel report` is given.
+#[derive(clap::Args)]
+pub struct Report {
+    /// Directories of the lab's runs, the kernel before first; other runs beside them are left out
+    #[arg(required = true)]
+    runs: Vec<PathBuf>,
+    /// Where the report (lab.txt, lab.md, lab.html) and its charts go
     #[arg(long, default_value = "plots-out")]
     out: PathBuf,
 }
@@ -75,10 +88,9 @@ mod linux {
     use plots::{Cell, Matrix, Row, Section};
     use results::against::{Against, Column, against};
     use results::store;
-    use results::tables::document::Text;
 
-    use super::{Command, Compare, RunArgs};
-    use crate::report::FormatArgs;
+    use super::{Command, Compare, Report, RunArgs};
+    use crate::report::{FormatArgs, say_notes};
     use crate::{Answer, print, progress};
 
     /// `swapscale run --machine kernel`.
@@ -95,7 +107,7 @@ mod linux {
         let mut done = 0;
         let (dir, summary) = live::record(&resolved, out, &label, &command, |all, cell| {
             done += 1;
-            let hit = results::disturbed::hit(cell);
+            let hit = results::hit::hit(cell);
             let (key, result, hit) = (&cell.key, Ok(cell.ops_per_s), hit.as_deref());
             progress::show(Progress { done, all, key, result, hit });
         })?;
@@ -109,6 +121,7 @@ mod linux {
     pub fn main(command: &Command) -> Answer {
         match command {
             Command::Compare(args) => compare(args),
+            Command::Report(args) => report(args),
             Command::Cleanup => {
                 let undone = live::cleanup()?;
                 if undone.is_empty() {
@@ -135,23 +148,30 @@ mod linux {
         Ok(ExitCode::SUCCESS)
     }
 
+    fn report(args: &Report) -> Answer {
+        let runs = results::lab::runs(store::load_all(&args.runs)?);
+        say_notes(&runs);
+        if runs.is_empty() {
+            return Err("no run of the lab: expected directories that `swapscale lab` wrote".into());
+        }
+        // What the lab said while it ran is not in its runs.
+        print(&crate::lab::write_report(&runs, &[], &args.out)?)?;
+        Ok(ExitCode::SUCCESS)
+    }
+
     fn compare(args: &Compare) -> Answer {
         let runs = store::load_all(&args.runs)?;
-        for note in runs.iter().flat_map(|run| &run.notes) {
-            eprintln!("swapscale: {note}");
-        }
+        say_notes(&runs);
         for against in against(&runs)? {
-            let stem =
-                format!("against-{}-{}", against.scheme, against.workload).replace(", ", "-");
-            let stem = stem.replace(' ', "-");
+            let stem = against.stem();
             plots::matrix(&matrix(&against), &args.out, &stem)?;
             let document = against.document();
-            for (text, extension) in [(Text::Markdown, "md"), (Text::Mail, "txt")] {
+            let mail = document.mail();
+            for (extension, text) in [("md", &document.markdown()), ("txt", &mail)] {
                 let path = args.out.join(format!("{stem}.{extension}"));
-                fs::write(&path, document.write(text))
-                    .map_err(|error| format!("{}: {error}", path.display()))?;
+                fs::write(&path, text).map_err(|error| format!("{}: {error}", path.display()))?;
             }
-            print(&document.write(Text::Mail))?;
+            print(&mail)?;
             eprintln!("{}", args.out.join(format!("{stem}.png")).display());
         }
         Ok(ExitCode::SUCCESS)
@@ -187,12 +207,12 @@ mod linux {
                 rows: against.steps.iter().map(step).collect(),
             });
         }
-        let counted = |column: &Column| format!("{}: {}", column.name, column.contended);
-        let counted: Vec<String> = against.columns.iter().map(counted).collect();
+        let contended = |column: &Column| format!("{}: {}", column.name, column.contended);
+        let contended: Vec<String> = against.columns.iter().map(contended).collect();
         let note = "Bars: share of all trials together; black: least to most of the trials.";
         Matrix {
             title: format!("{} against the kernel", against.scheme),
-            subtitle: format!("{}; contended, in all: {}", against.workload, counted.join(", ")),
+            subtitle: format!("{}; contended, in all: {}", against.workload, contended.join(", ")),
             small_print: [vec![note.into()], against.remarks()].concat(),
             columns: against.columns.iter().map(|column| column.name.clone()).collect(),
             sections,

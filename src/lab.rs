@@ -1,14 +1,15 @@
 //! `swapscale lab`: kernels before and after, booted in QEMU, side by side.
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
 use kernel::lab::{self, Kernel, Plan};
 use kernel::live::{self, Error, Workload};
 use plots::{Drawn, Wanted};
-use results::tables::document::Text;
+use results::schema::MachineKind;
+use results::store::Loaded;
 
 #[derive(clap::Args)]
 pub struct Args {
@@ -70,27 +71,36 @@ pub fn run(args: &Args) -> crate::Answer {
         let why = outcome.notes.join("; ");
         return Err(format!("no guest gave a figure: {why}").into());
     }
-    let report = results::lab::report(&runs, &outcome.notes);
     let dir = args.out.join(format!("{}-report", runs[0].run.id));
+    let mail = write_report(&runs, &outcome.notes, &dir)?;
+    let paths = outcome.runs.iter().chain([&dir]).map(|path| format!("{}\n", path.display()));
+    crate::print(&(mail + &paths.collect::<String>()))?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Writes the report of the lab's `runs` and its charts into `dir`. Returns the report's mail.
+pub fn write_report(
+    runs: &[Loaded],
+    notes: &[String],
+    dir: &Path,
+) -> Result<String, Box<dyn std::error::Error>> {
+    let report = results::lab::report(runs, notes);
     // Charts of rates under emulation would say what the report must not.
-    let charts = if outcome.hardware { Vec::new() } else { vec!["swapoff".into()] };
-    let drawn = plots::draw_only(&runs, &dir, &Wanted { charts, slides: true })?;
+    let hardware = runs.iter().all(|run| run.run.machine.kind == MachineKind::Kernel);
+    let charts = if hardware { Vec::new() } else { vec!["swapoff".into()] };
+    let drawn = plots::draw_only(runs, dir, &Wanted { charts, slides: true })?;
     let mut pictures = Vec::new();
     for svg in drawn.iter().flat_map(pictured) {
         pictures.push(fs::read_to_string(svg).map_err(|e| format!("{}: {e}", svg.display()))?);
     }
-    let mail = report.write(Text::Mail);
-    for (name, text) in [
-        ("lab.html", &report.page(&pictures)),
-        ("lab.md", &report.write(Text::Markdown)),
-        ("lab.txt", &mail),
-    ] {
+    let mail = report.mail();
+    for (name, text) in
+        [("lab.html", &report.page(&pictures)), ("lab.md", &report.markdown()), ("lab.txt", &mail)]
+    {
         let path = dir.join(name);
         fs::write(&path, text).map_err(|error| format!("{}: {error}", path.display()))?;
     }
-    let paths = outcome.runs.iter().chain([&dir]).map(|path| format!("{}\n", path.display()));
-    crate::print(&(mail + &paths.collect::<String>()))?;
-    Ok(ExitCode::SUCCESS)
+    Ok(mail)
 }
 
 /// The files of a chart that go on the page.

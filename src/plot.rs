@@ -7,6 +7,7 @@ use plots::{Drawn, Race, Wanted};
 use results::store;
 use serde_json::Value;
 
+use crate::report::say_notes;
 use crate::{Answer, print};
 
 #[derive(clap::Args)]
@@ -31,9 +32,7 @@ pub struct Args {
 pub fn run(args: &Args) -> Answer {
     let races = args.race.iter().map(|file| races(file)).collect::<Result<Vec<_>, String>>()?;
     let runs = store::load_all(&args.runs)?;
-    for note in runs.iter().flat_map(|run| &run.notes) {
-        eprintln!("swapscale: {note}");
-    }
+    say_notes(&runs);
     let wanted = Wanted { charts: args.only.clone(), slides: !args.no_slides };
     let drawn = plots::draw_only(&runs, &args.out, &wanted)?;
     let page = args.out.join("report.html");

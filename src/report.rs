@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use results::metric::Metric;
 use results::report::{Report, sides};
-use results::store;
+use results::store::{self, Loaded};
 use results::tables::{Csv, Format, Json, Mail, Markdown, Terminal};
 
 use crate::{Answer, print};
@@ -54,11 +54,16 @@ impl FormatArgs {
     }
 }
 
-pub fn run(args: &Args) -> Answer {
-    let runs = store::load_all(&args.runs)?;
+/// Remarks on runs that were read, to standard error: a torn line that was dropped.
+pub fn say_notes(runs: &[Loaded]) {
     for note in runs.iter().flat_map(|run| &run.notes) {
         eprintln!("swapscale: {note}");
     }
+}
+
+pub fn run(args: &Args) -> Answer {
+    let runs = store::load_all(&args.runs)?;
+    say_notes(&runs);
     let sides = sides(&runs, args.base.as_deref())?;
     let report = if args.steps { Report::stepwise } else { Report::new };
     let mut report = report(&sides, &args.metric)?;

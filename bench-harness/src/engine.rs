@@ -11,9 +11,9 @@ use machine::Failure;
 pub use machine::native::now;
 use machine::topology::Topology;
 use rayon::prelude::*;
-use results::disturbed::hit;
+use results::hit::hit;
 use results::hlog::Interval;
-use results::schema::{Cell, CellKey, MachineId, MachineKind, Run, SCHEMA};
+use results::schema::{Cell, CellKey, LEAST_OVERLAP, MachineId, MachineKind, Run, SCHEMA};
 use results::store::{self, Writer};
 
 use crate::cell::Label;
@@ -24,9 +24,6 @@ use until::Watch;
 
 mod machines;
 mod until;
-
-/// The least share of the interval in which all workers counted.
-pub const OVERLAP: f64 = 0.95;
 
 #[derive(Debug, thiserror::Error)]
 pub enum EngineError {
@@ -262,8 +259,8 @@ fn longer(measure: Duration, cell: &Cell) -> Duration {
 
 /// Why a cell is refused.
 fn refusal(cell: &Cell, strict: bool) -> Option<String> {
-    if cell.overlap < OVERLAP {
-        let (is, least) = (100.0 * cell.overlap, 100.0 * OVERLAP);
+    if cell.overlap < LEAST_OVERLAP {
+        let (is, least) = (100.0 * cell.overlap, 100.0 * LEAST_OVERLAP);
         let why = format!("all workers ran in {is:.0} % of the interval, less than {least:.0} %");
         return Some(why);
     }

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use machine::SiteStats;
 use machine::lock::Intervals;
 use machine::topology::{Distance, Topology};
-use results::schema::{Again, Sharing, Site};
+use results::schema::{Again, Distance as Far, Sharing, Site, UNSEEN};
 
 /// Rows of the matrix of waits, at most: it must not outgrow the rest of a cell.
 const ROWS: usize = 16;
@@ -27,14 +27,17 @@ impl Places<'_> {
     /// In the words that cache-line transfers have too.
     fn distance(&self, waiter: usize, holder: usize) -> &'static str {
         let cpus = self.cpus.get(waiter).zip(self.cpus.get(holder));
-        match cpus.and_then(|(a, b)| self.topology.distance(*a, *b)) {
-            Some(Distance::Same) => "same-cpu",
-            Some(Distance::Smt) => "sibling",
-            Some(Distance::L3) => "same-l3",
-            Some(Distance::Package) => "same-package",
-            Some(Distance::Remote) => "other-package",
-            None => "unseen",
-        }
+        let distance = cpus.and_then(|(a, b)| self.topology.distance(*a, *b));
+        distance.map_or(UNSEEN, |distance| {
+            let far = match distance {
+                Distance::Same => Far::SameCpu,
+                Distance::Smt => Far::Sibling,
+                Distance::L3 => Far::SameL3,
+                Distance::Package => Far::SamePackage,
+                Distance::Remote => Far::OtherPackage,
+            };
+            far.name()
+        })
     }
 }
 
@@ -84,7 +87,7 @@ fn sharing(
             *handover.entry(places.distance(*worker, holder).into()).or_default() += waits;
         }
         if unseen > 0 {
-            *handover.entry("unseen".into()).or_default() += unseen;
+            *handover.entry(UNSEEN.into()).or_default() += unseen;
         }
     }
     Sharing {

@@ -6,7 +6,6 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use bench_harness::cell::Windows;
-use bench_harness::engine::OVERLAP;
 use bench_harness::meter::{Kind, Meter};
 use bench_harness::trial::{self, Setting};
 use bench_harness::units::{Fill, Orders, Size};
@@ -18,6 +17,7 @@ use bench_harness::workload::{Params, Stage, Workload};
 use machine::lock::Tas;
 use machine::{Cpu, Failure, Machine, Native, Phase, native};
 use probe::recorder::histogram;
+use results::schema::LEAST_OVERLAP;
 use variants::device::{Base, Device};
 use variants::percluster::PerCluster;
 use variants::{EntrySite, Owners, Spec, Steps, SwapAllocator, SwapoffError, SwpEntry};
@@ -183,7 +183,7 @@ impl Workload<M> for Sleeper {
 fn a_late_worker_is_seen_and_early_ones_keep_the_load_on() {
     let logs = trial::run::<M, PerCluster<M>, Sleeper>(&config(2), &setting(2)).unwrap();
     let windows: Vec<_> = logs.iter().map(|log| (log.opened, log.closed)).collect();
-    assert!(Windows::of(&windows, config(2).measure).overlap < OVERLAP, "{windows:?}");
+    assert!(Windows::of(&windows, config(2).measure).overlap < LEAST_OVERLAP, "{windows:?}");
     assert!(AFTER.load(Ordering::Relaxed) > 1, "worker 0 stopped before worker 1 was done");
     // The step that is under way when the window closes began in it.
     assert!(logs[0].meter.total() <= 1, "{} counted after the window", logs[0].meter.total());

@@ -1,22 +1,20 @@
 //! Runs sorted into what one chart shows: a [`Set`] is one workload on one
 //! machine, a [`Track`] one variant in it, a [`Group`] the trials at one number of
-//! threads. Names and looks are given here once, so that they agree everywhere.
+//! threads. Guards that names and looks, which are given here once, agree everywhere.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use results::counted;
-use results::schema::{Cell, MachineKind};
+pub use results::aggregate::Group;
+use results::aggregate::{PER_CPU, groups_by};
+use results::plural;
+use results::schema::{Cell, CellKey, LEAST_OVERLAP, MachineKind};
 use results::stats::{self, Estimate};
 use results::store::Loaded;
 
 use crate::frame::Caption;
 use crate::style::{self, Look};
 
-/// A cell whose workers ran together for less than this share of its interval
-/// says nothing about contention and is left out.
-const LEAST_OVERLAP: f64 = 0.95;
-
-/// What makes a set: charts never mix two of these.
+/// The identity of a set: charts never mix two of these.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Place {
     pub machine: String,
@@ -52,53 +50,33 @@ pub struct Track<'a> {
     detailed: usize,
 }
 
-/// The trials of one point of the plan.
-pub struct Group<'a> {
-    pub threads: u32,
-    /// Threads that share a CPU, 1 where each has its own.
-    pub per_cpu: u32,
-    pub cells: Vec<&'a Cell>,
-}
-
 /// A median and its 95 % interval, which is the median itself for a single sample.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Spread {
+pub struct Median {
     pub n: usize,
     pub lo: f64,
     pub median: f64,
     pub hi: f64,
 }
 
-impl Spread {
+impl Median {
     /// `None` where there is no sample.
-    pub fn of(samples: &[f64]) -> Option<Spread> {
+    pub fn of(samples: &[f64]) -> Option<Median> {
         let Estimate { n, median, interval, .. } = Estimate::of(samples)?;
         let (lo, hi) = interval.map_or((median, median), |i| (i.lo, i.hi));
-        Some(Spread { n, lo, median, hi })
+        Some(Median { n, lo, median, hi })
     }
 
     /// How many times `base` the `new` samples are; `None` where one has no sample
     /// or a median of zero.
-    pub fn of_ratio(base: &[f64], new: &[f64]) -> Option<Spread> {
-        let (from, to) = (Spread::of(base)?, Spread::of(new)?);
+    pub fn of_ratio(base: &[f64], new: &[f64]) -> Option<Median> {
+        let (from, to) = (Median::of(base)?, Median::of(new)?);
         if from.lo <= 0.0 || to.lo <= 0.0 {
             return None;
         }
         let interval = stats::bootstrap_ratio(base, new);
         let (median, n) = (to.median / from.median, from.n.min(to.n));
-        Some(Spread { n, lo: interval.lo, median, hi: interval.hi })
-    }
-}
-
-impl Group<'_> {
-    /// Spread over the trials that have a value.
-    pub fn spread(&self, value: impl Fn(&Cell) -> Option<f64>) -> Option<Spread> {
-        Spread::of(&self.cells.iter().filter_map(|c| value(c)).collect::<Vec<f64>>())
-    }
-
-    /// Operations per second, a trial each.
-    pub fn throughput(&self) -> Vec<f64> {
-        self.cells.iter().map(|c| c.ops_per_s).collect()
+        Some(Median { n, lo: interval.lo, median, hi: interval.hi })
     }
 }
 
@@ -116,15 +94,19 @@ impl<'a> Track<'a> {
 }
 
 impl Set<'_> {
-    /// The words around a chart of this set; `note` says what spread is shown.
+    /// The words around a chart of this set; `note` says what intervals are shown.
     pub fn caption(&self, title: impl Into<String>, note: &str) -> Caption {
         let mut note = note.to_string();
         if self.refused > 0 {
-            let n = counted(self.refused, "cell");
-            note += &format!(" {n} left out: workers overlapped for less than 95 %.");
+            let n = plural(self.refused, "cell");
+            let least = 100.0 * LEAST_OVERLAP;
+            note += &format!(" {n} left out: workers overlapped for less than {least:.0} %.");
         }
-        let crowded: BTreeMap<u32, u32> =
-            self.groups().map(|(_, g)| (g.threads, g.per_cpu)).filter(|(_, n)| *n > 1).collect();
+        let crowded: BTreeMap<u32, u32> = self
+            .groups()
+            .map(|(_, g)| (g.threads(), g.per_cpu()))
+            .filter(|(_, n)| *n > 1)
+            .collect();
         for (threads, per_cpu) in crowded {
             note += &format!(" Oversubscribed: {threads} threads, {per_cpu} on a CPU.");
         }
@@ -152,7 +134,7 @@ impl Set<'_> {
 }
 
 impl Place {
-    /// What stands before the machine's name.
+    /// The words before the machine's name.
     pub fn origin(&self) -> &'static str {
         self.kind.origin()
     }
@@ -271,19 +253,16 @@ fn place(loaded: &Loaded, cell: &Cell, several_hosts: bool) -> Place {
     Place {
         machine,
         workload: cell.key.workload.clone(),
-        params: own_params(cell),
+        params: own_params(&cell.key),
         pin: cell.key.pin.clone(),
         kind: run.machine.kind,
         predicted: run.machine.predicted,
     }
 }
 
-/// The parameter that says how many threads share a CPU.
-const PER_CPU: &str = "per-cpu";
-
-/// Threads on a shared CPU are of the same set: it follows from their number.
-fn own_params(cell: &Cell) -> BTreeMap<String, String> {
-    let mut params = cell.key.params.clone();
+/// Threads that share a CPU are of the same set: it follows from their number.
+fn own_params(key: &CellKey) -> BTreeMap<String, String> {
+    let mut params = key.params.clone();
     params.remove(PER_CPU);
     params
 }
@@ -350,39 +329,34 @@ fn gather<'a>(place: Place, members: Vec<(&'a Loaded, &'a Cell)>, names: &mut Na
             runs.push(run);
         }
     }
-    let mut set =
-        Set { id: String::new(), work: String::new(), place, tracks: Vec::new(), runs, refused: 0 };
+    let mut refused = 0;
+    let mut by_name: Vec<(String, Vec<&Cell>)> = Vec::new();
     for (run, cell) in members {
         if cell.overlap < LEAST_OVERLAP {
-            set.refused += 1;
+            refused += 1;
             continue;
         }
-        let name = names.name(&set.place, run, cell);
-        let at = set.tracks.iter().position(|t| t.name == name).unwrap_or_else(|| {
-            let look_index = names.index(&name);
-            let look = style::look(look_index);
-            set.tracks.push(Track { name, look, look_index, groups: Vec::new(), detailed: 0 });
-            set.tracks.len() - 1
-        });
-        let groups = &mut set.tracks[at].groups;
-        let threads = cell.key.threads;
-        match groups.binary_search_by_key(&threads, |g| g.threads) {
-            Ok(at) => groups[at].cells.push(cell),
-            Err(at) => {
-                let per_cpu = cell.key.params.get(PER_CPU).and_then(|n| n.parse().ok());
-                let per_cpu = per_cpu.unwrap_or(1);
-                groups.insert(at, Group { threads, per_cpu, cells: vec![cell] });
-            }
+        let name = names.name(&place, run, cell);
+        match by_name.iter_mut().find(|(known, _)| *known == name) {
+            Some((_, cells)) => cells.push(cell),
+            None => by_name.push((name, vec![cell])),
         }
     }
-    choose_detailed(&mut set.tracks);
-    set
+    let point = |key: &CellKey| CellKey { block: 0, params: own_params(key), ..key.clone() };
+    let track = |(name, cells): (String, Vec<&'a Cell>)| {
+        let look_index = names.index(&name);
+        let (look, groups) = (style::look(look_index), groups_by(cells, point));
+        Track { name, look, look_index, groups, detailed: 0 }
+    };
+    let mut tracks: Vec<Track> = by_name.into_iter().map(track).collect();
+    choose_detailed(&mut tracks);
+    Set { id: String::new(), work: String::new(), place, tracks, runs, refused }
 }
 
 fn choose_detailed(tracks: &mut [Track]) {
-    let at = |t: &Track, n: u32| t.groups.iter().position(|g| g.threads == n);
+    let at = |t: &Track, n: u32| t.groups.iter().position(|g| g.threads() == n);
     let shared = tracks.first().and_then(|first| {
-        let counts = first.groups.iter().rev().map(|g| g.threads);
+        let counts = first.groups.iter().rev().map(|g| g.threads());
         counts.into_iter().find(|n| tracks.iter().all(|t| at(t, *n).is_some()))
     });
     for track in tracks {
@@ -438,8 +412,8 @@ fn ids(sets: &[Set]) -> Vec<String> {
     ids
 }
 
-/// Why a counter has no value, as a reader is told: reasons that do not say what
-/// kind they are get the general word.
+/// The reason why a counter has no value, in words: a reason that does not name its kind gets the
+/// general word.
 pub fn unsupported(reason: &str) -> String {
     let kinds = ["unsupported", "forbidden", "busy", "not counted"];
     match kinds.iter().any(|kind| reason.starts_with(kind)) {

@@ -1,4 +1,4 @@
-//! What every chart has around its data: title, axes with grid, labels at the
+//! The parts that every chart has around its data: title, axes with grid, labels at the
 //! ends of lines, and the small print that says where the figures are from.
 
 use crate::axis::Axis;
@@ -314,7 +314,7 @@ fn spaced(wanted: &[f64], gap: f64, top: f64, bottom: f64) -> Vec<f64> {
             break;
         }
     }
-    // What 200 rounds left too close, or too low, is settled from the bottom up.
+    // Rows that are still too close or too low after 200 rounds are moved from the bottom up.
     for i in (0..rows.len().saturating_sub(1)).rev() {
         rows[i] = rows[i].min(rows[i + 1] - gap);
     }

@@ -19,7 +19,7 @@ pub use chart::matrix::{Cell, Matrix, Row, Section};
 pub use page::{Race, page};
 pub use validation::validation;
 
-/// Why a picture could not be made.
+/// The reasons why a picture could not be made.
 #[derive(Debug, thiserror::Error)]
 pub enum PlotError {
     #[error("cannot write {}: {reason}", path.display())]
@@ -40,7 +40,7 @@ impl PlotError {
     }
 }
 
-/// What became of one chart.
+/// The outcome of one chart.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Drawn {
     /// SVG and PNG, in the README's size and a slide's.
@@ -52,7 +52,7 @@ pub enum Drawn {
 /// Which pictures are drawn.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Wanted {
-    /// What file names begin with, as `throughput` or `latency-churn`; empty for all.
+    /// Beginnings of file names, as `throughput` or `latency-churn`; empty for all.
     pub charts: Vec<String>,
     /// In a slide's size too, not in the README's alone.
     pub slides: bool,

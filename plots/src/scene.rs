@@ -172,7 +172,7 @@ impl Scene {
 
 type Sheet<B> = DrawingArea<B, plotters::coord::Shift>;
 
-/// What the SVG backend divides text sizes by, so that they come out as measured.
+/// The SVG backend divides text sizes by this; it is undone so that text comes out as measured.
 pub const SVG_TEXT: f64 = 1.24;
 
 /// From the top that each backend assumes to the baseline it draws on, per text

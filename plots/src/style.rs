@@ -77,7 +77,7 @@ pub type Dash = &'static [f64];
 
 const DASHES: [Dash; 4] = [&[], &[9.0, 4.0], &[3.0, 3.0], &[9.0, 3.0, 2.0, 3.0]];
 
-/// What tells one series from another without relying on colour alone.
+/// The marks that distinguish one series from another without relying on colour alone.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Look {
     pub colour: Rgb,

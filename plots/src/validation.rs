@@ -8,7 +8,7 @@ use results::validation::{Basis, Point, Section, Validation};
 use crate::PlotError;
 use crate::axis::{Axis, si};
 use crate::chart::lines::{self, Curve};
-use crate::data::{Spread, slug};
+use crate::data::{Median, slug};
 use crate::frame::{Caption, Frame};
 use crate::scene::Scene;
 use crate::style::{Dash, INK, MUTED, README, Rgb, look};
@@ -66,7 +66,7 @@ fn curves(caption: &Caption, section: &Section, panel: &str, points: &[&Point]) 
         look.dash = if predicted { &[5.0, 5.0] } else { &[] };
         let at = |p: &&&Point| {
             let y = if predicted { p.predicted } else { p.measured };
-            (p.x, Spread { n: 1, lo: y, median: y, hi: y })
+            (p.x, Median { n: 1, lo: y, median: y, hi: y })
         };
         let mut points: Vec<_> =
             points.iter().filter(|p| p.curve == name).map(|p| at(&p)).collect();
@@ -84,7 +84,7 @@ fn curves(caption: &Caption, section: &Section, panel: &str, points: &[&Point]) 
     frame.scene
 }
 
-/// What the figures of a panel are, with their unit: the panel's own name where it has one.
+/// The quantity of a panel, with its unit: the panel's own name where it has one.
 fn quantity<'a>(section: &'a Section, panel: &'a str) -> &'a str {
     match panel.rsplit_once(", ") {
         Some((_, "s" | "%")) => panel,
@@ -134,7 +134,7 @@ fn scatter(caption: &Caption, section: &Section, panel: &str, points: &[&Point])
     frame.scene
 }
 
-/// What a curve is coloured by: what stands behind the slash of `variant / lock`.
+/// The name that colours a curve: the part behind the slash of `variant / lock`.
 fn group(point: &Point) -> &str {
     point.curve.rsplit(" / ").next().unwrap_or(&point.curve)
 }

@@ -1,29 +1,31 @@
 //! The model against the kernel: one scheme under one workload, on every machine that ran it.
-//! Guards against a flattering comparison: what only one side has gets a row too, and nothing is
-//! averaged over machines.
+//! Guards against a flattering comparison: a call site or step that only one side has gets a row
+//! too, and nothing is averaged over machines.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::schema::{Cell, MachineKind, Swapoff};
+use crate::lab::{emptied, ratio, short, step_shares};
+use crate::schema::{Cell, MachineKind};
+use crate::steps::{BARRIER, BARRIER_AND_UNUSE, UNUSE};
 use crate::store::Loaded;
-use crate::{counted, merged};
-
-use crate::kernel::BARRIER_AND_UNUSE;
-use crate::lab::{ratio, short, step_shares};
-use crate::tables::document::{Document, Table};
+use crate::tables::document::Document;
+use crate::tables::grid::{Grid, Row};
+use crate::{in_order_of_events, plural};
 
 mod sites;
 
-/// Below this share a call site's place in the order is chance, and below so many contended
-/// acquisitions all of them are.
+/// Below this share a call site's place in the order is chance.
 const TELLING: f64 = 0.01;
+/// With fewer contended acquisitions than this, every place in the order is chance.
 const FEW: u64 = 100;
-/// A step of swapoff with less of its time has no row.
+/// A step of swapoff with a smaller share of its time has no row.
 const SHORT: f64 = 0.001;
 
 /// One scheme under one workload.
 pub struct Against {
+    /// variant that models the kernels
     pub scheme: String,
+    /// workload, with the pages per call where the kernels have them
     pub workload: String,
     /// the model's machines, then the kernels
     pub columns: Vec<Column>,
@@ -35,7 +37,9 @@ pub struct Against {
 
 /// One machine.
 pub struct Column {
+    /// machine and lock, or the kernel's release
     pub name: String,
+    /// kind of machine
     pub kind: MachineKind,
     /// contended acquisitions at each call site of the swap allocator's locks
     pub shares: BTreeMap<String, Share>,
@@ -53,12 +57,18 @@ pub struct Column {
 /// A share of all trials' counts together, with its least and largest among the trials.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Share {
+    /// share of the sums over all trials, 0..1
     pub all: f64,
+    /// smallest share of a trial, 0..1
     pub least: f64,
+    /// largest share of a trial, 0..1
     pub most: f64,
 }
 
-/// Everything that the runs allow to be compared; the error says what is missing.
+/// Every scheme under every workload that the runs allow to be compared.
+///
+/// # Errors
+/// The runs allow no comparison; the text says what is missing.
 pub fn against(runs: &[Loaded]) -> Result<Vec<Against>, String> {
     let mut found: Vec<Against> = Vec::new();
     let keys: BTreeSet<(&str, &str)> = all(runs)
@@ -76,7 +86,7 @@ pub fn against(runs: &[Loaded]) -> Result<Vec<Against>, String> {
             .map(|(_, c)| c.key.params.get("batch"))
             .collect();
         for batch in batches {
-            // What has no batch is held against whatever batch the other side ran.
+            // A side without a batch is compared with every batch of the other side.
             let same = |cell: &Cell| {
                 let own = cell.key.params.get("batch");
                 batch.is_none() || own.is_none() || own == batch
@@ -108,7 +118,7 @@ fn actors(kind: MachineKind, cell: &Cell) -> u32 {
     cell.key.threads + u32::from(real(kind) && cell.key.workload == "swapoff")
 }
 
-/// What a column is of: a machine, and the lock that a model ran with.
+/// The source of a column: a machine, and the lock that a model ran with.
 type Place<'a> = (MachineKind, &'a str, &'a str);
 
 fn compare<'a>(
@@ -201,10 +211,6 @@ impl Column {
     }
 }
 
-fn emptied(off: &Swapoff) -> bool {
-    off.result == "ok" && off.used_slots > 0
-}
-
 fn conditions(cell: &Cell) -> String {
     let params = cell.key.params.iter().filter(|(name, _)| name.as_str() != "trace");
     let params: Vec<String> = params.map(|(name, value)| format!("{name} {value}")).collect();
@@ -245,23 +251,24 @@ fn step_order<'a>(columns: &'a [Column]) -> Vec<String> {
     let mut all = columns.iter().flat_map(|column| &column.steps);
     let hidden = all.any(|(name, _)| name == BARRIER_AND_UNUSE);
     let name = |name: &'a str| match name {
-        "barrier" | "unuse" if hidden => BARRIER_AND_UNUSE,
+        BARRIER | UNUSE if hidden => BARRIER_AND_UNUSE,
         _ => name,
     };
     let long = |column: &'a Column| column.steps.iter().filter(|(_, share)| *share >= SHORT);
-    let steps = merged(columns.iter().map(|column| long(column).map(|(step, _)| name(step))));
+    let steps =
+        in_order_of_events(columns.iter().map(|column| long(column).map(|(step, _)| name(step))));
     steps.into_iter().map(String::from).collect()
 }
 
 impl Against {
     /// The share of one of `steps` in a column, or the word that stands for it: where swapoff
     /// was not cut into steps, and where this one has no such step.
+    ///
+    /// # Errors
+    /// The word.
     pub fn step(&self, column: &Column, step: &str) -> Result<f64, &'static str> {
-        let parts: &[&str] = if step == BARRIER_AND_UNUSE {
-            &["barrier", "unuse", BARRIER_AND_UNUSE]
-        } else {
-            &[step]
-        };
+        let parts: &[&str] =
+            if step == BARRIER_AND_UNUSE { &[BARRIER, UNUSE, BARRIER_AND_UNUSE] } else { &[step] };
         if column.steps.is_empty() {
             return Err("not cut");
         }
@@ -269,22 +276,28 @@ impl Against {
         mine.map(|(_, share)| *share).reduce(|sum, share| sum + share).ok_or("none")
     }
 
+    /// The beginning of its files' names.
+    pub fn stem(&self) -> String {
+        format!("against-{}-{}", self.scheme, self.workload).replace(", ", "-").replace(' ', "-")
+    }
+
     /// The comparison in words and one table.
     pub fn document(&self) -> Document {
-        let mut table = Table {
+        let mut table = Grid {
             title: format!("{} of {}", self.scheme, self.workload),
-            remark:
+            caption:
                 "Call sites: share of the contended acquisitions of the swap allocator's locks \
                      (least..most of the trials), and the place in the order. Steps: share of the \
                      time of all swapoffs."
                     .into(),
             header: vec![String::new()],
+            left: 1,
             rows: Vec::new(),
         };
         table.header.extend(self.columns.iter().map(|column| column.name.clone()));
         let mut row = |name: String, value: &dyn Fn(&Column) -> String| {
             let values = self.columns.iter().map(value);
-            table.rows.push(std::iter::once(name).chain(values).collect());
+            table.rows.push(Row::plain(std::iter::once(name).chain(values).collect()));
         };
         for site in &self.sites {
             row(site.clone(), &|column| site_words(column, site));
@@ -308,7 +321,7 @@ impl Against {
         }
     }
 
-    /// What speaks for care, and under which conditions each machine ran.
+    /// Reasons for care, and the conditions under which each machine ran.
     pub fn remarks(&self) -> Vec<String> {
         let mut remarks = vec![
             "The compiler inlines: a model's call site counts under the function that holds it in \
@@ -323,12 +336,12 @@ impl Against {
         }
         let conditions = self.columns.iter().map(|column| {
             let Column { name, conditions, trials, .. } = column;
-            format!("{name}: {}, {conditions}", counted(*trials, "trial"))
+            format!("{name}: {}, {conditions}", plural(*trials, "trial"))
         });
         remarks.push(format!("{}.", conditions.collect::<Vec<_>>().join("; ")));
         let rates = self.columns.iter().map(|column| {
             let Column { name, workers, against_one, .. } = column;
-            format!("{name}: {against_one} ({})", counted(*workers as usize, "worker"))
+            format!("{name}: {against_one} ({})", plural(*workers as usize, "worker"))
         });
         let rates = rates.collect::<Vec<_>>().join("; ");
         remarks.push(format!("Rate against 1 worker, with its 95 % interval: {rates}."));
@@ -349,7 +362,8 @@ fn site_words(column: &Column, site: &str) -> String {
     format!("{place}{all:.1}{range}")
 }
 
-/// Of all pairs of call sites that say something in either, how many are in the same order.
+/// The number of pairs of call sites that both columns have in the same order, of all pairs with a
+/// telling share in either.
 fn agreement(column: &Column, kernel: &Column) -> String {
     if std::ptr::eq(column, kernel) {
         return "-".into();
@@ -376,7 +390,7 @@ mod tests {
 
     use super::*;
 
-    /// A run of `swapoff` by so many threads, with one swapoff of these steps.
+    /// A run of `swapoff` by `threads` threads, with one swapoff of these steps.
     fn run(kind: MachineKind, machine: &str, threads: u32, steps: &[(&str, u64)]) -> Loaded {
         let (mut run, mut cell) = (crate::example::run(), crate::example::cell());
         run.machine.kind = kind;

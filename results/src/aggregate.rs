@@ -7,6 +7,9 @@ use crate::metric::Metric;
 use crate::schema::{Cell, CellKey};
 use crate::stats::Estimate;
 
+/// The parameter that says how many threads share a CPU.
+pub const PER_CPU: &str = "per-cpu";
+
 /// The trials of one point of the plan.
 #[derive(Clone, Debug)]
 pub struct Group<'a> {
@@ -17,12 +20,28 @@ pub struct Group<'a> {
 }
 
 impl Group<'_> {
-    /// One value a trial; trials that cannot tell are left out.
-    pub fn samples(&self, metric: &Metric) -> Vec<f64> {
-        self.cells.iter().filter_map(|cell| metric.of(cell)).collect()
+    /// Worker threads of each trial.
+    pub fn threads(&self) -> u32 {
+        self.key.threads
     }
 
-    /// Median, spread and interval over the trials.
+    /// Threads that share a CPU; 1 where each has its own.
+    pub fn per_cpu(&self) -> u32 {
+        let first = self.cells.first().and_then(|cell| cell.key.params.get(PER_CPU));
+        first.and_then(|n| n.parse().ok()).unwrap_or(1)
+    }
+
+    /// One value per trial; trials that cannot tell are left out.
+    pub fn samples(&self, metric: &Metric) -> Vec<f64> {
+        self.values(|cell| metric.of(cell))
+    }
+
+    /// What `value` makes of each trial, without those for which it is `None`.
+    pub fn values(&self, value: impl Fn(&Cell) -> Option<f64>) -> Vec<f64> {
+        self.cells.iter().filter_map(|cell| value(cell)).collect()
+    }
+
+    /// Median, quartiles and interval over the trials.
     pub fn estimate(&self, metric: &Metric) -> Option<Estimate> {
         Estimate::of(&self.samples(metric))
     }

@@ -1,5 +1,5 @@
 //! BASE against NEW: which points both have, how far their medians are apart, and
-//! whether that means anything. What differs between the two *environments* comes
+//! whether that is significant. Differences between the two *environments* come
 //! first: a figure from another governor answers another question.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::Serialize;
 
 use crate::aggregate::{self, Group, groups_by};
-use crate::disturbed::hit;
+use crate::hit::hit;
 use crate::metric::Metric;
 use crate::schema::{Cell, CellKey};
 use crate::stats::{self, ALPHA, Estimate, Interval, MIN_SAMPLES};
@@ -21,6 +21,7 @@ pub struct Side<'a> {
     pub name: String,
     /// where it comes from
     pub loaded: &'a Loaded,
+    /// its trials
     pub cells: Vec<&'a Cell>,
 }
 
@@ -31,6 +32,9 @@ impl<'a> Side<'a> {
     }
 
     /// One variant of a run.
+    ///
+    /// # Errors
+    /// The run has no cell of it.
     pub fn of_variant(loaded: &'a Loaded, variant: &str) -> Result<Side<'a>> {
         let chosen = loaded.cells.iter().filter(|cell| cell.key.variant == variant);
         let cells: Vec<&Cell> = chosen.collect();
@@ -46,19 +50,22 @@ impl<'a> Side<'a> {
     }
 }
 
-/// What came out of one point.
+/// The verdict on one point.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Outcome {
+    /// significantly better
     Better,
+    /// significantly worse
     Worse,
     /// no difference that these samples can show: printed as `~`
     NotSignificant,
-    /// fewer than [`MIN_SAMPLES`] a side
+    /// fewer than [`MIN_SAMPLES`] samples on a side
     TooFew,
 }
 
 impl Outcome {
+    /// How CSV and JSON write it.
     pub fn name(self) -> &'static str {
         match self {
             Outcome::Better => "better",
@@ -83,7 +90,9 @@ impl Outcome {
 pub struct Row {
     /// the point, without the axes that tell the sides apart
     pub key: CellKey,
+    /// samples of the base
     pub base: Estimate,
+    /// samples of the side that is compared with it
     pub new: Estimate,
     /// median of new over median of base
     pub ratio: f64,
@@ -93,6 +102,7 @@ pub struct Row {
     pub p: Option<f64>,
     /// the same, corrected for all the rows (Holm)
     pub p_holm: Option<f64>,
+    /// verdict, after the correction
     pub outcome: Outcome,
     /// trials of base and of new that something from outside has hit
     pub hit: [usize; 2],
@@ -108,8 +118,11 @@ impl Row {
 /// Something that is not the same on the two sides.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Difference {
+    /// what differs, as `governor`
     pub what: String,
+    /// value of the base
     pub base: String,
+    /// value of the other side
     pub new: String,
     /// it can move the figures by itself
     pub loud: bool,
@@ -118,11 +131,17 @@ pub struct Difference {
 /// BASE against NEW in one metric.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Comparison {
+    /// name of the base
     pub base: String,
+    /// name of the side that is compared with it
     pub new: String,
+    /// quantity that is compared
     pub metric: Metric,
+    /// unit of the medians
     pub unit: &'static str,
+    /// differences between machines and environments, the loud ones first
     pub differences: Vec<Difference>,
+    /// points that both sides have
     pub rows: Vec<Row>,
     /// points of one side only, and tests that could not have shown anything
     pub notes: Vec<String>,
@@ -156,6 +175,9 @@ const QUIET: [&str; 3] = ["clock_ns", "notes", "tsc"];
 
 /// Compare the points that both sides have. Axes on which each side has one value
 /// (the variant, the machine, ...) are what is compared, not what is matched.
+///
+/// # Errors
+/// The sides have no point with the metric in common.
 pub fn compare(base: &Side, new: &Side, metric: &Metric) -> Result<Comparison> {
     let apart = apart(base, new);
     let point = |key: &CellKey| without(key, &apart);
@@ -311,7 +333,7 @@ fn name(key: &CellKey) -> String {
     aggregate::label(key, |_| true)
 }
 
-/// What differs between the sides: axes told apart, the machine, the environment.
+/// The differences between the sides: the axes on which they differ, the machine, the environment.
 fn differences(base: &Side, new: &Side, apart: &[&Axis]) -> Vec<Difference> {
     let mut found = Vec::new();
     let mut differ = |what: &str, base: String, new: String, loud: bool| {

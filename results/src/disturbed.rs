@@ -1,46 +1,18 @@
-//! Which trials something from outside has hit, and the verdict again without them. Guards a
-//! comparison against the one preempted trial that makes it, or hides it.
+//! The verdict again without the trials that something from outside has hit. Guards a comparison
+//! against the one preempted trial that makes it, or hides it.
 
 use serde::Serialize;
 
 use crate::compare::{Comparison, Outcome, Row, Side, compare};
-use crate::schema::{Cell, CellKey};
-
-/// A trial is hit where more than this share of it was lost. Effects of this size are
-/// what comparisons are about; and one worker held up may hold a lock that all want, so
-/// lost time counts against the interval, not against the time of all workers.
-pub const LOST: f64 = 0.01;
-/// Or where the clock's frequency moved by more than this.
-pub const DRIFT: f64 = 0.02;
-/// Stolen time is counted in ticks of 10 ms: one may have been nearly none.
-const TICK_NS: f64 = 10e6;
-
-/// What hit a trial, in words; `None` where nothing is known to have.
-pub fn hit(cell: &Cell) -> Option<String> {
-    let noise = &cell.noise;
-    let interval = cell.duration_ns as f64;
-    // A run of an older program knows the longest gap alone.
-    let gaps = noise.gap_total_ns.known().or(noise.gap_max_ns.known());
-    let gaps = gaps.map(|ns| *ns as f64).filter(|ns| *ns > LOST * interval);
-    let steal = noise.steal_ns.known().map(|ns| *ns as f64);
-    let steal = steal.filter(|ns| *ns > TICK_NS && *ns > LOST * interval);
-    let drift = noise.frequency_drift.known().filter(|drift| drift.abs() > DRIFT);
-    let throttled = noise.throttled.known().filter(|times| **times > 0);
-    let percent = |ns: f64| 100.0 * ns / interval;
-    let words = [
-        gaps.map(|ns| format!("clock gaps of {:.1} % of the interval", percent(ns))),
-        steal.map(|ns| format!("stolen time of {:.1} % of the interval", percent(ns))),
-        drift.map(|drift| format!("clock frequency moved by {:+.1} %", 100.0 * drift)),
-        throttled.map(|times| format!("throttled for heat {times} times")),
-    ];
-    let words: Vec<String> = words.into_iter().flatten().collect();
-    (!words.is_empty()).then(|| words.join(", "))
-}
+use crate::hit::hit;
+use crate::schema::CellKey;
 
 /// A comparison again, without the trials that were hit.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Undisturbed {
+    /// name of the base
     pub base: String,
+    /// name of the side that is compared with it
     pub new: String,
     /// the points of which a trial was hit
     pub rows: Vec<Without>,
@@ -49,6 +21,7 @@ pub struct Undisturbed {
 /// One point without its trials that were hit.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Without {
+    /// the point, without the axes that tell the sides apart
     pub key: CellKey,
     /// trials that were hit, of base and of new
     pub hit: [usize; 2],

@@ -50,6 +50,9 @@ impl Latency {
 
 /// The text of an interval log. The crate's own writer keeps milliseconds only,
 /// too coarse for virtual time, so the line is put together here.
+///
+/// # Errors
+/// A tag holds a comma or a space.
 pub fn encode(intervals: &[Interval]) -> Result<String> {
     let mut text = String::from("#[Histogram log format version 1.3]\n#times: s, values: ns\n");
     let mut serializer = V2DeflateSerializer::new();
@@ -75,6 +78,9 @@ pub fn encode(intervals: &[Interval]) -> Result<String> {
 }
 
 /// Read an interval log back; `path` is for the message.
+///
+/// # Errors
+/// The text is no interval log.
 pub fn decode(text: &[u8], path: &Path) -> Result<Vec<Interval>> {
     let expected = "an HdrHistogram interval log";
     let mut deserializer = Deserializer::new();

@@ -1,15 +1,17 @@
-//! Before and after, in words and tables. Guards against reading too much into it: under
-//! emulation it leads with structure (who enters the slow path, what swapoff returns), and
-//! throughput is never called decided there.
+//! The lab's report: kernels before and after a change, in words and tables. Guards against reading
+//! too much into it: under emulation it leads with structure (which functions enter the slow path,
+//! what swapoff returns), and throughput is never called decided there.
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use crate::in_order_of_events;
+use crate::kernel::{RETURNS, lock_of, swapped_out};
 use crate::schema::{Cell, MachineKind, Swapoff};
 use crate::stats::{bootstrap_ratio, median, quantile};
 use crate::store::Loaded;
-
-use crate::kernel::{RETURNS, lock_of, swapped_out};
-use crate::tables::document::{Document, Table, digits};
+use crate::tables::document::Document;
+use crate::tables::grid::{Grid, Row, header};
+use crate::tables::text::digits;
 
 /// One kernel of the comparison.
 struct Side<'a> {
@@ -20,7 +22,17 @@ struct Side<'a> {
     cells: &'a [Cell],
 }
 
-/// The report of a lab's runs, the first of which is "before".
+/// The beginning of a label of the lab's runs; the name of the kernel's file follows.
+pub const LABEL: &str = "lab-";
+
+/// Those of `runs` that the lab made, in their order.
+pub fn runs(mut runs: Vec<Loaded>) -> Vec<Loaded> {
+    runs.retain(|loaded| loaded.run.label.starts_with(LABEL));
+    runs
+}
+
+/// The report of a lab's runs, the first of which is "before". `notes` are the remarks of
+/// the lab while it ran, one sentence each; the runs do not hold them.
 pub fn report(runs: &[Loaded], notes: &[String]) -> Document {
     let hardware = runs.iter().all(|run| run.run.machine.kind == MachineKind::Kernel);
     let sides = sides(runs);
@@ -58,7 +70,7 @@ fn sides(runs: &[Loaded]) -> Vec<Side<'_>> {
         |at: usize| (0..runs.len()).filter(|&other| number(other) == number(at)).count() == 1;
     let side = |at: usize| {
         let Loaded { run, cells, .. } = &runs[at];
-        let file = run.label.trim_start_matches("lab-");
+        let file = run.label.trim_start_matches(LABEL);
         let name = if alone(at) { number(at) } else { file };
         Side { release: &run.machine.name, name, cells }
     };
@@ -70,11 +82,16 @@ fn scheme<'a>(side: &Side<'a>) -> &'a str {
     side.cells.first().map_or("unknown", |cell| &cell.key.variant)
 }
 
-/// A table with a column for each side.
-fn table(title: &str, remark: &str, first: &[&str], sides: &[Side], last: &[&str]) -> Table {
+/// A table with one column per side.
+fn table(title: &str, caption: &str, first: &[&str], sides: &[Side], last: &[&str]) -> Grid {
     let names: Vec<&str> = sides.iter().map(|side| side.name).collect();
-    let header = [first, &names, last].concat().into_iter().map(str::to_owned).collect();
-    Table { title: title.into(), header, rows: Vec::new(), remark: remark.into() }
+    Grid {
+        title: title.into(),
+        caption: caption.into(),
+        header: header(&[first, &names, last].concat()),
+        left: 1,
+        rows: Vec::new(),
+    }
 }
 
 /// `6.12.117` of `6.12.117+deb13-cloud-amd64`.
@@ -84,7 +101,7 @@ pub(crate) fn short(name: &str) -> &str {
 
 /// Entries to the spinlock's slow path for each million pages, by caller: the callers that make
 /// up one in a hundred somewhere, and those of the swap allocator's own locks.
-fn slow_paths(sides: &[Side]) -> Table {
+fn slow_paths(sides: &[Side]) -> Grid {
     let mut table = table(
         "Entries to the spinlock slow path, by caller",
         "Entries per million pages swapped out (entries counted). A kprobe on \
@@ -117,10 +134,11 @@ fn slow_paths(sides: &[Side]) -> Table {
     for caller in callers {
         let counted = (0..sides.len()).map(|side| cell(of(caller, side), side));
         let row = [caller.to_owned(), lock_of(caller).to_owned()];
-        table.rows.push(row.into_iter().chain(counted).collect());
+        table.rows.push(Row::plain(row.into_iter().chain(counted).collect()));
     }
     let counted = (0..sides.len()).map(|side| cell(totals[side], side));
-    table.rows.push(["all callers".to_owned(), String::new()].into_iter().chain(counted).collect());
+    let row = ["all callers".to_owned(), String::new()];
+    table.rows.push(Row::plain(row.into_iter().chain(counted).collect()));
     table
 }
 
@@ -134,13 +152,13 @@ fn by_caller(cells: &[Cell]) -> BTreeMap<&str, u64> {
     sum
 }
 
-/// Pages that really went out: a worker that asks while the swap is off gets nothing.
+/// Pages that went out: a worker that asks while the swap is off gets nothing.
 fn pages(cells: &[Cell]) -> u64 {
     cells.iter().map(|cell| swapped_out(&cell.counts)).sum()
 }
 
-/// What swapoff under load returned and how long it took.
-fn swapoffs(sides: &[Side], hardware: bool) -> Table {
+/// The results of swapoff under load, and its time.
+fn swapoffs(sides: &[Side], hardware: bool) -> Grid {
     let mut table = table(
         "swapoff under load",
         "Failure rate with its 95 % interval (Wilson). Time and used slots of those that emptied the \
@@ -156,7 +174,7 @@ fn swapoffs(sides: &[Side], hardware: bool) -> Table {
         .collect();
     let mut row = |name: &str, value: &dyn Fn(usize) -> String| {
         let values = (0..sides.len()).map(value);
-        table.rows.push(std::iter::once(name.to_owned()).chain(values).collect());
+        table.rows.push(Row::plain(std::iter::once(name.to_owned()).chain(values).collect()));
     };
     let failed = |side: usize, error: &str| {
         offs[side].iter().filter(|off| off.result.starts_with(error)).count()
@@ -170,36 +188,33 @@ fn swapoffs(sides: &[Side], hardware: bool) -> Table {
     for function in RETURNS {
         row(&format!("{function}: -ENOMEM"), &|side| returned(sides[side].cells, function));
     }
-    let well = |side: usize| {
-        let well = |off: &&Swapoff| off.result == "ok" && off.used_slots > 0;
-        offs[side].iter().copied().filter(well)
-    };
+    let emptied = |side: usize| offs[side].iter().copied().filter(|off| emptied(off));
     let emulated = if hardware { "" } else { " (emulated)" };
     row(&format!("time, ms{emulated}"), &|side| {
         let ms = |ns: u64| ns as f64 / 1e6;
-        quartiles(well(side).map(|off| ms(off.steps.iter().map(|step| step.ns).sum())))
+        quartiles(emptied(side).map(|off| ms(off.steps.iter().map(|step| step.ns).sum())))
     });
-    row("used slots", &|side| quartiles(well(side).map(|off| off.used_slots as f64)));
+    row("used slots", &|side| quartiles(emptied(side).map(|off| off.used_slots as f64)));
     row(&format!("time per used slot, us{emulated}"), &|side| {
-        quartiles(well(side).map(|off| {
+        quartiles(emptied(side).map(|off| {
             let ns: u64 = off.steps.iter().map(|step| step.ns).sum();
             ns as f64 / 1e3 / off.used_slots as f64
         }))
     });
-    let shares: Vec<_> = (0..sides.len()).map(|side| step_shares(well(side))).collect();
-    let mut names: Vec<&String> = Vec::new();
-    for (name, _) in shares.iter().flatten() {
-        if !names.contains(&name) {
-            names.push(name);
-        }
-    }
-    for name in names {
+    let shares: Vec<_> = (0..sides.len()).map(|side| step_shares(emptied(side))).collect();
+    let names = shares.iter().map(|shares| shares.iter().map(|(name, _)| name.as_str()));
+    for name in in_order_of_events(names) {
         row(&format!("step {name}"), &|side| {
             let share = shares[side].iter().find(|(step, _)| step == name);
             share.map_or("none".into(), |(_, share)| format!("{:.1} %", 100.0 * share))
         });
     }
     table
+}
+
+/// Whether a swapoff succeeded and had anything to do.
+pub(crate) fn emptied(off: &Swapoff) -> bool {
+    off.result == "ok" && off.used_slots > 0
 }
 
 /// Each step's share of the time of all swapoffs together, in the order of the steps; nothing
@@ -263,8 +278,8 @@ fn quartiles(values: impl Iterator<Item = f64>) -> String {
     format!("{} ({}..{})", digits(mid), digits(low), digits(high))
 }
 
-/// What was done at all.
-fn operations(sides: &[Side]) -> Table {
+/// The pages swapped out per workload.
+fn operations(sides: &[Side]) -> Grid {
     let mut table = table("Operations", "Over all measured intervals.", &["workload"], sides, &[]);
     let names: BTreeSet<&str> =
         sides.iter().flat_map(|side| side.cells).map(|cell| cell.key.workload.as_str()).collect();
@@ -275,13 +290,14 @@ fn operations(sides: &[Side]) -> Table {
             let pages: u64 = cells.iter().map(|cell| swapped_out(&cell.counts)).sum();
             format!("{pages} pages out in {} trials", cells.len())
         };
-        table.rows.push(std::iter::once(name.to_owned()).chain(sides.iter().map(value)).collect());
+        let values = sides.iter().map(value);
+        table.rows.push(Row::plain(std::iter::once(name.to_owned()).chain(values).collect()));
     }
     table
 }
 
 /// Each later kernel against the first, by point.
-fn throughput(sides: &[Side], hardware: bool) -> Table {
+fn throughput(sides: &[Side], hardware: bool) -> Grid {
     let mut table = table(
         "Throughput against the first kernel",
         "Median of pages swapped out per second as a ratio to the first kernel, with the 95 % \
@@ -300,15 +316,15 @@ fn throughput(sides: &[Side], hardware: bool) -> Table {
             cells.map(|cell| cell.ops_per_s).collect()
         };
         let before = samples(base);
-        let mut spread: f64 = widest(&before);
+        let mut range: f64 = widest(&before);
         let ratios = others.iter().map(|side| {
             let after = samples(side);
-            spread = spread.max(widest(&after));
+            range = range.max(widest(&after));
             ratio(&before, &after, hardware)
         });
         let ratios: Vec<String> = ratios.collect();
-        let row = std::iter::once(name).chain(ratios).chain([format!("{spread:.1}x")]);
-        table.rows.push(row.collect());
+        let row = std::iter::once(name).chain(ratios).chain([format!("{range:.1}x")]);
+        table.rows.push(Row::plain(row.collect()));
     }
     table
 }

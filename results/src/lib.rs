@@ -1,30 +1,35 @@
-//! What a run is: schema, store, statistics, comparison and tables. This crate
-//! guards the numbers between a measurement and a picture. It knows nothing of
-//! locks: variants, locks and workloads are strings here.
+//! Results: the schema of a run, its store, statistics, comparisons and tables. This crate guards
+//! the numbers between a measurement and a picture. It knows nothing of locks: variants, locks and
+//! workloads are strings here.
+
+#![warn(missing_docs)]
 
 pub mod against;
 pub mod aggregate;
 pub mod compare;
-mod counted;
+mod distance;
 pub mod disturbed;
 pub mod error;
 pub mod example;
+pub mod hit;
 pub mod hlog;
+mod in_order_of_events;
 pub mod kernel;
 pub mod lab;
 pub mod load;
-mod merged;
 pub mod metric;
+mod plural;
 pub mod report;
 pub mod schema;
 pub mod sequential;
 pub mod stats;
+pub mod steps;
 pub mod store;
 pub mod tables;
 pub mod traffic;
 pub mod usl;
 pub mod validation;
 
-pub use counted::counted;
 pub use error::{Error, Result};
-pub use merged::merged;
+pub use in_order_of_events::in_order_of_events;
+pub use plural::plural;

@@ -11,17 +11,17 @@ use crate::metric::{Metric, Percentile};
 use crate::schema::CellKey;
 use crate::stats::Estimate;
 
-/// Beyond the knee the response takes more than so many times what it takes at low loads.
+/// Beyond the knee the response takes more than this many times as long as at low loads.
 pub const BEYOND_KNEE: f64 = 2.0;
 /// Fewer loads are no sweep.
 const SWEEP: usize = 3;
 
-/// Steps a second that all workers of a point are asked for; `None` in a closed loop.
+/// Steps per second that all workers of a point are asked for; `None` in a closed loop.
 pub fn asked(key: &CellKey) -> Option<f64> {
     Some(key.params.get("rate")?.parse::<f64>().ok()? * f64::from(key.threads))
 }
 
-/// The point without its load: what a curve of load is called.
+/// The point without its load, which all loads of a sweep share.
 pub fn curve_key(key: &CellKey) -> CellKey {
     let mut key = CellKey { block: 0, ..key.clone() };
     key.params.remove("rate");
@@ -43,15 +43,19 @@ pub fn knee(curve: &[(f64, f64)]) -> Option<f64> {
 /// One load of an open-loop point; latencies of its most frequent operation, ns.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Load {
+    /// name of the side
     pub side: String,
+    /// the point, with its load; `block` is 0
     pub key: CellKey,
-    /// steps a second, all workers
+    /// steps per second that were asked for, all workers
     pub asked: f64,
-    /// operations a second; a step may be several
+    /// operations per second; a step may be several
     pub done: Estimate,
+    /// most frequent kind of operation
     pub kind: String,
-    /// at p50 and p99
+    /// service time at p50 and p99, ns
     pub service: [Estimate; 2],
+    /// response time at p50 and p99, ns
     pub response: [Estimate; 2],
     /// whether the knee of p50, of p99 is here
     pub knee: [bool; 2],

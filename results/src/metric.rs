@@ -1,43 +1,35 @@
-//! The named quantities of a cell: each has one number a cell, a unit and a
-//! direction. A cell that cannot tell has no number, never 0.
+//! The named quantities of a cell: each has one number per cell, a unit and a direction. A cell
+//! that cannot tell has no number, never 0. A metric is one row of the table at the end of this
+//! file, and everything that must know it is made from the table.
 
 use std::fmt;
 use std::str::FromStr;
 
-use crate::schema::{Cell, Counter, Latency, Site};
-
-/// A quantity of a cell. Written as [`Metric::NAMES`] shows.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Metric {
-    Throughput,
-    Latency { kind: String, at: Percentile },
-    Response { kind: String, at: Percentile },
-    Failed { kind: String },
-    Contended,
-    Wait,
-    Jain,
-    Overlap,
-    Steal,
-    Counter(String),
-    Swapoff,
-    SwapoffStep(String),
-    Count(String),
-}
+use crate::schema::{Cell, Counter, Kind, Latency, Site};
 
 /// A column of [`Latency`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Percentile {
+    /// shortest
     Min,
+    /// median
     P50,
+    /// 90th percentile
     P90,
+    /// 99th percentile
     P99,
+    /// 99.9th percentile
     P999,
+    /// 99.99th percentile
     P9999,
+    /// longest
     Max,
+    /// arithmetic mean
     Mean,
 }
 
 impl Percentile {
+    /// Every column and how it is written.
     pub const ALL: [(Percentile, &str); 8] = [
         (Percentile::Min, "min"),
         (Percentile::P50, "p50"),
@@ -49,7 +41,7 @@ impl Percentile {
         (Percentile::Mean, "mean"),
     ];
 
-    /// ns
+    /// Its value in `latency`, ns.
     pub fn of(self, latency: &Latency) -> f64 {
         match self {
             Percentile::Min => latency.min as f64,
@@ -63,95 +55,202 @@ impl Percentile {
         }
     }
 
+    /// How it is written.
     pub fn name(self) -> &'static str {
         Self::ALL.iter().find(|(at, _)| *at == self).map_or("", |(_, name)| name)
     }
+
+    fn named(name: &str) -> Option<Percentile> {
+        Self::ALL.iter().find(|(_, known)| *known == name).map(|(at, _)| *at)
+    }
 }
 
-impl Metric {
-    /// How metrics are written.
-    pub const NAMES: &str = "throughput, p99:KIND (min p50 p90 p99 p99.9 p99.99 max mean), \
-         p99:KIND.response, failed:KIND, contended, wait, jain, overlap, steal, counter:EVENT, \
-         swapoff, swapoff:STEP, count:NAME";
+/// Makes `Metric` of a table. A row is: the variant, how it is written, `[unit, which is better]`,
+/// and the formula, `None` where the cell was not measured for it. Plain rows are one metric each;
+/// timed ones one per kind of operation and percentile, written `p99:KIND` and what follows it;
+/// named ones one per name of something in the cell, which `from` lists.
+macro_rules! metrics {
+    (
+        plain { $(
+            $(#[$plain_doc:meta])*
+            $plain:ident $plain_name:literal [$plain_unit:literal, $plain_better:ident]
+                |$plain_cell:ident| $plain_of:expr;
+        )* }
+        timed { $(
+            $(#[$timed_doc:meta])*
+            $timed:ident $suffix:literal [$timed_unit:literal, $timed_better:ident]
+                |$timed_kind:ident| $timed_of:expr;
+        )* }
+        named { $(
+            $(#[$named_doc:meta])*
+            $named:ident $named_name:literal $what:literal [$named_unit:literal, $named_better:ident]
+                |$named_cell:ident, $name:ident| $named_of:expr, from |$from:ident| $names:expr;
+        )* }
+    ) => {
+        /// A quantity of a cell. Written as [`Metric::NAMES`] shows.
+        #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+        pub enum Metric {
+            $( $(#[$plain_doc])* $plain, )*
+            $(
+                $(#[$timed_doc])*
+                $timed {
+                    /// kind of operation
+                    kind: String,
+                    /// which of its figures
+                    at: Percentile,
+                },
+            )*
+            $( $(#[$named_doc])* $named(String), )*
+        }
 
-    /// The cell's value, or `None` where it was not measured.
-    pub fn of(&self, cell: &Cell) -> Option<f64> {
-        match self {
-            Metric::Throughput => Some(cell.ops_per_s),
-            Metric::Latency { kind, at } => {
-                cell.kinds.get(kind)?.latency.as_ref().map(|latency| at.of(latency))
+        impl Metric {
+            /// How metrics are written.
+            pub const NAMES: &str = concat!(
+                $( $plain_name, ", ", )*
+                $( "p99:KIND", $suffix, ", ", )*
+                $( $named_name, ":", $what, ", ", )*
+                "and for p99 also min, p50, p90, p99.9, p99.99, max and mean"
+            );
+
+            /// The cell's value, or `None` where it was not measured.
+            pub fn of(&self, cell: &Cell) -> Option<f64> {
+                match self {
+                    $( Metric::$plain => { let $plain_cell = cell; $plain_of } )*
+                    $( Metric::$timed { kind, at } => {
+                        let $timed_kind = cell.kinds.get(kind)?;
+                        let latency: Option<&Latency> = $timed_of;
+                        latency.map(|latency| at.of(latency))
+                    } )*
+                    $( Metric::$named($name) => { let $named_cell = cell; $named_of } )*
+                }
             }
-            Metric::Response { kind, at } => {
-                cell.kinds.get(kind)?.response.as_ref().map(|latency| at.of(latency))
+
+            /// Unit of the value.
+            pub fn unit(&self) -> &'static str {
+                match self {
+                    $( Metric::$plain => $plain_unit, )*
+                    $( Metric::$timed { .. } => $timed_unit, )*
+                    $( Metric::$named(_) => $named_unit, )*
+                }
             }
-            Metric::Failed { kind } => {
-                let kind = cell.kinds.get(kind)?;
-                ratio(kind.failed as f64, kind.count as f64)
+
+            /// Whether more of it is better.
+            pub fn higher_is_better(&self) -> bool {
+                match self {
+                    $( Metric::$plain => metrics!(@ $plain_better), )*
+                    $( Metric::$timed { .. } => metrics!(@ $timed_better), )*
+                    $( Metric::$named(_) => metrics!(@ $named_better), )*
+                }
             }
-            Metric::Contended => contended_share(&cell.sites),
-            Metric::Wait if cell.sites.is_empty() => None,
-            Metric::Wait => per_op(cell, cell.sites.iter().map(|site| site.wait_total_ns).sum()),
-            Metric::Jain => Some(cell.jain),
-            Metric::Overlap => Some(cell.overlap),
-            Metric::Steal => {
-                let stolen = *cell.noise.steal_ns.known()? as f64;
-                ratio(stolen, cell.duration_ns as f64 * f64::from(cell.key.threads))
+
+            /// Every metric that at least one of the cells can tell, in the order of the table.
+            pub fn all_of<'a>(cells: impl IntoIterator<Item = &'a Cell>) -> Vec<Metric> {
+                let mut found = std::collections::BTreeSet::new();
+                for cell in cells {
+                    let known = Metric::candidates(cell).into_iter();
+                    found.extend(known.filter(|metric| metric.of(cell).is_some()));
+                }
+                found.into_iter().collect()
             }
-            Metric::Counter(event) => match cell.counters.get(event)? {
+
+            /// The metrics that the names in a cell suggest.
+            fn candidates(cell: &Cell) -> Vec<Metric> {
+                let mut metrics = vec![$( Metric::$plain, )*];
+                for (kind, (at, _)) in cell.kinds.keys().flat_map(|kind| Percentile::ALL.map(|at| (kind, at))) {
+                    metrics.extend([$( Metric::$timed { kind: kind.clone(), at }, )*]);
+                }
+                $(
+                    let $from = cell;
+                    metrics.extend($names.map(|name| Metric::$named(name.clone())));
+                )*
+                metrics
+            }
+        }
+
+        impl fmt::Display for Metric {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                match self {
+                    $( Metric::$plain => f.write_str($plain_name), )*
+                    $( Metric::$timed { kind, at } => write!(f, "{}:{kind}{}", at.name(), $suffix), )*
+                    $( Metric::$named(name) => write!(f, "{}:{name}", $named_name), )*
+                }
+            }
+        }
+
+        impl FromStr for Metric {
+            type Err = String;
+
+            fn from_str(text: &str) -> Result<Metric, String> {
+                match text.split_once(':') {
+                    $( None if text == $plain_name => return Ok(Metric::$plain), )*
+                    $( Some(($named_name, name)) => return Ok(Metric::$named(name.into())), )*
+                    Some((at, kind)) => if let Some(at) = Percentile::named(at) {
+                        $( if let Some(kind) = kind.strip_suffix($suffix) {
+                            return Ok(Metric::$timed { kind: kind.into(), at });
+                        } )*
+                    },
+                    None => {}
+                }
+                Err(format!("unknown metric {text:?}; known: {}", Metric::NAMES))
+            }
+        }
+    };
+    (@ more) => { true };
+    (@ less) => { false };
+}
+
+metrics! {
+    plain {
+        /// operations of all threads
+        Throughput "throughput" ["ops/s", more] |cell| Some(cell.ops_per_s);
+        /// contended acquisitions among all
+        Contended "contended" ["0..1", less] |cell| contended_share(&cell.sites);
+        /// time that all threads waited for locks
+        Wait "wait" ["ns/op", less] |cell| {
+            let waits = (!cell.sites.is_empty()).then(|| cell.sites.iter())?;
+            per_op(cell, waits.map(|site| site.wait_total_ns).sum())
+        };
+        /// Jain's fairness index over the threads
+        Jain "jain" ["1/threads..1", more] |cell| Some(cell.jain);
+        /// share of the interval in which every thread ran
+        Overlap "overlap" ["0..1", more] |cell| Some(cell.overlap);
+        /// share of the threads' time that the hypervisor took
+        Steal "steal" ["0..1", less] |cell| {
+            let stolen = *cell.noise.steal_ns.known()? as f64;
+            ratio(stolen, cell.duration_ns as f64 * f64::from(cell.key.threads))
+        };
+        /// one swapoff, the mean of the trial's
+        Swapoff "swapoff" ["ns", less] |cell| mean_of_swapoffs(cell, |_| true);
+    }
+    // A suffix that ends in another one stands before it; every text ends in the empty one.
+    timed {
+        /// time from the intended start, in open-loop runs
+        Response ".response" ["ns", less] |kind| kind.response.as_ref();
+        /// service time
+        Latency "" ["ns", less] |kind| kind.latency.as_ref();
+    }
+    named {
+        /// failed operations among all of a kind
+        Failed "failed" "KIND" ["0..1", less]
+            |cell, kind| failed_share(cell.kinds.get(kind)?), from |cell| cell.kinds.keys();
+        /// hardware or software events
+        Counter "counter" "EVENT" ["events/op", less]
+            |cell, event| match cell.counters.get(event)? {
                 Counter::Value { value, .. } => per_op(cell, *value),
                 Counter::Unsupported { .. } => None,
-            },
-            Metric::Swapoff => mean_of_swapoffs(cell, |_| true),
-            Metric::SwapoffStep(step) => mean_of_swapoffs(cell, |name| name == step),
-            Metric::Count(name) => per_op(cell, *cell.counts.get(name)?),
-        }
-    }
-
-    /// Unit of the value.
-    pub fn unit(&self) -> &'static str {
-        match self {
-            Metric::Throughput => "ops/s",
-            Metric::Latency { .. } | Metric::Response { .. } => "ns",
-            Metric::Swapoff | Metric::SwapoffStep(_) => "ns",
-            Metric::Wait => "ns/op",
-            Metric::Counter(_) => "events/op",
-            Metric::Count(_) => "per op",
-            Metric::Jain => "1/threads..1",
-            Metric::Failed { .. } | Metric::Contended | Metric::Overlap | Metric::Steal => "0..1",
-        }
-    }
-
-    /// Whether more of it is better.
-    pub fn higher_is_better(&self) -> bool {
-        matches!(self, Metric::Throughput | Metric::Jain | Metric::Overlap)
-    }
-
-    /// Every metric that at least one of the cells can tell, in a fixed order.
-    pub fn all_of<'a>(cells: impl IntoIterator<Item = &'a Cell>) -> Vec<Metric> {
-        let mut found = std::collections::BTreeSet::new();
-        for cell in cells {
-            found.extend(candidates(cell).into_iter().filter(|metric| metric.of(cell).is_some()));
-        }
-        found.into_iter().collect()
+            }, from |cell| cell.counters.keys();
+        /// one step of a swapoff, the mean of the trial's
+        SwapoffStep "swapoff" "STEP" ["ns", less]
+            |cell, step| mean_of_swapoffs(cell, |name| name == step),
+            from |cell| cell.swapoff.iter().flat_map(|off| &off.steps).map(|step| &step.name);
+        /// other counts of the workload and the variant
+        Count "count" "NAME" ["per op", less]
+            |cell, name| per_op(cell, *cell.counts.get(name)?), from |cell| cell.counts.keys();
     }
 }
 
-/// The metrics that the names in a cell suggest.
-fn candidates(cell: &Cell) -> Vec<Metric> {
-    use Metric::*;
-    let mut metrics = vec![Throughput, Contended, Wait, Jain, Overlap, Steal, Swapoff];
-    for kind in cell.kinds.keys() {
-        metrics.push(Failed { kind: kind.clone() });
-        for (at, _) in Percentile::ALL {
-            metrics.push(Latency { kind: kind.clone(), at });
-            metrics.push(Response { kind: kind.clone(), at });
-        }
-    }
-    metrics.extend(cell.counters.keys().cloned().map(Counter));
-    metrics.extend(cell.counts.keys().cloned().map(Count));
-    let steps = cell.swapoff.iter().flat_map(|swapoff| &swapoff.steps);
-    metrics.extend(steps.map(|step| SwapoffStep(step.name.clone())));
-    metrics
+fn failed_share(kind: &Kind) -> Option<f64> {
+    ratio(kind.failed as f64, kind.count as f64)
 }
 
 fn contended_share(sites: &[Site]) -> Option<f64> {
@@ -174,53 +273,6 @@ fn per_op(cell: &Cell, events: u64) -> Option<f64> {
 
 fn ratio(part: f64, whole: f64) -> Option<f64> {
     (whole > 0.0).then(|| part / whole)
-}
-
-impl fmt::Display for Metric {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Metric::Throughput => f.write_str("throughput"),
-            Metric::Latency { kind, at } => write!(f, "{}:{kind}", at.name()),
-            Metric::Response { kind, at } => write!(f, "{}:{kind}.response", at.name()),
-            Metric::Failed { kind } => write!(f, "failed:{kind}"),
-            Metric::Contended => f.write_str("contended"),
-            Metric::Wait => f.write_str("wait"),
-            Metric::Jain => f.write_str("jain"),
-            Metric::Overlap => f.write_str("overlap"),
-            Metric::Steal => f.write_str("steal"),
-            Metric::Counter(event) => write!(f, "counter:{event}"),
-            Metric::Swapoff => f.write_str("swapoff"),
-            Metric::SwapoffStep(step) => write!(f, "swapoff:{step}"),
-            Metric::Count(name) => write!(f, "count:{name}"),
-        }
-    }
-}
-
-impl FromStr for Metric {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Metric, String> {
-        let (name, of) = text.split_once(':').map_or((text, None), |(name, of)| (name, Some(of)));
-        let percentile = Percentile::ALL.iter().find(|(_, known)| *known == name);
-        Ok(match (name, of.map(str::to_owned), percentile) {
-            ("throughput", None, _) => Metric::Throughput,
-            ("contended", None, _) => Metric::Contended,
-            ("wait", None, _) => Metric::Wait,
-            ("jain", None, _) => Metric::Jain,
-            ("overlap", None, _) => Metric::Overlap,
-            ("steal", None, _) => Metric::Steal,
-            ("swapoff", None, _) => Metric::Swapoff,
-            ("swapoff", Some(step), _) => Metric::SwapoffStep(step),
-            ("failed", Some(kind), _) => Metric::Failed { kind },
-            ("counter", Some(event), _) => Metric::Counter(event),
-            ("count", Some(name), _) => Metric::Count(name),
-            (_, Some(kind), Some(&(at, _))) => match kind.strip_suffix(".response") {
-                Some(kind) => Metric::Response { kind: kind.to_owned(), at },
-                None => Metric::Latency { kind, at },
-            },
-            _ => return Err(format!("unknown metric {text:?}; known: {}", Metric::NAMES)),
-        })
-    }
 }
 
 impl serde::Serialize for Metric {
@@ -264,6 +316,46 @@ mod tests {
         let mut cell = example::cell();
         cell.sites[0].acquisitions = None;
         assert_eq!(Metric::Contended.of(&cell), None);
+    }
+
+    /// A table with a row more of each shape: the rows are all that a new metric takes.
+    mod toy {
+        use super::super::*;
+
+        metrics! {
+            plain {
+                Throughput "throughput" ["ops/s", more] |cell| Some(cell.ops_per_s);
+                Toy "toy" ["trials", more] |cell| Some(f64::from(cell.key.block) + 1.0);
+            }
+            timed {
+                ToyTime ".toy" ["ns", less] |kind| kind.latency.as_ref();
+            }
+            named {
+                ToyCount "toys" "TOY" ["per op", less]
+                    |cell, name| cell.counts.get(name).map(|n| *n as f64),
+                    from |cell| cell.counts.keys();
+            }
+        }
+
+        #[test]
+        fn a_row_is_a_metric() {
+            let cell = crate::example::cell();
+            let all = Metric::all_of([&cell]);
+            for (text, value, unit, better) in [
+                ("toy", 1.0, "trials", true),
+                ("p50:alloc.toy", 88.0, "ns", false),
+                ("toys:fallback", 12.0, "per op", false),
+            ] {
+                let metric: Metric = text.parse().unwrap();
+                assert_eq!(metric.to_string(), text);
+                assert_eq!(metric.of(&cell), Some(value));
+                assert_eq!((metric.unit(), metric.higher_is_better()), (unit, better));
+                assert!(all.contains(&metric), "{text} is not in {all:?}");
+            }
+            for name in ["toy,", "p99:KIND.toy", "toys:TOY"] {
+                assert!(Metric::NAMES.contains(name), "{}", Metric::NAMES);
+            }
+        }
     }
 
     #[test]

@@ -1,5 +1,5 @@
-//! What every table says, computed once from the cells: the formats only print it.
-//! The first side is the base, every other side is compared with it.
+//! The figures of every table, computed once from the cells: the formats only print them. The first
+//! side is the base, and every other side is compared with it.
 
 mod detail;
 mod narrow;
@@ -12,10 +12,10 @@ use serde::Serialize;
 
 use crate::aggregate::groups;
 use crate::compare::{Comparison, Side, compare};
-use crate::counted;
 use crate::disturbed::{Undisturbed, undisturbed};
 use crate::load::{Load, loads};
 use crate::metric::Metric;
+use crate::plural;
 use crate::schema::{Cell, CellKey, Site, Step};
 use crate::stats::Estimate;
 use crate::store::Loaded;
@@ -30,10 +30,11 @@ pub struct Report {
     pub subject: String,
     /// true where all figures come from a model, not from hardware
     pub predicted: bool,
-    /// machine, kernel, conditions: a line each
+    /// machine, kernel and conditions, one line each
     pub setting: [String; 3],
     /// every group's throughput and what goes with it
     pub summary: Vec<Summary>,
+    /// each side against the base; or each against the one before it
     pub comparisons: Vec<Comparison>,
     /// of each comparison with trials that were hit from outside, the points without them
     pub undisturbed: Vec<Undisturbed>,
@@ -46,7 +47,7 @@ pub struct Report {
     pub stepwise: bool,
     /// lock contention and latency at the points with the most threads
     pub details: Vec<Detail>,
-    /// what disturbed the run, and what a reader must know before he believes it
+    /// disturbances of the run, and other reasons to doubt it
     pub notes: Vec<String>,
     /// commands that repeat the figures
     pub repeat: Vec<Repeat>,
@@ -57,13 +58,16 @@ pub struct Report {
 pub struct Repeat {
     /// of this program; `+` where it had uncommitted changes
     pub commit: String,
+    /// command line of the run
     pub command: String,
 }
 
 /// One group in short.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Summary {
+    /// name of the side
     pub side: String,
+    /// the point; `block` is 0
     pub key: CellKey,
     /// operations per second
     pub throughput: Estimate,
@@ -84,10 +88,13 @@ pub struct Summary {
 /// One point of one side in detail.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Detail {
+    /// name of the side
     pub side: String,
+    /// the point; `block` is 0
     pub key: CellKey,
     /// what the point is called; the same for all sides that are held together
     pub point: String,
+    /// number of trials
     pub trials: usize,
     /// measured time of all trials, ns
     pub duration_ns: u64,
@@ -95,7 +102,9 @@ pub struct Detail {
     pub sites: Vec<Site>,
     /// cache lines, where the machine can tell
     pub traffic: Option<Traffic>,
+    /// counters, by name
     pub counters: Vec<CounterRow>,
+    /// latencies, by kind of operation
     pub latency: Vec<LatencyRow>,
     /// steps of swapoff in their order: mean of a trial's swapoffs, median of the
     /// trials, ns
@@ -107,7 +116,7 @@ pub struct Detail {
 pub struct CounterRow {
     /// perf's name; `:u` where the kernel is left out
     pub name: String,
-    /// events for each operation; none where a trial lacks it
+    /// events per operation; none where a trial lacks it
     pub per_op: Option<f64>,
     /// the largest factor a trial's raw count was multiplied by; 1 = always counted
     pub scaled: f64,
@@ -123,9 +132,13 @@ pub struct LatencyRow {
     pub kind: String,
     /// operations timed in all trials
     pub n: u64,
+    /// median
     pub p50: f64,
+    /// 90th percentile
     pub p90: Option<f64>,
+    /// 99th percentile
     pub p99: Option<f64>,
+    /// 99.9th percentile
     pub p999: Option<f64>,
     /// longest of all trials
     pub max: f64,
@@ -133,6 +146,9 @@ pub struct LatencyRow {
 
 /// The sides of a report: the runs; or of a single run with several variants,
 /// the variants, `base` (or the plan's first) in front.
+///
+/// # Errors
+/// A single run has no cells, or none of variant `base`.
 pub fn sides<'a>(runs: &'a [Loaded], base: Option<&str>) -> Result<Vec<Side<'a>>> {
     let [run] = runs else { return Ok(told_apart(runs.iter().map(Side::of_run).collect())) };
     let mut variants = variants_in_order(run);
@@ -147,8 +163,10 @@ pub fn sides<'a>(runs: &'a [Loaded], base: Option<&str>) -> Result<Vec<Side<'a>>
     variants.iter().map(|variant| Side::of_variant(run, variant)).collect()
 }
 
-/// Two sides: two runs; or a variant of each, the same or another, which may be two
-/// variants of one run.
+/// Two sides: two runs, or one variant of each. The variants may differ, and the runs may be one.
+///
+/// # Errors
+/// A run has no cell of its variant.
 pub fn pair<'a>(base: &'a Loaded, new: &'a Loaded, variants: &[String]) -> Result<Vec<Side<'a>>> {
     let side = |run: &'a Loaded, variant: Option<&String>| match variant {
         Some(variant) => Side::of_variant(run, variant),
@@ -190,13 +208,19 @@ fn variants_in_order(run: &Loaded) -> Vec<String> {
 
 impl Report {
     /// Compute a report. The first side is the base.
+    ///
+    /// # Errors
+    /// There is no side, or a side has no point with the metric in common with the base.
     pub fn new(sides: &[Side], metric: &Metric) -> Result<Report> {
         let base = sides.first().ok_or_else(|| Error::Compare("no run to report".into()))?;
         let pairs: Vec<_> = sides[1..].iter().map(|new| (base, new)).collect();
         Self::of_pairs(sides, &pairs, metric, false)
     }
 
-    /// The same step by step: what each side adds to the one before it.
+    /// The same step by step: the change of each side from the one before it.
+    ///
+    /// # Errors
+    /// There are fewer than three sides, or two neighbours have no point in common.
     pub fn stepwise(sides: &[Side], metric: &Metric) -> Result<Report> {
         let [first, _, .., last] = sides else {
             return Err(Error::Compare("steps need three variants of one run, or more".into()));
@@ -223,7 +247,7 @@ impl Report {
         }
         let (details, cut) = detail::details(sides);
         if cut > 0 {
-            let cut = counted(cut, "more point");
+            let cut = plural(cut, "more point");
             notes.push(format!("left out: lock contention and latency of {cut}"));
         }
         Ok(Report {
@@ -242,7 +266,15 @@ impl Report {
         })
     }
 
+    /// The beginning of a caption: empty where figures were measured.
+    pub(crate) fn prefix(&self) -> &'static str {
+        if self.predicted { "predicted " } else { "" }
+    }
+
     /// Fill in the shapes of the summary's histograms; reads the `.hlog` files.
+    ///
+    /// # Errors
+    /// A file cannot be read, or is no interval log.
     pub fn add_shapes(&mut self, sides: &[Side]) -> Result<()> {
         for side in sides {
             for group in groups(side.cells.iter().copied()) {

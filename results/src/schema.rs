@@ -10,8 +10,14 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize, Serializer};
 
+pub use crate::distance::{Distance, UNSEEN};
+
 /// The version written, and the newest that can be read.
 pub const SCHEMA: u32 = 1;
+
+/// Least share of a trial's interval in which every thread must run, 0..1. A cell below it says
+/// nothing about contention: the engine refuses it, and no chart shows it.
+pub const LEAST_OVERLAP: f64 = 0.95;
 
 /// `run.json`: what was run, where, and how to repeat it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -51,9 +57,13 @@ pub struct MachineId {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum MachineKind {
+    /// this host, variants in this process
     Native,
+    /// a model of a host
     Simulated,
+    /// the running kernel's own allocator
     Kernel,
+    /// a kernel in an emulator: no hardware timing
     Emulated,
 }
 
@@ -73,7 +83,12 @@ impl MachineKind {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(untagged)]
 pub enum Reading<T> {
-    Unknown { unknown: String },
+    /// not to be had
+    Unknown {
+        /// the reason
+        unknown: String,
+    },
+    /// the value
     Known(T),
 }
 
@@ -216,8 +231,8 @@ pub struct Cell {
     pub hlog: Option<String>,
 }
 
-/// What tells cells apart. `block` is the trial; cells that differ in it alone
-/// are samples of one group.
+/// The identity of a cell. `block` is the trial; cells that differ in it alone are samples of one
+/// group.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct CellKey {
     /// the machine's name
@@ -238,14 +253,14 @@ pub struct CellKey {
     pub block: u32,
 }
 
-/// What became of one kind of operation.
+/// The outcome of one kind of operation.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Kind {
     /// operations finished, the failed ones among them
     pub count: u64,
     /// operations that failed (device full, device gone)
     pub failed: u64,
-    /// one in so many was timed, on average; 1 = all
+    /// mean sampling period of the timed operations; 1 = each was timed
     pub sampled_every: u32,
     /// service time: from the start of the operation to its end
     pub latency: Option<Latency>,
@@ -300,7 +315,7 @@ pub struct Site {
     pub hold_total_ns: u64,
     /// longest timed hold, ns
     pub hold_max_ns: u64,
-    /// who took it from whom and how fairly; null where only waits are seen
+    /// how the threads shared it; null where only waits are seen
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sharing: Option<Sharing>,
 }
@@ -310,7 +325,7 @@ pub struct Site {
 pub struct Sharing {
     /// times each thread took it there
     pub per_thread: Vec<u64>,
-    /// waits that looked at who held the lock and who else waited
+    /// waits that looked up the holder and the other waiters
     pub looked: u64,
     /// others that they found waiting, summed
     pub queue_total: u64,
@@ -383,7 +398,7 @@ pub struct Noise {
     pub throttled: Reading<u64>,
 }
 
-/// What a run of an older program has no word on.
+/// A reading that older programs did not record.
 fn not_recorded<T>() -> Reading<T> {
     Reading::unknown("not recorded")
 }

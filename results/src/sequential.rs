@@ -15,8 +15,8 @@ pub fn looks() -> impl Iterator<Item = usize> {
     std::iter::successors(Some(FIRST_LOOK), |n| Some((n * 3 / 2).next_multiple_of(2)))
 }
 
-/// What of [`ALPHA`] look number `look`, from 1, may spend: 1/2, 1/6, 1/12 .. of it, which
-/// adds up to the whole, however many looks there are.
+/// The part of [`ALPHA`] that look number `look`, from 1, may spend: 1/2, 1/6, 1/12 and so on.
+/// The parts of any number of looks add up to less than the whole.
 fn share(look: usize) -> f64 {
     ALPHA / (look * (look + 1)) as f64
 }
@@ -27,7 +27,7 @@ fn share(look: usize) -> f64 {
 pub fn interval(samples: &[f64]) -> Option<Interval> {
     let n = samples.len();
     let look = 1 + looks().take_while(|at| *at < n).count();
-    // Of n samples so many lie below the median as heads come of n tosses.
+    // The number of n samples below the median is that of heads in n tosses.
     let below = Binomial::new(0.5, n as u64).ok()?;
     let outside = |rank: &usize| 2.0 * below.cdf(*rank as u64 - 1) <= share(look);
     let rank = (1..=n / 2).take_while(outside).last()?;
@@ -95,7 +95,7 @@ mod tests {
     }
 
     /// Two sides of the same, measured until both are narrow: a difference is seen in at
-    /// most 5 of 100, and 2 for the error of so many repeats.
+    /// most 5 of 100, and 2 for the error of 400 repeats.
     #[test]
     fn a_run_that_stops_when_narrow_shows_no_false_difference() {
         let repeats = 400;

@@ -5,26 +5,29 @@ use serde::Serialize;
 use statrs::stats_tests::Alternative;
 use statrs::stats_tests::mannwhitneyu::{MannWhitneyUMethod, mannwhitneyu};
 
-/// With fewer samples a side nothing is called significant: the smallest p that 5 + 5
+/// With fewer samples per side nothing is called significant: the smallest p that 5 + 5 samples
 /// can give, 0.008, does not survive a correction over seven comparisons.
 pub const MIN_SAMPLES: usize = 6;
 /// The level of every test and, as 1 - ALPHA, of every interval.
 pub const ALPHA: f64 = 0.05;
 /// Bootstrap resamples: enough for the second digit of an interval's ends.
 pub const RESAMPLES: usize = 4_000;
-/// Beyond this many samples a side the normal approximation is as good, and the
-/// number of orders no longer fits a float.
+/// With more samples per side the normal approximation is as good, and the number of orders no
+/// longer fits a float.
 const EXACT_UP_TO: usize = 20;
 const SEED: u64 = 0x5eed;
 
 /// A 95 % interval.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct Interval {
+    /// lower end
     pub lo: f64,
+    /// upper end
     pub hi: f64,
 }
 
 impl Interval {
+    /// Whether `x` lies in it, ends included.
     pub fn contains(&self, x: f64) -> bool {
         self.lo <= x && x <= self.hi
     }
@@ -33,13 +36,17 @@ impl Interval {
 /// Samples of one quantity, summed up.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Estimate {
+    /// number of samples
     pub n: usize,
+    /// median of the samples
     pub median: f64,
     /// first and third quartile
     pub quartiles: Interval,
     /// median absolute deviation from the median, unscaled
     pub mad: f64,
+    /// smallest sample
     pub min: f64,
+    /// largest sample
     pub max: f64,
     /// bootstrap interval of the median; none for a single sample
     pub interval: Option<Interval>,
@@ -152,7 +159,7 @@ pub fn mann_whitney(base: &[f64], new: &[f64]) -> Option<f64> {
 }
 
 /// The smallest p-value that `m` and `n` samples can give: all of one side above the
-/// other. What this cannot push below [`ALPHA`] no data could have shown.
+/// other. Where it is not below [`ALPHA`], no data of that size can show a difference.
 pub fn smallest_p(m: usize, n: usize) -> f64 {
     // 2 of C(m + n, m) orders.
     2.0 / (1..=m).map(|i| (n + i) as f64 / i as f64).product::<f64>()

@@ -19,15 +19,21 @@ const CELLS: &str = "cells.jsonl";
 /// A run as it was read.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Loaded {
+    /// directory of the run
     pub dir: PathBuf,
+    /// `run.json`
     pub run: Run,
+    /// `cells.jsonl`, in its order
     pub cells: Vec<Cell>,
-    /// what the reader should be told, such as a dropped torn line
+    /// remarks for the reader, such as a torn line that was dropped
     pub notes: Vec<String>,
 }
 
 impl Loaded {
     /// The histograms of one cell; empty if it has none.
+    ///
+    /// # Errors
+    /// The file cannot be read, or is no interval log.
     pub fn histograms(&self, cell: &Cell) -> Result<Vec<Interval>> {
         let Some(name) = &cell.hlog else { return Ok(Vec::new()) };
         let path = self.dir.join(name);
@@ -58,6 +64,9 @@ pub struct Writer {
 impl Writer {
     /// Make `root/<run.id>` with `run.json` and no cells. Where a run of that name
     /// exists (two in one second), the id gets a number.
+    ///
+    /// # Errors
+    /// The directory cannot be made; then nothing is left of it.
     pub fn create(root: &Path, mut run: Run) -> Result<Writer> {
         fs::create_dir_all(root).map_err(Error::io("create directory", root))?;
         let wanted = run.id.clone();
@@ -83,6 +92,9 @@ impl Writer {
     }
 
     /// Go on with a run: its cells so far, and a torn last line cut off.
+    ///
+    /// # Errors
+    /// As [`load`], or `cells.jsonl` cannot be written.
     pub fn resume(dir: &Path) -> Result<(Writer, Loaded)> {
         let loaded = load(dir)?;
         let path = dir.join(CELLS);
@@ -110,7 +122,10 @@ impl Writer {
         &self.dir
     }
 
-    /// Put a cell on disk. If that fails (disk full) the file is as before.
+    /// Put a cell on disk.
+    ///
+    /// # Errors
+    /// A figure is not finite, or the disk is full; then the file is as before.
     pub fn append(&mut self, cell: &Cell) -> Result<()> {
         let path = self.dir.join(CELLS);
         let mut line = serde_json::to_vec(cell).map_err(|e| Error::NotStorable {
@@ -127,6 +142,9 @@ impl Writer {
 
     /// Put a cell's histograms on disk and name the file in the cell. To be called
     /// before [`Writer::append`], so that no line names a file that is not there.
+    ///
+    /// # Errors
+    /// The file cannot be written; then nothing is left of it.
     pub fn attach(&self, cell: &mut Cell, intervals: &[Interval]) -> Result<()> {
         let name = format!("{:05}.hlog", cell.order_in_run);
         let path = self.dir.join(&name);
@@ -143,6 +161,9 @@ impl Writer {
 }
 
 /// Read one run's directory.
+///
+/// # Errors
+/// A file is missing, damaged, or of a newer schema. A torn last line is a note instead.
 pub fn load(dir: &Path) -> Result<Loaded> {
     let path = dir.join(RUN);
     let run = parse_run(&read(&path)?, &path)?;
@@ -152,6 +173,9 @@ pub fn load(dir: &Path) -> Result<Loaded> {
 }
 
 /// Read every run that `paths` name: a run's directory, or one that holds runs.
+///
+/// # Errors
+/// As [`load`], or a path has no run.
 pub fn load_all<P: AsRef<Path>>(paths: &[P]) -> Result<Vec<Loaded>> {
     let mut runs = Vec::new();
     for path in paths {
@@ -182,7 +206,10 @@ fn run_dirs(path: &Path) -> Result<Vec<PathBuf>> {
     Ok(dirs)
 }
 
-/// What `run.json` says; `path` is for the message.
+/// The run that `run.json` holds; `path` is for the message.
+///
+/// # Errors
+/// It is no JSON, lacks a field, or is of a newer schema.
 pub fn parse_run(bytes: &[u8], path: &Path) -> Result<Run> {
     let expected = "a run, as JSON with `schema`";
     let value: serde_json::Value =
@@ -196,7 +223,11 @@ pub fn parse_run(bytes: &[u8], path: &Path) -> Result<Run> {
     }
 }
 
-/// The whole lines of `cells.jsonl`, and what is to be said of a torn one behind them.
+/// The cells of the whole lines of `cells.jsonl`, and a remark on a torn line behind them. `path` is
+/// for the message.
+///
+/// # Errors
+/// A whole line is no cell, or has the key of an earlier one.
 pub fn parse_cells(bytes: &[u8], path: &Path) -> Result<(Vec<Cell>, Option<String>)> {
     let lines = whole_lines(bytes);
     let torn = bytes.len() - lines.len();
@@ -221,7 +252,7 @@ pub fn parse_cells(bytes: &[u8], path: &Path) -> Result<(Vec<Cell>, Option<Strin
     Ok((cells, note))
 }
 
-/// What precedes the last newline: a line without one was torn by a crash.
+/// The bytes before the last newline: a line without one was torn by a crash.
 fn whole_lines(bytes: &[u8]) -> &[u8] {
     let end = bytes.iter().rposition(|&b| b == b'\n').map_or(0, |at| at + 1);
     &bytes[..end]

@@ -1,16 +1,17 @@
-//! What cells of a simulated machine say of cache lines, put together over the trials of a
-//! point and told an operation each. Tables, charts and the page take it from here.
+//! Cache-line traffic of a simulated machine, summed over the trials of a point and divided by
+//! their operations. One source for tables, charts and the page.
 
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-use crate::schema::Cell;
+use crate::schema::{Cell, Distance};
 
-/// Coherence traffic an operation, the most waited for first.
+/// Coherence traffic per operation, the most waited for first.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Traffic {
+    /// by field of a structure
     pub fields: Vec<Moved>,
     /// by the function that last took a lock
     pub callers: Vec<Moved>,
@@ -23,16 +24,16 @@ pub struct Traffic {
 pub struct Moved {
     /// as the kernel writes it: `si->lock`
     pub name: String,
-    /// coherence misses an operation by distance, the nearest first
+    /// coherence misses per operation by distance, the nearest first
     pub transfers: Vec<(String, f64)>,
-    /// time lost waiting for the lines, ns an operation
+    /// time lost waiting for the lines, ns per operation
     pub wait_ns: f64,
-    /// copies lost to writers, an operation
+    /// copies lost to writers, per operation
     pub invalidations: f64,
 }
 
 impl Moved {
-    /// Coherence misses an operation.
+    /// Coherence misses per operation.
     pub fn misses(&self) -> f64 {
         self.transfers.iter().map(|(_, n)| n).sum()
     }
@@ -96,9 +97,8 @@ fn moved(sums: Sums, per_op: impl Fn(u64) -> f64) -> Vec<Moved> {
 
 /// Where a cache line came from, near to far; for names not listed, the last place.
 pub fn nearness(distance: &str) -> usize {
-    const ORDER: [&str; 6] =
-        ["same-cpu", "sibling", "same-l3", "same-package", "other-package", "memory"];
-    ORDER.iter().position(|d| *d == distance).unwrap_or(ORDER.len())
+    let known = Distance::ALL.iter().position(|d| d.name() == distance);
+    known.unwrap_or(Distance::ALL.len())
 }
 
 #[cfg(test)]
@@ -107,7 +107,7 @@ mod tests {
     use crate::example;
 
     #[test]
-    fn trials_are_summed_and_told_an_operation() {
+    fn trials_are_summed_and_divided_by_their_operations() {
         let mut second = example::cell();
         second.lines.as_mut().unwrap()[0].wait_ns = 0;
         let traffic = of([&example::cell(), &second]).unwrap();

@@ -20,6 +20,7 @@ const SEED: u64 = 0x05a1;
 /// Trials at one thread count: operations per second.
 pub type Point = (u32, Vec<f64>);
 
+/// The law fitted to medians of throughput.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct Fit {
     /// throughput of one thread, operations per second
@@ -52,7 +53,9 @@ impl Fit {
 /// Bootstrap intervals of a fit: trials are drawn anew at each thread count.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Band {
+    /// 95 % interval of sigma
     pub sigma: Interval,
+    /// 95 % interval of kappa
     pub kappa: Interval,
     /// throughput at each of the thread counts asked for
     pub throughput: Vec<(f64, Interval)>,

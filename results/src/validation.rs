@@ -10,7 +10,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::schema::Reading;
 use crate::stats::median;
-use crate::tables::text::columns;
+use crate::tables::grid::columns;
+use crate::tables::text::digits;
 use crate::{Error, Result};
 
 /// The file's name in the directory that `validate --out` is given.
@@ -23,6 +24,7 @@ pub struct Validation {
     pub command: String,
     /// commit the program was built from
     pub commit: Reading<String>,
+    /// experiments, in the order in which they were made
     pub sections: Vec<Section>,
 }
 
@@ -31,6 +33,7 @@ pub struct Validation {
 pub struct Section {
     /// fit for a file name
     pub id: String,
+    /// heading of its table and charts
     pub title: String,
     /// citation of what was measured
     pub source: String,
@@ -38,6 +41,7 @@ pub struct Section {
     pub x: String,
     /// what was measured, with its unit
     pub y: String,
+    /// figures, in the order of the table
     pub points: Vec<Point>,
     /// what was fitted, chosen or left out, a sentence each
     pub notes: Vec<String>,
@@ -48,10 +52,15 @@ pub struct Section {
 pub struct Point {
     /// points with the same panel share a chart
     pub panel: String,
+    /// points with the same curve are joined
     pub curve: String,
+    /// position on the axis that [`Section::x`] names
     pub x: f64,
+    /// measured figure, in the unit of [`Section::y`] or of the panel
     pub measured: f64,
+    /// figure of the model, in the same unit
     pub predicted: f64,
+    /// how the model came to it
     pub basis: Basis,
 }
 
@@ -61,6 +70,7 @@ pub struct Point {
 pub enum Basis {
     /// a constant was chosen so that it fits
     Fitted,
+    /// nothing was chosen for it
     Predicted,
 }
 
@@ -128,6 +138,9 @@ impl Section {
 
 impl Validation {
     /// Writes `validation.json` into `dir`, which is made if it is not there.
+    ///
+    /// # Errors
+    /// The file cannot be written, or a figure is not finite.
     pub fn write(&self, dir: &Path) -> Result<()> {
         fs::create_dir_all(dir).map_err(Error::io("make", dir))?;
         let path = dir.join(FILE);
@@ -137,6 +150,9 @@ impl Validation {
     }
 
     /// Reads `validation.json` from `dir`.
+    ///
+    /// # Errors
+    /// The file is missing or damaged.
     pub fn read(dir: &Path) -> Result<Self> {
         let path = dir.join(FILE);
         let text = fs::read(&path).map_err(Error::io("read", &path))?;
@@ -144,13 +160,9 @@ impl Validation {
     }
 }
 
-/// Three significant digits, or the whole number.
+/// A whole number as it is, anything else in three digits.
 fn figure(value: f64) -> String {
-    match value.abs() {
-        v if v >= 100.0 || v.fract() == 0.0 => format!("{value:.0}"),
-        v if v >= 10.0 => format!("{value:.1}"),
-        _ => format!("{value:.2}"),
-    }
+    if value.fract() == 0.0 { format!("{value:.0}") } else { digits(value) }
 }
 
 fn in_order<'a>(names: impl Iterator<Item = &'a str>) -> Vec<&'a str> {

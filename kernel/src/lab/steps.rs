@@ -6,8 +6,8 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 
-use results::kernel::BARRIER_AND_UNUSE;
 use results::schema::{Step, Swapoff};
+use results::steps::{self, BARRIER_AND_UNUSE, GRACE_PERIOD, UNUSE};
 
 use super::tracefs::{TRACING, append};
 
@@ -17,19 +17,15 @@ const MARKS: [(&str, &str, &str); 9] = [
     // The inner function, __do_sys_swapoff(), cannot be probed in the packaged kernels: EINVAL.
     ("begin", "p __x64_sys_swapoff", "block"),
     ("drain", "p disable_swap_slots_cache_lock", "drain"),
-    ("drained", "r disable_swap_slots_cache_lock", "unuse"),
+    ("drained", "r disable_swap_slots_cache_lock", UNUSE),
     // 6.14 and later: wait_for_allocation() follows. It is inlined, so its end cannot be seen.
     ("blocked", "r del_from_avail_list", BARRIER_AND_UNUSE),
-    ("killed", "p synchronize_rcu", "grace period"),
+    ("killed", "p synchronize_rcu", GRACE_PERIOD),
     ("graced", "r synchronize_rcu", "users"),
     ("flush", "p flush_work", "flush"),
     ("free", "p destroy_swap_extents", "free"),
     ("end", "r __x64_sys_swapoff", ""),
 ];
-
-/// The steps in the order of swapoff(2). A mark that is out of this order is from another caller.
-const ORDER: [&str; 8] =
-    ["block", "drain", "unuse", BARRIER_AND_UNUSE, "grace period", "users", "flush", "free"];
 
 /// The probes, while they are switched on.
 pub struct Steps;
@@ -88,9 +84,10 @@ fn parse(trace: &str) -> Vec<Vec<Step>> {
             "end" => ended.extend(running.remove(task).map(|marks| steps(&marks, at))),
             _ => {
                 let Some(marks) = running.get_mut(task) else { continue };
-                let rank = |step: &str| ORDER.iter().position(|name| *name == step);
+                // A mark out of swapoff's order is another caller's.
+                let rank = |step: &str| steps::of_kernel().position(|name| name == step);
                 let last = marks.last().expect("it has begun").0;
-                let grace = mark != "graced" || last == "grace period";
+                let grace = mark != "graced" || last == GRACE_PERIOD;
                 if grace && rank(step) > rank(last) {
                     marks.push((step, at));
                 }

@@ -6,7 +6,9 @@ use std::time::Duration;
 
 use hdrhistogram::Histogram;
 use results::hlog;
-use results::schema::{Cell, CellKey, Counter, Kind, Latency, Noise, Reading, Step, Swapoff};
+use results::schema::{
+    Cell, CellKey, Counter, Kind, LEAST_OVERLAP, Latency, Noise, Reading, Step, Swapoff,
+};
 use results::stats::jain;
 
 use super::crew::Crew;
@@ -25,8 +27,6 @@ use probe::noise::Watch;
 const WARM_UP: u64 = 150_000_000;
 /// Deadline of a crew for filling its memory, and again for reporting after the interval.
 const PATIENCE: Duration = Duration::from_secs(60);
-/// The least share of the interval in which all workers must have been at work.
-const LEAST_OVERLAP: f64 = 0.95;
 /// Pages that went out per page that the workers asked for; a trial outside gives no figure.
 const ASKED: std::ops::RangeInclusive<f64> = 0.8..=1.25;
 

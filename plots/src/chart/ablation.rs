@@ -1,13 +1,14 @@
-//! What each step from one variant to the next is worth, in the order of the plan:
-//! with the steps of the kernel's history, how much was the percpu ref, how much
-//! the lock split, how much the end of the slot cache.
+//! The gain of each step from one variant to the next, in the order of the plan. With the steps of
+//! the kernel's history it shows how much the percpu ref, the lock split and the end of the slot
+//! cache brought.
 
-use results::counted;
+use results::metric::Metric;
+use results::plural;
 
 use super::Outcome;
 use super::bars::{self, Row};
 use crate::axis::{short, si};
-use crate::data::{Set, Spread};
+use crate::data::{Median, Set};
 use crate::style::{INK, Size};
 
 pub fn draw(set: &Set, size: Size) -> Outcome {
@@ -26,8 +27,8 @@ fn thread_counts(set: &Set) -> Vec<u32> {
     let all: Vec<u32> = set.tracks[0]
         .groups
         .iter()
-        .map(|g| g.threads)
-        .filter(|n| set.tracks.iter().all(|t| t.groups.iter().any(|g| g.threads == *n)))
+        .map(|g| g.threads())
+        .filter(|n| set.tracks.iter().all(|t| t.groups.iter().any(|g| g.threads() == *n)))
         .collect();
     match all[..] {
         [first, .., last] if all.len() > 2 => vec![first, all[all.len() / 2], last],
@@ -36,13 +37,13 @@ fn thread_counts(set: &Set) -> Vec<u32> {
 }
 
 fn block(set: &Set, threads: u32) -> Vec<Row> {
-    let mut rows = vec![Row::Heading { text: counted(threads as usize, "thread"), colour: INK }];
+    let mut rows = vec![Row::Heading { text: plural(threads as usize, "thread"), colour: INK }];
     let mut before: Option<Vec<f64>> = None;
     for track in &set.tracks {
-        let Some(group) = track.groups.iter().find(|g| g.threads == threads) else { continue };
-        let now = group.throughput();
-        let Some(s) = Spread::of(&now) else { continue };
-        let step = before.as_ref().and_then(|b| Spread::of_ratio(b, &now));
+        let Some(group) = track.groups.iter().find(|g| g.threads() == threads) else { continue };
+        let now = group.samples(&Metric::Throughput);
+        let Some(s) = Median::of(&now) else { continue };
+        let step = before.as_ref().and_then(|b| Median::of_ratio(b, &now));
         let step = step.map_or(String::new(), |r| {
             format!(", ×{} ({} .. {})", short(r.median), short(r.lo), short(r.hi))
         });

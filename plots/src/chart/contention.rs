@@ -2,14 +2,14 @@
 
 use std::collections::BTreeSet;
 
-use results::counted;
+use results::plural;
 use results::schema::{Cell, Site};
 
 use super::Outcome;
 use super::bars::{self, Row};
 use super::latency::most_threads;
 use crate::axis::{rare, si, time};
-use crate::data::{Group, Set, ops};
+use crate::data::{Group, Median, Set, ops};
 use crate::frame::Frame;
 use crate::style::Size;
 
@@ -53,7 +53,7 @@ fn sites(group: &Group, most: usize, colour: crate::style::Rgb) -> Vec<Row> {
     };
     let mut waits: Vec<_> = names
         .into_iter()
-        .filter_map(|name| Some((name, group.spread(|c| wait(c, name))?)))
+        .filter_map(|name| Some((name, Median::of(&group.values(|c| wait(c, name)))?)))
         .collect();
     waits.sort_by(|a, b| b.1.median.total_cmp(&a.1.median));
     let mut rows: Vec<Row> = waits
@@ -68,7 +68,7 @@ fn sites(group: &Group, most: usize, colour: crate::style::Rgb) -> Vec<Row> {
         .collect();
     if waits.len() > most {
         let rest: f64 = waits[most..].iter().map(|(_, s)| s.median).sum();
-        let more = counted(waits.len() - most, "more site");
+        let more = plural(waits.len() - most, "more site");
         let text = format!("{more}: {} per operation", time(rest));
         rows.push(Row::Words { label: String::new(), text });
     }

@@ -10,7 +10,7 @@ use super::Outcome;
 use super::bars::{self, Row};
 use super::latency::most_threads;
 use crate::axis::{percent, short};
-use crate::data::{Set, Spread, Track, unsupported};
+use crate::data::{Median, Set, Track, unsupported};
 use crate::style::{INK, MUTED, Size};
 
 pub fn draw(set: &Set, size: Size) -> Outcome {
@@ -20,7 +20,7 @@ pub fn draw(set: &Set, size: Size) -> Outcome {
         return Err("no counter was recorded".into());
     }
     let mut blocks: Vec<Vec<Row>> = names.iter().map(|name| block(set, name)).collect();
-    // What could not be had stands together at the end.
+    // Counters without a value stand together at the end.
     blocks.sort_by_key(|rows| rows.len() == 1);
     let title = format!("Counters per operation at {}", most_threads(set));
     let note = "Bars: median over the trials, against the largest of the same counter; \
@@ -29,7 +29,7 @@ pub fn draw(set: &Set, size: Size) -> Outcome {
 }
 
 fn block(set: &Set, name: &str) -> Vec<Row> {
-    let values: Vec<(&Track, Result<Spread, String>)> =
+    let values: Vec<(&Track, Result<Median, String>)> =
         set.tracks.iter().map(|t| (t, per_op(t, name))).collect();
     let largest =
         values.iter().filter_map(|(_, v)| v.as_ref().ok()).fold(0.0f64, |top, s| top.max(s.hi));
@@ -59,10 +59,10 @@ fn block(set: &Set, name: &str) -> Vec<Row> {
 }
 
 /// Events per operation, or why they are not known.
-fn per_op(track: &Track, name: &str) -> Result<Spread, String> {
+fn per_op(track: &Track, name: &str) -> Result<Median, String> {
     let metric = Metric::Counter(name.into());
     let group = track.widest();
-    group.spread(|c| metric.of(c)).ok_or_else(|| {
+    Median::of(&group.samples(&metric)).ok_or_else(|| {
         let reason = group.cells.iter().find_map(|c| match c.counters.get(name)? {
             Counter::Unsupported { unsupported } => Some(unsupported.clone()),
             Counter::Value { .. } => Some("no operation finished".into()),

@@ -1,6 +1,8 @@
 //! Fairness: Jain's index against threads, and how far single threads are from
 //! their fair share at the largest thread count.
 
+use results::metric::Metric;
+
 use super::lines::{self, Curve};
 use super::{Outcome, one};
 use crate::axis::{Axis, percent, short};
@@ -12,23 +14,18 @@ pub fn draw(set: &Set, size: Size) -> Outcome {
     let curves: Vec<Curve> = set
         .tracks
         .iter()
-        .map(|track| Curve {
-            name: track.name.clone(),
-            look: track.look,
-            points: track
-                .groups
-                .iter()
-                .filter(|g| g.threads > 1)
-                .filter_map(|g| Some((f64::from(g.threads), g.spread(|c| Some(c.jain))?)))
-                .collect(),
-            hollow: set.place.predicted,
+        .map(|track| lines::by_threads(set, track, &Metric::Jain))
+        .map(|mut curve| {
+            // One thread is fair to itself.
+            curve.points.retain(|(threads, _)| *threads > 1.0);
+            curve
         })
         .filter(|c| !c.points.is_empty())
         .collect();
     if curves.is_empty() {
         return Err("needs trials with more than one thread".into());
     }
-    let note = format!("{} Right: each dot is a thread of one trial.", super::spread_note(set));
+    let note = format!("{} Right: each dot is a thread of one trial.", super::interval_note(set));
     let mut frame = Frame::new(size, &set.caption("Fairness", &note));
     let page = frame.free;
     frame.free.right = page.left + (page.right - page.left) * 0.62;
@@ -43,12 +40,12 @@ pub fn draw(set: &Set, size: Size) -> Outcome {
     one(frame.scene)
 }
 
-/// One column a variant: each thread's operations against the mean of its trial.
+/// One column per variant: each thread's operations against the mean of its trial.
 fn shares(frame: &mut Frame, set: &Set) {
     let columns: Vec<(&Track, Vec<f64>)> = set
         .tracks
         .iter()
-        .filter(|t| t.widest().threads > 1)
+        .filter(|t| t.widest().threads() > 1)
         .map(|t| (t, t.widest().cells.iter().flat_map(|c| fair_shares(&c.per_thread)).collect()))
         .filter(|(_, shares): &(_, Vec<f64>)| !shares.is_empty())
         .collect();
@@ -64,7 +61,7 @@ fn shares(frame: &mut Frame, set: &Set) {
     frame.scene.line(vec![from, to], MUTED, 1.2, &[2.0, 4.0]);
     for (i, (track, shares)) in columns.iter().enumerate() {
         for (k, share) in shares.iter().enumerate() {
-            // Spread sideways by a fixed rule, so that dots of equal height are seen.
+            // Median sideways by a fixed rule, so that dots of equal height are seen.
             let aside = 0.25 + 0.5 * ((k as f64 * 0.7549) % 1.0);
             let at = panel.at(i as f64 + aside, *share);
             frame.scene.dot(at, track.look.colour);

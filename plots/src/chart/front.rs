@@ -75,9 +75,9 @@ fn picture(size: Size, measured: &Set, predicted: &Set, small: &[Curve], large: 
     frame.scene
 }
 
-/// How many CPUs a panel goes to, and whose.
+/// The number of CPUs that a panel goes to, and the machine they are of.
 fn cpus(set: &Set) -> String {
-    let most = set.groups().map(|(_, g)| g.threads).max().unwrap_or(0);
+    let most = set.groups().map(|(_, g)| g.threads()).max().unwrap_or(0);
     match set.place.predicted {
         true => format!("to {most} CPUs, by the model {}", set.place.machine),
         false => format!("{most} CPUs"),

@@ -9,7 +9,7 @@ use results::schema::{Cell, Site};
 use super::lines::{self, Curve};
 use super::{Outcome, Picture};
 use crate::axis::{Axis, short, si, time};
-use crate::data::{Set, Spread, runs_of, small_print};
+use crate::data::{Median, Set, runs_of, small_print};
 use crate::frame::{Caption, Frame};
 use crate::scene::Scene;
 use crate::style::Size;
@@ -52,7 +52,7 @@ fn curves(sets: &[&Set], held: impl Fn(&Cell) -> Option<f64>) -> Vec<Curve> {
         let fill = set.place.params.get(FILL).and_then(|fill| fill.parse::<f64>().ok());
         let Some(fill) = fill else { continue };
         for track in &set.tracks {
-            let held = track.widest().spread(&held);
+            let held = Median::of(&track.widest().values(&held));
             let Some(held) = held.filter(|s| s.lo > 0.0) else { continue };
             match curves.iter_mut().find(|c| c.name == track.name) {
                 Some(curve) => curve.points.push((fill, held)),
@@ -66,14 +66,15 @@ fn curves(sets: &[&Set], held: impl Fn(&Cell) -> Option<f64>) -> Vec<Curve> {
         }
     }
     for curve in &mut curves {
-        curve.points.sort_by(|a: &(f64, Spread), b| a.0.total_cmp(&b.0));
+        curve.points.sort_by(|a: &(f64, Median), b| a.0.total_cmp(&b.0));
         curve.points.dedup_by_key(|(fill, _)| *fill);
     }
     curves.retain(|curve| curve.points.len() > 1);
     curves
 }
 
-/// What is taken of a trial's timed holds of a lock, and how: ns, `None` where none was timed.
+/// A figure of a trial's timed holds of a lock, ns: its name and its formula, which gives `None`
+/// where no hold was timed.
 type Hold = (&'static str, fn(&Cell, &str) -> Option<f64>);
 
 const MEAN: Hold = ("mean", |cell, lock| {

@@ -2,17 +2,18 @@
 
 use std::collections::BTreeSet;
 
-use results::counted;
+use results::metric::Percentile;
+use results::plural;
 use results::schema::{Cell, Latency};
 
 use super::lines::{self, Curve};
 use super::{Outcome, Picture};
 use crate::axis::{Axis, time};
-use crate::data::{Group, Set, Spread};
+use crate::data::{Group, Median, Set};
 use crate::frame::Frame;
 use crate::style::Size;
 
-/// A percentile is shown only with so many operations beyond it.
+/// A percentile is shown only with this many operations beyond it.
 const LEAST_BEYOND: f64 = 10.0;
 
 pub fn draw(set: &Set, size: Size) -> Outcome {
@@ -44,16 +45,16 @@ pub fn draw(set: &Set, size: Size) -> Outcome {
 
 /// "64 threads": where all tracks end.
 pub fn most_threads(set: &Set) -> String {
-    let all: BTreeSet<u32> = set.tracks.iter().map(|t| t.widest().threads).collect();
+    let all: BTreeSet<u32> = set.tracks.iter().map(|t| t.widest().threads()).collect();
     match all.iter().rev().collect::<Vec<_>>()[..] {
-        [n] => counted(*n as usize, "thread"),
+        [n] => plural(*n as usize, "thread"),
         _ => "each variant's most threads".into(),
     }
 }
 
 pub fn draw_curves(set: &Set, size: Size, title: &str, curves: &[Curve]) -> crate::scene::Scene {
     let (xs, ys) = lines::extents(curves);
-    let mut frame = Frame::new(size, &set.caption(title, &super::spread_note(set)));
+    let mut frame = Frame::new(size, &set.caption(title, &super::interval_note(set)));
     let x = Axis::nines("percentile", &xs);
     lines::draw(&mut frame, x, Axis::log10("time (log scale)", &ys, time), curves);
     frame.scene
@@ -65,27 +66,26 @@ pub fn kinds(set: &Set) -> BTreeSet<String> {
     cells.flat_map(|c| c.kinds.keys().cloned()).collect()
 }
 
-/// The percentiles of a group, each with its spread over the trials.
+/// The percentiles of a group, each with its median over the trials.
 pub fn percentiles<'a>(
     group: &'a Group,
     latency: impl Fn(&'a Cell) -> Option<&'a Latency>,
-) -> Vec<(f64, Spread)> {
+) -> Vec<(f64, Median)> {
     let trials: Vec<&Latency> = group.cells.iter().filter_map(|c| latency(c)).collect();
-    type Percentile = fn(&Latency) -> u64;
-    let points: [(f64, Percentile); 5] = [
-        (0.5, |l| l.p50),
-        (0.9, |l| l.p90),
-        (0.99, |l| l.p99),
-        (0.999, |l| l.p999),
-        (0.9999, |l| l.p9999),
+    let points = [
+        (0.5, Percentile::P50),
+        (0.9, Percentile::P90),
+        (0.99, Percentile::P99),
+        (0.999, Percentile::P999),
+        (0.9999, Percentile::P9999),
     ];
     points
         .iter()
-        .filter_map(|(q, value)| {
+        .filter_map(|(q, at)| {
             let enough = trials.iter().filter(|l| l.n as f64 * (1.0 - q) >= LEAST_BEYOND);
             // A clock tick of zero has no place on a logarithmic axis; it means "below 1 ns".
-            let values: Vec<f64> = enough.map(|l| value(l).max(1) as f64).collect();
-            Some((*q, Spread::of(&values)?))
+            let values: Vec<f64> = enough.map(|l| at.of(l).max(1.0)).collect();
+            Some((*q, Median::of(&values)?))
         })
         .collect()
 }

@@ -1,7 +1,9 @@
-//! Curves with their spread: what most charts against threads are made of.
+//! Curves with the intervals of their points: what most charts against threads are made of.
+
+use results::metric::Metric;
 
 use crate::axis::Axis;
-use crate::data::Spread;
+use crate::data::{Median, Set, Track};
 use crate::frame::{Frame, Panel};
 use crate::style::Look;
 
@@ -10,9 +12,22 @@ pub struct Curve {
     pub name: String,
     pub look: Look,
     /// Rising x.
-    pub points: Vec<(f64, Spread)>,
+    pub points: Vec<(f64, Median)>,
     /// Hollow markers and dashes: figures that come from a model.
     pub hollow: bool,
+}
+
+/// A metric of a track of `set` against threads; points without a value are left out.
+pub fn by_threads(set: &Set, track: &Track, metric: &Metric) -> Curve {
+    let points = track.groups.iter().filter_map(|group| {
+        Some((f64::from(group.threads()), Median::of(&group.samples(metric))?))
+    });
+    Curve {
+        name: track.name.clone(),
+        look: track.look,
+        points: points.collect(),
+        hollow: set.place.predicted,
+    }
 }
 
 /// All x values, and all y values with the ends of their intervals.

@@ -1,21 +1,21 @@
-//! Latency against load in open-loop sweeps: response time, which is what a caller waits for,
-//! beside service time, with the knee beyond which callers wait for each other.
+//! Latency against load in open-loop sweeps: response time, for which a caller waits, beside service
+//! time, with the knee beyond which callers wait for each other.
 
 use std::collections::BTreeMap;
 
 use results::load::{BEYOND_KNEE, asked, knee};
+use results::metric::Percentile;
 use results::schema::{Cell, Latency};
 
 use super::latency::kinds;
 use super::lines::{self, Curve};
 use super::{Outcome, Picture};
 use crate::axis::{Axis, si, time};
-use crate::data::{Group, Set, Spread, Track, runs_of, slug, small_print};
+use crate::data::{Group, Median, Set, Track, runs_of, slug, small_print};
 use crate::frame::{Caption, Frame};
 use crate::style::Size;
 
-type Percentile = (&'static str, fn(&Latency) -> u64);
-const PERCENTILES: [Percentile; 2] = [("p50", |l| l.p50), ("p99", |l| l.p99)];
+const PERCENTILES: [Percentile; 2] = [Percentile::P50, Percentile::P99];
 
 pub fn draw(sets: &[&Set], size: Size) -> Outcome {
     let mut pictures = Vec::new();
@@ -25,10 +25,10 @@ pub fn draw(sets: &[&Set], size: Size) -> Outcome {
         names.dedup();
         for (kind, percentile) in names.iter().flat_map(|k| PERCENTILES.iter().map(move |p| (k, p)))
         {
-            let curves = curves(&sweep, kind, percentile.1);
+            let curves = curves(&sweep, kind, *percentile);
             if !curves.is_empty() {
-                let scene = picture(&sweep, size, (kind, percentile.0), curves);
-                let part = format!("{}-{kind}-{}", slug(&place), percentile.0);
+                let scene = picture(&sweep, size, (kind, percentile.name()), curves);
+                let part = format!("{}-{kind}-{}", slug(&place), percentile.name());
                 pictures.push(Picture { part, scene });
             }
         }
@@ -64,7 +64,7 @@ fn sweeps<'s, 'a>(sets: &[&'s Set<'a>]) -> Vec<(String, Vec<&'s Set<'a>>)> {
 }
 
 /// Response and service of each track at its largest number of threads.
-fn curves(sweep: &[&Set], kind: &str, value: fn(&Latency) -> u64) -> Vec<(Curve, Option<f64>)> {
+fn curves(sweep: &[&Set], kind: &str, at: Percentile) -> Vec<(Curve, Option<f64>)> {
     let names = sweep.iter().flat_map(|set| &set.tracks);
     let mut tracks: Vec<&Track> = Vec::new();
     names.for_each(|t| {
@@ -81,8 +81,8 @@ fn curves(sweep: &[&Set], kind: &str, value: fn(&Latency) -> u64) -> Vec<(Curve,
             .collect();
         let points = |of: for<'c> fn(&'c Cell, &str) -> Option<&'c Latency>| -> Vec<_> {
             let point = |group: &&Group| {
-                let value = |cell: &Cell| Some(value(of(cell, kind)?).max(1) as f64);
-                Some((asked(&group.cells.first()?.key)?, group.spread(value)?))
+                let value = |cell: &Cell| Some(at.of(of(cell, kind)?).max(1.0));
+                Some((asked(&group.cells.first()?.key)?, Median::of(&group.values(value))?))
             };
             groups.iter().filter_map(point).collect()
         };
@@ -92,7 +92,7 @@ fn curves(sweep: &[&Set], kind: &str, value: fn(&Latency) -> u64) -> Vec<(Curve,
             continue;
         }
         let medians: Vec<_> =
-            response.iter().map(|(x, s): &(f64, Spread)| (*x, s.median)).collect();
+            response.iter().map(|(x, s): &(f64, Median)| (*x, s.median)).collect();
         let knee = knee(&medians);
         for (name, points, hollow, knee) in
             [("response", response, false, knee), ("service", service, true, None)]
@@ -124,7 +124,7 @@ fn picture(
         "Vertical line: the knee, the last load with at most {BEYOND_KNEE} times the response of \
          low loads ({}). {}",
         knees.join(", "),
-        super::spread_note(sweep[0])
+        super::interval_note(sweep[0])
     );
     let (curves, knees): (Vec<Curve>, Vec<Option<f64>>) = curves.into_iter().unzip();
     let (xs, ys) = lines::extents(&curves);
@@ -140,8 +140,8 @@ fn picture(
     let panel = lines::draw(&mut frame, x, lines::y_axis("time", &ys, time), &curves);
     for (curve, knee) in curves.iter().zip(knees) {
         let at = knee.and_then(|knee| curve.points.iter().find(|(x, _)| *x == knee));
-        if let Some((x, spread)) = at {
-            let (x, y) = panel.at(*x, spread.median);
+        if let Some((x, median)) = at {
+            let (x, y) = panel.at(*x, median.median);
             frame.scene.line(
                 vec![(x, y), (x, panel.area.bottom)],
                 curve.look.colour,

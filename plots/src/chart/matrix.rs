@@ -80,7 +80,7 @@ struct Grid {
     labels: f64,
     column: f64,
     step: f64,
-    /// What the number behind the longest bar takes.
+    /// Width of the number behind the longest bar, in pixels.
     number: f64,
 }
 

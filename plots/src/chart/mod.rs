@@ -38,8 +38,8 @@ pub struct Picture {
     pub scene: Scene,
 }
 
-/// What the bars and bands of a chart are, and over how many trials.
-fn spread_note(set: &Set) -> String {
+/// The meaning of a chart's bars and bands, and the number of trials.
+fn interval_note(set: &Set) -> String {
     let trials = || set.groups().map(|(_, g)| g.cells.len());
     let n = match (trials().min(), trials().max()) {
         (_, Some(1)) => return "Points: one trial each, so without an interval.".into(),
@@ -94,7 +94,7 @@ pub const OF_WORKLOAD: &[(&str, OfWorkload)] = &[
 pub struct Job<'a> {
     /// The chart's name above.
     pub chart: &'static str,
-    /// What the names of its files begin with.
+    /// The beginning of its files' names.
     pub stem: String,
     /// The sets that it shows.
     pub sets: Vec<&'a Set<'a>>,

@@ -1,7 +1,9 @@
 //! Prediction against measurement: throughput of the same workload from the
 //! simulator and from hardware, on one pair of axes.
 
-use super::lines::{self, Curve};
+use results::metric::Metric;
+
+use super::lines;
 use super::{Outcome, one};
 use crate::axis::{Axis, si};
 use crate::data::{Set, runs_of, small_print};
@@ -15,17 +17,12 @@ pub fn draw(sets: &[&Set], size: Size) -> Outcome {
     let mut curves = Vec::new();
     for set in sets {
         for track in &set.tracks {
-            let points: Vec<_> = track
-                .groups
-                .iter()
-                .filter_map(|g| Some((f64::from(g.threads), g.spread(|c| Some(c.ops_per_s))?)))
-                .filter(|(_, s)| s.lo > 0.0)
-                .collect();
-            let mut look = track.look;
-            look.dash = if set.place.predicted { &[5.0, 5.0] } else { &[] };
-            let name = format!("{} · {}", track.name, set.place.machine);
-            if !points.is_empty() {
-                curves.push(Curve { name, look, points, hollow: set.place.predicted });
+            let mut curve = lines::by_threads(set, track, &Metric::Throughput);
+            curve.points.retain(|(_, s)| s.lo > 0.0);
+            curve.look.dash = if set.place.predicted { &[5.0, 5.0] } else { &[] };
+            curve.name = format!("{} · {}", track.name, set.place.machine);
+            if !curve.points.is_empty() {
+                curves.push(curve);
             }
         }
     }

@@ -1,15 +1,16 @@
-//! What it costs when the CPU of a lock's holder, or of the next in its queue, is taken away:
+//! The cost when the CPU of a lock's holder, or of the next in its queue, is taken away:
 //! throughput undisturbed and disturbed, lock by lock. On a model the CPUs are taken by plan; on
 //! a host the workers are more than the CPUs.
 
 use std::collections::BTreeMap;
 
-use results::counted;
+use results::metric::Metric;
+use results::plural;
 
 use super::Outcome;
 use super::bars::{self, Row};
 use crate::axis::{percent, si};
-use crate::data::{Group, Set, Spread, Track, runs_of, small_print};
+use crate::data::{Group, Median, Set, Track, runs_of, small_print};
 use crate::frame::Caption;
 use crate::style::{INK, Size};
 
@@ -51,14 +52,14 @@ pub fn draw(sets: &[&Set], size: Size) -> Outcome {
     bars::pictures(size, &caption, ("of the undisturbed throughput", percent), &[], blocks)
 }
 
-/// The same lock where nobody takes a CPU, at the most threads that have one each.
+/// The same lock where no CPU is taken away, at the most threads that have one CPU each.
 fn pair<'a>(set: &'a Set, track: &'a Track<'a>, sets: &[&'a Set<'a>]) -> Option<Pair<'a>> {
-    let quiet = track.groups.iter().rfind(|group| group.per_cpu == 1)?;
+    let quiet = track.groups.iter().rfind(|group| group.per_cpu() == 1)?;
     let mut disturbed: Vec<(String, &Group)> = track
         .groups
         .iter()
-        .filter(|group| group.per_cpu > 1)
-        .map(|group| (format!("{} threads, {} on a CPU", group.threads, group.per_cpu), group))
+        .filter(|group| group.per_cpu() > 1)
+        .map(|group| (format!("{} threads, {} on a CPU", group.threads(), group.per_cpu()), group))
         .collect();
     let without = |params: &BTreeMap<String, String>| {
         let mut params = params.clone();
@@ -67,11 +68,11 @@ fn pair<'a>(set: &'a Set, track: &'a Track<'a>, sets: &[&'a Set<'a>]) -> Option<
     for other in sets.iter().filter(|o| o.place.machine == set.place.machine) {
         let Some((preempt, params)) = without(&other.place.params) else { continue };
         let same = other.tracks.iter().filter(|t| t.name == track.name);
-        let groups = same.flat_map(|t| &t.groups).filter(|g| g.threads == quiet.threads);
+        let groups = same.flat_map(|t| &t.groups).filter(|g| g.threads() == quiet.threads());
         if params == set.place.params
             && let Some((every, length)) = preempt.split_once(':')
         {
-            let threads = counted(quiet.threads as usize, "thread");
+            let threads = plural(quiet.threads() as usize, "thread");
             let name = format!("{threads}, each CPU taken for {length} every {every}");
             disturbed.extend(groups.map(|group| (name.clone(), group)));
         }
@@ -81,9 +82,10 @@ fn pair<'a>(set: &'a Set, track: &'a Track<'a>, sets: &[&'a Set<'a>]) -> Option<
 
 fn row(pair: &Pair, condition: &str) -> Option<Row> {
     let (_, group) = pair.disturbed.iter().find(|(name, _)| name == condition)?;
-    let (before, now) = (pair.quiet.throughput(), group.throughput());
-    let ratio = Spread::of_ratio(&before, &now)?;
-    let (quiet, disturbed) = (Spread::of(&before)?, Spread::of(&now)?);
+    let (before, now) =
+        (pair.quiet.samples(&Metric::Throughput), group.samples(&Metric::Throughput));
+    let ratio = Median::of_ratio(&before, &now)?;
+    let (quiet, disturbed) = (Median::of(&before)?, Median::of(&now)?);
     Some(Row::Bar {
         label: pair.track.name.clone(),
         parts: vec![(ratio.median, pair.track.look.colour)],

@@ -1,5 +1,5 @@
-//! Service time next to response time in open-loop runs: what a caller waits for
-//! begins when the operation was due, not when a worker got to it.
+//! Service time next to response time in open-loop runs: a caller's wait begins when the operation
+//! was due, not when a worker started it.
 
 use super::latency::{draw_curves, kinds, most_threads, percentiles};
 use super::lines::Curve;

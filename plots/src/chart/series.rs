@@ -1,4 +1,4 @@
-//! Values over time: clusters on each list, fallbacks. A panel a value, the first trial
+//! Values over time: clusters on each list, fallbacks. One panel per value, with the first trial
 //! of each variant at its largest thread count.
 
 use results::schema::Series;
@@ -7,7 +7,7 @@ use super::lines::Curve;
 use super::panels::{self, Panel};
 use super::{Outcome, Picture};
 use crate::axis::{Axis, short, si};
-use crate::data::{Set, Spread, Track};
+use crate::data::{Median, Set, Track};
 use crate::style::Size;
 
 /// Panels of one page.
@@ -44,7 +44,7 @@ fn all<'a>(track: &'a Track) -> impl Iterator<Item = &'a Series> {
 fn panel(set: &Set, (name, unit): (&str, &str)) -> Panel {
     let curve = |track: &Track| {
         let series = all(track).find(|s| (&*s.name, &*s.unit) == (name, unit))?;
-        let point = |&(at, v): &(u64, f64)| (at as f64 / 1e9, Spread::of(&[v]));
+        let point = |&(at, v): &(u64, f64)| (at as f64 / 1e9, Median::of(&[v]));
         let points = series.points.iter().map(point).filter_map(|(at, v)| Some((at, v?)));
         let (look, points) = (track.look, points.collect());
         Some(Curve { name: track.name.clone(), look, points, hollow: false })

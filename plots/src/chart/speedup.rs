@@ -1,9 +1,11 @@
 //! Throughput as a multiple of one thread's, and that multiple per thread.
 
+use results::metric::Metric;
+
 use super::lines::{self, Curve};
 use super::{Outcome, one};
 use crate::axis::{Axis, percent, short};
-use crate::data::{Set, Spread};
+use crate::data::{Median, Set};
 use crate::frame::Frame;
 use crate::scene::Anchor;
 use crate::style::{MUTED, Size, text};
@@ -17,7 +19,7 @@ pub fn draw(set: &Set, size: Size) -> Outcome {
     let ideal = most.min(best * 1.6);
     ys.push(ideal);
     let mut frame =
-        Frame::new(size, &set.caption("Speedup over one thread", &super::spread_note(set)));
+        Frame::new(size, &set.caption("Speedup over one thread", &super::interval_note(set)));
     let y = lines::y_axis("times the median at 1 thread", &ys, |v| format!("{}×", short(v)));
     let panel = lines::draw(&mut frame, Axis::log2("threads", &xs), y, &curves);
     frame.scene.line(steps(ideal).map(|v| panel.at(v, v)).collect(), MUTED, 1.2, &[2.0, 4.0]);
@@ -31,7 +33,8 @@ pub fn draw(set: &Set, size: Size) -> Outcome {
 pub fn draw_efficiency(set: &Set, size: Size) -> Outcome {
     let curves = curves(set, |ratio, threads| ratio / threads)?;
     let (xs, ys) = lines::extents(&curves);
-    let mut frame = Frame::new(size, &set.caption("Scaling efficiency", &super::spread_note(set)));
+    let mut frame =
+        Frame::new(size, &set.caption("Scaling efficiency", &super::interval_note(set)));
     let y = lines::y_axis("speedup / threads", &ys, percent);
     let panel = lines::draw(&mut frame, Axis::log2("threads", &xs), y, &curves);
     let most = xs.iter().fold(1.0f64, |a, b| a.max(*b));
@@ -50,17 +53,20 @@ fn curves(set: &Set, value: fn(f64, f64) -> f64) -> Result<Vec<Curve>, String> {
         .tracks
         .iter()
         .filter_map(|track| {
-            let base = track.groups.first().filter(|g| g.threads == 1)?;
+            let base = track.groups.first().filter(|g| g.threads() == 1)?;
             let points = track
                 .groups
                 .iter()
                 .filter_map(|g| {
-                    let mut s = Spread::of_ratio(&base.throughput(), &g.throughput())?;
-                    if g.threads == 1 {
+                    let mut s = Median::of_ratio(
+                        &base.samples(&Metric::Throughput),
+                        &g.samples(&Metric::Throughput),
+                    )?;
+                    if g.threads() == 1 {
                         // Against itself: one by definition.
                         (s.lo, s.hi) = (1.0, 1.0);
                     }
-                    let n = f64::from(g.threads);
+                    let n = f64::from(g.threads());
                     (s.lo, s.median, s.hi) = (value(s.lo, n), value(s.median, n), value(s.hi, n));
                     Some((n, s))
                 })

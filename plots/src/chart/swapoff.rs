@@ -3,13 +3,14 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use results::schema::Swapoff;
-use results::{counted, merged};
+use results::steps::BARRIER;
+use results::{in_order_of_events, plural};
 
 use super::bars::{self, Row};
 use super::lines::{self, Curve};
 use super::{Outcome, Picture};
 use crate::axis::{Axis, time};
-use crate::data::{Group, Set, Spread, runs_of, small_print};
+use crate::data::{Group, Median, Set, runs_of, small_print};
 use crate::frame::{Caption, Frame};
 use crate::scene::Scene;
 use crate::style::{Dash, Look, Rgb, Size, part};
@@ -25,7 +26,7 @@ pub fn draw(set: &Set, size: Size) -> Outcome {
     for track in &set.tracks {
         let mut rows = vec![Row::Heading { text: track.name.clone(), colour: track.look.colour }];
         let mut shown: Vec<&Group> = vec![&track.groups[0]];
-        if track.widest().threads > track.groups[0].threads {
+        if track.widest().threads() > track.groups[0].threads() {
             shown.push(track.widest());
         }
         rows.extend(shown.iter().flat_map(|g| bar(g, &steps)));
@@ -39,16 +40,16 @@ pub fn draw(set: &Set, size: Size) -> Outcome {
 
 /// A stacked bar, and its numbers in words: the barrier is too short to be seen.
 fn bar(group: &Group, steps: &[&str]) -> Vec<Row> {
-    let medians: Vec<Option<Spread>> = steps
+    let medians: Vec<Option<Median>> = steps
         .iter()
         .map(|name| {
             let step = |s: &Swapoff| {
                 s.steps.iter().find(|step| step.name == *name).map(|step| step.ns as f64)
             };
-            Spread::of(&swapoffs(group).filter_map(step).collect::<Vec<f64>>())
+            Median::of(&swapoffs(group).filter_map(step).collect::<Vec<f64>>())
         })
         .collect();
-    let Some(total) = Spread::of(&swapoffs(group).map(total).collect::<Vec<f64>>()) else {
+    let Some(total) = Median::of(&swapoffs(group).map(total).collect::<Vec<f64>>()) else {
         return Vec::new();
     };
     let words: Vec<String> = steps
@@ -63,7 +64,7 @@ fn bar(group: &Group, steps: &[&str]) -> Vec<Row> {
         .collect();
     vec![
         Row::Bar {
-            label: counted(group.threads as usize, "thread"),
+            label: plural(group.threads() as usize, "thread"),
             parts,
             note: format!("{} (n = {})", time(total.median), total.n),
             interval: Some((total.lo, total.hi)),
@@ -75,7 +76,7 @@ fn bar(group: &Group, steps: &[&str]) -> Vec<Row> {
 /// Time of the barrier alone, apart for each number of threads at work meanwhile.
 pub fn draw_barrier(sets: &[&Set], size: Size) -> Outcome {
     let loads: BTreeSet<u32> =
-        sets.iter().flat_map(|s| s.groups()).map(|(_, g)| g.threads).collect();
+        sets.iter().flat_map(|s| s.groups()).map(|(_, g)| g.threads()).collect();
     let loads: Vec<u32> = loads.into_iter().collect();
     const DASHES: [Dash; 4] = [&[], &[9.0, 4.0], &[3.0, 3.0], &[9.0, 3.0, 2.0, 3.0]];
     let apart = |name: &str, threads: u32| {
@@ -83,13 +84,13 @@ pub fn draw_barrier(sets: &[&Set], size: Size) -> Outcome {
         (format!("{name} ×{threads}"), DASHES[load % DASHES.len()])
     };
     let barrier = |off: &Swapoff| {
-        let step = off.steps.iter().find(|step| step.name == "barrier")?;
+        let step = off.steps.iter().find(|step| step.name == BARRIER)?;
         Some(step.ns as f64)
     };
     each_machine(sets, size, "swapoff's barrier against device size (× threads)", apart, barrier)
 }
 
-/// What a curve is called and dashed like, by track and threads.
+/// The name and the dashes of a curve, by track and threads.
 type Named<'a> = &'a dyn Fn(&str, u32) -> (String, Dash);
 
 fn each_machine(
@@ -142,7 +143,7 @@ struct Growing {
 fn size_curves(sets: &[&Set], named: Named, value: &dyn Fn(&Swapoff) -> Option<f64>) -> Vec<Curve> {
     let mut all: Vec<Growing> = Vec::new();
     for (track, group) in sets.iter().flat_map(|s| s.groups()) {
-        let (name, dash) = named(&track.name, group.threads);
+        let (name, dash) = named(&track.name, group.threads());
         let at = all.iter().position(|g| g.name == name).unwrap_or_else(|| {
             let look = Look { dash, ..track.look };
             all.push(Growing { name, look, by_size: BTreeMap::new() });
@@ -154,9 +155,9 @@ fn size_curves(sets: &[&Set], named: Named, value: &dyn Fn(&Swapoff) -> Option<f
         }
     }
     let curves = all.into_iter().map(|Growing { name, look, by_size }| {
-        let spread =
-            |(clusters, values): (u64, Vec<f64>)| Some((clusters as f64, Spread::of(&values)?));
-        let points = by_size.into_iter().filter_map(spread).collect();
+        let point =
+            |(clusters, values): (u64, Vec<f64>)| Some((clusters as f64, Median::of(&values)?));
+        let points = by_size.into_iter().filter_map(point).collect();
         Curve { name, look, points, hollow: sets[0].place.predicted }
     });
     curves.filter(|curve| curve.points.len() > 1).collect()
@@ -173,5 +174,5 @@ pub(super) fn total(swapoff: &Swapoff) -> f64 {
 /// The steps in the order in which a swapoff makes them.
 pub(crate) fn step_names<'a>(set: &'a Set) -> Vec<&'a str> {
     let steps = |s: &'a Swapoff| s.steps.iter().map(|step| step.name.as_str());
-    merged(set.groups().flat_map(|(_, group)| swapoffs(group)).map(steps))
+    in_order_of_events(set.groups().flat_map(|(_, group)| swapoffs(group)).map(steps))
 }

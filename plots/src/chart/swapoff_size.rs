@@ -5,24 +5,24 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use results::schema::{Cell, Swapoff};
+use results::steps::BARRIER;
 
 use super::lines::Curve;
 use super::panels::{self, Panel};
 use super::swapoff::{swapoffs, total};
 use super::{Outcome, Picture};
 use crate::axis::{Axis, percent, si, time};
-use crate::data::{Group, Set, Spread, runs_of, small_print};
+use crate::data::{Group, Median, Set, runs_of, small_print};
 use crate::frame::Caption;
 use crate::scene::Scene;
 use crate::style::{Look, Size};
 
-/// The step that waits for allocations under way.
-const BARRIER: &str = "barrier";
-/// Allocations that begin while a swapoff is under way; 99 % needs so many of them.
+/// The kind of allocations that begin while a swapoff is under way.
 const MEANWHILE: &str = "alloc-in-swapoff";
+/// With fewer of them there is no 99th percentile.
 const LEAST_TIMED: u64 = 1000;
 
-/// What one picture has in common.
+/// The conditions that one picture shares.
 #[derive(PartialEq, Eq, PartialOrd, Ord)]
 struct Page<'a> {
     machine: &'a str,
@@ -57,7 +57,7 @@ fn params<'a>(set: &'a Set) -> BTreeMap<&'a str, &'a str> {
 }
 
 fn pages<'a>(set: &'a Set) -> Vec<Page<'a>> {
-    let threads: BTreeSet<u32> = set.groups().map(|(_, g)| g.threads).collect();
+    let threads: BTreeSet<u32> = set.groups().map(|(_, g)| g.threads()).collect();
     let page = |threads| Page { machine: &set.place.machine, params: params(set), threads };
     threads.into_iter().map(page).collect()
 }
@@ -81,7 +81,7 @@ impl Page<'_> {
 fn tracks<'a>(sets: &[&'a Set], threads: u32) -> Vec<(&'a str, Look, Sizes<'a>)> {
     let mut found: Vec<(&str, Look, Sizes)> = Vec::new();
     for track in sets.iter().flat_map(|set| &set.tracks) {
-        let Some(group) = track.groups.iter().find(|g| g.threads == threads) else { continue };
+        let Some(group) = track.groups.iter().find(|g| g.threads() == threads) else { continue };
         let Some(clusters) = swapoffs(group).map(|s| s.clusters).next() else { continue };
         match found.iter_mut().find(|(name, ..)| *name == track.name) {
             Some((.., sizes)) => drop(sizes.insert(clusters, group)),
@@ -159,7 +159,7 @@ fn picture(sets: &[&Set], page: &Page, size: Size, tracks: &[(&str, Look, Sizes)
 fn curve(track: &(&str, Look, Sizes), values: fn(&Group) -> Vec<f64>, hollow: bool) -> Curve {
     let (name, look, sizes) = track;
     let point =
-        |(clusters, group): (&u64, &&Group)| Some((*clusters as f64, Spread::of(&values(group))?));
+        |(clusters, group): (&u64, &&Group)| Some((*clusters as f64, Median::of(&values(group))?));
     let points = sizes.iter().filter_map(point).collect();
     Curve { name: name.to_string(), look: *look, points, hollow }
 }

@@ -36,7 +36,7 @@ pub fn draw(sets: &[&Set], size: Size) -> Outcome {
     Ok(pictures)
 }
 
-/// One series a kernel, in the order of the runs.
+/// One series per kernel, in the order of the runs.
 fn series<'a>(sets: &[&'a Set]) -> Vec<Series<'a>> {
     let mut found: Vec<Series> = Vec::new();
     for set in sets {

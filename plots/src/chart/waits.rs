@@ -1,5 +1,5 @@
-//! Who waited for whom at the most contended site of each variant: a matrix, darker where a
-//! thread waited longer for another.
+//! Waits of each thread for each other at the most contended site of each variant: a matrix, darker
+//! where a thread waited longer for another.
 
 use results::schema::{Cell, Site};
 

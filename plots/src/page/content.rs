@@ -1,27 +1,27 @@
-//! What the page knows: runs, sets, points with their spread, and the cells
+//! The data of the page: runs, sets, points with their intervals, and the cells
 //! themselves, as compact JSON. Names of fields are short where there are thousands.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use rayon::prelude::*;
-use results::metric::Metric;
+use results::metric::{Metric, Percentile};
 use results::schema::{Cell, Counter, Latency, Swapoff};
 use results::store::Loaded;
 use results::{stats, traffic, usl};
 use serde_json::{Value, json};
 
-use super::{Race, histograms, pictures, verdict};
+use super::{Race, histograms, verdict};
 use crate::chart::swapoff::step_names;
-use crate::data::{self, Group, Set, Spread, Track, ops};
+use crate::data::{self, Group, Median, Set, Track, ops};
 
-/// Lock sites and cache lines kept for a point.
+/// Lock sites and cache lines kept per point.
 const TOP: usize = 6;
 /// Kinds of operation with a column of their own in the raw table.
 const KIND_COLUMNS: usize = 4;
 /// Points kept of a series over time.
 const SERIES_POINTS: usize = 120;
 
-/// Everything, for the element `#data`.
+/// Everything but the pictures, for the element `#data`.
 pub fn json(runs: &[Loaded], sets: &[Set], races: &[Race]) -> Value {
     let mut tracks: Vec<(String, usize)> = Vec::new();
     for track in sets.iter().flat_map(|s| &s.tracks) {
@@ -35,7 +35,6 @@ pub fn json(runs: &[Loaded], sets: &[Set], races: &[Race]) -> Value {
         "runs": runs.iter().map(run).collect::<Vec<_>>(),
         "reasons": reasons.iter().collect::<Vec<_>>(),
         "sets": sets.par_iter().map(|s| set(s, runs, &tracks, &reasons)).collect::<Vec<_>>(),
-        "pictures": pictures::of(sets),
         "cells": cells(sets),
         "races": races.iter().map(|r| json!({"title": r.title, "about": r.about, "text": r.text})).collect::<Vec<_>>(),
     });
@@ -44,7 +43,7 @@ pub fn json(runs: &[Loaded], sets: &[Set], races: &[Race]) -> Value {
 }
 
 /// Whole numbers without their `.0`: of ten thousand cells it is a tenth of the page.
-fn shorten(value: &mut Value) {
+pub(super) fn shorten(value: &mut Value) {
     match value {
         Value::Array(list) => list.iter_mut().for_each(shorten),
         Value::Object(fields) => fields.values_mut().for_each(shorten),
@@ -131,11 +130,12 @@ fn run_indices(set: &Set, runs: &[Loaded]) -> Vec<usize> {
 }
 
 fn track(set: &Set, track: &Track, index: Option<usize>, reasons: &BTreeSet<String>) -> Value {
-    let one = track.groups.first().filter(|g| g.threads == 1).map(|g| g.throughput());
+    let one =
+        track.groups.first().filter(|g| g.threads() == 1).map(|g| g.samples(&Metric::Throughput));
     let first = track.widest().cells[0];
     json!({
         "t": index,
-        "d": track.widest().threads,
+        "d": track.widest().threads(),
         "g": track.groups.par_iter().map(|g| group(g, one.as_deref(), reasons)).collect::<Vec<_>>(),
         "usl": law(track),
         "hdr": histograms::of(set, track.widest()),
@@ -145,17 +145,17 @@ fn track(set: &Set, track: &Track, index: Option<usize>, reasons: &BTreeSet<Stri
 
 /// One point: everything that charts show of it, each with the range it has.
 fn group(group: &Group, one: Option<&[f64]>, reasons: &BTreeSet<String>) -> Value {
-    let now = group.throughput();
-    let speedup = one.and_then(|one| match group.threads {
-        1 => Some(Spread { n: now.len(), lo: 1.0, median: 1.0, hi: 1.0 }),
-        _ => Spread::of_ratio(one, &now),
+    let now = group.samples(&Metric::Throughput);
+    let speedup = one.and_then(|one| match group.threads() {
+        1 => Some(Median { n: now.len(), lo: 1.0, median: 1.0, hi: 1.0 }),
+        _ => Median::of_ratio(one, &now),
     });
     let mut point = json!({
-        "n": group.threads,
+        "n": group.threads(),
         "k": group.cells.len(),
-        "x": Spread::of(&now).map(triple),
+        "x": Median::of(&now).map(triple),
         "s": speedup.map(triple),
-        "j": range(group, |c| Some(c.jain)),
+        "j": range(&group.samples(&Metric::Jain)),
         "lat": latencies(group, |c, kind| c.kinds.get(kind)?.latency.as_ref()),
         "resp": latencies(group, |c, kind| c.kinds.get(kind)?.response.as_ref()),
         "sites": sites(group),
@@ -170,16 +170,15 @@ fn group(group: &Group, one: Option<&[f64]>, reasons: &BTreeSet<String>) -> Valu
 }
 
 /// Median, and the ends of the 95 % interval.
-fn triple(s: Spread) -> [f64; 3] {
+fn triple(s: Median) -> [f64; 3] {
     [sig(s.median), sig(s.lo), sig(s.hi)]
 }
 
 /// Median, least and largest of the trials: for what gets no interval.
-fn range(group: &Group, value: impl Fn(&Cell) -> Option<f64>) -> Option<[f64; 3]> {
-    let values: Vec<f64> = group.cells.iter().filter_map(|c| value(c)).collect();
+fn range(values: &[f64]) -> Option<[f64; 3]> {
     let least = values.iter().copied().reduce(f64::min)?;
     let largest = values.iter().copied().reduce(f64::max)?;
-    Some([sig(stats::median(&values)), sig(least), sig(largest)])
+    Some([sig(stats::median(values)), sig(least), sig(largest)])
 }
 
 /// Four significant digits: more are noise, and thousands of them are megabytes.
@@ -192,18 +191,18 @@ fn latencies(group: &Group, of: for<'a> fn(&'a Cell, &str) -> Option<&'a Latency
     let kinds: BTreeSet<&String> = group.cells.iter().flat_map(|c| c.kinds.keys()).collect();
     let mut by_kind = serde_json::Map::new();
     for kind in kinds {
-        let at = |value: fn(&Latency) -> u64, beyond: f64| {
-            range(group, |c| {
+        let at = |percentile: Percentile, beyond: f64| {
+            range(&group.values(|c| {
                 let latency = of(c, kind)?;
-                (latency.n as f64 * beyond >= 10.0).then(|| value(latency) as f64)
-            })
+                (latency.n as f64 * beyond >= 10.0).then(|| percentile.of(latency))
+            }))
         };
         let list = [
-            at(|l| l.p50, 0.5),
-            at(|l| l.p90, 0.1),
-            at(|l| l.p99, 0.01),
-            at(|l| l.p999, 0.001),
-            at(|l| l.p9999, 0.0001),
+            at(Percentile::P50, 0.5),
+            at(Percentile::P90, 0.1),
+            at(Percentile::P99, 0.01),
+            at(Percentile::P999, 0.001),
+            at(Percentile::P9999, 0.0001),
         ];
         if list.iter().any(Option::is_some) {
             by_kind.insert(kind.clone(), json!(list));
@@ -242,7 +241,7 @@ fn counters(group: &Group, reasons: &BTreeSet<String>) -> Value {
             continue;
         }
         let metric = Metric::Counter(name.clone());
-        let value = range(group, |c| metric.of(c)).map(|v| json!(v));
+        let value = range(&group.samples(&metric)).map(|v| json!(v));
         let why = || json!(reasons.iter().position(|r| *r == reason(counter)));
         by_name.insert(name.clone(), value.unwrap_or_else(why));
     }
@@ -274,7 +273,7 @@ fn swapoff(group: &Group) -> Value {
         .collect();
     json!({
         "clusters": first.clusters, "k": all.len(),
-        "total": Spread::of(&totals).map(triple), "steps": steps,
+        "total": Median::of(&totals).map(triple), "steps": steps,
     })
 }
 
@@ -299,7 +298,7 @@ fn lines(group: &Group) -> Value {
 /// The fitted law with its band up to twice the threads measured, or null.
 fn law(track: &Track) -> Value {
     let points: Vec<usl::Point> =
-        track.groups.iter().map(|g| (g.threads, g.throughput())).collect();
+        track.groups.iter().map(|g| (g.threads(), g.samples(&Metric::Throughput))).collect();
     let Some(fit) = usl::fit(&points) else { return Value::Null };
     let most = points.last().map_or(1.0, |(threads, _)| f64::from(*threads)) * 2.0;
     let at: Vec<f64> = (0..=24).map(|i| most.powf(f64::from(i) / 24.0)).collect();
@@ -354,16 +353,16 @@ fn cells(sets: &[Set]) -> Value {
         .collect();
     let column = |name: &str, value: &dyn Fn(&Cell) -> Option<f64>| json!({ "name": name, "v": all.iter().map(|(.., c)| value(c).map(sig)).collect::<Vec<_>>() });
     let mut columns = vec![
-        column("ops/s", &|c| Some(c.ops_per_s)),
-        column("Jain", &|c| Some(c.jain)),
-        column("overlap", &|c| Some(c.overlap)),
+        column("ops/s", &|c| Metric::Throughput.of(c)),
+        column("Jain", &|c| Metric::Jain.of(c)),
+        column("overlap", &|c| Metric::Overlap.of(c)),
         column("steal, ns", &|c| c.noise.steal_ns.known().map(|v| *v as f64)),
         column("clock gaps", &|c| c.noise.gaps.known().map(|v| *v as f64)),
     ];
     let kinds: BTreeSet<&String> = all.iter().flat_map(|(.., c)| c.kinds.keys()).collect();
     for kind in kinds.into_iter().take(KIND_COLUMNS) {
-        let p99 = |c: &Cell| Some(c.kinds.get(kind)?.latency.as_ref()?.p99 as f64);
-        columns.push(column(&format!("p99 {kind}, ns"), &p99));
+        let p99 = Metric::Latency { kind: kind.clone(), at: Percentile::P99 };
+        columns.push(column(&format!("p99 {kind}, ns"), &|c| p99.of(c)));
     }
     json!({
         "at": all.iter().map(|(s, t, g, _)| [s, t, g]).collect::<Vec<_>>(),

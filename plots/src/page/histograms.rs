@@ -9,15 +9,15 @@ use serde_json::{Value, json};
 
 use crate::data::{Group, Set};
 
-/// Points of a curve to each nine.
+/// Points of a curve per nine.
 const STEPS: u32 = 8;
-/// A quantile is shown only with so many operations beyond it.
+/// A quantile is shown only with this many operations beyond it.
 const LEAST_BEYOND: f64 = 10.0;
 /// Columns and rows of a heat map.
 const TIMES: usize = 48;
 const LEVELS: usize = 28;
 
-/// What follows the tag of coarse histograms of parts of the interval.
+/// The suffix of the tag of coarse histograms of parts of the interval.
 const PARTS: &str = ".parts";
 
 /// For each tag (`alloc`, `alloc.response`) of a group its curve, all trials merged,

@@ -10,6 +10,8 @@ use std::path::Path;
 
 use results::store::Loaded;
 
+use crate::chart::{self, Job};
+use crate::data::Set;
 use crate::{PlotError, data, style};
 
 const CSS: &str = include_str!("page.css");
@@ -36,8 +38,19 @@ pub fn page(runs: &[Loaded], races: &[Race], out: &Path) -> Result<(), PlotError
     if sets.is_empty() {
         return Err(PlotError::Empty);
     }
-    let json = content::json(runs, &sets, races).to_string();
-    std::fs::write(out, html(&json)).map_err(|e| PlotError::write(out, e))
+    let text = whole(runs, &sets, races, chart::jobs(&sets));
+    std::fs::write(out, text).map_err(|e| PlotError::write(out, e))
+}
+
+/// Bytes of a page. Data beyond it are not left out; pictures of charts are.
+const BUDGET: usize = 2_000_000;
+
+/// The page, with as many of the pictures that `jobs` draw as the budget allows.
+fn whole(runs: &[Loaded], sets: &[Set], races: &[Race], jobs: Vec<Job>) -> String {
+    let mut data = content::json(runs, sets, races);
+    let left = BUDGET.saturating_sub(html(&data.to_string()).len());
+    data["pictures"] = pictures::of(sets, jobs, left);
+    html(&data.to_string())
 }
 
 /// Nothing may be loaded from anywhere: the policy makes the browser refuse it.
@@ -74,6 +87,39 @@ fn colours() -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::chart::Picture;
+    use crate::common::{self, Plan};
+    use crate::scene::Scene;
+
+    /// New charts take what is left of the page, however many and large they are.
+    #[test]
+    fn new_charts_do_not_outgrow_the_page() {
+        let runs = [common::native(&Plan::default())];
+        let sets = data::sets(&runs);
+        let draw = |size| {
+            let mut scene = Scene::new(size);
+            let points = (0..5_000).map(|i| (f64::from(i % 900), f64::from(i % 560))).collect();
+            scene.line(points, style::INK, 1.0, &[]);
+            Ok(vec![Picture { part: String::new(), scene }])
+        };
+        let toy = |n: usize| Job {
+            chart: "toy",
+            stem: format!("toy-{n}"),
+            sets: vec![&sets[0]],
+            draw: Box::new(draw),
+        };
+        let page = |races: &[Race], toys| {
+            let jobs = chart::jobs(&sets).into_iter().chain((0..toys).map(toy)).collect();
+            whole(&runs, &sets, races, jobs)
+        };
+        let before = page(&[], 0).len();
+        assert!(page(&[], 1).len() > before + 20_000, "a new chart is on the page");
+        let many = page(&[], 100);
+        assert!(many.len() < before + BUDGET / 3 && many.contains("toy-99"), "it names the rest");
+        let title = "a".repeat(BUDGET - before - 30_000);
+        let full = [Race { title, about: String::new(), text: String::new() }];
+        assert!(page(&full, 3).len() < BUDGET, "of a full page the pictures take what is left");
+    }
 
     #[test]
     fn data_cannot_end_its_element() {

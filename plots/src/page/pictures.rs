@@ -7,13 +7,14 @@ use std::fmt::Write;
 use rayon::prelude::*;
 use serde_json::{Value, json};
 
-use crate::chart::{self, Job};
+use super::content;
+use crate::chart::Job;
 use crate::data::Set;
 use crate::scene::{self, Anchor, Scene, Shape};
 use crate::style::{self, Dash, Rgb};
 
-/// Charts that the page draws from points, with hover and scales, and `waits`, which is a
-/// picture a variant and threads: too much of a page.
+/// Charts that the page draws from points, with hover and scales; and `waits`, which has one
+/// picture per variant and number of threads: too many for a page.
 const OWN: [&str; 14] = [
     "throughput",
     "speedup",
@@ -31,20 +32,25 @@ const OWN: [&str; 14] = [
     "waits",
 ];
 
-/// Bytes of pictures: a page of ten thousand cells stays small.
-const MOST: usize = 500_000;
+/// Bytes of pictures, even where the page has room for more: it is read, not archived.
+const MOST: usize = super::BUDGET / 4;
 
-/// Every other chart that there is data for, until they get too large together, with
-/// the sets that it shows; and the names of those left out.
-pub fn of(sets: &[Set]) -> Value {
-    let jobs: Vec<Job> =
-        chart::jobs(sets).into_iter().filter(|j| !OWN.contains(&j.chart)).collect();
+/// The pictures of every other chart of `jobs`, in at most `left` bytes of the page, with the
+/// sets that each shows; and the names of those that did not fit.
+pub fn of(sets: &[Set], jobs: Vec<Job>, left: usize) -> Value {
+    let jobs: Vec<Job> = jobs.into_iter().filter(|j| !OWN.contains(&j.chart)).collect();
     let drawn: Vec<(String, Value)> =
         jobs.par_iter().flat_map_iter(|job| drawn(job, sets)).collect();
     let (mut kept, mut left_out, mut bytes) = (Vec::new(), Vec::new(), 0);
-    for (stem, picture) in drawn {
+    // Every name may have to be among those left out.
+    let names: usize = drawn.iter().map(|(stem, _)| stem.len() + "\"\",".len()).sum();
+    let mut on_page = names + 64;
+    for (stem, mut picture) in drawn {
         bytes += picture.to_string().len();
-        if bytes <= MOST {
+        content::shorten(&mut picture);
+        let size = super::embedded(&picture.to_string()).len() + ",".len();
+        if bytes <= MOST && on_page + size <= left {
+            on_page += size;
             kept.push(picture);
         } else {
             left_out.push(stem);
@@ -142,6 +148,7 @@ fn css(colour: Rgb) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::chart;
     use crate::common::{self, Plan};
     use crate::data;
 
@@ -153,7 +160,7 @@ mod tests {
         assert!(OWN.iter().all(|own| names.contains(&own)), "{names:?}");
         let runs = [common::native(&Plan::default())];
         let sets = data::sets(&runs);
-        let pictures = of(&sets);
+        let pictures = of(&sets, chart::jobs(&sets), usize::MAX);
         let kept = pictures["kept"].as_array().unwrap();
         assert!(kept.iter().any(|p| p["sets"] == json!([0])), "the ablation of the first set");
         assert_eq!(pictures["left_out"], json!([]));
@@ -163,7 +170,8 @@ mod tests {
     #[test]
     fn all_colours_of_the_charts_follow_the_theme() {
         let runs = [common::native(&Plan::default())];
-        let text = of(&data::sets(&runs)).to_string();
+        let sets = data::sets(&runs);
+        let text = of(&sets, chart::jobs(&sets), usize::MAX).to_string();
         assert!(text.contains("var(--s0)") && !text.contains("\"#"), "a fixed colour");
     }
 }

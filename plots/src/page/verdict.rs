@@ -1,11 +1,12 @@
-//! What a set says, in words a reader can check against the charts. Nothing is
-//! claimed that the intervals do not bear.
+//! The verdict on a set, in words a reader can check against the charts. Guards against claims
+//! that the intervals do not support.
 
-use results::counted;
+use results::metric::Metric;
+use results::plural;
 use results::schema::MachineKind;
 
 use crate::axis::{short, si};
-use crate::data::{Set, Spread, Track};
+use crate::data::{Median, Set, Track};
 
 /// One sentence each; the first is the answer.
 pub fn words(set: &Set) -> Vec<String> {
@@ -22,21 +23,21 @@ fn fastest(set: &Set) -> Vec<String> {
     let Some(threads) = common_threads(set) else {
         return vec!["The variants share no thread count, so none is compared.".into()];
     };
-    let mut ranked: Vec<(&str, Vec<f64>, Spread)> = set
+    let mut ranked: Vec<(&str, Vec<f64>, Median)> = set
         .tracks
         .iter()
         .filter_map(|t| {
-            let samples = t.widest().throughput();
-            let spread = Spread::of(&samples)?;
-            Some((t.name.as_str(), samples, spread))
+            let samples = t.widest().samples(&Metric::Throughput);
+            let median = Median::of(&samples)?;
+            Some((t.name.as_str(), samples, median))
         })
         .collect();
     ranked.sort_by(|a, b| b.2.median.total_cmp(&a.2.median));
     let Some((best, best_samples, s)) = ranked.first() else { return Vec::new() };
-    let at = counted(threads as usize, "thread");
+    let at = plural(threads as usize, "thread");
     let done = if set.place.predicted { "is predicted to do" } else { "does" };
     let rate = format!("{} operations per second", si(s.median));
-    let over = |other: &[f64]| Spread::of_ratio(other, best_samples);
+    let over = |other: &[f64]| Median::of_ratio(other, best_samples);
     let second = ranked.get(1).and_then(|(_, samples, _)| over(samples));
     let mut words = vec![match second {
         Some(r) if r.n < 2 => format!(
@@ -57,7 +58,7 @@ fn fastest(set: &Set) -> Vec<String> {
 }
 
 /// How the best stands to another.
-fn compared(name: &str, r: Spread) -> String {
+fn compared(name: &str, r: Median) -> String {
     let (x, lo, hi) = (short(r.median), short(r.lo), short(r.hi));
     match r {
         r if r.n < 2 => format!("That is {x} times {name}, from a single trial: no interval."),
@@ -67,7 +68,7 @@ fn compared(name: &str, r: Spread) -> String {
 }
 
 fn common_threads(set: &Set) -> Option<u32> {
-    let mut counts = set.tracks.iter().map(|t| t.widest().threads);
+    let mut counts = set.tracks.iter().map(|t| t.widest().threads());
     let first = counts.next()?;
     counts.all(|n| n == first).then_some(first)
 }
@@ -75,15 +76,15 @@ fn common_threads(set: &Set) -> Option<u32> {
 /// Where a variant stops gaining, if its intervals show that it does.
 fn scaling(track: &Track) -> Option<String> {
     let name = &track.name;
-    let points: Vec<(u32, Spread)> = track
+    let points: Vec<(u32, Median)> = track
         .groups
         .iter()
-        .filter_map(|g| Some((g.threads, Spread::of(&g.throughput())?)))
+        .filter_map(|g| Some((g.threads(), Median::of(&g.samples(&Metric::Throughput))?)))
         .collect();
     let (last_threads, last) = points.last().filter(|_| points.len() > 1)?;
     let (peak_threads, peak) =
         points.iter().max_by(|a, b| a.1.median.total_cmp(&b.1.median)).expect("not empty");
-    let at = counted(*peak_threads as usize, "thread");
+    let at = plural(*peak_threads as usize, "thread");
     let lost = (1.0 - last.median / peak.median) * 100.0;
     if last.n == 1 {
         return Some(match peak_threads == last_threads {

@@ -1,5 +1,5 @@
-//! A report's word on runs that went on until their intervals were narrow: the intervals that
-//! hold although they were looked at again and again, which the bootstrap's do not.
+//! The points of runs that went on until their intervals were narrow. Their intervals hold although
+//! they were looked at repeatedly; the bootstrap's do not.
 
 use serde::Serialize;
 
@@ -13,8 +13,11 @@ use crate::stats::{Interval, median};
 /// One point of a run with `--until`.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Narrow {
+    /// name of the side
     pub side: String,
+    /// the point; `block` is 0
     pub key: CellKey,
+    /// number of trials
     pub trials: usize,
     /// of throughput, ops/s
     pub median: f64,
@@ -22,10 +25,11 @@ pub struct Narrow {
     pub interval: Option<Interval>,
     /// what was asked for, as the run wrote it: half of the interval in percent of the median
     pub asked: String,
+    /// whether half of the interval is at most what was asked for
     pub reached: bool,
 }
 
-/// Every point of a side whose run has an `until`; else none.
+/// Every point of a side whose run has an `until`; no point of any other.
 pub(super) fn narrow(side: &Side) -> Vec<Narrow> {
     let Some(asked) = side.loaded.run.plan.get("until").and_then(|until| until.as_str()) else {
         return Vec::new();

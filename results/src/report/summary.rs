@@ -40,7 +40,7 @@ pub(super) fn busiest_kind(group: &Group) -> Option<String> {
     for (name, kind) in group.cells.iter().flat_map(|cell| &cell.kinds) {
         *counts.entry(name).or_default() += kind.count;
     }
-    // Of equals the first by name, whatever order the map gives.
+    // Of equal counts the first by name.
     let most = counts.values().copied().max()?;
     counts.into_iter().find(|(_, count)| *count == most).map(|(name, _)| name.to_owned())
 }

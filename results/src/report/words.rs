@@ -1,15 +1,15 @@
-//! A report's words: what was compared, where, under which conditions, and what
-//! speaks against believing it.
+//! A report's words: what was compared, where, under which conditions, and the reasons to doubt
+//! it.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::all_cells;
 use crate::aggregate::{self, groups, varying};
 use crate::compare::Side;
-use crate::counted;
-use crate::disturbed;
+use crate::hit::hit;
 use crate::metric::Metric;
-use crate::schema::{Counter, MachineKind, Reading};
+use crate::plural;
+use crate::schema::{Counter, LEAST_OVERLAP, MachineKind, Reading};
 use crate::stats::median;
 use crate::tables::text::duration;
 
@@ -28,20 +28,20 @@ pub(super) fn subject(sides: &[Side], metric: &Metric) -> String {
         [] => line(base),
         _ => Some(line(&format!("{} against {base}", names.join(", "))))
             .filter(|line| line.len() <= SUBJECT_WIDTH)
-            .unwrap_or_else(|| line(&format!("{} against {base}", counted(names.len(), "other")))),
+            .unwrap_or_else(|| line(&format!("{} against {base}", plural(names.len(), "other")))),
     }
 }
 
 fn threads(sides: &[Side]) -> String {
     let counts: BTreeSet<u32> = all_cells(sides).map(|cell| cell.key.threads).collect();
     match (counts.first(), counts.last()) {
-        (Some(low), Some(high)) if low == high => counted(*low as usize, "thread"),
+        (Some(low), Some(high)) if low == high => plural(*low as usize, "thread"),
         (Some(low), Some(high)) => format!("{low}..{high} threads"),
         _ => "no cells".into(),
     }
 }
 
-/// Machine, kernel and conditions: a line each, what matters most first.
+/// Machine, kernel and conditions, one line each.
 pub(super) fn setting(sides: &[Side]) -> [String; 3] {
     let run = &sides[0].loaded.run;
     let env = &run.environment;
@@ -83,7 +83,7 @@ fn conditions(sides: &[Side]) -> String {
         .map(|g| g.cells.len())
         .collect();
     let trials = match (trials.first(), trials.last()) {
-        (Some(low), Some(high)) if low == high => counted(*low, "trial"),
+        (Some(low), Some(high)) if low == high => plural(*low, "trial"),
         (Some(low), Some(high)) => format!("{low}..{high} trials"),
         _ => "no trials".into(),
     };
@@ -94,7 +94,7 @@ fn conditions(sides: &[Side]) -> String {
             !differ.contains(axis) && !["machine", "variant", "threads"].contains(&axis)
         })
     });
-    // Three digits, of a model's half a millisecond too.
+    // Three digits: a model's trial takes half a millisecond.
     let seconds: f64 = format!("{seconds:.2e}").parse().expect("what it has just written");
     format!("Conditions: {trials} of {seconds} s, {}", constant.unwrap_or_default())
 }
@@ -127,15 +127,17 @@ pub(super) fn notes(sides: &[Side]) -> Vec<String> {
             ));
         }
     }
-    let apart = all_cells(sides).filter(|cell| cell.overlap < 0.95).count();
+    let apart = all_cells(sides).filter(|cell| cell.overlap < LEAST_OVERLAP).count();
     if apart > 0 {
-        let apart = counted(apart, "cell");
-        notes.push(format!("in {apart} the threads ran together for under 95% of the time"));
+        let apart = plural(apart, "cell");
+        let least = 100.0 * LEAST_OVERLAP;
+        notes
+            .push(format!("in {apart} the threads ran together for under {least:.0}% of the time"));
     }
     notes
 }
 
-/// Counters that a cell lacks, a line for each reason.
+/// Counters that a cell lacks, one line per reason.
 fn uncounted(sides: &[Side]) -> impl Iterator<Item = String> {
     let mut reasons: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
     for (name, counter) in all_cells(sides).flat_map(|cell| &cell.counters) {
@@ -175,7 +177,7 @@ fn noise(sides: &[Side]) -> String {
 
 /// How many trials were hit, and one of them.
 fn hits(sides: &[Side]) -> String {
-    let hit: Vec<String> = all_cells(sides).filter_map(disturbed::hit).collect();
+    let hit: Vec<String> = all_cells(sides).filter_map(hit).collect();
     let all = all_cells(sides).count();
     hit.first().map_or(String::new(), |first| {
         format!("; {} of {all} trials were hit from outside (first: {first})", hit.len())

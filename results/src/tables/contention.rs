@@ -1,11 +1,11 @@
-//! The tables of contended lock sites: what waited, as `perf lock contention` has it, who
-//! held the lock meanwhile, and how the threads took turns.
+//! The tables of contended lock sites: the waits, as `perf lock contention` prints them, how far
+//! the holder was meanwhile, and how the threads took turns.
 
-use super::rows::{Grid, Row, header, kind};
+use super::grid::{Grid, Row, header};
 use super::text::duration;
-use crate::counted;
+use crate::plural;
 use crate::report::{Detail, Report};
-use crate::schema::{Again, Sharing, Site};
+use crate::schema::{Again, Distance, Sharing, Site, UNSEEN};
 use crate::stats::jain;
 
 /// Rows of contended lock sites, at most.
@@ -35,12 +35,13 @@ pub(super) fn sites(report: &Report, detail: &Detail) -> Option<Grid> {
         rows.push(Row::plain(header(&["snip", "", "", "", "", &format!("{dots} more"), ""])));
     }
     Some(Grid {
+        title: String::new(),
         caption: format!(
             "{}{what}: {} at {}, sum of {}",
-            kind(report),
+            report.prefix(),
             detail.side,
             detail.point,
-            counted(detail.trials, "trial")
+            plural(detail.trials, "trial")
         ),
         header: header(&[
             "contended",
@@ -56,10 +57,14 @@ pub(super) fn sites(report: &Report, detail: &Detail) -> Option<Grid> {
     })
 }
 
-/// Whom the waits of the contended sites found with the lock, and how the threads took turns.
+/// A contended site, and how the threads shared it.
+type Shared<'a> = (&'a Site, &'a Sharing);
+
+/// How far the holder was that the waits of the contended sites found, and how the threads took
+/// turns.
 pub(super) fn sharing(report: &Report, detail: &Detail) -> Vec<Grid> {
     let contended = detail.sites.iter().filter(|site| site.contended > 0);
-    let shared: Vec<(&Site, &Sharing)> = contended
+    let shared: Vec<Shared> = contended
         .filter_map(|site| Some((site, site.sharing.as_ref()?)))
         .filter(|(_, sharing)| sharing.looked > 0)
         .take(MAX_SITES)
@@ -67,10 +72,21 @@ pub(super) fn sharing(report: &Report, detail: &Detail) -> Vec<Grid> {
     if shared.is_empty() {
         return Vec::new();
     }
+    let caption =
+        |what: &str| format!("{}{what}: {} at {}", report.prefix(), detail.side, detail.point);
+    vec![handover(&shared, caption), turns(&shared, caption)]
+}
+
+fn place((site, _): &Shared) -> Vec<String> {
+    vec![site.caller.clone(), site.lock.clone()]
+}
+
+fn handover(shared: &[Shared], caption: impl Fn(&str) -> String) -> Grid {
     let seen = |far: &&str| shared.iter().any(|(_, s)| s.handover.contains_key(*far));
-    let far: Vec<&str> = DISTANCES.into_iter().filter(seen).collect();
-    let place = |site: &Site| [site.caller.clone(), site.lock.clone()];
-    let handover = shared.iter().map(|(site, s)| {
+    let far: Vec<&str> =
+        Distance::ALL.map(Distance::name).into_iter().chain([UNSEEN]).filter(seen).collect();
+    let row = |shared: &Shared| {
+        let (site, s) = shared;
         let n = s.looked as f64;
         let hold = site.hold_total_ns as f64 / site.hold_sampled as f64;
         let mut cells = vec![
@@ -81,14 +97,30 @@ pub(super) fn sharing(report: &Report, detail: &Detail) -> Vec<Grid> {
         ];
         let share = |far: &&str| *s.handover.get(*far).unwrap_or(&0) as f64 / n;
         cells.extend(far.iter().map(|far| format!("{:.0}%", share(far) * 100.0)));
-        Row::plain([cells, place(site).to_vec()].concat())
-    });
-    let turns = shared.iter().map(|(site, s)| {
+        Row::plain([cells, place(shared)].concat())
+    };
+    Grid {
+        title: String::new(),
+        caption: caption(
+            "waits that looked who holds the lock, how long it is held, how many more wait, and \
+             how far the holder is",
+        ),
+        header: header(
+            &[&["looked", "hold", "queue", "most"], &far[..], &["caller", "lock"]].concat(),
+        ),
+        left: 0,
+        rows: shared.iter().map(row).collect(),
+    }
+}
+
+fn turns(shared: &[Shared], caption: impl Fn(&str) -> String) -> Grid {
+    let row = |shared: &Shared| {
+        let (_, s) = shared;
         let again = |of: fn(&Again) -> u64| {
             s.again.as_ref().map_or("-".into(), |again| duration(of(again) as f64))
         };
         let extremes = s.per_thread.iter().max().zip(s.per_thread.iter().min());
-        let spread = match extremes {
+        let most_over_least = match extremes {
             Some((most, least)) if *least > 0 => format!("{:.2}", *most as f64 / *least as f64),
             _ => "-".into(),
         };
@@ -97,34 +129,16 @@ pub(super) fn sharing(report: &Report, detail: &Detail) -> Vec<Grid> {
             again(|again| again.p99),
             again(|again| again.max),
             format!("{:.3}", jain(&s.per_thread)),
-            spread,
+            most_over_least,
             s.lwss.map_or("-".into(), |lwss| format!("{lwss:.1}")),
         ];
-        Row::plain([cells, place(site).to_vec()].concat())
-    });
-    let caption =
-        |what: &str| format!("{}{what}: {} at {}", kind(report), detail.side, detail.point);
-    let columns =
-        |before: &[&str], far: &[&str]| header(&[before, far, &["caller", "lock"]].concat());
-    vec![
-        Grid {
-            caption: caption(
-                "waits that looked who holds the lock, how long it is held, how many \
-                              more wait, and how far the holder is",
-            ),
-            header: columns(&["looked", "hold", "queue", "most"], &far),
-            left: 0,
-            rows: handover.collect(),
-        },
-        Grid {
-            caption: caption("time until a thread has the lock again, and the threads' shares"),
-            header: columns(&["p50", "p99", "max", "Jain", "max/min", "LWSS"], &[]),
-            left: 0,
-            rows: turns.collect(),
-        },
-    ]
+        Row::plain([cells, place(shared)].concat())
+    };
+    Grid {
+        title: String::new(),
+        caption: caption("time until a thread has the lock again, and the threads' shares"),
+        header: header(&["p50", "p99", "max", "Jain", "max/min", "LWSS", "caller", "lock"]),
+        left: 0,
+        rows: shared.iter().map(row).collect(),
+    }
 }
-
-/// How far a holder can be, nearest first.
-const DISTANCES: [&str; 6] =
-    ["same-cpu", "sibling", "same-l3", "same-package", "other-package", "unseen"];

@@ -1,17 +1,17 @@
-//! The table of counters for each operation. Why others are missing is among the notes.
+//! The table of counters per operation. The notes say why a counter is missing.
 
 use std::collections::BTreeSet;
 
-use super::rows::{Grid, Row};
+use super::grid::{Grid, Row};
 use crate::report::Detail;
 
-/// Ratios that a reader wants: name, what is divided, by what.
+/// Ratios that a reader wants: name, dividend, divisor.
 const RATIOS: [(&str, &str, &str); 2] = [
     ("instructions/cycle", "instructions", "cycles"),
     ("cache-miss share", "cache-misses", "cache-references"),
 ];
 
-/// Counters per operation, a column for each side; none where nothing was counted.
+/// Counters per operation, one column per side; `None` where nothing was counted.
 pub(super) fn per_operation(details: &[&Detail]) -> Option<Grid> {
     let first = details.first()?;
     let find = |detail: &Detail, name: &str| {
@@ -46,6 +46,7 @@ pub(super) fn per_operation(details: &[&Detail]) -> Option<Grid> {
     let mut head = vec!["counter".to_owned()];
     head.extend(details.iter().map(|detail| detail.side.clone()));
     (!rows.is_empty()).then(|| Grid {
+        title: String::new(),
         caption: format!("events for each operation, at {} (xN: scaled up)", first.point),
         header: head,
         left: 1,
@@ -53,7 +54,7 @@ pub(super) fn per_operation(details: &[&Detail]) -> Option<Grid> {
     })
 }
 
-/// Three digits that count.
+/// Three significant digits.
 fn figure(value: f64) -> String {
     match value {
         0.0 => "0".into(),

@@ -7,6 +7,7 @@ use crate::report::{Report, Summary};
 use crate::schema::CellKey;
 use crate::stats::Interval;
 
+/// The report as CSV.
 pub struct Csv;
 
 impl Format for Csv {

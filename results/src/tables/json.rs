@@ -3,6 +3,7 @@
 use super::Format;
 use crate::report::Report;
 
+/// The report as JSON.
 pub struct Json;
 
 impl Format for Json {

@@ -1,20 +1,23 @@
-//! The report as it is pasted into patch discussion: plain ASCII, 72 columns,
-//! spaces only. No line starts with `---`, which ends a changelog, or with `#`,
-//! which git drops (Documentation/process/submitting-patches.rst, Linux 7.3).
+//! Reports and documents as they are pasted into patch discussion: plain ASCII, sentences in 72
+//! columns, spaces only. No line starts with `---`, which ends a changelog, or with `#`, which git
+//! drops (Documentation/process/submitting-patches.rst, Linux 7.3).
 
 use super::Format;
-use super::rows::{self, Grid, LEGEND};
-use super::text::{ascii, columns, cut, wrap, wrap_command};
+use super::document::Document;
+use super::grid::{Grid, columns};
+use super::rows::{self, LEGEND};
+use super::text::{ascii, cut, wrap, wrap_command};
 use crate::report::Report;
 
 /// Columns of a mail.
 pub const WIDTH: usize = 72;
 
+/// The report as a mail. No line is wider than [`WIDTH`].
 pub struct Mail;
 
 impl Format for Mail {
     fn render(&self, report: &Report) -> String {
-        let mut out = Lines::default();
+        let mut out = Lines::new(REPORT);
         out.push(&report.subject);
         for difference in report.comparisons.iter().flat_map(|c| &c.differences) {
             out.fill(&rows::difference(difference));
@@ -24,13 +27,7 @@ impl Format for Mail {
         if report.comparisons.is_empty() {
             out.grid(&rows::summary(report));
         }
-        rows::comparisons(report).iter().for_each(|grid| out.grid(grid));
-        for again in &report.undisturbed {
-            out.grid(&rows::undisturbed(again));
-        }
-        for grid in rows::loads(report).iter().chain(&rows::narrow(report)) {
-            out.grid(grid);
-        }
+        rows::verdicts(report).iter().for_each(|grid| out.grid(grid));
         if !report.comparisons.is_empty() {
             out.blank();
             out.fill(LEGEND);
@@ -44,42 +41,93 @@ impl Format for Mail {
             out.blank();
             out.push(&format!("To repeat, with swapscale at commit {}:", repeat.commit));
             out.blank();
-            out.0.extend(wrap_command(&ascii(&repeat.command), WIDTH));
+            out.lines.extend(wrap_command(&ascii(&repeat.command), WIDTH));
         }
-        out.0.join("\n") + "\n"
+        out.text()
     }
 }
 
-#[derive(Default)]
-struct Lines(Vec<String>);
+impl Document {
+    /// The document as a mail. Its sentences keep to [`WIDTH`]; its tables are as wide as they are.
+    pub fn mail(&self) -> String {
+        let mut out = Lines::new(DOCUMENT);
+        for paragraph in std::iter::once(&self.title).chain(&self.remarks) {
+            out.fill(paragraph);
+            out.blank();
+        }
+        // A grid opens with a blank line of its own.
+        out.lines.pop();
+        self.tables.iter().for_each(|grid| out.grid(grid));
+        out.blank();
+        out.text()
+    }
+}
+
+/// How a mail is set.
+#[derive(Clone, Copy)]
+struct Style {
+    /// columns of a sentence's lines
+    fill: usize,
+    /// before the second line of a sentence, and each after it
+    indent: &'static str,
+    /// whether words and tables that are wider than [`WIDTH`] are made to fit
+    squeeze: bool,
+}
+
+/// A column stays free for the space that [`Lines::push`] may put before a line.
+const REPORT: Style = Style { fill: WIDTH - 1, indent: "  ", squeeze: true };
+const DOCUMENT: Style = Style { fill: WIDTH, indent: "", squeeze: false };
+
+struct Lines {
+    style: Style,
+    lines: Vec<String>,
+}
 
 impl Lines {
+    fn new(style: Style) -> Lines {
+        Lines { style, lines: Vec::new() }
+    }
+
     /// One line, cut where it is too long. A name may begin it with anything.
     fn push(&mut self, line: &str) {
         let line = ascii(line);
         let line = line.trim_end();
         let unsafe_start = line.starts_with("---") || line.starts_with('#');
         let indent = if unsafe_start { " " } else { "" };
-        self.0.push(cut(&format!("{indent}{line}"), WIDTH));
+        let line = format!("{indent}{line}");
+        self.lines.push(if self.style.squeeze { cut(&line, WIDTH) } else { line });
     }
 
     /// A sentence, over as many lines as it takes.
     fn fill(&mut self, text: &str) {
-        wrap(&ascii(text), WIDTH - 1, "  ").iter().for_each(|line| self.push(line));
+        let Style { fill, indent, squeeze } = self.style;
+        let text = ascii(text);
+        let longest = if squeeze { fill - indent.len() } else { usize::MAX };
+        let words: Vec<String> = text.split_whitespace().map(|word| cut(word, longest)).collect();
+        wrap(&words.join(" "), fill, indent).iter().for_each(|line| self.push(line));
     }
 
     fn blank(&mut self) {
-        self.0.push(String::new());
+        self.lines.push(String::new());
     }
 
     fn grid(&mut self, grid: &Grid) {
         self.blank();
+        if !grid.title.is_empty() {
+            self.push(&grid.title);
+        }
         self.fill(&grid.caption);
         if grid.rows.is_empty() {
             return;
         }
-        self.blank();
-        let table = laid_out(grid);
+        if grid.title.is_empty() {
+            self.blank();
+        }
+        let table = if self.style.squeeze {
+            squeezed(grid)
+        } else {
+            columns(&ascii_rows(grid), grid.left, 2)
+        };
         self.push(&table[0]);
         let mut section = "";
         for (row, line) in grid.rows.iter().zip(&table[1..]) {
@@ -90,14 +138,22 @@ impl Lines {
             self.push(line);
         }
     }
+
+    fn text(self) -> String {
+        self.lines.join("\n") + "\n"
+    }
+}
+
+/// Header and rows.
+fn ascii_rows(grid: &Grid) -> Vec<Vec<String>> {
+    let rows = std::iter::once(&grid.header).chain(grid.rows.iter().map(|row| &row.cells));
+    rows.map(|cells| cells.iter().map(|cell| ascii(cell)).collect()).collect()
 }
 
 /// Header and rows in columns, as wide as fits: wide gaps, then narrow ones, then
 /// without the columns that can be spared, then with the names cut.
-fn laid_out(grid: &Grid) -> Vec<String> {
-    let mut rows: Vec<Vec<String>> = vec![grid.header.clone()];
-    rows.extend(grid.rows.iter().map(|row| row.cells.clone()));
-    rows.iter_mut().flatten().for_each(|cell| *cell = ascii(cell));
+fn squeezed(grid: &Grid) -> Vec<String> {
+    let mut rows = ascii_rows(grid);
     let fits = |lines: &[String]| lines.iter().all(|line| line.len() <= WIDTH);
     let mut lines = columns(&rows, grid.left, 2);
     if !fits(&lines) {

@@ -1,10 +1,12 @@
-//! The report for an issue tracker or a README: GitHub's tables.
+//! Reports and documents for an issue tracker or a README, with GitHub's tables.
 
 use super::Format;
-use super::rows::{self, Grid, LEGEND};
-use super::text::is_name;
+use super::document::Document;
+use super::grid::{Grid, alignment};
+use super::rows::{self, LEGEND};
 use crate::report::Report;
 
+/// The report as Markdown.
 pub struct Markdown;
 
 impl Format for Markdown {
@@ -19,13 +21,7 @@ impl Format for Markdown {
         if report.comparisons.is_empty() {
             out += &grid(&rows::summary(report));
         }
-        out.extend(rows::comparisons(report).iter().map(grid));
-        for again in &report.undisturbed {
-            out += &grid(&rows::undisturbed(again));
-        }
-        for grid in rows::loads(report).iter().chain(&rows::narrow(report)) {
-            out += &self::grid(grid);
-        }
+        out.extend(rows::verdicts(report).iter().map(grid));
         if !report.comparisons.is_empty() {
             out += &format!("\n{}\n", escape(LEGEND));
         }
@@ -45,8 +41,24 @@ impl Format for Markdown {
     }
 }
 
+impl Document {
+    /// The document as Markdown.
+    pub fn markdown(&self) -> String {
+        let mut out = format!("# {}\n", escape(&self.title));
+        for remark in &self.remarks {
+            out += &format!("\n{}\n", escape(remark));
+        }
+        out.extend(self.tables.iter().map(grid));
+        out
+    }
+}
+
 fn grid(grid: &Grid) -> String {
-    let mut out = format!("\n{}\n", escape(&grid.caption));
+    let mut out = String::new();
+    if !grid.title.is_empty() {
+        out += &format!("\n## {}\n", escape(&grid.title));
+    }
+    out += &format!("\n{}\n", escape(&grid.caption));
     if grid.rows.is_empty() {
         return out;
     }
@@ -59,8 +71,8 @@ fn grid(grid: &Grid) -> String {
     out += "\n";
     out += &line("point", &grid.header);
     let mut rule = if sections { String::from("| --- ") } else { String::new() };
-    for (at, name) in grid.header.iter().enumerate() {
-        rule += if at < grid.left || is_name(name) { "| --- " } else { "| ---: " };
+    for left in alignment(&grid.header, grid.left) {
+        rule += if left { "| --- " } else { "| ---: " };
     }
     out += &(rule + "|\n");
     for row in &grid.rows {

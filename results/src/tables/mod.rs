@@ -1,16 +1,17 @@
-//! Reports as text: one file a format, all behind one trait. A format computes
-//! nothing but digits; what it prints is in the [`Report`].
+//! Reports as text: one file per format, all behind one trait. A format rounds figures and
+//! computes nothing else; every figure it prints is in the [`Report`].
 
 mod contention;
 mod counters;
 pub mod csv;
 pub mod document;
+pub mod grid;
 pub mod json;
 pub mod mail;
 pub mod markdown;
 mod rows;
 pub mod terminal;
-pub mod text;
+pub(crate) mod text;
 
 pub use csv::Csv;
 pub use json::Json;

@@ -1,81 +1,66 @@
-//! The tables of a report with their figures as text: what mail, markdown and
-//! terminal have in common. How columns are drawn is each format's own.
+//! The tables of a report with their figures as text, for mail, Markdown and terminal. Each format
+//! draws the columns in its own way.
 
 use std::collections::BTreeSet;
 
-use super::text::{Scale, duration, percent};
+use super::grid::{Grid, Row, header};
+use super::text::{Scale, change, duration};
 use super::{contention, counters};
 use crate::aggregate::{label, varying};
 use crate::compare::{self, Comparison, Difference, Outcome};
 use crate::disturbed::Undisturbed;
+use crate::in_order_of_events;
 use crate::load::BEYOND_KNEE;
-use crate::merged;
 use crate::report::{Detail, Report};
+use crate::schema::Distance;
 use crate::stats::Estimate;
 use crate::traffic::{Moved, Traffic};
 
-/// Rows of fields, callers and lines each, at most.
+/// Rows of fields, of callers and of lines, at most, each.
 const MAX_LINES: usize = 4;
 /// Columns of distances and what is in each.
-const NEAR_TO_FAR: [(&str, &[&str]); 5] = [
-    ("core", &["same-cpu", "sibling"]),
-    ("L3", &["same-l3"]),
-    ("package", &["same-package"]),
-    ("remote", &["other-package"]),
-    ("memory", &["memory"]),
+const NEAR_TO_FAR: [(&str, &[Distance]); 5] = [
+    ("core", &[Distance::SameCpu, Distance::Sibling]),
+    ("L3", &[Distance::SameL3]),
+    ("package", &[Distance::SamePackage]),
+    ("remote", &[Distance::OtherPackage]),
+    ("memory", &[Distance::Memory]),
 ];
 
-/// One table.
-pub(super) struct Grid {
-    pub caption: String,
-    pub header: Vec<String>,
-    /// columns that stand to the left; the others to the right
-    pub left: usize,
-    pub rows: Vec<Row>,
-}
-
-pub(super) struct Row {
-    /// what a run of rows has in common; may be empty
-    pub section: String,
-    pub cells: Vec<String>,
-    pub outcome: Option<Outcome>,
-}
-
-impl Row {
-    pub fn plain(cells: Vec<String>) -> Row {
-        Row { section: String::new(), cells, outcome: None }
-    }
-}
-
-/// What the marks mean, under every table that has them.
+/// The meaning of the marks, under every table that has them.
 pub(super) const LEGEND: &str = "+-: half the 95% interval of the median. 95% interval: of the \
      ratio of the medians (bootstrap). ~: not significant at 5% (Mann-Whitney, corrected after \
      Holm). n<6: too few runs a side to tell.";
 
-/// What a caption begins with: nothing where figures were measured.
-pub(super) fn kind(report: &Report) -> &'static str {
-    if report.predicted { "predicted " } else { "" }
-}
-
-/// What is not the same on the two sides, in words.
+/// A difference between the two sides, in words.
 pub(super) fn difference(difference: &Difference) -> String {
     let loud = if difference.loud { "WARNING: " } else { "" };
     let (what, base, new) = (&difference.what, &difference.base, &difference.new);
     format!("{loud}not the same {what}: base {base}, new {new}")
 }
 
-/// A table for each comparison, or one for all steps.
-pub(super) fn comparisons(report: &Report) -> Vec<Grid> {
+/// Every table of what was compared: the verdicts, the verdicts without the trials that were hit,
+/// the loads of open-loop points, and the points of runs that went on until they were narrow.
+pub(super) fn verdicts(report: &Report) -> Vec<Grid> {
+    let mut grids = comparisons(report);
+    grids.extend(report.undisturbed.iter().map(undisturbed));
+    grids.extend(loads(report));
+    grids.extend(narrow(report));
+    grids
+}
+
+/// One table per comparison, or one for all steps.
+fn comparisons(report: &Report) -> Vec<Grid> {
     match report.comparisons.split_last() {
         Some((whole, steps)) if report.stepwise => vec![self::steps(report, whole, steps)],
         _ => report.comparisons.iter().map(|c| comparison(report, c)).collect(),
     }
 }
 
-/// What each step does to each point, and its part in the whole: of the logarithms,
-/// since factors multiply.
+/// The change that each step makes at each point, and its part in the whole change: of the
+/// logarithms, since factors multiply.
 fn steps(report: &Report, whole: &Comparison, steps: &[Comparison]) -> Grid {
-    let figures = kind(report);
+    let figures = report.prefix();
     let differ = varying(whole.rows.iter().map(|row| &row.key));
     let most = steps.iter().flat_map(|s| &s.rows).map(|r| r.base.median.max(r.new.median));
     let scale = Scale::of(whole.unit, most.fold(0.0, f64::max));
@@ -91,10 +76,10 @@ fn steps(report: &Report, whole: &Comparison, steps: &[Comparison]) -> Grid {
         for step in steps.iter().chain([whole]) {
             let Some(row) = step.rows.iter().find(|row| row.key == total.key) else { continue };
             let told = matches!(total.outcome, Outcome::Better | Outcome::Worse);
-            let part = told.then(|| percent(row.ratio.ln() / total.ratio.ln()));
+            let part = told.then(|| change(row.ratio.ln() / total.ratio.ln()));
             let figures = vec![
                 scale.print(row.new.median),
-                percent(row.change()),
+                change(row.change()),
                 row.outcome.mark().to_owned(),
                 interval(row),
                 part.unwrap_or_else(|| "-".to_owned()),
@@ -104,6 +89,7 @@ fn steps(report: &Report, whole: &Comparison, steps: &[Comparison]) -> Grid {
         }
     }
     Grid {
+        title: String::new(),
         caption: format!(
             "{figures}{}, {}, median: each variant against the one above it; part: of all steps, by \
              logarithms, - where they come to nothing significant",
@@ -116,7 +102,7 @@ fn steps(report: &Report, whole: &Comparison, steps: &[Comparison]) -> Grid {
 }
 
 fn comparison(report: &Report, comparison: &Comparison) -> Grid {
-    let figures = kind(report);
+    let figures = report.prefix();
     let differ = varying(comparison.rows.iter().map(|row| &row.key));
     let largest = comparison.rows.iter().map(|row| row.base.median.max(row.new.median));
     let scale = Scale::of(comparison.unit, largest.fold(0.0, f64::max));
@@ -125,10 +111,10 @@ fn comparison(report: &Report, comparison: &Comparison) -> Grid {
         cells: vec![
             row.key.threads.to_string(),
             scale.print(row.base.median),
-            spread(&row.base),
+            half_width(&row.base),
             scale.print(row.new.median),
-            spread(&row.new),
-            percent(row.change()),
+            half_width(&row.new),
+            change(row.change()),
             row.outcome.mark().to_owned(),
             interval(row),
             format!("{}+{}", row.base.n, row.new.n),
@@ -136,6 +122,7 @@ fn comparison(report: &Report, comparison: &Comparison) -> Grid {
         outcome: Some(row.outcome),
     });
     Grid {
+        title: String::new(),
         caption: format!(
             "{figures}{}, {}, median: base = {}, new = {}",
             comparison.metric, scale.unit, comparison.base, comparison.new
@@ -157,10 +144,10 @@ fn comparison(report: &Report, comparison: &Comparison) -> Grid {
 }
 
 /// The verdict with the trials that were hit from outside, and without them.
-pub(super) fn undisturbed(undisturbed: &Undisturbed) -> Grid {
+fn undisturbed(undisturbed: &Undisturbed) -> Grid {
     let differ = varying(undisturbed.rows.iter().map(|row| &row.key));
     let rows = undisturbed.rows.iter().map(|point| {
-        let delta = |row: &compare::Row| percent(row.change());
+        let delta = |row: &compare::Row| change(row.change());
         let rest = point.without.as_ref();
         Row {
             section: label(&point.key, |axis| axis != "threads" && differ.contains(axis)),
@@ -178,6 +165,7 @@ pub(super) fn undisturbed(undisturbed: &Undisturbed) -> Grid {
         }
     });
     Grid {
+        title: String::new(),
         caption: format!(
             "the same without the trials hit from outside: base = {}, new = {}",
             undisturbed.base, undisturbed.new
@@ -198,7 +186,7 @@ pub(super) fn undisturbed(undisturbed: &Undisturbed) -> Grid {
 }
 
 /// Response beside service time of open-loop points, by load; `None` without any.
-pub(super) fn loads(report: &Report) -> Option<Grid> {
+fn loads(report: &Report) -> Option<Grid> {
     report.loads.first()?;
     let mut differ = varying(report.loads.iter().map(|row| &row.key));
     differ.remove("rate");
@@ -227,6 +215,7 @@ pub(super) fn loads(report: &Report) -> Option<Grid> {
         }
     });
     Some(Grid {
+        title: String::new(),
         caption: format!(
             "open loop: steps asked for and operations done, {}; service time s and response time \
              r from the intended start, median of the trials; the knee is the last load with at \
@@ -240,7 +229,7 @@ pub(super) fn loads(report: &Report) -> Option<Grid> {
 }
 
 /// The points of runs that went on until they were narrow; `None` without any.
-pub(super) fn narrow(report: &Report) -> Option<Grid> {
+fn narrow(report: &Report) -> Option<Grid> {
     let first = report.narrow.first()?;
     let differ = varying(report.narrow.iter().map(|row| &row.key));
     let several: BTreeSet<&str> = report.narrow.iter().map(|row| row.side.as_str()).collect();
@@ -266,6 +255,7 @@ pub(super) fn narrow(report: &Report) -> Option<Grid> {
         }
     });
     Some(Grid {
+        title: String::new(),
         caption: format!(
             "until +-{}: throughput, {}, with intervals of the median that hold at every look, 95%",
             first.asked, scale.unit
@@ -279,7 +269,7 @@ pub(super) fn narrow(report: &Report) -> Option<Grid> {
 /// The interval of a change.
 fn interval(row: &compare::Row) -> String {
     row.interval.map_or("?".to_owned(), |interval| {
-        format!("{}..{}", percent(interval.lo - 1.0), percent(interval.hi - 1.0))
+        format!("{}..{}", change(interval.lo - 1.0), change(interval.hi - 1.0))
     })
 }
 
@@ -305,7 +295,7 @@ pub(super) fn summary(report: &Report) -> Grid {
             cells: vec![
                 row.key.threads.to_string(),
                 scale.print(row.throughput.median),
-                spread(&row.throughput),
+                half_width(&row.throughput),
                 row.throughput.n.to_string(),
                 row.kind.clone().unwrap_or_default(),
                 optional(row.p50),
@@ -317,9 +307,10 @@ pub(super) fn summary(report: &Report) -> Grid {
         }
     });
     Grid {
+        title: String::new(),
         caption: format!(
             "{}throughput, {}, median; latency of the most frequent operation",
-            kind(report),
+            report.prefix(),
             scale.unit
         ),
         header: header(&[
@@ -358,18 +349,19 @@ fn latency(report: &Report, details: &[&Detail]) -> Option<Grid> {
         }
     }
     (!rows.is_empty()).then(|| Grid {
-        caption: format!("{}latency, median of the trials, at {}", kind(report), first.point),
+        title: String::new(),
+        caption: format!("{}latency, median of the trials, at {}", report.prefix(), first.point),
         header: header(&["", "", "timed", "p50", "p90", "p99", "p99.9", "max"]),
         left: 2,
         rows,
     })
 }
 
-/// The steps of swapoff, a row each, a column for each side; `None` without any.
+/// The steps of swapoff, one row per step and one column per side; `None` without any.
 fn swapoff<'a>(report: &Report, details: &[&'a Detail]) -> Option<Grid> {
     let first = details.first()?;
     let steps = |detail: &&'a Detail| detail.swapoff.iter().map(|step| step.name.as_str());
-    let names = merged(details.iter().map(steps));
+    let names = in_order_of_events(details.iter().map(steps));
     let ns = |detail: &Detail, name: &str| {
         let step = detail.swapoff.iter().find(|step| step.name == name);
         step.map_or("-".to_owned(), |step| duration(step.ns as f64))
@@ -381,15 +373,16 @@ fn swapoff<'a>(report: &Report, details: &[&'a Detail]) -> Option<Grid> {
     let mut header = vec!["step".to_owned()];
     header.extend(details.iter().map(|detail| detail.side.clone()));
     (!names.is_empty()).then(|| Grid {
-        caption: format!("{}swapoff, median of the trials, at {}", kind(report), first.point),
+        title: String::new(),
+        caption: format!("{}swapoff, median of the trials, at {}", report.prefix(), first.point),
         header,
         left: 1,
         rows: names.into_iter().map(row).collect(),
     })
 }
 
-/// Coherence misses an operation by distance, of fields, callers and single lines;
-/// `None` where the machine cannot tell.
+/// Coherence misses per operation by distance, of fields, callers and single lines; `None` where
+/// the machine does not know them.
 fn traffic(report: &Report, detail: &Detail) -> Option<Grid> {
     let Traffic { fields, callers, hottest } = detail.traffic.as_ref()?;
     let per_op = |n: f64| match n {
@@ -400,7 +393,10 @@ fn traffic(report: &Report, detail: &Detail) -> Option<Grid> {
     let moved = |section: &str, moved: &Moved| {
         let mut cells = vec![per_op(moved.misses())];
         cells.extend(NEAR_TO_FAR.iter().map(|(_, distances)| {
-            let near = moved.transfers.iter().filter(|(d, _)| distances.contains(&d.as_str()));
+            let near = moved
+                .transfers
+                .iter()
+                .filter(|(d, _)| distances.iter().any(|distance| distance.name() == d));
             per_op(near.map(|(_, n)| n).sum())
         }));
         cells.extend([duration(moved.wait_ns), moved.name.clone()]);
@@ -416,9 +412,10 @@ fn traffic(report: &Report, detail: &Detail) -> Option<Grid> {
     }));
     let distances = NEAR_TO_FAR.map(|(name, _)| name);
     Some(Grid {
+        title: String::new(),
         caption: format!(
             "{}cache line transfers an operation: {} at {}",
-            kind(report),
+            report.prefix(),
             detail.side,
             detail.point
         ),
@@ -449,15 +446,11 @@ pub(super) fn points(details: &[Detail]) -> Vec<Vec<&Detail>> {
 }
 
 /// Half of the median's interval, as a share of the median.
-fn spread(estimate: &Estimate) -> String {
+fn half_width(estimate: &Estimate) -> String {
     match estimate.interval {
         Some(interval) if estimate.median > 0.0 => {
             format!("{:.0}%", (interval.hi - interval.lo) / 2.0 / estimate.median * 100.0)
         }
         _ => "?".to_owned(),
     }
-}
-
-pub(super) fn header(names: &[&str]) -> Vec<String> {
-    names.iter().map(|name| (*name).to_owned()).collect()
 }

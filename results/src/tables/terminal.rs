@@ -4,12 +4,13 @@
 use std::io::IsTerminal;
 
 use super::Format;
-use super::rows::{self, Grid};
-use super::text::{ascii, columns};
+use super::grid::{Grid, columns};
+use super::rows;
+use super::text::ascii;
 use crate::compare::Outcome;
 use crate::report::Report;
 
-/// What the terminal can do. Piped output and NO_COLOR are plain.
+/// The abilities of the terminal. Piped output and NO_COLOR are plain.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Terminal {
     /// green and red lines, and histograms' shapes in block characters
@@ -51,13 +52,7 @@ impl Format for Terminal {
             }
         }
         out += &self.grid(&summary);
-        out.extend(rows::comparisons(report).iter().map(|grid| self.grid(grid)));
-        for again in &report.undisturbed {
-            out += &self.grid(&rows::undisturbed(again));
-        }
-        for grid in rows::loads(report).iter().chain(&rows::narrow(report)) {
-            out += &self.grid(grid);
-        }
+        out.extend(rows::verdicts(report).iter().map(|grid| self.grid(grid)));
         out += "\n";
         for note in &report.notes {
             out += &(ascii(note) + "\n");
@@ -74,7 +69,7 @@ impl Terminal {
     fn grid(self, grid: &Grid) -> String {
         let mut out = format!("\n{}\n", ascii(&grid.caption));
         let widest = grid.rows.iter().map(|row| row.section.len()).max().unwrap_or(0);
-        // Short names are a column, long ones a line of their own.
+        // Short sections are a column; a long one is a line above its rows.
         let column = (1..=LABEL_COLUMN).contains(&widest);
         let line = |section: &str, cells: &[String]| {
             let label = column.then(|| ascii(section));

@@ -11,8 +11,17 @@ pub fn duration(ns: f64) -> String {
     }
 }
 
+/// Three digits, without an exponent.
+pub fn digits(x: f64) -> String {
+    match x.abs() {
+        size if size >= 100.0 => format!("{x:.0}"),
+        size if size >= 10.0 => format!("{x:.1}"),
+        _ => format!("{x:.2}"),
+    }
+}
+
 /// A share's change: `+5.3%`.
-pub fn percent(share: f64) -> String {
+pub fn change(share: f64) -> String {
     format!("{:+.1}%", share * 100.0)
 }
 
@@ -21,6 +30,7 @@ pub fn percent(share: f64) -> String {
 pub struct Scale {
     factor: f64,
     decimals: usize,
+    /// unit of the printed figures
     pub unit: String,
 }
 
@@ -44,6 +54,7 @@ impl Scale {
         Scale { factor, decimals, unit: unit.to_owned() }
     }
 
+    /// `value` in the column's unit, without the unit.
     pub fn print(&self, value: f64) -> String {
         format!("{:.*}", self.decimals, value / self.factor)
     }
@@ -68,22 +79,17 @@ pub fn cut(text: &str, width: usize) -> String {
     text.chars().take(width.saturating_sub(2)).chain("..".chars()).collect()
 }
 
-/// Words filled into lines of at most `width`; a longer word is cut.
+/// Words filled into lines of at most `width` columns, with `indent` before each but the first. A
+/// longer word has a line of its own.
 pub fn wrap(text: &str, width: usize, indent: &str) -> Vec<String> {
-    let mut lines: Vec<String> = Vec::new();
-    for word in text.split_whitespace() {
-        match lines.last_mut() {
-            Some(line) if line.len() + 1 + word.len() <= width => {
-                line.push(' ');
-                line.push_str(word);
-            }
-            _ => {
-                let start = if lines.is_empty() { "" } else { indent };
-                lines.push(format!("{start}{}", cut(word, width - indent.len())));
-            }
-        }
-    }
-    lines
+    use textwrap::{Options, WordSeparator, WordSplitter, WrapAlgorithm};
+    let options = Options::new(width)
+        .subsequent_indent(indent)
+        .break_words(false)
+        .word_separator(WordSeparator::AsciiSpace)
+        .word_splitter(WordSplitter::NoHyphenation)
+        .wrap_algorithm(WrapAlgorithm::FirstFit);
+    textwrap::wrap(text, options).into_iter().map(|line| line.into_owned()).collect()
 }
 
 /// A shell command over lines of at most `width`, each but the last ending in a
@@ -159,30 +165,6 @@ fn words(command: &str) -> Vec<&str> {
     words
 }
 
-/// A table in columns, the header first, `gap` spaces before each. The first
-/// `left` columns stand to the left, as do names that close a line, the way perf
-/// prints callers; the others to the right.
-pub fn columns(rows: &[Vec<String>], left: usize, gap: u16) -> Vec<String> {
-    use comfy_table::{CellAlignment, ContentArrangement, Table, presets};
-    let mut table = Table::new();
-    table.load_style(presets::NOTHING).set_content_arrangement(ContentArrangement::Disabled);
-    for row in rows {
-        table.add_row(row.clone());
-    }
-    for (index, column) in table.column_iter_mut().enumerate() {
-        column.set_padding((gap, 0));
-        if index >= left && !is_name(&rows[0][index]) {
-            column.set_cell_alignment(CellAlignment::Right);
-        }
-    }
-    table.lines().map(|line| line.trim_end().to_owned()).collect()
-}
-
-/// Whether a column of that header holds names, which close a line to the left.
-pub fn is_name(header: &str) -> bool {
-    ["caller", "lock", "where"].contains(&header)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -193,6 +175,11 @@ mod tests {
         let printed: Vec<String> =
             [88.0, 4_510.0, 7_110_000.0, 53.63e9].map(duration).into_iter().collect();
         assert_eq!(printed, ["88 ns", "4.51 us", "7.11 ms", "53.63 s"]);
+    }
+
+    #[test]
+    fn digits_keep_three() {
+        assert_eq!([0.123, 12.34, 1234.5].map(digits), ["0.12", "12.3", "1234"]);
     }
 
     #[test]

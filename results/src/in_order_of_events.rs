@@ -2,7 +2,7 @@
 //! step which the first lacks stands where it happens, not at the end.
 
 /// Each name once; one that is new stands behind the one before it in its own sequence.
-pub fn merged<'a, S>(sequences: impl IntoIterator<Item = S>) -> Vec<&'a str>
+pub fn in_order_of_events<'a, S>(sequences: impl IntoIterator<Item = S>) -> Vec<&'a str>
 where
     S: IntoIterator<Item = &'a str>,
 {
@@ -28,7 +28,7 @@ mod tests {
     fn what_the_first_lacks_stands_in_its_place() {
         let (old, new) = (["block", "drain", "unuse", "free"], ["block", "barrier", "unuse"]);
         let longer = ["unuse", "scanning", "free", "end"];
-        let all = merged([old.as_slice(), &new, &longer].map(|s| s.iter().copied()));
+        let all = in_order_of_events([old.as_slice(), &new, &longer].map(|s| s.iter().copied()));
         assert_eq!(all, ["block", "barrier", "drain", "unuse", "scanning", "free", "end"]);
     }
 }
