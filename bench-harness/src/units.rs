@@ -10,8 +10,8 @@ use machine::simulated::Preemption;
 
 /// Bytes of a page, and of the slot that holds it.
 pub const PAGE: u64 = 4096;
-/// Slots of a cluster (SWAPFILE_CLUSTER with transparent huge pages).
-pub const CLUSTER: u64 = 512;
+/// Slots of a cluster.
+pub const CLUSTER: u64 = variants::SWAPFILE_CLUSTER as u64;
 /// Orders of an allocation: up to PMD_ORDER.
 pub const ORDERS: usize = 10;
 

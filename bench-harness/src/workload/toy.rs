@@ -4,7 +4,7 @@
 use std::marker::PhantomData;
 
 use machine::{Cpu, Machine};
-use variants::SwapAllocator;
+use variants::{Folio, SwapAllocator};
 
 use super::{Params, Stage, Workload};
 use crate::meter::{Kind, Meter};
@@ -33,8 +33,8 @@ impl<M: Machine> Workload<M> for Toy<M> {
         meter: &mut Meter,
     ) {
         let (swap, owner) = (&stage.swap, cpu.id());
-        meter.op(cpu, Kind::Alloc, || swap.swap_out(cpu, owner, 0, 0, false));
-        meter.op(cpu, Kind::Free, || swap.swap_in(cpu, owner, 0, false));
+        meter.op(cpu, Kind::Alloc, || swap.swap_out(cpu, owner, 0, 0, Folio::Drop));
+        meter.op(cpu, Kind::Free, || swap.swap_in(cpu, owner, 0, Folio::Drop));
     }
 }
 

@@ -131,7 +131,7 @@ impl Load {
         if self.random.u32(0..10) < 3 {
             let (peer, touched) = (self.peer_cpu, pages / 10);
             let child = || {
-                let _ = sys::pin(peer);
+                let _ = machine::affinity::pin(peer);
                 fill(&region, 0..touched, 1);
             };
             recorder.time("fork", 0, || sys::fork(child))?;

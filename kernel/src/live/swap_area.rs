@@ -11,8 +11,8 @@ use super::sys::{self, PAGE};
 /// `--swap-device`.
 pub const LABEL: &str = "swapscale";
 
-/// Slots in a cluster: SWAPFILE_CLUSTER of mm/swap.h with transparent huge pages.
-pub const CLUSTER: usize = 512;
+/// Slots in a cluster.
+pub const CLUSTER: usize = variants::SWAPFILE_CLUSTER as usize;
 
 /// Offsets of `union swap_header`, include/linux/swap.h.
 const INFO: usize = 1024;

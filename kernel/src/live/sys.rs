@@ -18,7 +18,6 @@ use rustix::fs::{Access, FsWord};
 use rustix::io::Errno;
 use rustix::mm::{Advice, MapFlags, ProtFlags};
 use rustix::process::{Pid, Signal, WaitOptions};
-use rustix::thread::CpuSet;
 use rustix::time::ClockId;
 
 /// Bytes in a page, on x86-64 and on the usual arm64 kernels. `Region::map` checks it.
@@ -82,16 +81,6 @@ pub fn swapoff(device: &Path) -> io::Result<()> {
     let path = c_path(device)?;
     // SAFETY: `path` is a NUL-terminated string that outlives the call.
     check(unsafe { libc::swapoff(path.as_ptr()) }).map(drop)
-}
-
-/// Pins the calling thread to one CPU.
-///
-/// # Errors
-/// That of sched_setaffinity(2); EINVAL where the CPU is offline or forbidden.
-pub fn pin(cpu: usize) -> io::Result<()> {
-    let mut set = CpuSet::new();
-    set.set(cpu);
-    Ok(rustix::thread::sched_setaffinity(None, &set)?)
 }
 
 /// Asks for SIGKILL when the parent dies.
@@ -319,18 +308,5 @@ mod tests {
         let before = now_ns();
         std::thread::sleep(Duration::from_millis(2));
         assert!(now_ns() - before >= 2_000_000);
-    }
-
-    #[test]
-    fn a_pinned_thread_runs_on_its_cpu_only() {
-        let before = rustix::thread::sched_getaffinity(None).unwrap();
-        let cpu = (0..CpuSet::MAX_CPU).find(|&cpu| before.is_set(cpu)).unwrap();
-        let pinned = std::thread::spawn(move || {
-            pin(cpu).unwrap();
-            rustix::thread::sched_getaffinity(None).unwrap()
-        });
-        let pinned = pinned.join().unwrap();
-        assert!(pinned.count() == 1 && pinned.is_set(cpu));
-        assert!(pin(CpuSet::MAX_CPU - 1).is_err());
     }
 }

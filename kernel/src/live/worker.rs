@@ -81,7 +81,7 @@ fn run() -> io::Result<Report> {
     let spec: Spec = receive()?;
     sys::die_with_parent(spec.controller)?;
     cgroup::enter(&spec.cgroup)?;
-    sys::pin(spec.cpu)?;
+    machine::affinity::pin(spec.cpu)?;
     match &spec.role {
         Role::Load { workload, pages, batch } => {
             let mut load = Load::new(*workload, *pages, *batch, spec.seed, spec.peer_cpu)?;
