@@ -50,7 +50,7 @@ pub struct Stage<M: Machine, A: SwapAllocator<M>> {
 /// A workload. The engine calls `new` once, `worker` on each CPU, then `step` until time is up.
 pub trait Workload<M: Machine>: Send + Sync + Sized + 'static {
     /// What a worker keeps to itself.
-    type Worker;
+    type Worker: 'static;
     /// Whether pages share slots; where none forks, a slot named twice was handed out twice.
     const FORKS: bool = false;
 
