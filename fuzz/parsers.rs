@@ -158,8 +158,8 @@ fn hosts(data: &[u8]) {
 fn console(data: &[u8]) {
     let mut console = lab::Console::default();
     for chunk in data.chunks(7) {
-        console.hears(chunk);
-        while let Ok(Some(_)) = console.said() {}
+        console.receive(chunk);
+        while let Ok(Some(_)) = console.message() {}
     }
 }
 

@@ -18,16 +18,16 @@ pub struct Args {
     /// Put a historical bug back: it must be caught
     #[arg(long, value_name = "NAME", conflicts_with = "all_faults")]
     fault: Option<String>,
-    /// Every fault in turn
+    /// Put back every fault in turn
     #[arg(long)]
     all_faults: bool,
     /// Higher bounds and longer random runs
     #[arg(long)]
     deep: bool,
-    /// Of the random schedules
+    /// Seed of the random schedules
     #[arg(long, default_value_t = 1)]
     seed: u64,
-    /// Results as a JSON array, which `swapscale plot --race` puts on the report page
+    /// Print the results as a JSON array, which `swapscale plot --race` puts on the report page
     #[arg(long)]
     json: bool,
     /// Write each race diagram into this directory, as text and as SVG
@@ -38,7 +38,7 @@ pub struct Args {
     child: Option<String>,
 }
 
-/// What one line of the answer is about.
+/// The subject of one line of the answer.
 struct Job {
     subject: String,
     fault: Option<&'static Fault>,
@@ -65,7 +65,7 @@ fn answer(args: &Args) -> Result<bool, String> {
     if let Some(dir) = &args.diagrams {
         std::fs::create_dir_all(dir).map_err(|e| format!("{}: {e}", dir.display()))?;
     }
-    // Explorations are single-threaded and independent: one a core.
+    // Explorations are single-threaded and independent: one per core.
     let results: Vec<Value> = jobs
         .par_iter()
         .map(|job| {
@@ -79,8 +79,7 @@ fn answer(args: &Args) -> Result<bool, String> {
     if let Some(dir) = &args.diagrams {
         write_diagrams(dir, &results)?;
     }
-    let well = |r: &&Value| r["well"] == true;
-    let good = results.iter().filter(well).count();
+    let good = results.iter().filter(|result| result["well"] == true).count();
     if args.json {
         say(&(serde_json::to_string_pretty(&results).expect("plain data") + "\n"));
     } else {
@@ -274,7 +273,7 @@ fn text(result: &Value) -> String {
     }
 }
 
-/// What was found where, without what the search for it cost.
+/// The finding and its place, without the cost of the search.
 fn found(result: &Value) -> String {
     let what = format!("{}/{}", string(result, "subject"), string(result, "scenario"));
     let broken = result["verdict"] == "broken";

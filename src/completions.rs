@@ -2,10 +2,9 @@
 
 use std::process::ExitCode;
 
-use clap::CommandFactory;
 use clap_complete::Shell;
 
-use crate::{Answer, Cli, print};
+use crate::{Answer, command, print};
 
 #[derive(clap::Args)]
 pub struct Args {
@@ -14,7 +13,7 @@ pub struct Args {
 
 pub fn run(args: &Args) -> Answer {
     let mut script = Vec::new();
-    clap_complete::generate(args.shell, &mut Cli::command(), "swapscale", &mut script);
+    clap_complete::generate(args.shell, &mut command(), "swapscale", &mut script);
     print(&String::from_utf8(script)?)?;
     Ok(ExitCode::SUCCESS)
 }

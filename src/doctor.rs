@@ -9,10 +9,10 @@ use crate::{Answer, print};
 
 #[derive(clap::Args)]
 pub struct Args {
-    /// The findings as a JSON array
+    /// Print the findings as a JSON array
     #[arg(long)]
     json: bool,
-    /// Exit with 1 when something bends the figures
+    /// Exit with 1 when something distorts measurements
     #[arg(long)]
     strict: bool,
 }

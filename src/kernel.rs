@@ -3,7 +3,18 @@
 use std::path::PathBuf;
 
 #[cfg(not(target_os = "linux"))]
-use {crate::Answer, bench_harness::plan::Options};
+use {crate::Answer, crate::report::FormatArgs, bench_harness::plan::Options, std::path::Path};
+
+/// Options of `swapscale run` for the live kernel alone.
+#[derive(clap::Args)]
+pub struct RunArgs {
+    /// On the live kernel: a block device labelled swapscale to swap on, not a zram device
+    #[arg(long, value_name = "DEV")]
+    swap_device: Option<PathBuf>,
+    /// On the live kernel: print what would be done, and do nothing
+    #[arg(long)]
+    dry_run: bool,
+}
 
 /// The recorded state of this machine.
 #[derive(clap::Subcommand)]
@@ -34,7 +45,7 @@ pub struct Compare {
 pub use linux::{main, run};
 
 #[cfg(not(target_os = "linux"))]
-pub fn run(_: &crate::run::Args, _: Options) -> Answer {
+pub fn run(_: &RunArgs, _: Options, _: &Path, _: &FormatArgs) -> Answer {
     not_linux()
 }
 
@@ -51,42 +62,46 @@ fn not_linux() -> Answer {
 #[cfg(target_os = "linux")]
 mod linux {
     use std::fs;
+    use std::path::{Path, PathBuf};
     use std::process::ExitCode;
     use std::time::Duration;
 
     use bench_harness::engine::Progress;
     use bench_harness::plan::Options;
-    use bench_harness::units::{Fill, Size};
+    use bench_harness::plan::defaults::{self, Place};
+    use bench_harness::units::Fill;
     use kernel::live::{self, Error, Workload};
-    use machine::topology::{Pin, Topology};
+    use machine::topology::Topology;
     use plots::{Cell, Matrix, Row, Section};
     use results::against::{Against, Column, against};
     use results::store;
     use results::tables::document::Text;
 
-    use super::{Command, Compare};
-    use crate::{Answer, print, run};
+    use super::{Command, Compare, RunArgs};
+    use crate::report::FormatArgs;
+    use crate::{Answer, print, progress};
 
     /// `swapscale run --machine kernel`.
-    pub fn run(request: &run::Args, options: Options) -> Answer {
-        let label = options.label.clone().unwrap_or_else(|| "kernel".into());
-        let args = resolve(request, options)?;
-        if request.dry_run {
-            let would = live::dry_run(&args)?;
+    pub fn run(args: &RunArgs, options: Options, out: &Path, format: &FormatArgs) -> Answer {
+        let options = with_defaults(options)?;
+        let label = options.label.clone().expect(FILLED);
+        let resolved = resolve(args.swap_device.clone(), options)?;
+        if args.dry_run {
+            let would = live::dry_run(&resolved)?;
             print(&(would.join("\n") + "\n"))?;
             return Ok(ExitCode::SUCCESS);
         }
         let command = crate::command_line();
         let mut done = 0;
-        let (dir, summary) = live::record(&args, &request.out, &label, &command, |all, cell| {
+        let (dir, summary) = live::record(&resolved, out, &label, &command, |all, cell| {
             done += 1;
             let hit = results::disturbed::hit(cell);
             let (key, result, hit) = (&cell.key, Ok(cell.ops_per_s), hit.as_deref());
-            run::show(Progress { done, all, key, result, hit });
+            progress::show(Progress { done, all, key, result, hit });
         })?;
         summary.refused.iter().for_each(|why| eprintln!("no figure: {why}"));
         let dir = dir.ok_or("every trial was refused")?;
-        run::say(request, &[store::load(&dir)?])?;
+        progress::report(format, &[store::load(&dir)?])?;
         Ok(ExitCode::SUCCESS)
     }
 
@@ -103,7 +118,7 @@ mod linux {
                 Ok(ExitCode::SUCCESS)
             }
             Command::Status => status(),
-            // What goes wrong the controller says; a worker alone has nobody to tell.
+            // The controller reports errors; a worker only exits with a code.
             Command::Worker => Ok(live::worker_main().map_or(2.into(), |()| ExitCode::SUCCESS)),
         }
     }
@@ -184,59 +199,54 @@ mod linux {
         }
     }
 
-    /// What of a plan's options says something to the live kernel.
-    const TAKEN: [&str; 11] = [
-        "machine", "workload", "threads", "trials", "seconds", "seed", "pin", "size", "fill",
-        "batch", "label",
-    ];
+    const FILLED: &str = "the table of defaults has it";
 
-    /// The kernel's own defaults are smaller: its pages are real ones, and some workers are slow.
-    fn resolve(request: &run::Args, mut options: Options) -> Result<live::Args, Error> {
-        let given = serde_json::to_value(&options).expect("options are plain data");
-        let other = |key: &&String| !TAKEN.contains(&key.as_str());
-        if let Some(key) = given.as_object().and_then(|given| given.keys().find(other)) {
-            let taken = TAKEN[1..].join(", --");
+    /// The options with the live kernel's defaults, where it takes them all.
+    fn with_defaults(given: Options) -> Result<Options, Error> {
+        let taken: Vec<&str> = defaults::taken_by_kernel().collect();
+        let words = serde_json::to_value(&given).expect("options are plain data");
+        let other = |key: &&String| !taken.contains(&key.as_str());
+        if let Some(key) = words.as_object().and_then(|words| words.keys().find(other)) {
+            let taken: Vec<&str> = taken.into_iter().filter(|key| *key != "machine").collect();
+            let taken = taken.join(", --");
             return Err(refused(&format!("--{key}"), &format!("the live kernel takes --{taken}")));
         }
-        if options.size.len() > 1 || options.fill.len() > 1 {
+        if given.size.len() > 1 || given.fill.len() > 1 {
             return Err(refused(
                 "--size, --fill",
                 &"a live run has one device: expected one value",
             ));
         }
-        if options.workload.is_empty() {
-            options.workload = ["churn", "seq", "build", "swapoff"].map(str::to_owned).into();
-        }
+        Ok(given.over(defaults::options(Place::Kernel)))
+    }
+
+    /// A live run's arguments from options that are all filled in.
+    fn resolve(swap_device: Option<PathBuf>, options: Options) -> Result<live::Args, Error> {
         let workloads = options.workload.iter().map(|name| workload(name));
-        let seconds = options.seconds.unwrap_or(0.5);
+        let seconds = options.seconds.expect(FILLED);
         if !(0.05..=60.0).contains(&seconds) {
             return Err(refused("--seconds", &"expected 0.05 to 60"));
         }
-        if options.batch.is_empty() {
-            options.batch = vec![1, 16, 512];
-        }
         let topology = Topology::here().map_err(|error| Error::Refused(error.to_string()))?;
-        let pin = options.pin.unwrap_or(Pin::Compact);
+        let pin = options.pin.expect(FILLED);
         let cpus = pin.order(&topology).map_err(|error| refused("--pin", &error))?;
         let threads = options.threads.iter().flat_map(|t| t.expand(cpus.len()));
-        let threads: Vec<u32> = threads.map(|t| t as u32).collect();
         Ok(live::Args {
             workloads: workloads.collect::<Result<_, _>>()?,
-            threads: if threads.is_empty() { vec![1, 2] } else { threads },
+            threads: threads.map(|t| t as u32).collect(),
             batches: options.batch.iter().map(|batch| *batch as usize).collect(),
-            trials: options.trials.unwrap_or(3),
+            trials: options.trials.expect(FILLED),
             interval: Duration::from_secs_f64(seconds),
-            seed: options.seed.unwrap_or(1),
+            seed: options.seed.expect(FILLED),
             cpus,
             pin: pin.to_string(),
-            size: options.size.first().copied().unwrap_or(Size::mib(1024)).bytes(),
-            fill: match options.fill.first() {
-                None => 25,
-                Some(Fill::Percent(percent)) => *percent,
-                Some(size) => return Err(refused("--fill", &format!("{size}: expected percent"))),
+            size: options.size[0].bytes(),
+            fill: match options.fill[0] {
+                Fill::Percent(percent) => percent,
+                size => return Err(refused("--fill", &format!("{size}: expected percent"))),
             },
             trace: true,
-            swap_device: request.swap_device.clone(),
+            swap_device,
         })
     }
 
@@ -250,5 +260,40 @@ mod linux {
 
     fn refused(option: &str, why: &dyn std::fmt::Display) -> Error {
         Error::Refused(format!("{option}: {why}"))
+    }
+
+    #[cfg(test)]
+    mod tests {
+        use super::*;
+
+        /// Without flags a live run is what `--help` says of the live kernel: each default is the
+        /// last one that its line names.
+        #[test]
+        fn help_says_the_defaults_of_the_live_kernel() {
+            let says = |option: &str| {
+                let help = defaults::help(option).unwrap();
+                let help = help.trim_start_matches("[default: ").trim_end_matches(']');
+                help.rsplit("live kernel: ").next().unwrap().to_owned()
+            };
+            let options = with_defaults(Options::default()).unwrap();
+            assert_eq!(options.label, Some(says("label")));
+            let args = resolve(None, options).unwrap();
+            let words = |all: Vec<String>| all.join(",");
+            let ids = args.workloads.iter().map(|workload| workload.id().to_owned());
+            let batches = args.batches.iter().map(usize::to_string);
+            for (option, value) in [
+                ("workload", words(ids.collect())),
+                ("threads", words(args.threads.iter().map(u32::to_string).collect())),
+                ("trials", args.trials.to_string()),
+                ("seconds", args.interval.as_secs_f64().to_string()),
+                ("seed", args.seed.to_string()),
+                ("pin", args.pin),
+                ("size", format!("{}GiB", args.size >> 30)),
+                ("fill", args.fill.to_string()),
+                ("batch", words(batches.collect())),
+            ] {
+                assert_eq!(value, says(option), "--{option}");
+            }
+        }
     }
 }

@@ -13,7 +13,7 @@ use crate::{Answer, print};
 
 #[derive(clap::Args)]
 pub struct Args {
-    /// As a JSON object of lists
+    /// Print a JSON object of lists
     #[arg(long)]
     json: bool,
 }
@@ -46,7 +46,7 @@ fn sections() -> Vec<Section> {
     ]
 }
 
-/// What `swapscale check` can put back, and where.
+/// A fault that `swapscale check` can put back, and its variants.
 fn fault(fault: &faults::Fault) -> (&'static str, String) {
     let number =
         if fault.number.is_empty() { String::new() } else { format!("#{}: ", fault.number) };

@@ -1,13 +1,14 @@
-//! The `swapscale` command: a file a subcommand, thin over the crates. It ends with 0 when all is
-//! well, 1 when the answer is no (a regression, a broken invariant, a fault that escaped), and 2
-//! on bad input or an environment that cannot do it, after one line that says what was expected.
+//! The `swapscale` command: one file per subcommand, thin over the crates. Guards the exit code: 0
+//! for success, 1 for a negative answer (a regression, a broken invariant, a fault that escaped),
+//! and 2 for bad input or an environment that cannot do it, after one line that says what was
+//! expected.
 
 use std::error::Error;
 use std::io::{ErrorKind, Write};
 use std::process::ExitCode;
 
 use clap::error::ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand;
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
 mod calibrate;
 mod check;
@@ -19,6 +20,7 @@ mod kernel;
 mod lab;
 mod list;
 mod plot;
+mod progress;
 mod report;
 mod run;
 mod selftest;
@@ -30,7 +32,7 @@ fn command_line() -> String {
     std::iter::once("swapscale".into()).chain(arguments).collect::<Vec<String>>().join(" ")
 }
 
-/// What a subcommand ends with: its exit code, or why it could not do its work.
+/// The end of a subcommand: its exit code, or why it could not do its work.
 type Answer = Result<ExitCode, Box<dyn Error>>;
 
 /// Lock-scaling benchmark and visualization suite for the Linux swap allocator
@@ -43,32 +45,32 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Machines, variants, locks and workloads
+    /// List machines, variants, locks and workloads
     List(list::Args),
     /// Run workloads and record a run
     Run(Box<run::Args>),
-    /// The figures of runs as a table
+    /// Show the figures of runs as a table
     Report(report::Args),
-    /// Charts and the report page of runs
+    /// Draw charts and the report page of runs
     Plot(plot::Args),
-    /// Two runs, point by point; 1 if the new one is worse
+    /// Compare two runs, point by point; exit with 1 if the new one is worse
     Compare(compare::Args),
     /// Explore the schemes under a model checker: can they go wrong, and how
     Check(check::Args),
     /// Measure this machine and write a model of it
     Calibrate(calibrate::Args),
-    /// Published experiments, predicted and held against their measurements
+    /// Predict published experiments and hold them against their measurements
     Validate(validate::Args),
-    /// What about this machine spoils measurements
+    /// Show what spoils measurements on this machine
     Doctor(doctor::Args),
-    /// Can the engine be believed here: its own faults looked for, each with a figure
+    /// Check that the engine can be believed here: look for its own faults, each with a figure
     Selftest(selftest::Args),
     /// Boot kernels before and after a change in QEMU, and compare them
     #[cfg(target_os = "linux")]
     Lab(lab::Args),
-    /// The completion script of a shell, for its start-up file
+    /// Print a shell's completion script
     Completions(completions::Args),
-    /// What a run on the live kernel has made, and how to undo it
+    /// Show and undo what a run on the live kernel has made
     #[command(subcommand)]
     Kernel(kernel::Command),
 }
@@ -100,9 +102,15 @@ fn main() -> ExitCode {
     })
 }
 
-/// The command line; what is wrong with it is said in one line.
+/// The command, its help complete.
+fn command() -> clap::Command {
+    Cli::command().mut_subcommand("run", run::with_defaults)
+}
+
+/// The command line. An error in it is one line on standard error.
 fn parse() -> Cli {
-    Cli::try_parse().unwrap_or_else(|error| {
+    let matches = command().try_get_matches();
+    matches.and_then(|matches| Cli::from_arg_matches(&matches)).unwrap_or_else(|error| {
         if error.exit_code() == 0 || error.kind() == DisplayHelpOnMissingArgumentOrSubcommand {
             error.exit();
         }

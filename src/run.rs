@@ -1,44 +1,50 @@
 //! `swapscale run`: measures a plan and leaves a run's directory behind.
 
-use std::error::Error;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use bench_harness::engine::{self, EngineError, Finished, Progress};
-use bench_harness::plan::{Host, Options, Plan, PlanError};
+use bench_harness::engine::{self, EngineError, Finished};
+use bench_harness::plan::{Host, Options, Plan, PlanError, defaults};
 use machine::simulated::Model;
 use machine::topology::Topology;
-use results::aggregate::label;
-use results::metric::Metric;
-use results::report::{Report, sides};
-use results::store::{self, Loaded, Writer};
+use results::store::{self, Writer};
 
 use crate::report::FormatArgs;
-use crate::{Answer, kernel, print};
+use crate::{Answer, kernel, progress};
 
 #[derive(clap::Args)]
 pub struct Args {
     #[command(flatten)]
     options: Options,
-    /// A plan in TOML: its keys are these options' names, which go before it
+    /// A plan in TOML. Its keys are the names of these options; an option given here wins
     #[arg(long, value_name = "FILE")]
     plan: Option<PathBuf>,
-    /// Where the run's directory is made
+    /// Directory below which the run's own directory is made
     #[arg(long, value_name = "DIR", default_value = "results/local")]
-    pub out: PathBuf,
+    out: PathBuf,
     /// Go on with a run that was stopped: its directory, or the newest one in --out
     #[arg(long, value_name = "RUN", num_args = 0..=1)]
     resume: Option<Option<PathBuf>>,
-    /// On the live kernel: a block device labelled swapscale to swap on, not a zram device
-    #[arg(long, value_name = "DEV")]
-    pub swap_device: Option<PathBuf>,
-    /// On the live kernel: say what would be done, and do nothing
-    #[arg(long)]
-    pub dry_run: bool,
+    #[command(flatten)]
+    live: kernel::RunArgs,
     #[command(flatten)]
     format: FormatArgs,
+}
+
+/// The subcommand, whose help says the default of each option of a plan.
+pub fn with_defaults(command: clap::Command) -> clap::Command {
+    command.mut_args(|arg| {
+        let default = arg.get_long().and_then(defaults::help);
+        match (arg.get_help(), default) {
+            (Some(help), Some(default)) => {
+                let help = format!("{help} {default}");
+                arg.help(help)
+            }
+            _ => arg,
+        }
+    })
 }
 
 pub fn run(args: Args) -> Answer {
@@ -51,7 +57,7 @@ pub fn run(args: Args) -> Answer {
         if options.until.is_some() || !options.rate.is_empty() || options.strict {
             return Err("machine 'kernel': expected no until, rate or strict beside it".into());
         }
-        return kernel::run(&args, options);
+        return kernel::run(&args.live, options, &args.out, &args.format);
     }
     let topology = Topology::here()?;
     let plan = plan(options, &topology).map_err(|error| from_file(&args, error))?;
@@ -120,7 +126,7 @@ fn measure(
         }
     }
     let began = Instant::now();
-    let ended = match engine::run(plan, &mut writer, finished, show) {
+    let ended = match engine::run(plan, &mut writer, finished, progress::show) {
         Ok(ended) => ended,
         Err(wrong @ EngineError::Wrong { .. }) => {
             eprintln!("swapscale: {wrong}");
@@ -138,7 +144,7 @@ fn measure(
             format!("all {} cells were refused; see `swapscale doctor`", refused.len()).into()
         );
     }
-    say(args, &runs)?;
+    progress::report(&args.format, &runs)?;
     if plan.strict && !refused.is_empty() {
         let n = refused.len();
         return Err(format!("--strict: {n} cells were refused, this machine is too noisy").into());
@@ -146,7 +152,7 @@ fn measure(
     Ok(ExitCode::SUCCESS)
 }
 
-/// What it took to simulate; no part of the results.
+/// The cost of the simulation, which is no part of the results.
 fn simulated(ended: &Finished, took: Duration) {
     let (events, handovers) = (ended.events as f64 / 1e6, ended.handovers as f64 / 1e6);
     let (seconds, threads) = (took.as_secs_f64(), rayon::current_num_threads());
@@ -155,27 +161,4 @@ fn simulated(ended: &Finished, took: Duration) {
          on {threads} threads: {:.1} M events/s",
         events / seconds
     );
-}
-
-/// The figures of a run that has just been made, and where it is.
-pub fn say(args: &Args, run: &[Loaded; 1]) -> Result<(), Box<dyn Error>> {
-    let sides = sides(run, None)?;
-    let mut report = Report::new(&sides, &Metric::Throughput)?;
-    report.add_shapes(&sides)?;
-    print(&args.format.chosen().render(&report))?;
-    eprintln!("{}", run[0].dir.display());
-    Ok(())
-}
-
-/// One line a cell, printed between measurements.
-pub fn show(progress: Progress) {
-    let Progress { done, all, key, result, hit } = progress;
-    let point = label(key, |axis| !["machine", "pin"].contains(&axis));
-    match result {
-        Ok(rate) => {
-            let hit = hit.map(|why| format!(" (hit: {why})")).unwrap_or_default();
-            eprintln!("[{done}/{all}] {point}: {:.3} Mops/s{hit}", rate / 1e6);
-        }
-        Err(why) => eprintln!("[{done}/{all}] {point}: refused: {why}"),
-    }
 }

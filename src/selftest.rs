@@ -33,7 +33,7 @@ fn broken(findings: &[Finding]) -> usize {
 mod tests {
     use super::*;
 
-    /// What cannot be told on a machine is no failure; what is broken is.
+    /// A check that a machine cannot decide is no failure; a broken one is.
     #[test]
     fn only_what_is_broken_fails() {
         let finding = |held| Finding { check: "x", held, figure: String::new(), curve: Vec::new() };

@@ -21,10 +21,10 @@ pub struct Args {
     /// this host against a model calibrated on it
     #[arg(long, value_enum, value_delimiter = ',', value_name = "NAME,..")]
     only: Vec<Experiment>,
-    /// Where validation.json, charts and this host's runs go
+    /// Directory for validation.json, charts and this host's runs
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
-    /// Nothing is run: tables and charts (in --out, or in DIR) of what an earlier --out has left
+    /// Run nothing: draw tables and charts (in --out, or in DIR) of what an earlier --out has left
     #[arg(long, value_name = "DIR", conflicts_with_all = ["only", "data"])]
     redraw: Option<PathBuf>,
     /// Measurements in lockhammer's columns: host, lock, critical, parallel, threads, median_ns_per_op
@@ -51,7 +51,7 @@ enum Experiment {
     Host,
 }
 
-/// What kind of figure each one is.
+/// Which figures are fitted, chosen or predicted.
 const RULES: &str = "\
 fitted: the lines above, from empty, incdec_refcount and one-thread rows alone
 chosen with sight of the published curves: the cost model's structure and its figures
@@ -147,7 +147,7 @@ fn this_host(out: Option<&Path>) -> Result<Section, Box<dyn std::error::Error>> 
     Ok(host::section(&Topology::here()?, out, show)?)
 }
 
-/// What the program was built from; a plus where the tree had changes.
+/// The commit that the program was built from; with a plus where the tree had changes.
 fn commit() -> Result<Reading<String>, Box<dyn std::error::Error>> {
     let environment = environment::here(&Topology::here()?, engine::now);
     let dirty = environment.dirty.known() == Some(&true);

@@ -1,10 +1,13 @@
 //! The command as a user runs it: what it prints, what it leaves behind, and that bad input is one
 //! clear line, exit code 2 and nothing written.
 
+use std::collections::BTreeSet;
 use std::fs;
+use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::process::{Command, Output, Stdio};
 
+use serde_json::Value;
 use tempfile::TempDir;
 
 fn swapscale(args: &[&str], dir: &Path) -> Output {
@@ -92,6 +95,96 @@ fn a_run_leaves_its_cells_and_prints_a_table() {
     let path = run.to_str().unwrap();
     assert!(stdout(&swapscale(&["report", path, "--csv"], dir.path())).contains("percluster"));
     assert!(stdout(&swapscale(&["compare", path, path], dir.path())).contains("throughput"));
+}
+
+/// `run.json` of a run that is stopped once it has begun, and what it says first: how long trials
+/// are.
+fn begun(args: &[&str]) -> (Value, String) {
+    let dir = tempfile::tempdir().unwrap();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_swapscale"));
+    command.arg("run").args(args).current_dir(dir.path());
+    let mut child = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut first = String::new();
+    BufReader::new(child.stderr.take().unwrap()).read_line(&mut first).unwrap();
+    child.kill().unwrap();
+    child.wait().unwrap();
+    let runs = fs::read_dir(dir.path().join("results/local")).expect(&first);
+    let run = runs.map(|run| run.unwrap().path()).next().expect(&first);
+    (serde_json::from_slice(&fs::read(run.join("run.json")).unwrap()).unwrap(), first)
+}
+
+/// The default of `option` by a line of `--help`: that of `place` where it has its own.
+fn says(help: &str, option: &str, place: &str) -> String {
+    let named = |line: &&str| line.trim_start().starts_with(&format!("--{option} "));
+    let line = help.lines().find(named).unwrap();
+    let (_, defaults) = line.rsplit_once("[default").expect(line);
+    let mut parts = defaults.trim_end_matches(']').split("; ");
+    let own = parts.clone().find_map(|part| part.trim_start().strip_prefix(&format!("{place}: ")));
+    own.or(parts.next().and_then(|first| first.strip_prefix(": "))).expect(line).to_owned()
+}
+
+/// Every default that `swapscale run --help` prints is what a run without that option has. Those of
+/// the live kernel are held against the driver's arguments in src/kernel.rs.
+#[test]
+fn help_says_the_defaults_of_a_run() {
+    let dir = tempfile::tempdir().unwrap();
+    let help = stdout(&swapscale(&["run", "--help"], dir.path()));
+    let with_default = help.lines().filter(|line| line.contains("[default"));
+    let names = with_default.map(|line| line.trim_start().trim_start_matches("--"));
+    let mut left: BTreeSet<&str> = names.map(|line| line.split(' ').next().unwrap()).collect();
+    let mut holds = |option: &'static str, place: &str, found: &str| {
+        left.remove(option);
+        let says = says(&help, option, place);
+        // "tas in a guest, qspin on bare metal"
+        let by_host = says.split(", ").any(|host| host.starts_with(&format!("{found} ")));
+        assert!(says == found || by_host, "--{option}, {place}: {says:?}, but is {found:?}");
+    };
+    let text = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+    let window = |line: &str| {
+        let (_, rest) = line.split_once(" of ").unwrap();
+        rest.split_once(" s each").unwrap().0.parse::<f64>().unwrap().to_string()
+    };
+    for (place, args) in [("here", &[][..]), ("model", &["--machine", "vm-32"])] {
+        let (run, first) = begun(args);
+        for option in [
+            "variant", "lock", "workload", "threads", "trials", "seed", "pin", "sample", "counters",
+        ] {
+            let found = match &run["plan"][option] {
+                Value::Array(all) => all.iter().map(text).collect::<Vec<_>>().join(","),
+                one => text(one),
+            };
+            holds(option, place, &found);
+        }
+        holds("seconds", place, &window(&first));
+        holds("label", place, &text(&run["label"]));
+        if args.is_empty() {
+            holds("machine", place, &text(&run["machine"]["name"]));
+        }
+    }
+    let (run, first) = begun(&["--until", "1%", "--variant", "percluster", "--threads", "1"]);
+    holds("seconds", "with --until", &window(&first));
+    assert_eq!(
+        (text(&run["plan"]["budget"]), &run["plan"]["trials"]),
+        ("240s".into(), &Value::Null)
+    );
+    holds("budget", "with --until", "4m");
+    // The rest is in the names of cells, and each workload has its own.
+    let refs = ["run", "--machine", "vm-32", "--variant", "percluster", "--workload", "refs"];
+    let short = ["--threads", "1", "--trials", "1", "--seconds", "0.0002", "--out", "runs"];
+    stdout(&swapscale(&[&refs[..], &short].concat(), dir.path()));
+    let cell = fs::read_to_string(only_run(&dir).join("cells.jsonl")).unwrap();
+    let cell: Value = serde_json::from_str(cell.lines().next().unwrap()).unwrap();
+    let params = &cell["key"]["params"];
+    let own = (bench_harness::workload::find("refs").unwrap().defaults)();
+    assert_eq!(params["size"], own.size.to_string());
+    assert_eq!(params["fill"], own.fill.to_string());
+    assert_eq!((&params["orders"], &params["batch"]), (&Value::Null, &Value::Null));
+    for option in ["size", "fill", "orders", "batch"] {
+        holds(option, "here", "the workload's");
+    }
+    holds("think-ns", "model", &text(&params["think-ns"]));
+    holds("rate", "model", if params["rate"].is_null() { "closed loop" } else { "open" });
+    assert_eq!(left, BTreeSet::from(["out"]), "these are not held against a run");
 }
 
 /// Deterministic: the same seed gives the same cells, byte for byte.

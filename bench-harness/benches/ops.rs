@@ -57,7 +57,7 @@ where
 
 const PAGES: usize = 1024;
 
-/// A 64 MiB device half full, and an owner a CPU whose pages are in memory.
+/// A 64 MiB device half full, and one owner per CPU whose pages are in memory.
 fn half_full<A: SwapAllocator<M>>(threads: usize, cpu: &<M as Machine>::Cpu) -> Swap<M, A> {
     let spec = Spec {
         devices: vec![DeviceSpec::new(1 << 14)],
@@ -125,7 +125,7 @@ fn operations(criterion: &mut Criterion) {
 fn locks(criterion: &mut Criterion) {
     let pins = pins();
     for (name, _) in KINDS {
-        with_lock!(name, K => lock_pair::<K>(criterion, &pins)).expect("it is in the list");
+        with_lock!(name, K => lock_pair::<K>(criterion, &pins, name)).expect("it is in the list");
     }
     baseline(criterion, &pins, "std-mutex", std::sync::Mutex::<()>::default, |lock| {
         drop(black_box(lock.lock()));
@@ -137,10 +137,10 @@ fn locks(criterion: &mut Criterion) {
 
 static PAIR: Site = Site::new("lock", "ops");
 
-fn lock_pair<K: LockKind>(criterion: &mut Criterion, pins: &[Vec<usize>]) {
+fn lock_pair<K: LockKind>(criterion: &mut Criterion, pins: &[Vec<usize>], name: &str) {
     let mut group = criterion.benchmark_group("lock");
     for pins in pins {
-        group.bench_function(BenchmarkId::new(K::NAME, pins.len()), |bencher| {
+        group.bench_function(BenchmarkId::new(name, pins.len()), |bencher| {
             bencher.iter_custom(|iters| {
                 let setup = |_: &_| SpinLock::<Native<K, false>>::new();
                 sample::<Native<K, false>, _>(pins, iters, setup, |lock, cpu| {

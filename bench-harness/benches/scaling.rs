@@ -34,7 +34,7 @@ const WITH_VALUE: [&str; 18] = [
     "--output-format",
 ];
 
-/// What of the command line is meant for this benchmark.
+/// The words of the command line that are for this benchmark, not for criterion.
 #[derive(Default)]
 struct Args {
     /// cargo says so: without it this is a test run.

@@ -1,6 +1,6 @@
-//! What the workers of a trial bring back, put together as one cell. Guards the figures' meaning:
-//! the interval is from the first window's start to the last one's end, and the share of it in
-//! which every window was open goes beside it.
+//! Puts the logs of a trial's workers together as one cell. Guards the meaning of its figures: the
+//! interval is from the first window's start to the last one's end, and the share of it in which
+//! every window was open stands beside it.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -20,18 +20,18 @@ use probe::counters;
 use probe::noise::{Watch, WorkerNoise, unwatched};
 use probe::recorder::{Recorder, histogram};
 
-/// What a cell is called, and when it ran.
+/// The name of a cell, and its place in the run.
 #[derive(Clone)]
 pub struct Label<'a> {
     pub machine: &'a str,
     pub point: &'a Point,
     pub pin: &'a str,
-    /// Workers that share a CPU, where they are more than the CPUs.
+    /// Workers per CPU, where there are more workers than CPUs.
     pub per_cpu: usize,
     pub block: u32,
     pub seed: u64,
     pub order_in_run: u64,
-    /// How long the window was to be.
+    /// The planned length of the window.
     pub measure: Duration,
 }
 

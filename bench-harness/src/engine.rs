@@ -3,11 +3,12 @@
 //! repeated, then refused, and a wrong allocator ends the run.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::{OnceLock, mpsc};
+use std::sync::mpsc;
 use std::time::Duration;
 
 use jiff::Timestamp;
 use machine::Failure;
+pub use machine::native::now;
 use machine::topology::Topology;
 use rayon::prelude::*;
 use results::disturbed::hit;
@@ -29,7 +30,7 @@ pub const OVERLAP: f64 = 0.95;
 
 #[derive(Debug, thiserror::Error)]
 pub enum EngineError {
-    /// The answer is no: the variant broke an invariant.
+    /// The variant broke an invariant.
     #[error("{variant} on {workload}, {threads} threads: {why}")]
     Wrong { variant: &'static str, workload: &'static str, threads: usize, why: String },
     #[error(transparent)]
@@ -38,24 +39,13 @@ pub enum EngineError {
     Store(#[from] results::Error),
 }
 
-/// Nanoseconds of the clock that the native machine's workers read.
-pub fn now() -> u64 {
-    static CLOCK: OnceLock<(quanta::Clock, u64)> = OnceLock::new();
-    let (clock, start) = CLOCK.get_or_init(|| {
-        let clock = quanta::Clock::new();
-        let start = clock.raw();
-        (clock, start)
-    });
-    clock.delta_as_nanos(*start, clock.raw())
-}
-
-/// What `run.json` says before the first cell; calibrates the probes.
+/// The content of `run.json`, which is written before the first cell; calibrates the probes.
 pub fn describe(plan: &Plan, topology: &Topology, command: String) -> Run {
     let mut environment = environment::here(topology, now);
     let (probe, note) = clock::calibrate(now);
     environment.notes.push(note);
     let created = Timestamp::now();
-    let label = plan.options.label.clone().unwrap_or_else(|| "run".into());
+    let label = plan.label.clone();
     let host = environment.host.known().map_or("unknown", String::as_str);
     Run {
         schema: SCHEMA,
@@ -74,32 +64,39 @@ pub fn describe(plan: &Plan, topology: &Topology, command: String) -> Run {
     }
 }
 
-/// How far a run is.
+/// How far a run has come.
 pub struct Progress<'a> {
-    /// Cells done or refused, this one included, and all of them.
+    /// Cells measured or refused, with this one.
     pub done: usize,
+    /// Cells of the run.
     pub all: usize,
     pub key: &'a CellKey,
     /// Operations per second, or why there is no figure.
     pub result: Result<f64, &'a str>,
-    /// What hit the trial from outside.
+    /// How the trial was disturbed from outside.
     pub hit: Option<&'a str>,
 }
 
-/// What a run came to beside the cells on disk.
+/// Results of a run beside the cells on disk.
 #[derive(Debug, Default)]
 pub struct Finished {
     /// Cells that were refused, and why.
     pub refused: Vec<(CellKey, String)>,
     /// Events of the simulator; none natively.
     pub events: u64,
-    /// Times a lock went from one CPU to another that waited for it, in measured windows.
+    /// Contended acquisitions in measured windows: a lock went to a CPU that waited for it.
     pub handovers: u64,
 }
 
-/// Runs every cell of the plan that is not among `finished`, or as many of them as it takes to
-/// make the intervals narrow. On this host one after the other; on a model one on each thread
-/// of rayon's pool, and stored in the same order.
+/// Runs every cell of the plan that is not among `finished`; with `--until` only until the
+/// intervals are narrow. On this host cells run one after the other. On a model they run side by
+/// side on the threads of rayon's pool, and are stored in the plan's order.
+///
+/// # Errors
+///
+/// [`EngineError::Wrong`] where a variant breaks an invariant, [`EngineError::Machine`] where the
+/// machine cannot run a trial, [`EngineError::Store`] where a cell cannot be written. Cells stored
+/// before stay.
 pub fn run(
     plan: &Plan,
     writer: &mut Writer,
@@ -111,7 +108,7 @@ pub fn run(
     let finished: BTreeSet<&CellKey> = finished.iter().map(|cell| &cell.key).collect();
     let labels = slots.into_iter().enumerate().map(|(order, slot)| label(plan, order, slot));
     let labels: Vec<Label> = labels.collect();
-    // Between blocks it is asked whether to go on; where nobody asks, all are one.
+    // A run ends between blocks only. Without `--until` it never ends early: all is one block.
     let block = if watch.is_some() { plan.points.len() } else { labels.len() };
     let mut keeper =
         Keeper { writer, watch, progress, all: labels.len(), sums: Finished::default() };
@@ -132,12 +129,12 @@ pub fn run(
     Ok(keeper.sums)
 }
 
-/// Puts on disk what was measured, and says so.
+/// Puts cells on disk, and reports each.
 struct Keeper<'a, P> {
     writer: &'a mut Writer,
     watch: Option<Watch>,
     progress: P,
-    /// Cells of the run, as far as is known.
+    /// Cells of the run; with `--until` those up to the next look.
     all: usize,
     sums: Finished,
 }
@@ -169,9 +166,9 @@ impl<P: FnMut(Progress)> Keeper<'_, P> {
             }
             Err(why) => (Err(why), None),
         };
-        let told = result.as_ref().map(|rate| *rate).map_err(String::as_str);
+        let outcome = result.as_ref().map(|rate| *rate).map_err(String::as_str);
         let (done, hit) = (label.order_in_run as usize + 1, hit.as_deref());
-        (self.progress)(Progress { done, all: self.all, key: &key, result: told, hit });
+        (self.progress)(Progress { done, all: self.all, key: &key, result: outcome, hit });
         if let Err(why) = result {
             self.sums.refused.push((key, why));
         }
@@ -186,18 +183,18 @@ fn label<'a>(plan: &'a Plan, order: usize, slot: Slot) -> Label<'a> {
         pin: &plan.pin,
         per_cpu: plan.points[slot.point].threads.div_ceil(plan.cpus.len()),
         block: slot.block,
-        // The same for all points of a block: variants are compared on the same numbers.
+        // The same for all points of a block: variants are compared on the same random numbers.
         seed: plan.seed.wrapping_add(u64::from(slot.block)),
         order_in_run: order as u64,
         measure: plan.measure,
     }
 }
 
-/// Jobs begun and not stored at most: behind a slow disk or one slow job, results wait in memory.
+/// Upper bound on jobs started but not yet stored; bounds memory when the disk or one job is slow.
 const AHEAD: usize = 64;
 
-/// Does `work` for all of `jobs` on rayon's threads and hands what comes of it to `store`, on
-/// this thread and in the order of `jobs`: what is stored does not depend on how many there are.
+/// Does `work` for all of `jobs` on rayon's threads and hands the results to `store`, on this
+/// thread and in the order of `jobs`: the number of threads changes nothing that is stored.
 fn side_by_side<J: Sync, T: Send, E: Send>(
     jobs: &[J],
     work: impl Fn(&J) -> Result<T, E> + Sync,
@@ -208,14 +205,14 @@ fn side_by_side<J: Sync, T: Send, E: Send>(
     std::thread::scope(|scope| {
         let work = &work;
         scope.spawn(move || {
-            // A bridge hands jobs out one by one from the first on; whoever stops listening
-            // ends it.
+            // A bridge hands out jobs one by one, from the first on. It ends when the receiver of
+            // `begin` is gone.
             let jobs = jobs.iter().enumerate().take_while(move |_| begin.send(()).is_ok());
             let _ = jobs
                 .par_bridge()
                 .try_for_each_with(done, |done, (n, job)| done.send((n, work(job))));
         });
-        // Both are dropped on the way out, so that nobody waits for what is no longer stored.
+        // Both are dropped on an early return, which ends the workers.
         let (results, begun) = (results, begun);
         let (mut next, mut early) = (0, BTreeMap::new());
         for (n, result) in results {
@@ -223,7 +220,7 @@ fn side_by_side<J: Sync, T: Send, E: Send>(
             while let Some(result) = early.remove(&next) {
                 store(&jobs[next], result?)?;
                 next += 1;
-                // One was begun for each that is stored.
+                // Makes room for one job more.
                 let _ = begun.recv();
             }
         }
@@ -231,15 +228,15 @@ fn side_by_side<J: Sync, T: Send, E: Send>(
     })
 }
 
-/// What one trial came to.
+/// The result of one trial.
 struct Measured {
     cell: Cell,
     histograms: Vec<Interval>,
     events: u64,
 }
 
-/// A cell, or why it is refused after a second try; on a model, which does the same again in the
-/// same window, after three in longer ones.
+/// A cell, or why it is refused: after a second try natively. A model would do the same again, so
+/// it gets three tries more, in longer windows.
 fn attempt(plan: &Plan, label: &Label) -> Result<Result<Measured, String>, EngineError> {
     let mut label = label.clone();
     let mut why = String::new();
@@ -256,14 +253,14 @@ fn attempt(plan: &Plan, label: &Label) -> Result<Result<Measured, String>, Engin
     Ok(Err(why))
 }
 
-/// What keeps a model's workers apart is how long single operations at the window's ends take:
-/// the window of which that is 3 %.
+/// The window in which the operations that straddle its two ends are 3 % of it: on a model they
+/// alone keep the workers from overlapping.
 fn longer(measure: Duration, cell: &Cell) -> Duration {
     let apart = measure.mul_f64(1.0 - cell.overlap);
     (apart * 33).clamp(measure * 2, measure * 8)
 }
 
-/// Why a cell cannot stand.
+/// Why a cell is refused.
 fn refusal(cell: &Cell, strict: bool) -> Option<String> {
     if cell.overlap < OVERLAP {
         let (is, least) = (100.0 * cell.overlap, 100.0 * OVERLAP);

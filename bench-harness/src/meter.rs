@@ -1,6 +1,6 @@
-//! What one worker counts while it works: operations by kind, latencies of a sample of them, and
-//! whatever else a workload has to say. Everything is the worker's own; nothing here is shared.
-//! Guards the cost of measuring: an operation that is not in the sample costs a decrement.
+//! The counts of one worker: operations by kind, latencies of a sample of them, and what else a
+//! workload records. Everything is the worker's own; nothing here is shared. Guards the cost of
+//! measuring: an operation that is not in the sample costs a decrement.
 
 use std::collections::BTreeMap;
 
@@ -16,9 +16,9 @@ use probe::recorder::Recorder;
 pub enum Kind {
     /// A folio swapped out: slots are allocated.
     Alloc,
-    /// The same begun while a swapoff was under way, where a workload tells them apart.
+    /// An `Alloc` that began during a swapoff, where a workload counts these apart.
     AllocInSwapoff,
-    /// The same as `Alloc` of an order above 0.
+    /// An `Alloc` of an order above 0.
     AllocLarge,
     /// A page swapped in, or a run of pages unmapped: slots are freed.
     Free,
@@ -26,7 +26,8 @@ pub enum Kind {
     Dup,
     /// get_swap_device() and put_swap_device().
     Get,
-    /// What swapoff brought back goes out again, by the worker that switches.
+    /// An allocation by the worker that switches the device, which swaps out again what swapoff
+    /// brought back.
     Refill,
     Swapoff,
     Swapon,
@@ -59,7 +60,7 @@ impl Kind {
         }
     }
 
-    /// Rare and long: every one is timed.
+    /// Rare and long kinds, of which every operation is timed.
     fn always_timed(self) -> bool {
         matches!(self, Kind::Swapoff | Kind::Swapon)
     }
@@ -69,18 +70,20 @@ impl Kind {
 #[derive(Clone, Debug)]
 pub struct Tally {
     pub failed: u64,
-    /// One in so many is timed, on average.
+    /// One operation in `every` is timed, on average.
     pub every: u32,
-    /// Operations from the last that was timed to the next, those left of them, and all before.
+    /// Operations between two timed ones.
     stride: u32,
+    /// Operations until the next timed one.
     left: u32,
+    /// Operations counted in finished strides.
     before: u64,
     rng: fastrand::Rng,
-    /// Made when first needed, which is before the window opens.
+    /// Service times, ns. Made when first needed, which is before the window opens.
     pub latency: Option<Recorder>,
-    /// From the intended start, in an open loop.
+    /// Times from the intended start, ns, in an open loop.
     pub response: Option<Recorder>,
-    /// Of the response in an open loop, else of the latency.
+    /// Parts of the window: of `response` in an open loop, else of `latency`.
     pub over_time: Option<OverTime>,
 }
 
@@ -89,8 +92,8 @@ impl Tally {
         self.before + u64::from(self.stride - self.left)
     }
 
-    /// Strides differ: allocators work in batches, and a fixed stride would meet them all at the
-    /// same place.
+    /// Strides differ: allocators work in batches, and a fixed stride would time the same place of
+    /// each batch.
     fn next_stride(&mut self) {
         self.before += u64::from(self.stride);
         let quarter = self.every / 4;
@@ -99,16 +102,17 @@ impl Tally {
         self.left = self.stride;
     }
 
-    /// What the histograms over time are of.
+    /// The recorder that the parts over time are taken from.
     fn felt(&self) -> Option<&Recorder> {
         self.response.as_ref().or(self.latency.as_ref())
     }
 }
 
-/// Swapoffs whose steps a worker keeps: an empty device goes through thousands in a second.
+/// Swapoffs whose steps a worker keeps: an empty device is switched off thousands of times per
+/// second.
 const SWAPOFFS_KEPT: usize = 64;
 
-/// A swapoff: when it began, slots in use then, and what it came to.
+/// A swapoff: when it began, the slots in use then, and its steps or its error.
 pub type SwapoffSeen = (u64, u64, Result<Steps, SwapoffError>);
 
 /// Everything one worker counted.
@@ -117,11 +121,13 @@ pub struct Meter {
     pub tallies: [Tally; Kind::ALL.len()],
     /// When the step under way should have begun, in an open loop.
     pub intended: Option<u64>,
-    /// When the window opened, and the length of its parts as a power of two.
+    /// When the window opened, on the machine's clock.
     opened: u64,
+    /// The length of the window's parts is 2^this ns.
     part_shift: u32,
-    /// The part it has come to, and when that ends.
+    /// The part under way.
     part: usize,
+    /// When it ends.
     part_ends: u64,
     pub gaps: GapMeter,
     pub counts: BTreeMap<&'static str, u64>,
@@ -212,7 +218,7 @@ impl Meter {
         self.part_ends = self.opened + ((self.part as u64 + 1) << self.part_shift);
     }
 
-    /// What was recorded since the part before it ended is of this part.
+    /// Assigns to the part under way what was recorded since the last one ended.
     fn end_part(&mut self) {
         for tally in &mut self.tallies {
             let mut over_time = tally.over_time.take();
@@ -233,14 +239,14 @@ impl Meter {
         self.series.entry((name, unit)).or_default().push((at, value));
     }
 
-    /// The kind counts and times all of them; their steps are kept of the first.
+    /// Keeps the steps of the first [`SWAPOFFS_KEPT`] swapoffs; the tally counts and times all.
     pub fn swapoff(&mut self, at: u64, used: u64, result: Result<Steps, SwapoffError>) {
         if self.swapoffs.len() < SWAPOFFS_KEPT {
             self.swapoffs.push((at, used, result));
         }
     }
 
-    /// Forgets all counts: the window opens. Memory taken while warming up is kept.
+    /// Forgets all counts, because the window opens. Memory allocated in the warm-up is kept.
     pub fn reset(&mut self) {
         for tally in &mut self.tallies {
             (tally.failed, tally.before) = (0, 0);
@@ -281,7 +287,7 @@ mod tests {
     use machine::lock::Tas;
     use machine::{Native, native};
 
-    /// Of batches of 64 each place is timed as often as its share, and all are counted.
+    /// In batches of 64 operations each place is timed equally often, and all are counted.
     #[test]
     fn what_is_timed_is_in_step_with_no_batch() {
         let worker = |_: &(), cpu: &_| {

@@ -1,12 +1,12 @@
-//! Where latencies went over time: coarse counts by part of the window and by quarters
-//! of a power of two. Guards the cost of it: a timed operation pays nothing, since a part
-//! is what the histogram of the whole window has gained by the part's end.
+//! Latencies over time: coarse counts by part of the window and by quarters of a power of two.
+//! Guards their cost: a timed operation pays nothing, since a part is what the histogram of the
+//! whole window has gained by the part's end.
 
 use hdrhistogram::Histogram;
 
 use probe::recorder::{LONGEST_NS, Recorder, histogram};
 
-/// Parts of a window, at most.
+/// The largest number of parts of a window.
 pub const PARTS: usize = 16;
 /// Quarters of powers of two up to 100 s.
 const LEVELS: usize = level(LONGEST_NS) + 1;

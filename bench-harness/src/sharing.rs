@@ -1,5 +1,6 @@
-//! From what each CPU's lock sites saw to what a cell says of them: sums over the threads, the
-//! distances lock hand-overs went, who waited for whom, and how fairly a lock went round.
+//! The lock sites of a cell, from those of each CPU: sums over the threads, the distances of lock
+//! hand-overs, which worker waited for which, and how fairly a lock went round. Guards that each
+//! wait is counted once, with its holder where the holder was seen.
 
 use std::collections::BTreeMap;
 
@@ -10,7 +11,8 @@ use results::schema::{Again, Sharing, Site};
 
 /// Rows of the matrix of waits, at most: it must not outgrow the rest of a cell.
 const ROWS: usize = 16;
-/// The lock working set is that of so many acquisitions (Dice, "Malthusian Locks", EuroSys 2017).
+/// Acquisitions in a row whose different threads are the lock working set (Dice, "Malthusian
+/// Locks", EuroSys 2017).
 const WORKING_SET: f64 = 1000.0;
 
 /// Where the workers of a cell ran.
@@ -22,7 +24,7 @@ pub struct Places<'a> {
 }
 
 impl Places<'_> {
-    /// By the words that cache-line transfers have too.
+    /// In the words that cache-line transfers have too.
     fn distance(&self, waiter: usize, holder: usize) -> &'static str {
         let cpus = self.cpus.get(waiter).zip(self.cpus.get(holder));
         match cpus.and_then(|(a, b)| self.topology.distance(*a, *b)) {
@@ -191,7 +193,7 @@ mod tests {
         assert!(sharing.queue_total > sharing.looked, "the others wait most of the time");
         let matrix: u64 = sharing.waited_for.iter().flatten().sum();
         assert!(matrix <= all[0].wait_total_ns && matrix > all[0].wait_total_ns / 2);
-        assert!((0..4).all(|n| sharing.waited_for[n][n] == 0), "nobody waits for himself");
+        assert!((0..4).all(|n| sharing.waited_for[n][n] == 0), "no worker waits for itself");
         assert!(all[0].hold_total_ns / all[0].hold_sampled >= 800, "1 us, less its jitter");
     }
 
@@ -237,7 +239,7 @@ mod tests {
         assert!(waited_for(&[(0, &SiteStats::default())], 48).is_empty());
     }
 
-    /// Natively one acquisition in 64 is timed; alone nobody waits.
+    /// Natively one acquisition in 64 is timed; a single worker never waits.
     #[test]
     fn a_native_lock_without_rivals() {
         type M = Native<Tas, true>;

@@ -17,23 +17,23 @@ use probe::Roots;
 use probe::counters::{Counters, Groups};
 use probe::noise::{Worker as NoiseWorker, WorkerNoise};
 
-/// What a trial needs to know beside its machine's own configuration.
+/// A trial's settings beside its machine's own configuration.
 #[derive(Clone, Debug)]
 pub struct Setting {
     pub params: Params,
     pub threads: usize,
     pub seed: u64,
-    /// One operation in so many is timed.
+    /// One operation in `sample` is timed, on average; in an open loop all are.
     pub sample: u32,
-    /// How long the window is to be.
+    /// The planned length of the window.
     pub measure: Duration,
     /// The host's counters and noise, where the machine's CPUs are the host's.
     pub host: Option<Groups>,
 }
 
-/// What one worker brings back.
+/// The log of one worker.
 pub struct Log {
-    /// On the machine's clock.
+    /// Start and end of its window, on the machine's clock.
     pub opened: u64,
     pub closed: u64,
     /// Its window is as long as its steps: it does not bound the interval.
@@ -43,13 +43,18 @@ pub struct Log {
     pub host: Option<HostLog>,
 }
 
-/// What the host says of one worker's window.
+/// The host's measurements of one worker's window.
 pub struct HostLog {
     pub counters: BTreeMap<String, Counter>,
     pub noise: WorkerNoise,
 }
 
 /// Runs one trial; the logs are in the order of the CPUs.
+///
+/// # Errors
+///
+/// [`Failure::Panicked`] where the allocator or the workload broke an invariant; the machine's own
+/// failures where it cannot run as configured.
 pub fn run<M, A, W>(config: &M::Config, setting: &Setting) -> Result<Vec<Log>, Failure>
 where
     M: Machine,
@@ -59,9 +64,9 @@ where
     run_erased::<M>(config, setting, |setting, cpu| Box::new(Trial::<M, A, W>::new(setting, cpu)))
 }
 
-/// A trial whose variant and workload are behind a pointer: what drives it is compiled once per
-/// machine, not once for every pair of them. A worker makes a handful of dynamic calls in its life,
-/// and none per operation.
+/// A trial whose variant and workload are behind a pointer: the code that drives it is compiled
+/// once per machine, not once per pair of them. It costs a worker a handful of dynamic calls in
+/// all, and an operation none.
 trait AnyTrial<M: Machine>: Send + Sync {
     /// The rate of an open loop.
     fn rate(&self) -> Option<NonZeroU64>;
@@ -112,8 +117,8 @@ struct Trial<M: Machine, A: SwapAllocator<M>, W> {
     workload: Region<M, Own<W>>,
 }
 
-/// A workload, whose cells a machine must know; the byte, because a region has no room for
-/// nothing.
+/// Puts the workload into a [`Region`], so that the simulator knows its words. The `u8` keeps it
+/// from being zero-sized, which a region refuses.
 struct Own<W>(W, #[allow(dead_code)] u8);
 
 impl<M: Machine, A: SwapAllocator<M>, W: Workload<M>> Trial<M, A, W> {
@@ -130,9 +135,9 @@ impl<M: Machine, A: SwapAllocator<M>, W: Workload<M>> Trial<M, A, W> {
     }
 }
 
-/// An open loop: step n is due n/rate after the first, whatever became of those before it. Who
-/// is late begins at once, and his lateness is in the response. Each window begins a schedule
-/// of its own.
+/// An open loop: step n is due n/rate after the first, however long the steps before it take. A
+/// late worker starts its step at once; the delay counts as response time. Each window begins a
+/// schedule of its own.
 struct OpenLoop {
     start: u64,
     rate: NonZeroU64,
@@ -140,7 +145,7 @@ struct OpenLoop {
 }
 
 impl OpenLoop {
-    /// When the next step was due, once that has come; None if the phase is over before.
+    /// Waits until the next step is due and returns when that was; None if the phase ends first.
     #[inline(never)]
     fn wait<M: Machine>(&mut self, cpu: &M::Cpu, last: Phase) -> Option<u64> {
         let after = u128::from(self.next) * 1_000_000_000 / u128::from(self.rate.get());
@@ -212,7 +217,7 @@ impl<M: Machine, A: SwapAllocator<M>> Stage<M, A> {
     }
 }
 
-/// A worker's window, with what the host tells of it.
+/// A worker's window, with the host's counters and noise in it.
 struct Window {
     opened: u64,
     host: Option<(Counters, NoiseWorker)>,

@@ -106,12 +106,12 @@ impl fmt::Display for Size {
     }
 }
 
-/// How much of a device is in use.
+/// The share or the amount of a device that is in use.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fill {
-    /// Of the device.
+    /// Percent of the device.
     Percent(u32),
-    /// The same on a device of any size.
+    /// The same amount on a device of any size.
     Fixed(Size),
 }
 
@@ -146,7 +146,7 @@ impl fmt::Display for Fill {
     }
 }
 
-/// How long a whole run may take.
+/// The longest time that a whole run may take.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Budget(pub Duration);
 
@@ -176,7 +176,7 @@ impl fmt::Display for Budget {
     }
 }
 
-/// Steps a second: `200000`, `200k` or `1.5M`.
+/// Steps per second: `200000`, `200k` or `1.5M`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Rate(pub NonZeroU64);
 
@@ -191,7 +191,7 @@ impl FromStr for Rate {
         let rate = number.parse::<f64>().map_or(f64::NAN, |number| number * factor);
         match NonZeroU64::new(rate as u64) {
             Some(whole) if rate <= 1e9 && whole.get() as f64 == rate => Ok(Self(whole)),
-            _ => Err("expected 1 to 1000000000 steps a second, such as 200k".into()),
+            _ => Err("expected 1 to 1000000000 steps per second, such as 200k".into()),
         }
     }
 }
@@ -202,7 +202,7 @@ impl fmt::Display for Rate {
     }
 }
 
-/// How narrow an interval is to be: half of it as a percentage of the median, `1%`.
+/// The width that an interval should have: half of it as a percentage of the median, `1%`.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Width {
     percent: f64,

@@ -1,5 +1,6 @@
-//! What the workers do. A workload is written once, over any machine and any variant: one file
-//! here and one line in the list. It swaps pages of owners out and in; it never sees a lock.
+//! Workloads: what the workers of a trial do. Each is written once, over any machine and any
+//! variant, as one file here and one line in the list. It swaps pages of owners out and in; it never
+//! sees a lock. Guards that every workload in the list is found by name everywhere.
 
 use std::num::NonZeroU64;
 
@@ -18,11 +19,13 @@ pub mod mthp;
 pub mod refs;
 pub mod seq;
 pub mod swapoff;
+#[cfg(test)]
+mod toy;
 
-/// What a workload is started with.
+/// The parameters of a workload, each an axis of a plan.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Params {
-    /// Of a swap device.
+    /// Size of a swap device.
     pub size: Size,
     /// How much of the device is in use.
     pub fill: Fill,
@@ -32,7 +35,7 @@ pub struct Params {
     pub batch: Option<u32>,
     /// Think time between operations, ns.
     pub think_ns: u64,
-    /// Open loop: steps a second that each worker is asked for.
+    /// Open loop: steps per second that each worker is asked for.
     pub rate: Option<NonZeroU64>,
 }
 
@@ -43,29 +46,31 @@ pub struct Stage<M: Machine, A: SwapAllocator<M>> {
     pub params: Params,
     pub threads: usize,
     pub seed: u64,
-    /// What goes out at once is 2^this pages.
+    /// Order of a block, the pages that are swapped out together.
     pub block_order: usize,
 }
 
 /// A workload. The engine calls `new` once, `worker` on each CPU, then `step` until time is up.
 pub trait Workload<M: Machine>: Send + Sync + Sized + 'static {
-    /// What a worker keeps to itself.
+    /// A worker's private state.
     type Worker: 'static;
-    /// Whether pages share slots; where none forks, a slot named twice was handed out twice.
+    /// Whether page-table entries may share a slot. Without forks, a slot with two entries was
+    /// handed out twice.
     const FORKS: bool = false;
 
-    /// Devices and owners; without more words one device, and an owner a worker who has its share
-    /// of the slots in use.
+    /// Devices and owners. By default one device, and one owner per worker, with an equal share of
+    /// the slots in use.
     fn spec(params: &Params, threads: usize) -> Spec {
         share_of_one_device(params, threads)
     }
 
-    /// All devices are on and no page is swapped out.
+    /// Called once, on the first CPU: all devices are on and no page is swapped out.
     fn new<A: SwapAllocator<M>>(stage: &Stage<M, A>, cpu: &M::Cpu) -> Self;
 
+    /// Called once on each CPU, before its first step.
     fn worker<A: SwapAllocator<M>>(&self, stage: &Stage<M, A>, cpu: &M::Cpu) -> Self::Worker;
 
-    /// One operation, or a few; short, since between steps the worker looks whether time is up.
+    /// One operation, or a few. Short: the worker looks between steps whether time is up.
     fn step<A: SwapAllocator<M>>(
         &self,
         stage: &Stage<M, A>,
@@ -74,18 +79,22 @@ pub trait Workload<M: Machine>: Send + Sync + Sized + 'static {
         meter: &mut Meter,
     );
 
-    /// Whether this worker's steps may be long: then its window is not held against the others'.
+    /// Whether this worker's steps may be long: its window is then left out of the overlap.
     fn is_control(_threads: usize, _worker: usize) -> bool {
         false
     }
 
-    /// What of its own must hold when all workers have stopped.
+    /// Checks the workload's own invariants when all workers have stopped.
+    ///
+    /// # Errors
+    ///
+    /// A line that names the broken invariant.
     fn validate(&self) -> Result<(), String> {
         Ok(())
     }
 }
 
-/// Something to be done with a workload, whichever it is.
+/// Code that is generic over the workload.
 pub trait Visitor<M: Machine> {
     type Output;
     fn visit<W: Workload<M>>(self) -> Self::Output;
@@ -94,21 +103,21 @@ pub trait Visitor<M: Machine> {
 /// A workload as the list shows it.
 pub struct Entry {
     pub id: &'static str,
-    /// What it does, and the real workload it stands for.
+    /// Its operations, and the real workload that it stands for.
     pub about: &'static str,
     pub defaults: fn() -> Params,
 }
 
 macro_rules! registry {
-    ($($id:literal, $file:ident::$Type:ident, $about:literal;)*) => {
+    ($($(#[$when:meta])? $id:literal, $file:ident::$Type:ident, $about:literal;)*) => {
         /// Every workload, in the order of the lists users see.
         pub const LIST: &[Entry] =
-            &[$(Entry { id: $id, about: $about, defaults: $file::defaults }),*];
+            &[$($(#[$when])? Entry { id: $id, about: $about, defaults: $file::defaults }),*];
 
         /// Calls the visitor with the workload called `id`; None if there is none.
         pub fn visit<M: Machine, V: Visitor<M>>(id: &str, visitor: V) -> Option<V::Output> {
             match id {
-                $($id => Some(visitor.visit::<$file::$Type<M>>()),)*
+                $($(#[$when])? $id => Some(visitor.visit::<$file::$Type<M>>()),)*
                 _ => None,
             }
         }
@@ -126,6 +135,8 @@ registry! {
     "dup", dup::Dup, "W7: fork of 70 children and their exits: counts beyond 62 users";
     "discard", seq::Discard, "W8: seq on a device that discards freed clusters";
     "refs", refs::Refs, "W9: get and put of the device alone, with rare swapoffs";
+    #[cfg(test)]
+    "toy", toy::Toy, "one page in and out";
 }
 
 /// The workload called `id`.
@@ -139,7 +150,7 @@ fn base() -> Params {
     Params { size, fill, orders: None, batch: None, think_ns: 0, rate: None }
 }
 
-/// The same with a choice of orders, which is order 0.
+/// [`base`] with a choice of orders, which by default is order 0.
 fn base_with_orders() -> Params {
     Params { orders: Some(Orders::base_pages()), ..base() }
 }
@@ -154,11 +165,11 @@ fn share_of_one_device(params: &Params, threads: usize) -> Spec {
     }
 }
 
-/// How many pages reclaim swaps out for one owner before it turns to another (SWAP_CLUSTER_MAX).
+/// Pages that reclaim swaps out for one owner before it turns to another (SWAP_CLUSTER_MAX).
 const RECLAIM_BATCH: usize = 32;
 
 impl<M: Machine, A: SwapAllocator<M>> Stage<M, A> {
-    /// A generator that differs between workers, and is the same in a run repeated.
+    /// A random number generator per worker, the same in every repetition of a run.
     pub(crate) fn rng(&self, worker: usize) -> fastrand::Rng {
         fastrand::Rng::with_seed(
             self.seed ^ (worker as u64 + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15),
@@ -170,19 +181,19 @@ impl<M: Machine, A: SwapAllocator<M>> Stage<M, A> {
         self.params.batch.map_or(1, |batch| batch as usize)
     }
 
-    /// Entries of one call, at random.
+    /// A random number of entries for one call.
     fn batch(&self, rng: &mut fastrand::Rng) -> usize {
         rng.usize(1..=self.most_entries())
     }
 
-    /// Workqueues run on some CPU; here worker 0 runs them, one step in 64.
+    /// The work of kernel workqueues. Worker 0 runs it, in one step of 64 on average.
     fn run_work_sometimes(&self, cpu: &M::Cpu, rng: &mut fastrand::Rng) {
         if cpu.id() == 0 && rng.u32(..64) == 0 {
             self.swap.alloc.run_work(cpu);
         }
     }
 
-    /// A random one of this CPU's first `blocks` back in, and out again to other slots. Pages that
+    /// Swaps a random one of this CPU's first `blocks` in, and out again to other slots. Pages that
     /// are in memory already, because swapoff brought them back, are only swapped out.
     #[inline]
     fn refault(
@@ -198,7 +209,7 @@ impl<M: Machine, A: SwapAllocator<M>> Stage<M, A> {
         self.block_out(cpu, cpu.id(), block, alloc, rng, meter);
     }
 
-    /// swapoff with its steps; false if the device is still on.
+    /// Switches the device off and records the steps; false if it is still on.
     fn swapoff(&self, cpu: &M::Cpu, dev: usize, meter: &mut Meter) -> bool {
         let (at, used) = (cpu.now(), self.swap.alloc.inuse(dev));
         let mut result = Err(SwapoffError::NotOn);
@@ -215,7 +226,8 @@ impl<M: Machine, A: SwapAllocator<M>> Stage<M, A> {
     }
 }
 
-/// Where workers wait for each other between phases, step by step: no worker is ever stuck in it.
+/// A barrier between a workload's phases. A worker polls it once per step, so that none is stuck in
+/// it when time is up.
 struct Gate<M: Machine> {
     arrived: M::Atomic<u32>,
     threads: u32,

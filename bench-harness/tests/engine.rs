@@ -180,7 +180,7 @@ impl Workload<M> for Sleeper {
 }
 
 #[test]
-fn a_late_worker_is_seen_and_who_is_done_keeps_the_load_on() {
+fn a_late_worker_is_seen_and_early_ones_keep_the_load_on() {
     let logs = trial::run::<M, PerCluster<M>, Sleeper>(&config(2), &setting(2)).unwrap();
     let windows: Vec<_> = logs.iter().map(|log| (log.opened, log.closed)).collect();
     assert!(Windows::of(&windows, config(2).measure).overlap < OVERLAP, "{windows:?}");

@@ -24,7 +24,7 @@ type MyCpu = <M as Machine>::Cpu;
 
 const WORKERS: usize = 3;
 
-/// "outer > inner" of the pair under test. One test here, so that nobody else writes it.
+/// "outer > inner" of the pair under test. There is one test in this file, so that no other writes it.
 static LEARNT: Mutex<BTreeSet<String>> = Mutex::new(BTreeSet::new());
 
 /// A workload that leaves the lock order behind when its window is over.

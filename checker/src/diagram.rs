@@ -1,38 +1,42 @@
-//! A race diagram: the steps of a failing execution that matter, one column a CPU,
-//! as the mailing list draws them. The same history always gives the same diagram.
+//! A race diagram: the steps of a failing execution that matter, one column per CPU, as they are
+//! drawn on the mailing list. Guards that the same history always gives the same diagram.
 
-use super::story::Story;
+use super::slice::Slice;
 use machine::checked::{Op, Seen, Step, Trace};
 use std::fmt::Write;
 use variants::device::{
     BAD, COUNT_CONTINUED, HAS_CACHE, SWP_CONTINUED, SWP_SCANNING, SWP_USED, SWP_WRITEOK,
 };
 
-/// Columns of text: what survives quoting in a mail.
+/// Columns of text: the most that survives quoting in a mail.
 const WIDTH: usize = 72;
 
 /// One numbered line.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Row {
+    /// The CPU, and so the column.
     pub cpu: usize,
-    /// Set where this CPU enters another kernel function.
+    /// The kernel function, if the CPU was in another one at its line before.
     pub function: Option<String>,
+    /// The step, in words.
     pub text: String,
 }
 
-/// What is drawn: as text for a mail, or as SVG.
+/// A diagram, to be drawn as text for a mail or as SVG.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Diagram {
-    /// What each CPU does, in column order.
+    /// The column titles: what each CPU does.
     pub roles: Vec<String>,
+    /// The lines, in the order in which they happened.
     pub rows: Vec<Row>,
+    /// The failure's message.
     pub violation: String,
 }
 
 impl Diagram {
-    /// Of `trace`, with the CPUs' `roles` as column titles.
+    /// The diagram of `trace`, with the CPUs' `roles` as column titles.
     pub fn new(trace: &Trace, roles: &[&str]) -> Self {
-        let kept = Story::new(trace).told();
+        let kept = Slice::new(trace).steps();
         let number = |step: usize| kept.iter().position(|&k| k == step).map(|n| n + 1);
         let mut current = vec![""; trace.workers + 1];
         let rows = kept.iter().map(|&n| {
@@ -41,7 +45,7 @@ impl Diagram {
             Row {
                 cpu: step.cpu,
                 function: (entered != step.function).then(|| format!("{}()", step.function)),
-                text: says(step, trace.start, number),
+                text: sentence(step, trace.start, number),
             }
         });
         let rows = rows.collect();
@@ -51,7 +55,7 @@ impl Diagram {
         Self { roles, rows, violation: trace.violation.clone() }
     }
 
-    /// At most 72 columns of ASCII.
+    /// The diagram as ASCII text of at most 72 columns.
     pub fn ascii(&self) -> String {
         let mut out = String::new();
         let column = (WIDTH - 4) / self.roles.len().max(1);
@@ -78,7 +82,7 @@ impl Diagram {
         out
     }
 
-    /// The same as a picture: a lane a CPU, a line a step.
+    /// The diagram as SVG: one lane per CPU, one line per step.
     pub fn svg(&self) -> String {
         const LANE: usize = 300;
         const LINE: usize = 18;
@@ -113,7 +117,7 @@ impl Diagram {
     }
 }
 
-/// The roles side by side, underlined.
+/// Writes the column titles side by side, underlined.
 fn titles(out: &mut String, roles: &[String], column: usize) {
     let cells: Vec<_> = roles.iter().map(|role| wrap(role, column - 2)).collect();
     let lines = cells.iter().map(Vec::len).max().unwrap_or(0);
@@ -127,7 +131,8 @@ fn titles(out: &mut String, roles: &[String], column: usize) {
     line(&|cell| "-".repeat(cell.iter().map(String::len).max().unwrap_or(0)));
 }
 
-/// Words of `text` in lines of at most `width` characters; longer words are cut.
+/// `text` in lines of at most `width` characters; a longer word is cut. Continuation lines leave
+/// room for an indent of two.
 fn wrap(text: &str, width: usize) -> Vec<String> {
     let mut lines = vec![String::new()];
     for word in text.split(' ') {
@@ -135,7 +140,6 @@ fn wrap(text: &str, width: usize) -> Vec<String> {
         loop {
             let line = lines.last_mut().expect("never empty");
             let space = usize::from(!line.is_empty());
-            // Continuation lines are two columns deeper.
             let room = width - if lines.len() > 1 { 2 } else { 0 };
             let line = lines.last_mut().expect("never empty");
             if line.len() + space + word.len() <= room {
@@ -156,7 +160,7 @@ fn wrap(text: &str, width: usize) -> Vec<String> {
     lines
 }
 
-/// As the kernel writes it: "si->flags".
+/// A cell's name in the kernel's notation: "si->flags".
 fn kernel_name(cell: &str) -> String {
     let cell = cell.strip_prefix("swap.").unwrap_or(cell);
     match cell.split_once('.') {
@@ -169,19 +173,19 @@ fn kernel_name(cell: &str) -> String {
 
 const FLAGS: [(u64, &str); 3] =
     [(SWP_USED, "USED"), (SWP_WRITEOK, "WRITEOK"), (SWP_CONTINUED, "CONTINUED")];
-/// Bit of inuse_pages: off the avail list.
+/// SWAP_USAGE_OFFLIST_BIT of inuse_pages: the device is off the avail list.
 const OFFLIST: u64 = 1 << 62;
 
 /// The swap_map byte: a count and two flags.
 const BYTE: [(u64, &str); 2] = [(HAS_CACHE as u64, "HAS_CACHE"), (COUNT_CONTINUED as u64, "CONT")];
-/// percpu_count_ptr's.
+/// The flags in percpu_count_ptr.
 const REF: [(u64, &str); 2] = [(1, "ATOMIC"), (2, "DEAD")];
-/// What the shared count of a reference carries in percpu mode.
+/// PERCPU_COUNT_BIAS: added to the shared count in percpu mode.
 const BIAS: u64 = 1 << 63;
-/// ci->flags by value.
+/// Names of the values of ci->flags.
 const LISTS: [&str; 6] = ["NONE", "FREE", "NONFULL", "FRAG", "FULL", "DISCARD"];
 
-/// The flags that are set, by name, and what is left as a number.
+/// The names of the flags that are set, and the other bits as a number.
 fn flags(value: u64, names: &[(u64, &str)]) -> String {
     let set = names.iter().filter(|f| value & f.0 != 0);
     let rest = names.iter().fold(value, |rest, f| rest & !f.0);
@@ -192,8 +196,9 @@ fn flags(value: u64, names: &[(u64, &str)]) -> String {
     words.join("|")
 }
 
-/// Flags by name, negative numbers as such, other large ones in hexadecimal.
-fn shown(cell: &str, value: u64) -> String {
+/// A value as its cell is best read: flags by name, small negative numbers with a sign, other large
+/// numbers in hexadecimal.
+fn formatted(cell: &str, value: u64) -> String {
     match cell {
         "si.flags" => {
             let (scanning, others) = (value / SWP_SCANNING, value % SWP_SCANNING);
@@ -216,8 +221,9 @@ fn shown(cell: &str, value: u64) -> String {
     }
 }
 
-fn says(step: &Step, start: usize, numbered: impl Fn(usize) -> Option<usize>) -> String {
-    let (cell, value) = (kernel_name(&step.cell), shown(&step.cell, step.value));
+/// The step, in words. `numbered` is the line number of a step that is in the diagram.
+fn sentence(step: &Step, start: usize, numbered: impl Fn(usize) -> Option<usize>) -> String {
+    let (cell, value) = (kernel_name(&step.cell), formatted(&step.cell, step.value));
     let seen = match step.stale {
         None => String::new(),
         Some(Seen::Initial) => " (initial value)".into(),
@@ -230,11 +236,11 @@ fn says(step: &Step, start: usize, numbered: impl Fn(usize) -> Option<usize>) ->
     match step.op {
         Op::Load | Op::Get => format!("reads {cell}: {value}{seen}"),
         Op::Store | Op::Set => format!("{cell} = {value}"),
-        Op::Rmw { before } => format!("{cell}: {} -> {value}", shown(&step.cell, before)),
+        Op::Rmw { before } => format!("{cell}: {} -> {value}", formatted(&step.cell, before)),
         Op::Lock => format!("lock {cell}"),
         Op::Missed => format!("trylock {cell} fails"),
         Op::Unlock => format!("unlock {cell}"),
-        // Of the only device, or of the first.
+        // The value of swapoff's notes is a device; that of the only or first one is left out.
         Op::Note if step.value == 0 => format!("* {cell}"),
         Op::Note => format!("* {cell} (device {value})"),
     }
@@ -271,7 +277,7 @@ mod tests {
     }
 
     #[test]
-    fn a_stale_read_names_its_step() {
+    fn a_stale_read_names_the_step_that_it_saw() {
         let ascii = store_buffering().ascii();
         assert!(ascii.lines().all(|line| line.len() <= WIDTH), "{ascii}");
         assert!(ascii.contains("scan_swap_map_slots()"), "{ascii}");

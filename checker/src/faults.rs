@@ -1,21 +1,25 @@
-//! Historical bugs as switches: what each shows, where, and which checks catch it.
-//! The conditions sit in the variants, at the place where the kernel had the bug.
+//! Historical bugs as switches: what each one breaks, in which variants, and which checks catch it.
+//! The conditions are in the variants, at the place where the kernel had the bug. Guards that a
+//! check which catches nothing is found out: `tests/check.rs` holds this list against the checker.
 
-use crate::Invariant::{self, *};
+use crate::invariant::Invariant::{self, *};
 
 /// One bug that can be put back.
 pub struct Fault {
+    /// Its name for `fault!`.
     pub name: &'static str,
-    /// Its entry in docs/faults.md's catalogue of bugs; "" if nobody ever had it.
+    /// Its number in docs/catalogue.md, as 11 for #11; "" if no kernel ever had it.
     pub number: &'static str,
-    /// Where it comes from: what fixed it, or the protocol step that it leaves out.
+    /// Where it comes from: the commit that fixed it, or the protocol step that it leaves out.
     pub origin: &'static str,
+    /// What goes wrong.
     pub shows: &'static str,
     /// Variants (or machine parts) that have it.
     pub subjects: &'static [&'static str],
     /// Scenarios that catch it, the cheapest first.
     pub scenarios: &'static [&'static str],
-    /// What catches it, and what does with that ignored, and so on: without them it escapes.
+    /// Invariants that catch it, in order: each one catches it once those before it are ignored;
+    /// with all ignored the fault escapes.
     pub invariants: &'static [Invariant],
 }
 
@@ -29,10 +33,12 @@ impl Fault {
     }
 }
 
+/// The fault of that name.
 pub fn named(name: &str) -> Option<&'static Fault> {
     FAULTS.iter().find(|fault| fault.name == name)
 }
 
+/// All faults.
 pub const FAULTS: &[Fault] = &[
     Fault {
         name: "no-barrier",

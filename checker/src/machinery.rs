@@ -1,8 +1,9 @@
-//! Cases of the machine's own parts: the spinlocks, RCU and percpu_ref.
+//! Cases of the machine's own parts: every lock of the machine's list, RCU and percpu_ref.
 
-use super::{Case, Explore};
+use crate::case::{Case, Explore};
 use machine::checked::{Blocking, Loom, Shuttle, Spin, scenarios};
-use machine::lock::{Mcs, Qspin, Tas, Ticket};
+use machine::lock::{KINDS, Qspin};
+use machine::with_lock;
 
 fn lock(scenario: &'static str, loom: Explore) -> Case {
     Case {
@@ -15,13 +16,20 @@ fn lock(scenario: &'static str, loom: Explore) -> Case {
     }
 }
 
+/// The lock that variants have under the checker, then every lock of the list.
+fn locks() -> impl Iterator<Item = Case> {
+    let spinning = KINDS.into_iter().map(|(name, _)| {
+        let case = with_lock!(name, K => {
+            lock(name, Box::new(scenarios::lock_excludes::<Loom<Spin<K>>>))
+        });
+        case.expect("it is in the list")
+    });
+    let blocking = lock("blocking", Box::new(scenarios::lock_excludes::<Loom>));
+    std::iter::once(blocking).chain(spinning)
+}
+
 pub(super) fn cases() -> Vec<Case> {
-    vec![
-        lock("blocking", Box::new(scenarios::lock_excludes::<Loom>)),
-        lock("tas", Box::new(scenarios::lock_excludes::<Loom<Spin<Tas>>>)),
-        lock("ticket", Box::new(scenarios::lock_excludes::<Loom<Spin<Ticket>>>)),
-        lock("mcs", Box::new(scenarios::lock_excludes::<Loom<Spin<Mcs>>>)),
-        lock("qspin", Box::new(scenarios::lock_excludes::<Loom<Spin<Qspin>>>)),
+    let others = [
         Case {
             subject: "lock",
             scenario: "qspin-queue",
@@ -56,5 +64,6 @@ pub(super) fn cases() -> Vec<Case> {
             loom: Box::new(scenarios::reference_guards::<Loom>),
             shuttle: Some(Box::new(scenarios::reference_guards::<Shuttle>)),
         },
-    ]
+    ];
+    locks().chain(others).collect()
 }

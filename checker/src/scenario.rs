@@ -1,8 +1,8 @@
-//! Scenarios as data: a small system, what is done before, and what each CPU then
-//! does at once. What must hold is looked at while it runs, by a watcher outside
-//! the model, and at rest.
+//! Scenarios as data: a small system, the acts before, and the acts of each CPU, all CPUs at once.
+//! Guards the invariants in every execution: a watcher outside the model checks them at each write,
+//! and the variant's own `validate` at rest.
 
-use super::{Invariant, hold};
+use crate::invariant::{Invariant, hold, named};
 use machine::checked::{Config, Event, act_begins, watch};
 use machine::{Cpu, Failure, Machine};
 use std::cell::Cell;
@@ -10,54 +10,36 @@ use std::marker::PhantomData;
 use variants::registry::{Variant, Visitor};
 use variants::{DeviceSpec, SlotCacheSpec, Spec, Swap, SwapAllocator};
 
-/// One thing a CPU does. Owners and pages are of page tables; devices by index.
+/// One act of a CPU. An owner is a page table, a page an entry in it; devices go by index.
 #[derive(Clone, Copy, Debug)]
 pub enum Act {
     /// Swaps 2^order pages out; keeps the folio in the swap cache or not.
-    Out {
-        owner: usize,
-        page: usize,
-        order: usize,
-        keep: bool,
-    },
+    Out { owner: usize, page: usize, order: usize, keep: bool },
     /// Swaps a page in; its slot stays in the swap cache or not.
-    In {
-        owner: usize,
-        page: usize,
-        keep: bool,
-    },
+    In { owner: usize, page: usize, keep: bool },
     /// munmap of `nr` pages.
-    Zap {
-        owner: usize,
-        page: usize,
-        nr: usize,
-    },
+    Zap { owner: usize, page: usize, nr: usize },
     /// Copies a page-table entry to the same page of `child`.
-    Fork {
-        parent: usize,
-        child: usize,
-        page: usize,
-    },
+    Fork { parent: usize, child: usize, page: usize },
     /// get_swap_device(), a look at the map, put_swap_device().
-    Look {
-        dev: usize,
-    },
-    /// What is queued to kernel workers.
+    Look { dev: usize },
+    /// Does the work that is queued to kernel workers.
     Work,
-    Swapoff {
-        dev: usize,
-    },
-    Swapon {
-        dev: usize,
-    },
+    /// swapoff(2).
+    Swapoff { dev: usize },
+    /// swapon(2) of a device that was swapped off.
+    Swapon { dev: usize },
 }
 
+/// A small system and what is done with it.
 pub struct Scenario {
+    /// Its name in `swapscale check`.
     pub name: &'static str,
+    /// The system.
     pub spec: fn() -> Spec,
     /// Done by one CPU, after all devices are on.
     pub before: &'static [Act],
-    /// (role, what it does) of each CPU.
+    /// (role, acts) per CPU.
     pub cpus: &'static [(&'static str, &'static [Act])],
     /// Preemption bound that a pass needs; None: too large for more than random schedules.
     pub bound: Option<usize>,
@@ -150,6 +132,7 @@ const fn fork(parent: usize, child: usize) -> Act {
 const OFF: Act = Act::Swapoff { dev: 0 };
 const ON: Act = Act::Swapon { dev: 0 };
 
+/// All scenarios; every variant is explored in each.
 pub const SCENARIOS: &[Scenario] = &[
     Scenario {
         name: "alloc",
@@ -413,7 +396,7 @@ impl<M: Machine, A: SwapAllocator<M>> World<M, A> {
         }
     }
 
-    /// What holds when no CPU is inside; then that everything can be given back.
+    /// Checks the invariants while no CPU is inside, and again after everything is freed.
     fn at_rest(&self, cpu: &M::Cpu) {
         self.valid("at rest");
         let owners = &self.swap.owners;
@@ -426,29 +409,31 @@ impl<M: Machine, A: SwapAllocator<M>> World<M, A> {
 
     fn valid(&self, when: &str) {
         let Err(broken) = self.swap.alloc.validate() else { return };
-        let invariant = super::named(&broken);
+        let invariant = named(&broken);
         let text = broken.strip_prefix(&format!("{invariant}: ")).unwrap_or(&broken).to_string();
         hold(invariant, false, || format!("{text} ({when})"));
     }
 }
 
 thread_local! {
-    /// What swapoff has made sure of, from when on no slot may become allocated.
+    /// Set once swapoff has made sure that no slot becomes allocated any more: by what.
     static BLOCKED: Cell<Option<&'static str>> = const { Cell::new(None) };
-    /// The device is on the avail list; swapoff has cleared its SWP_WRITEOK.
+    /// The device is on the avail list.
     static LISTED: Cell<bool> = const { Cell::new(false) };
+    /// swapoff has cleared the device's SWP_WRITEOK.
     static OFF_NOW: Cell<bool> = const { Cell::new(false) };
-    /// No CPU of the scenario does a swapoff: nr_swap_pages never gets below 0.
+    /// No CPU of the scenario does a swapoff, so nr_swap_pages must never be below 0.
     static STAYS_ON: Cell<bool> = const { Cell::new(false) };
 }
 
-/// SWAP_MAP_BAD: what a cluster's slots are while it is discarded.
+/// SWAP_MAP_BAD: the value of a cluster's slots while it is discarded.
 const BAD: u64 = 0x3f;
-/// A locked folio's bit in the swap cache.
+/// The bit of a locked folio in the swap cache.
 const LOCKED: u64 = 0x40;
-/// In inuse_pages: off the avail list.
+/// SWAP_USAGE_OFFLIST_BIT of inuse_pages: the device is off the avail list.
 const OFFLIST: u64 = 1 << 62;
 
+/// Follows swapoff's notes.
 fn milestone(note: &str) {
     match note {
         "avail list: plist_add()" => LISTED.set(true),
@@ -472,12 +457,13 @@ fn milestone(note: &str) {
     });
 }
 
+/// Checks the invariants that a single write or note can break.
 fn watcher(event: &Event) {
     if event.note {
         return milestone(event.region);
     }
     let slot = event.index;
-    // An allocation is both of these, and either may come first.
+    // An allocation makes both writes, in either order.
     let used = event.region == "swap_map" && event.before == 0 && event.after != BAD;
     let counted = event.field == "inuse_pages" && event.after & !OFFLIST > event.before & !OFFLIST;
     if let Some(blocked) = BLOCKED.get().filter(|_| used && event.after != 0 || counted) {
@@ -497,7 +483,9 @@ fn watcher(event: &Event) {
 
 /// Explores `scenario` on the variant that this visits.
 pub struct Exploration<'a> {
+    /// What to explore.
     pub scenario: &'static Scenario,
+    /// Within which limits.
     pub config: &'a Config,
 }
 
@@ -506,7 +494,7 @@ impl<M: Machine<Config = Config>> Visitor<M> for Exploration<'_> {
 
     fn visit<A: SwapAllocator<M>>(self, _variant: &'static Variant) -> Self::Output {
         let Self { scenario, config } = self;
-        // Slots of several devices would be taken for each other.
+        // The watcher cannot tell the slots of one device from those of another.
         watch(((scenario.spec)().devices.len() == 1).then_some(watcher));
         let run = M::run(
             config,

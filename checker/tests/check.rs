@@ -1,5 +1,5 @@
-//! The checks really check: every fault is caught, and escapes once the invariants
-//! that catch it are ignored; the documentation's diagrams are what the tool draws.
+//! The checks really check: every fault is caught, and escapes once the invariants that catch it
+//! are ignored. Every lock is explored. The documentation's diagrams are those that the tool draws.
 
 use checker::diagram::Diagram;
 use checker::faults::{FAULTS, Fault, named};
@@ -7,7 +7,7 @@ use checker::{Case, Effort, Finding, Invariant, cases, ignore};
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// Limited by counts alone: the same on a busy machine.
+/// Limited by counts alone, and so the same on a busy machine.
 fn effort() -> Effort {
     Effort { executions: 20_000, random: 4_000, ..Effort::quick(1) }
 }
@@ -28,7 +28,7 @@ fn catch<'a>(
     })
 }
 
-/// Explorations are independent: two threads take every other one.
+/// Runs `body` on all, on two threads: explorations are independent.
 fn for_each<T: Sync>(all: &[T], body: impl Fn(&T) + Sync) {
     std::thread::scope(|scope| {
         for odd in [0, 1] {
@@ -53,8 +53,8 @@ fn every_fault_is_caught() {
     });
 }
 
-/// What catches the fault is ignored, then what catches it after that, until nothing
-/// does: those are the invariants that are registered for it, no more and no fewer.
+/// Ignores the invariant that catches the fault, then the one that catches it after that, until
+/// none does: those are the invariants that are registered for it, no more and no fewer.
 #[test]
 fn a_fault_escapes_when_its_invariants_are_ignored() {
     let wrong = std::sync::Mutex::new(Vec::new());
@@ -79,7 +79,16 @@ fn a_fault_escapes_when_its_invariants_are_ignored() {
     assert!(wrong.is_empty(), "caught by other invariants than registered:\n{}", wrong.join("\n"));
 }
 
-/// The beginning of what `swapscale check` explores to the end.
+#[test]
+fn every_lock_is_explored() {
+    let cases = cases();
+    let explored = cases.iter().filter(|c| c.subject == "lock" && c.bound.is_some());
+    let explored: Vec<_> = explored.map(|c| c.scenario).collect();
+    let locks = machine::lock::KINDS.map(|(name, _)| name);
+    assert_eq!(explored, [&["blocking"][..], &locks].concat());
+}
+
+/// The first executions of every case; `swapscale check` explores all.
 #[test]
 fn nothing_breaks() {
     let effort = Effort { executions: 300, random: 200, ..effort() };
@@ -90,7 +99,7 @@ fn nothing_breaks() {
     });
 }
 
-/// Random schedules alone: a seed is all it takes to see the same failure again.
+/// Random schedules alone: the same seed gives the same failure.
 #[test]
 fn a_seed_replays_a_random_schedule() {
     let drawn = |seed| {

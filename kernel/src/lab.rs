@@ -1,15 +1,17 @@
-//! The lab: unmodified kernels booted in QEMU, each with this very program as its init, which
+//! The lab: unmodified kernels booted in QEMU. Each one has this same program as its init, which
 //! runs the live driver and reports over the console. Guards the claim "before and after": one
-//! plan, interleaved boots, and no figure presented as more than emulation can give.
+//! plan, interleaved boots, and a report that says where emulation ran the guests.
 
 mod cpio;
 mod guest;
 mod image;
 mod packages;
 mod qemu;
+mod slow_path;
 mod steps;
+mod tracefs;
 
-pub use guest::{Said, is_guest, main as guest_main};
+pub use guest::{Message, is_guest, main as guest_main};
 pub use packages::{Kernel, cache, fetch, given, tell_apart};
 pub use qemu::{Console, find as find_qemu};
 
@@ -25,24 +27,24 @@ use crate::live::{self, Error};
 use probe::{Roots, environment};
 use qemu::Accel;
 
-/// What to boot, and how often.
+/// The kernels to boot, the plan of each boot, and the number of boots.
 #[derive(Clone, Debug)]
 pub struct Plan {
     /// the first is "before", the others "after"
     pub kernels: Vec<Kernel>,
-    /// what runs in every guest
+    /// the plan of every guest
     pub args: live::Args,
     /// boots of each kernel, interleaved
     pub boots: u32,
-    /// MiB of memory of a guest
+    /// memory of a guest, MiB
     pub memory_mib: u64,
-    /// one boot may take this long
+    /// deadline of one boot, from its start to its last message
     pub patience: Duration,
 }
 
-/// What came of it.
+/// The results of a lab.
 pub struct Outcome {
-    /// one run directory for each kernel that gave cells, in the plan's order
+    /// one run directory per kernel that gave cells, in the plan's order
     pub runs: Vec<PathBuf>,
     /// true where KVM ran the guests: only then is time hardware time
     pub hardware: bool,
@@ -50,7 +52,12 @@ pub struct Outcome {
     pub notes: Vec<String>,
 }
 
-/// Boots everything in ABAB order and records one run for each kernel below `root`.
+/// Boots the kernels in turn (ABAB) and records one run per kernel below `root`.
+///
+/// # Errors
+/// [`Error::System`] where an image cannot be written or QEMU cannot be started, [`Error::Store`]
+/// where a run cannot be written, [`Error::Interrupted`] after a signal. A boot that fails becomes
+/// a note.
 pub fn run(
     plan: &Plan,
     root: &Path,
@@ -75,7 +82,7 @@ pub fn run(
         for ((kernel, image), keeper) in plan.kernels.iter().zip(&images).zip(&mut keepers) {
             progress(&format!("boot {} of {}: {}", boot + 1, plan.boots, kernel.name));
             let start = || qemu::Guest::boot(kernel, image, accel, plan.memory_mib, cpus);
-            hear_out(boot, plan, start, keeper)?;
+            keep_boot(boot, plan, start, keeper)?;
         }
     }
     let mut outcome =
@@ -88,13 +95,14 @@ pub fn run(
     Ok(outcome)
 }
 
-/// How often a kernel is started for one boot. QEMU's emulation of two CPUs at times lets one run
-/// into the int3 of code that the other has just patched (a static key, say), and the kernel
-/// panics before it has an init: nothing was measured yet, so another start changes no figure.
+/// The most starts of a kernel for one boot. In QEMU's emulation of two CPUs, one CPU sometimes
+/// runs into the int3 of code that the other has just patched (a static key, for example), and the
+/// kernel panics before it has an init. Nothing was measured yet, so another start changes no
+/// figure.
 const STARTS: u32 = 3;
 
-/// One boot, from its start to its last word.
-fn hear_out(
+/// One boot, from its start to its last message.
+fn keep_boot(
     boot: u32,
     plan: &Plan,
     start: impl Fn() -> Result<qemu::Guest, Error>,
@@ -103,11 +111,11 @@ fn hear_out(
     for left in (0..STARTS).rev() {
         let mut up = false;
         let mut guest = start()?;
-        let heard = guest.listen(plan.patience, |said| {
+        let ended = guest.listen(plan.patience, |message| {
             up = true;
-            keeper.keep(said, boot * plan.args.trials)
+            keeper.keep(message, boot * plan.args.trials)
         });
-        let why = match heard {
+        let why = match ended {
             Ok(()) => break,
             Err(Error::Interrupted) => return Err(Error::Interrupted),
             Err(why) => why,
@@ -122,7 +130,7 @@ fn hear_out(
     Ok(())
 }
 
-/// Puts what one kernel's guests say on disk.
+/// Writes the messages of one kernel's guests to disk.
 struct Keeper {
     run: Run,
     root: PathBuf,
@@ -131,30 +139,30 @@ struct Keeper {
 }
 
 impl Keeper {
-    fn keep(&mut self, said: Said, first_block: u32) -> Result<(), Error> {
-        match said {
-            Said::Up { release, unsupported } => {
+    fn keep(&mut self, message: Message, first_block: u32) -> Result<(), Error> {
+        match message {
+            Message::Up { release, unsupported } => {
                 self.run.machine.name = release;
                 self.note(
                     unsupported.map(|why| format!("a probe of the guest does not count: {why}")),
                 );
             }
-            Said::Cell(mut cell) => {
+            Message::Cell(mut cell) => {
                 cell.key.block += first_block;
                 if self.writer.is_none() {
                     self.writer = Some(Writer::create(&self.root, self.run.clone())?);
                 }
                 self.writer.as_mut().expect("just made").append(&cell)?;
             }
-            Said::End { refused, .. } => {
+            Message::End { refused, .. } => {
                 self.note(refused.into_iter().map(|why| format!("no figure: {why}")));
             }
-            Said::Failed(why) => self.note([why]),
+            Message::Failed(why) => self.note([why]),
         }
         Ok(())
     }
 
-    /// Every boot says the same again: once is enough.
+    /// Keeps each note once, since every boot repeats it.
     fn note(&mut self, notes: impl IntoIterator<Item = String>) {
         for note in notes {
             if !self.notes.contains(&note) {
@@ -164,8 +172,7 @@ impl Keeper {
     }
 }
 
-/// The run of one kernel. The environment is the host's: a guest has none of its own worth
-/// recording but its kernel.
+/// The run of one kernel. The environment describes the host, apart from the kernel.
 fn describe(plan: &Plan, kernel: &Kernel, accel: Accel, command: &str) -> Run {
     let created = Timestamp::now();
     let mut environment = match Topology::here() {

@@ -1,5 +1,6 @@
-//! A real kernel's own swap allocator, measured: the running one by the live driver, others
-//! booted in QEMU by the lab. Guards the rest of the project from libc and root: Linux only.
+//! Measurements of a real kernel's own swap allocator: of the running kernel by the live driver, of
+//! other kernels in QEMU by the lab. Guards the rest of the project from root and from system calls
+//! that only Linux has.
 #![cfg(target_os = "linux")]
 
 pub mod lab;

@@ -1,6 +1,6 @@
-//! The running kernel as a machine: its own swap allocator behind the workloads' names. Guards
-//! the host: it refuses what could hurt, bounds what it takes, records everything it makes
-//! before it makes it, and undoes it however the run ends.
+//! The running kernel as a machine: its own swap allocator under the same workloads. Guards the
+//! host: the driver refuses a run that could hurt it, bounds the memory that it takes, records
+//! everything before it makes it, and undoes all of it however the run ends.
 
 use std::io;
 use std::path::PathBuf;
@@ -16,79 +16,90 @@ mod device;
 mod load;
 mod lockstat;
 mod record;
+mod recorder;
 mod release;
+mod ring;
 mod safety;
 mod state;
+mod swap_area;
+mod symbols;
 mod sys;
 mod trial;
 mod vmstat;
 mod worker;
+mod zram;
 
 pub use load::Workload;
-pub(crate) use lockstat::is_lock_code;
 pub use record::record;
 pub use release::{Release, running};
-pub(crate) use safety::has_zram;
 pub use state::{Entry, directory, status};
+pub(crate) use symbols::is_lock_code;
 pub(crate) use sys::{catch_signals, die_with_us, readable};
 pub use worker::{ARGV as WORKER_ARGV, main as worker_main};
+pub(crate) use zram::has_zram;
 
+use swap_area::CLUSTER;
 use trial::{Outcome, Point, Setting};
 
-/// What to run.
+/// A run: its plan, and the CPUs and the device to use.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Args {
     pub workloads: Vec<Workload>,
     /// numbers of worker processes
     pub threads: Vec<u32>,
-    /// pages in one call, where the workload leaves it open
+    /// numbers of pages per call, for the workloads that have them as an axis
     pub batches: Vec<usize>,
     pub trials: u32,
     /// length of the measured interval of one trial
     pub interval: Duration,
     pub seed: u64,
-    /// CPUs in the order workers take them, and the policy's name
+    /// CPUs in the order in which workers take them
     pub cpus: Vec<usize>,
+    /// name of the policy behind that order
     pub pin: String,
     /// bytes of the zram device
     pub size: u64,
-    /// percent of the device that is in use
+    /// percentage of the device that is in use
     pub fill: u32,
-    /// trace lock waits in trials of their own at the end
+    /// trace lock waits, in extra trials at the end
     pub trace: bool,
-    /// a device of the user's instead of a zram device
+    /// a block device of the user instead of a zram device
     pub swap_device: Option<PathBuf>,
 }
 
-/// The default size of the device, and what keeps a careless run harmless.
+/// The default size of the device, bytes: small enough that a careless run is harmless.
 pub const DEFAULT_SIZE: u64 = 1 << 30;
 
-/// Why the run could not be made, or not ended.
+/// Why a run did not start, or ended early.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
+    /// not possible or not safe on this machine, or not a valid plan
     #[error("{0}")]
     Refused(String),
+    /// a system call that failed, and what it was for
     #[error("{what}: {source}")]
     System { what: String, source: io::Error },
+    /// the cells could not be stored
     #[error(transparent)]
     Store(#[from] results::Error),
+    /// SIGINT or SIGTERM
     #[error("interrupted; what was made has been undone")]
     Interrupted,
 }
 
 impl Error {
-    /// For `map_err`: puts what was tried before the reason.
+    /// For `map_err`: names the attempt, `what`, before the error.
     pub(crate) fn system(what: impl Into<String>) -> impl Fn(io::Error) -> Error {
         let what = what.into();
         move |source| Error::System { what: what.clone(), source }
     }
 }
 
-/// What a run has to say beside its cells.
+/// The result of a run beside its cells.
 #[derive(Debug)]
 pub struct Summary {
     pub release: Release,
-    /// trials of the plan
+    /// number of trials in the plan
     pub planned: usize,
     /// conditions a reader should know, one sentence each
     pub notes: Vec<String>,
@@ -96,8 +107,11 @@ pub struct Summary {
     pub refused: Vec<String>,
 }
 
-/// Runs everything, trials interleaved, and hands each cell over as it is measured, with what
-/// there is to say so far.
+/// Runs all trials, interleaved. Passes each cell to `each` as it is measured, with the summary so
+/// far and the histograms.
+///
+/// # Errors
+/// [`Error`]; that of `each` ends the run. All that the run has made is undone in every case.
 pub fn run(
     args: &Args,
     mut each: impl FnMut(&Summary, Cell, Vec<hlog::Interval>) -> Result<(), Error>,
@@ -141,7 +155,10 @@ pub fn run(
     Ok(summary)
 }
 
-/// What `run` would do, without doing any of it: one sentence each.
+/// The steps that [`run`] would take, one sentence each. Nothing is made.
+///
+/// # Errors
+/// [`Error::Refused`] where [`run`] would refuse, [`Error::System`] where a file cannot be read.
 pub fn dry_run(args: &Args) -> Result<Vec<String>, Error> {
     check(args)?;
     let hierarchy = hierarchy()?;
@@ -169,7 +186,11 @@ pub fn dry_run(args: &Args) -> Result<Vec<String>, Error> {
     Ok(would)
 }
 
-/// Undoes what a killed run has left; returns what that was.
+/// Undoes and returns what a killed run has left.
+///
+/// # Errors
+/// [`Error::Refused`] while another run holds the machine, [`Error::System`] where a step of the
+/// undoing fails; the rest stays recorded.
 pub fn cleanup() -> Result<Vec<Entry>, Error> {
     Ok(state::Made::take(&directory())?.1)
 }
@@ -192,8 +213,8 @@ fn check(args: &Args) -> Result<(), Error> {
     if !(1..=90).contains(&args.fill) {
         return Err(Error::Refused(format!("--fill {}: expected 1 to 90 percent", args.fill)));
     }
-    if let Some(batch) = args.batches.iter().find(|batch| !(1..=512).contains(*batch)) {
-        return Err(Error::Refused(format!("batch {batch}: expected 1 to 512 pages")));
+    if let Some(batch) = args.batches.iter().find(|batch| !(1..=CLUSTER).contains(*batch)) {
+        return Err(Error::Refused(format!("batch {batch}: expected 1 to {CLUSTER} pages")));
     }
     Ok(())
 }
@@ -203,17 +224,18 @@ fn hierarchy() -> Result<cgroup::Hierarchy, Error> {
     cgroup::find(&mounts.map_err(Error::system("cannot read /proc/self/mountinfo"))?)
 }
 
-/// Twice what the workers touch, for copies after fork, and room for each process.
+/// Bytes of memory for the cgroup: twice what the workers touch, for copies after fork, and 64 MiB
+/// per process.
 fn limit(args: &Args) -> u64 {
     let most = u64::from(args.threads.iter().copied().max().unwrap_or(1));
     2 * (args.size / 100 * u64::from(args.fill)) + (64 << 20) * (most + 1)
 }
 
-/// Every point once per block, each block in an order of its own; the traced ones last.
+/// Every point once per block, each block in its own random order; the traced trials come last.
 fn plan(args: &Args, trace: bool) -> Vec<(Point, u32)> {
     let mut points = Vec::new();
     for &workload in &args.workloads {
-        let batches = if workload.has_batches() { &args.batches[..] } else { &[512] };
+        let batches = if workload.has_batches() { &args.batches[..] } else { &[CLUSTER] };
         for &threads in &args.threads {
             let point = |&batch| Point { workload, threads, batch, traced: false };
             points.extend(batches.iter().map(point));
@@ -231,7 +253,7 @@ fn plan(args: &Args, trace: bool) -> Vec<(Point, u32)> {
     plan
 }
 
-/// 64 KiB folios for the workload that wants them, for processes that ask for them.
+/// Lets processes ask for 64 KiB folios if a workload of the plan needs them.
 fn enable_mthp(args: &Args, made: &mut state::Made) -> Result<(), Error> {
     if !args.workloads.contains(&Workload::Mthp) {
         return Ok(());
@@ -261,7 +283,7 @@ fn notes(device: &device::Device) -> Vec<String> {
     ]
 }
 
-/// For loops of the controller: an error once SIGINT or SIGTERM has come.
+/// For loops of the controller: an error once SIGINT or SIGTERM has arrived.
 pub(crate) fn check_stop() -> Result<(), Error> {
     match sys::STOP.load(std::sync::atomic::Ordering::Relaxed) {
         true => Err(Error::Interrupted),
@@ -269,7 +291,7 @@ pub(crate) fn check_stop() -> Result<(), Error> {
     }
 }
 
-/// Tries until it works or `patience` is over, while the kernel says to try again.
+/// Retries `attempt` until it succeeds, fails for good, or `patience` is over.
 fn within<T>(patience: Duration, mut attempt: impl FnMut() -> io::Result<T>) -> io::Result<T> {
     let deadline = Instant::now() + patience;
     loop {
@@ -282,7 +304,7 @@ fn within<T>(patience: Duration, mut attempt: impl FnMut() -> io::Result<T>) -> 
     }
 }
 
-/// Errors that go away: what holds the thing is on its way out.
+/// Errors that pass by themselves, such as EBUSY while a dying process still holds the device.
 fn is_passing(error: &io::Error) -> bool {
     use io::ErrorKind::{Interrupted, OutOfMemory, ResourceBusy, WouldBlock};
     matches!(error.kind(), Interrupted | OutOfMemory | ResourceBusy | WouldBlock)

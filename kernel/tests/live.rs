@@ -1,5 +1,5 @@
-//! The live driver on the kernel this runs on. Needs root, zram and memory; says which of them
-//! is missing and stops there where it is. Guards above all that nothing stays behind.
+//! The live driver on the kernel of this machine. Needs root, zram and memory; where one is
+//! missing, the tests are ignored and name it. Guards above all that nothing is left behind.
 
 #[cfg(not(target_os = "linux"))]
 fn main() {
@@ -20,8 +20,9 @@ mod linux {
     use std::time::{Duration, Instant};
 
     use kernel::live::{self, Args, Workload};
+    use libtest_mimic::{Arguments, Completion, Trial};
 
-    /// What this binary does as the controller of a run.
+    /// The first argument that makes this binary the controller of a run.
     const CONTROL: &str = "control";
 
     pub fn main() {
@@ -30,7 +31,7 @@ mod linux {
         match argv[..] {
             _ if argv == live::WORKER_ARGV => live::worker_main().unwrap(),
             [CONTROL, workloads, millis] => control(workloads, millis.parse().unwrap()),
-            _ => tests(),
+            _ => libtest_mimic::run(&arguments(), tests()).exit(),
         }
     }
 
@@ -53,7 +54,7 @@ mod linux {
         }
     }
 
-    /// Prints one line for each cell: what the tests look at.
+    /// Prints one line per cell, which the tests read.
     fn control(workloads: &str, millis: u64) {
         let summary = live::run(&args(workloads, millis), |_, cell, _| {
             let out: u64 = cell.per_thread.iter().sum();
@@ -79,7 +80,7 @@ mod linux {
             .unwrap()
     }
 
-    /// What a run could leave on a machine: swap and its devices, cgroups, mounts, a setting.
+    /// All that a run could leave on a machine: swap and its devices, cgroups, mounts, a setting.
     fn machine() -> BTreeSet<String> {
         let mut found = BTreeSet::new();
         for (dir, prefix) in [
@@ -110,14 +111,12 @@ mod linux {
         assert!(left.is_empty() && lost.is_empty(), "left behind: {left:?}, lost: {lost:?}");
     }
 
-    fn tests() {
-        if let Err(why) = live::dry_run(&args("churn", 100)) {
-            refuses_in_one_line();
-            println!("live: skipped on this machine: {why}");
-            return;
-        }
-        let _alone = alone();
-        live::cleanup().expect("what an earlier test run left can be undone");
+    /// One test at a time: each one looks at the whole machine.
+    fn arguments() -> Arguments {
+        Arguments { test_threads: Some(1), ..Arguments::from_args() }
+    }
+
+    fn tests() -> Vec<Trial> {
         type Test = (&'static str, fn());
         let tests: [Test; 5] = [
             ("a_dry_run_makes_nothing", a_dry_run_makes_nothing),
@@ -126,13 +125,33 @@ mod linux {
             ("a_signal_undoes_everything", a_signal_undoes_everything),
             ("a_killed_run_is_undone_by_cleanup", a_killed_run_is_undone_by_cleanup),
         ];
-        for (name, test) in tests {
-            let start = Instant::now();
+        let mut trials: Vec<Trial> = tests.map(|(name, test)| on_this_machine(name, test)).into();
+        trials.push(Trial::ignorable_test("a_machine_that_cannot_is_refused_in_one_line", || {
+            Ok(match live::dry_run(&args("churn", 100)) {
+                Ok(_) => Completion::ignored_with("this machine can"),
+                Err(_) => {
+                    refuses_in_one_line();
+                    Completion::Completed
+                }
+            })
+        }));
+        trials
+    }
+
+    /// A test that is ignored where the driver refuses to run, and that must leave the machine as
+    /// it found it.
+    fn on_this_machine(name: &str, test: fn()) -> Trial {
+        Trial::ignorable_test(name, move || {
+            if let Err(why) = live::dry_run(&args("churn", 100)) {
+                return Ok(Completion::ignored_with(why));
+            }
+            let _alone = alone();
+            live::cleanup().expect("the rests of an earlier test run can be undone");
             let before = machine();
             test();
             same(&before, &machine());
-            println!("test live::{name} ... ok ({:.1} s)", start.elapsed().as_secs_f64());
-        }
+            Ok(Completion::Completed)
+        })
     }
 
     /// Two test runs on one machine would see each other's devices: they take turns.
@@ -156,7 +175,7 @@ mod linux {
         same(&before, &machine());
     }
 
-    /// One trial a point may be refused on a busy machine; all of a workload's may not.
+    /// A trial may be refused on a busy machine, but not all trials of a workload.
     fn every_workload_swaps_and_leaves_nothing() {
         let mut names = vec!["churn", "seq", "build", "swapoff"];
         if Path::new("/sys/kernel/mm/transparent_hugepage/hugepages-64kB/enabled").exists() {
@@ -197,7 +216,7 @@ mod linux {
     }
 
     /// Killed at moments spread over the life of a run: while it makes things, while it works.
-    /// `SWAPSCALE_KILLS=20` makes it as many as anyone wants to see.
+    /// `SWAPSCALE_KILLS` is the number of kills.
     fn a_killed_run_is_undone_by_cleanup() {
         let before = machine();
         let kills = std::env::var("SWAPSCALE_KILLS").map_or(5, |n| n.parse().unwrap());
@@ -215,7 +234,7 @@ mod linux {
         }
     }
 
-    /// Until a swap device of ours is on and in use.
+    /// Waits until a zram device of the highest priority is swapped on.
     fn wait_for_swap() {
         let deadline = Instant::now() + Duration::from_secs(30);
         while Instant::now() < deadline {

@@ -1,5 +1,5 @@
-//! Historical bugs as switches. One fault at a time can be on, for the runs
-//! started from this thread; a machine with `EXPLORED == false` never asks.
+//! Historical bugs as switches. Guards that a measured build has none of them: a machine with
+//! `EXPLORED == false` never asks. At most one fault is on, for the runs started from this thread.
 
 use std::cell::Cell;
 
@@ -7,13 +7,14 @@ thread_local! {
     static ACTIVE: Cell<Option<&'static str>> = const { Cell::new(None) };
 }
 
-/// Turns `name` on until the returned value is dropped. Checkers run all CPUs of
-/// a model on the calling thread, so a thread-local switch reaches them all.
+/// Turns the fault `name` on until the returned value is dropped; None turns off the one that is
+/// on. Checkers run all CPUs of a model on the calling thread, so a thread-local switch reaches
+/// them all.
 pub fn with(name: Option<&'static str>) -> Active {
     Active(ACTIVE.replace(name))
 }
 
-/// Keeps a fault on; see [`with`].
+/// Keeps a fault on; see [`with()`].
 pub struct Active(Option<&'static str>);
 
 impl Drop for Active {

@@ -1,8 +1,9 @@
-//! The machine at hand: real atomics, pinned threads, the TSC. Plain cells are
-//! relaxed atomics: the same instructions as ordinary memory, and sound.
+//! The machine that the process runs on: real atomics, pinned threads, the TSC. Guards that a run
+//! ends, whatever its workers do: the first panic is kept and all waits are given up. Plain cells
+//! are relaxed atomics: the same instructions as ordinary memory, and sound.
 
-use crate::lock::{Local, LockKind, might_sleep};
-use crate::{Atomic, Cpu, Failure, Machine, Outcome, Phase, Plain, System, Word};
+use crate::lock::{Local, LockKind};
+use crate::{Atomic, Cpu, Failure, Machine, Outcome, Phase, Plain, System, Word, affinity};
 use std::any::Any;
 use std::cell::RefCell;
 use std::marker::PhantomData;
@@ -15,12 +16,15 @@ use std::time::Duration;
 /// Pinned threads over lock kind `K`; `SITES` accounts every lock site.
 pub struct Native<K: LockKind, const SITES: bool>(PhantomData<fn() -> K>);
 
-/// How a native run goes.
+/// Where and for how long a native run goes.
 #[derive(Clone, Debug)]
 pub struct Config {
-    /// The CPU of each worker; None leaves a worker where the scheduler puts it.
+    /// The CPU of each worker, by the kernel's number; None leaves a worker where the scheduler
+    /// puts it.
     pub pins: Vec<Option<usize>>,
+    /// How long the load is on before anything counts.
     pub warm: Duration,
+    /// How long operations count; `Duration::MAX`: no clock, the phase is always Measure.
     pub measure: Duration,
 }
 
@@ -31,22 +35,22 @@ impl Config {
     }
 }
 
-/// What the CPUs of a run share besides the system under test.
+/// The state of a run: its phase, and whether a worker has failed.
 struct Shared {
     phase: AtomicU8,
     open_windows: AtomicUsize,
-    /// A worker panicked: nobody may wait for it any more.
+    /// A worker panicked: no other may wait for it any more.
     failed: AtomicBool,
     first_failure: Mutex<Option<String>>,
 }
 
 thread_local! {
-    /// The run this thread works for, looked at by waits that take long.
+    /// The run of this thread, for waits that take long.
     static RUN: RefCell<Option<Arc<Shared>>> = const { RefCell::new(None) };
 }
 
-/// PAUSEs before a waiter yields its CPU: about half a millisecond. The kernel's
-/// spinlocks never do, but its holders are not preempted either.
+/// PAUSEs before a waiter yields its CPU: about half a millisecond. The kernel's spinlocks never
+/// yield, but their holders are not preempted either.
 const SPINS_BEFORE_YIELD: u32 = 1 << 14;
 
 #[inline]
@@ -70,8 +74,8 @@ fn wait_long() {
     std::thread::yield_now();
 }
 
-/// Also orders the relaxed accesses around it, as the kernel's operations that return a value do.
-/// On x86 a locked instruction does so by itself.
+/// A read-modify-write that also orders the relaxed accesses around it, as the kernel's operations
+/// that return a value do. On x86 a locked instruction does so by itself.
 #[inline(always)]
 fn fully_ordered<T>(rmw: impl FnOnce() -> T) -> T {
     let fence = || {
@@ -157,7 +161,7 @@ macro_rules! native_cells {
 
 native_cells!(u8 => AtomicU8, u16 => AtomicU16, u32 => AtomicU32, u64 => AtomicU64);
 
-/// Ordinary shared memory.
+/// Plain shared memory: a relaxed atomic.
 #[repr(transparent)]
 pub struct Cell<T: Word>(T::Native);
 
@@ -188,14 +192,20 @@ pub struct NativeCpu<K: LockKind, const SITES: bool> {
     shared: Arc<Shared>,
 }
 
-/// A clock shared by all threads: the TSC where it is constant, else CLOCK_MONOTONIC.
-fn clock() -> &'static (quanta::Clock, u64) {
+/// Nanoseconds since the first call in this process, of the clock that all workers read: the TSC
+/// where it is constant, else CLOCK_MONOTONIC.
+#[inline]
+pub fn now() -> u64 {
     static CLOCK: OnceLock<(quanta::Clock, u64)> = OnceLock::new();
-    CLOCK.get_or_init(|| {
+    if cfg!(miri) {
+        return miri_now();
+    }
+    let (clock, start) = CLOCK.get_or_init(|| {
         let clock = quanta::Clock::new();
         let start = clock.raw();
         (clock, start)
-    })
+    });
+    clock.delta_as_nanos(*start, clock.raw())
 }
 
 /// Miri has no TSC.
@@ -216,11 +226,7 @@ impl<K: LockKind, const SITES: bool> Cpu<Native<K, SITES>> for NativeCpu<K, SITE
 
     #[inline]
     fn now(&self) -> u64 {
-        if cfg!(miri) {
-            return miri_now();
-        }
-        let (clock, start) = clock();
-        clock.delta_as_nanos(*start, clock.raw())
+        now()
     }
 
     fn work(&self, ns: u64) {
@@ -231,7 +237,7 @@ impl<K: LockKind, const SITES: bool> Cpu<Native<K, SITES>> for NativeCpu<K, SITE
     }
 
     fn sleep_jiffy(&self) {
-        might_sleep(&self.local, "schedule_timeout");
+        self.local.might_sleep("schedule_timeout");
         std::thread::sleep(JIFFY);
         let failed = self.shared.failed.load(Relaxed);
         assert!(!failed || std::thread::panicking(), "{ANOTHER_FAILED}");
@@ -287,7 +293,7 @@ impl Shared {
         }
     }
 
-    /// Runs `body`; keeps the first panic's message and releases everybody.
+    /// Runs `body`; keeps the first panic's message and ends the waits of all workers.
     fn guarded<R>(self: &Arc<Self>, body: impl FnOnce() -> R) -> Option<R> {
         RUN.set(Some(self.clone()));
         let result = catch_unwind(AssertUnwindSafe(body));
@@ -304,7 +310,7 @@ impl Shared {
         self.phase.store(Phase::Stop as u8, SeqCst);
     }
 
-    /// Warm, then Measure, then Overrun; the workers end it themselves.
+    /// Sets the phase: Warm, then Measure, then Overrun; the last worker sets Stop.
     fn conduct(&self, config: &Config) {
         if config.measure == Duration::MAX {
             return;
@@ -315,7 +321,7 @@ impl Shared {
                 return;
             }
             self.phase.store(next as u8, SeqCst);
-            // A worker that failed in between has stored Stop, which this took back.
+            // A worker that failed in between has stored Stop, and the line above has undone it.
             if self.failed.load(SeqCst) {
                 self.phase.store(Phase::Stop as u8, SeqCst);
                 return;
@@ -329,24 +335,21 @@ pub(crate) fn message(panic: Box<dyn Any + Send>) -> String {
     text.or(panic.downcast_ref::<&str>().copied()).unwrap_or("a panic without a message").into()
 }
 
-/// Pins the calling thread.
+/// Pins the calling thread, if its worker has a CPU of its own.
 fn pin(cpu: Option<usize>) -> Result<(), Failure> {
-    match cpu {
-        Some(id) if !core_affinity::set_for_current(core_affinity::CoreId { id }) => {
-            let why = std::io::Error::last_os_error().to_string();
-            Err(Failure::Pin { cpu: id, why })
-        }
-        _ => Ok(()),
-    }
+    let Some(cpu) = cpu else { return Ok(()) };
+    affinity::pin(cpu).map_err(|e| Failure::Pin { cpu, why: e.to_string() })
 }
 
-/// Whether the calling thread may still run on its CPU alone. The kernel moves it elsewhere,
-/// unasked, when that CPU is taken away.
+/// Checks that the calling thread may still run on its CPU alone. The kernel moves it elsewhere,
+/// without a word, when that CPU is taken away.
 fn still_pinned(cpu: Option<usize>) -> Result<(), Failure> {
     let Some(cpu) = cpu else { return Ok(()) };
-    let mask = core_affinity::get_core_ids().unwrap_or_default();
-    let ids: Vec<usize> = mask.iter().map(|core| core.id).collect();
-    if ids == [cpu] { Ok(()) } else { Err(Failure::Lost { cpu }) }
+    if affinity::allowed().unwrap_or_default() == [cpu] {
+        Ok(())
+    } else {
+        Err(Failure::Lost { cpu })
+    }
 }
 
 impl<K: LockKind, const SITES: bool> Machine for Native<K, SITES> {
@@ -430,31 +433,27 @@ impl<K: LockKind, const SITES: bool> Machine for Native<K, SITES> {
 /// membarrier(2), PRIVATE_EXPEDITED: an IPI to every CPU that runs this process.
 mod membarrier {
     use crate::Failure;
+    use rustix::thread::{MembarrierCommand, membarrier};
     use std::sync::OnceLock;
 
-    const PRIVATE_EXPEDITED: libc::c_int = 1 << 3;
-    const REGISTER_PRIVATE_EXPEDITED: libc::c_int = 1 << 4;
-
-    fn call(command: libc::c_int) -> Result<(), std::io::Error> {
+    fn call(command: MembarrierCommand) -> std::io::Result<()> {
         if cfg!(miri) {
             // Miri has no membarrier(2); readers pay for a full fence there instead.
             std::sync::atomic::fence(std::sync::atomic::Ordering::SeqCst);
             return Ok(());
         }
-        // SAFETY: membarrier reads no memory of ours.
-        #[allow(unsafe_code)]
-        let result = unsafe { libc::syscall(libc::SYS_membarrier, command, 0, 0) };
-        if result == 0 { Ok(()) } else { Err(std::io::Error::last_os_error()) }
+        Ok(membarrier(command)?)
     }
 
-    pub fn register() -> Result<(), Failure> {
+    pub(super) fn register() -> Result<(), Failure> {
         static DONE: OnceLock<Result<(), String>> = OnceLock::new();
-        let done = DONE.get_or_init(|| call(REGISTER_PRIVATE_EXPEDITED).map_err(|e| e.to_string()));
+        let register = || call(MembarrierCommand::RegisterPrivateExpedited);
+        let done = DONE.get_or_init(|| register().map_err(|e| e.to_string()));
         let why = |e| format!("membarrier(2) is needed for grace periods (Linux 4.14 on): {e}");
         done.clone().map_err(|e| Failure::Unsupported(why(e)))
     }
 
-    pub fn all_cpus() {
-        call(PRIVATE_EXPEDITED).expect("registered before the run");
+    pub(super) fn all_cpus() {
+        call(MembarrierCommand::PrivateExpedited).expect("registered before the run");
     }
 }

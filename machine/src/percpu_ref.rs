@@ -1,6 +1,6 @@
-//! The kernel's percpu_ref: a reference count that is one counter a CPU while
-//! alive, and one shared counter after `kill` and a grace period. Shapes and
-//! order as in lib/percpu-refcount.c of 6.14.
+//! The kernel's percpu_ref: a reference count that is one counter per CPU while alive, and one
+//! shared counter after `kill` and a grace period. Guards that nothing is freed under a holder of a
+//! reference. Layout and order are those of lib/percpu-refcount.c (Linux 6.14).
 
 use crate::{Atomic, Cpu, Fields, Machine, PerCpu, Region, fault, vm_bug_on};
 
@@ -16,7 +16,7 @@ pub struct PercpuRef<M: Machine> {
 }
 
 struct Shard<M: Machine> {
-    /// Gets minus puts made on this CPU, modulo 2^64. Written by its CPU alone, and by who resurrects.
+    /// Gets minus puts made on this CPU, modulo 2^64. Written by its CPU alone, and by `resurrect`.
     count: M::Atomic<u64>,
 }
 
@@ -45,7 +45,8 @@ impl<M: Machine> Fields for Shared<M> {
 }
 
 impl<M: Machine> PercpuRef<M> {
-    /// Born dead, as a swap device's is before its first swapon.
+    /// A dead count, as a swap device's is before its first swapon, for `cpus` CPUs
+    /// ([`System::cpus`](crate::System::cpus)).
     pub fn new(cpus: usize) -> Self {
         let percpu = PerCpu::new("users.percpu", cpus, |_| Shard { count: M::Atomic::new(0) });
         let shared = Region::new("users", 1, |_| Shared {
@@ -63,7 +64,8 @@ impl<M: Machine> PercpuRef<M> {
         count.store(count.load().wrapping_add(by));
     }
 
-    /// percpu_ref_tryget_live(): false once killed and seen so.
+    /// percpu_ref_tryget_live(): takes a reference. False: this CPU has seen that the count is
+    /// killed.
     #[inline]
     pub fn tryget_live(&self, cpu: &M::Cpu) -> bool {
         let shared = &self.shared[0];
@@ -96,7 +98,7 @@ impl<M: Machine> PercpuRef<M> {
         false
     }
 
-    /// percpu_ref_put().
+    /// percpu_ref_put(): gives a reference back, on any CPU.
     #[inline]
     pub fn put(&self, cpu: &M::Cpu) {
         cpu.system().rcu.read(cpu, || {
@@ -115,8 +117,12 @@ impl<M: Machine> PercpuRef<M> {
         }
     }
 
-    /// percpu_ref_kill() without its callback: no new percpu-mode reference once
-    /// every CPU has seen the flags, and the initial reference is gone.
+    /// percpu_ref_kill() without its callback: the initial reference is gone, and once every CPU
+    /// has seen the flags no new percpu-mode reference is taken.
+    ///
+    /// # Panics
+    ///
+    /// On machines with [`Machine::ASSERTS`]: if the count is dead already.
     pub fn kill(&self) {
         let shared = &self.shared[0];
         let before = shared.state.fetch_or(ATOMIC | DEAD);
@@ -127,9 +133,9 @@ impl<M: Machine> PercpuRef<M> {
         self.put_shared(1);
     }
 
-    /// What the kernel's RCU callback does after `kill` and one grace period: sum
-    /// the CPUs' counters first, then add once, since a get and its put may sit on
-    /// different CPUs. The caller has waited for the grace period.
+    /// The kernel's RCU callback after `kill` and one grace period, for which the caller has
+    /// waited. It sums the CPUs' counters first and then adds once, since a get and its put may be
+    /// counted on different CPUs.
     pub fn switch_to_atomic(&self) {
         let shared = &self.shared[0];
         if fault!(M, "ref-no-bias") {
@@ -148,13 +154,12 @@ impl<M: Machine> PercpuRef<M> {
         }
     }
 
-    /// wait_for_completion(&si->comp): all references are put.
+    /// wait_for_completion(&si->comp): waits until all references are put.
     pub fn wait_released(&self) {
         self.shared[0].released.spin_until(|released| released == 1);
     }
 
-    /// kill, grace period, callback and the wait for the last put: swapoff's end
-    /// of the reference.
+    /// How swapoff ends the count: kill, grace period, callback, and the wait for the last put.
     pub fn drain(&self, cpu: &M::Cpu) {
         self.kill();
         if !fault!(M, "ref-sum-without-gp") {
@@ -164,9 +169,8 @@ impl<M: Machine> PercpuRef<M> {
         self.wait_released();
     }
 
-    /// percpu_ref_resurrect() at swapon: percpu mode again, one initial reference.
-    /// No other CPU may hold or take a reference meanwhile, which a dead count
-    /// that was waited for guarantees.
+    /// percpu_ref_resurrect() at swapon: percpu mode again, with one initial reference. No other
+    /// CPU may hold or take a reference meanwhile; that holds for a new count and after `drain`.
     pub fn resurrect(&self) {
         let shared = &self.shared[0];
         for shard in self.percpu.iter() {
@@ -177,7 +181,8 @@ impl<M: Machine> PercpuRef<M> {
         shared.state.store_release(0);
     }
 
-    /// References now, the initial one included: exact only at rest.
+    /// References now, the initial one included, outside the machine's accounting: exact only at
+    /// rest.
     pub fn peek(&self) -> u64 {
         let shared = &self.shared[0];
         if shared.state.peek() & ATOMIC != 0 {

@@ -1,8 +1,8 @@
-//! Grace periods in user space: a per-CPU counter that is odd inside a read
-//! section, and an asymmetric fence, light for readers and heavy for the one who
-//! waits (membarrier(2) natively). After Desnoyers, McKenney et al., "User-Level
-//! Implementations of Read-Copy Update", TPDS 2012. Not the kernel's
-//! synchronize_rcu(), which takes milliseconds.
+//! Grace periods in user space: a per-CPU counter that is odd inside a read section, and an
+//! asymmetric fence, light for readers and heavy for the CPU that waits (membarrier(2) natively).
+//! Guards that every read section that began before a grace period has ended after it. Source:
+//! Desnoyers, McKenney et al., "User-Level Implementations of Read-Copy Update", TPDS 2012. It is
+//! not the kernel's synchronize_rcu(), which takes milliseconds.
 
 use crate::{Atomic, Cpu, Fields, Machine, PerCpu, vm_bug_on};
 
@@ -29,6 +29,10 @@ impl<M: Machine> Rcu<M> {
     }
 
     /// rcu_read_lock() .. rcu_read_unlock() around `section`. Does not nest.
+    ///
+    /// # Panics
+    ///
+    /// On machines with [`Machine::ASSERTS`]: if this CPU is in a read section already.
     #[inline]
     pub fn read<T>(&self, cpu: &M::Cpu, section: impl FnOnce() -> T) -> T {
         let sections = &self.readers.of(cpu.id()).sections;
@@ -42,7 +46,7 @@ impl<M: Machine> Rcu<M> {
         result
     }
 
-    /// synchronize_rcu(): every read section that was running has ended.
+    /// synchronize_rcu(): waits until every read section that is running now has ended.
     pub fn synchronize(&self, cpu: &M::Cpu) {
         M::heavy_mb(cpu);
         for reader in self.readers.iter() {

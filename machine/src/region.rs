@@ -1,7 +1,7 @@
-//! Shared memory by the region: aligned to a cache line and named, so that a
-//! cell's line is its offset / 64 on every machine and false sharing is the same.
+//! Shared memory by the region: aligned to a cache line and named. Guards that the line of a cell
+//! is its offset / 64 on every machine, so that layout and false sharing are the same on all.
 
-use crate::Machine;
+use crate::{Extent, Machine};
 use std::alloc::{Layout, alloc, dealloc, handle_alloc_error};
 use std::marker::PhantomData;
 use std::ops::Deref;
@@ -10,22 +10,13 @@ use std::ptr::NonNull;
 /// Bytes of a cache line.
 pub const LINE: usize = 64;
 
-/// Names of a region's cells: (name, byte offset) within one element.
+/// Names for the cells of a region's elements.
 pub trait Fields {
+    /// (name, byte offset within one element) per field, in any order; none: the cells go by the
+    /// region's name.
     fn fields() -> Vec<(&'static str, usize)> {
         Vec::new()
     }
-}
-
-/// What a machine is told of a new region.
-pub struct Extent {
-    pub base: usize,
-    pub bytes: usize,
-    /// Elements; `bytes` may have room for more.
-    pub len: usize,
-    pub stride: usize,
-    pub name: &'static str,
-    pub fields: Vec<(&'static str, usize)>,
 }
 
 /// `n` elements on lines of their own, known to the machine by name.
@@ -49,7 +40,11 @@ impl<M: Machine, T> Region<M, T> {
         layout.align_to(LINE).expect("64 is a power of two").pad_to_align()
     }
 
-    /// Elements made by `init(index)`, with the cell names given.
+    /// `len` elements made by `init(index)`; `fields` are (name, byte offset) as in [`Fields`].
+    ///
+    /// # Panics
+    ///
+    /// If so much memory has no address.
     pub fn named(
         name: &'static str,
         len: usize,
@@ -77,6 +72,7 @@ impl<M: Machine, T> Region<M, T> {
 }
 
 impl<M: Machine, T: Fields> Region<M, T> {
+    /// `len` elements made by `init(index)`.
     pub fn new(name: &'static str, len: usize, init: impl FnMut(usize) -> T) -> Self {
         Self::named(name, len, T::fields(), init)
     }
@@ -107,13 +103,14 @@ impl<M: Machine, T> Drop for Region<M, T> {
     }
 }
 
-/// One `T` a CPU, each on lines of its own.
+/// One `T` per CPU, each on lines of its own.
 pub struct PerCpu<M: Machine, T>(Region<M, Padded<T>>);
 
 #[repr(align(64))]
 struct Padded<T>(T);
 
 impl<M: Machine, T: Fields> PerCpu<M, T> {
+    /// `cpus` copies made by `init(cpu)`; see [`System::cpus`](crate::System::cpus).
     pub fn new(name: &'static str, cpus: usize, mut init: impl FnMut(usize) -> T) -> Self {
         Self(Region::named(name, cpus, T::fields(), |cpu| Padded(init(cpu))))
     }
@@ -126,7 +123,7 @@ impl<M: Machine, T> PerCpu<M, T> {
         &self.0[cpu].0
     }
 
-    /// All CPUs' copies in order.
+    /// The copies of all CPUs, in order.
     pub fn iter(&self) -> impl Iterator<Item = &T> {
         self.0.iter().map(|padded| &padded.0)
     }

@@ -1,31 +1,66 @@
-//! Which CPUs there are and how far apart they sit: packages, NUMA nodes, L3 groups, cores, SMT
-//! siblings and core types, read from sysfs. Guards that no worker shares a CPU with another:
-//! every pin policy is a permutation of the usable CPUs.
+//! Which CPUs there are and how far apart they are: packages, NUMA nodes, L3 groups, cores, SMT
+//! siblings and core types, read from sysfs. Guards that no two workers share a CPU: every pin
+//! policy is a permutation of the usable CPUs.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
-/// CPU numbers above this are a damaged file or a typing error, not a machine.
+/// CPU numbers above this come from a damaged file or a typing error, not from a machine.
 const MAX_CPU: usize = 1 << 16;
 
+/// Why there is no topology, or no order of CPUs.
 #[derive(Debug, thiserror::Error)]
 pub enum TopologyError {
+    /// A file cannot be read.
     #[error("{}: {source}", path.display())]
-    Read { path: PathBuf, source: std::io::Error },
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// Why not.
+        source: std::io::Error,
+    },
+    /// A file has other text than the kernel writes.
     #[error("{}: '{text}': expected {expected}", path.display())]
-    Parse { path: PathBuf, text: String, expected: &'static str },
+    Parse {
+        /// The file.
+        path: PathBuf,
+        /// Its text.
+        text: String,
+        /// What it should be.
+        expected: &'static str,
+    },
+    /// The affinity mask has no CPU that is online.
     #[error("{}: none of the online CPUs may be used by this process", path.display())]
-    NoCpu { path: PathBuf },
+    NoCpu {
+        /// The list of online CPUs.
+        path: PathBuf,
+    },
+    /// A text that is no pin policy.
     #[error("pin policy '{0}': expected compact, spread, smt-last or a CPU list such as 0,2,4-7")]
     Policy(String),
+    /// A pin list names a CPU twice.
     #[error("pin list: CPU {0} is named twice")]
     Twice(usize),
+    /// A pin list names a CPU that this process may not use.
     #[error("pin list: CPU {cpu} is not usable here; usable: {usable}")]
-    NotUsable { cpu: usize, usable: String },
+    NotUsable {
+        /// The CPU.
+        cpu: usize,
+        /// The CPUs that are usable, as a list.
+        usable: String,
+    },
+    /// A policy has too few CPUs.
     #[error("{wanted} threads do not fit on {have} CPUs ({policy})")]
-    TooFew { wanted: usize, have: usize, policy: Pin },
+    TooFew {
+        /// Threads asked for.
+        wanted: usize,
+        /// CPUs that the policy may use.
+        have: usize,
+        /// The policy.
+        policy: Pin,
+    },
 }
 
 /// Type of a core on a machine that mixes two. Sorts the fast ones first.
@@ -43,6 +78,7 @@ pub enum CoreKind {
 pub struct Cpu {
     /// The kernel's number.
     pub id: usize,
+    /// Socket.
     pub package: usize,
     /// NUMA node; 0 everywhere on a kernel without NUMA.
     pub node: usize,
@@ -52,12 +88,14 @@ pub struct Cpu {
     pub core: usize,
     /// 0 for the first usable thread of its core, 1 for the next.
     pub smt: usize,
+    /// Type of its core.
     pub kind: CoreKind,
 }
 
 /// How far a cache line travels between two CPUs, nearest first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Distance {
+    /// The same CPU.
     Same,
     /// Sibling threads of one core.
     Smt,
@@ -80,8 +118,12 @@ pub struct Topology {
 }
 
 impl Topology {
-    /// Reads this machine and the calling thread's affinity, which contains the cpuset.
-    /// Call it once, first thing in `main`: after a pin the mask holds a single CPU.
+    /// Reads this machine and the calling thread's affinity, which is within its cpuset. Call it
+    /// once, first thing in `main`: after a pin the mask has a single CPU.
+    ///
+    /// # Errors
+    ///
+    /// As [`Topology::read`].
     pub fn here() -> Result<Self, TopologyError> {
         let path = Path::new("/proc/thread-self/status");
         let status = read(path)?;
@@ -91,6 +133,11 @@ impl Topology {
     }
 
     /// Reads the sysfs tree at `root`; `allowed` is the affinity mask, `None` for no limit.
+    ///
+    /// # Errors
+    ///
+    /// [`TopologyError::Read`] or [`TopologyError::Parse`] for a file that is not as the kernel
+    /// writes it, [`TopologyError::NoCpu`] if no CPU is usable.
     pub fn read(root: &Path, allowed: Option<&[usize]>) -> Result<Self, TopologyError> {
         let dir = root.join("devices/system/cpu");
         let online = read_list(&dir.join("online"))?;
@@ -113,32 +160,37 @@ impl Topology {
         })
     }
 
-    /// A machine that is only a description; `cpus` by ascending id.
+    /// The topology of a machine that is only described; `cpus` by ascending id.
     pub fn made_of(cpus: Vec<Cpu>) -> Self {
         Self { cpus, offline: Vec::new(), forbidden: Vec::new() }
     }
 
-    /// The usable CPUs by their kernel number.
+    /// The usable CPUs, by ascending id.
     pub fn cpus(&self) -> &[Cpu] {
         &self.cpus
     }
 
+    /// The usable CPU with the kernel's number `id`.
     pub fn cpu(&self, id: usize) -> Option<&Cpu> {
         self.cpus.binary_search_by_key(&id, |c| c.id).ok().map(|at| &self.cpus[at])
     }
 
+    /// Number of packages with a usable CPU.
     pub fn packages(&self) -> usize {
         self.count(|c| c.package)
     }
 
+    /// Number of NUMA nodes with a usable CPU.
     pub fn nodes(&self) -> usize {
         self.count(|c| c.node)
     }
 
+    /// Number of L3 groups with a usable CPU.
     pub fn l3_groups(&self) -> usize {
         self.count(|c| c.l3)
     }
 
+    /// Number of cores with a usable CPU.
     pub fn cores(&self) -> usize {
         self.count(|c| c.core)
     }
@@ -148,6 +200,7 @@ impl Topology {
         self.cpus.iter().any(|c| c.smt > 0)
     }
 
+    /// True when usable CPUs are of two core types.
     pub fn hybrid(&self) -> bool {
         self.cpus.iter().any(|c| c.kind != self.cpus[0].kind)
     }
@@ -156,7 +209,7 @@ impl Topology {
         self.cpus.iter().map(group).collect::<BTreeSet<_>>().len()
     }
 
-    /// `None` when either CPU is not usable.
+    /// How far apart two CPUs are, by the kernel's numbers; `None` when either is not usable.
     pub fn distance(&self, a: usize, b: usize) -> Option<Distance> {
         let (a, b) = (self.cpu(a)?, self.cpu(b)?);
         Some(if a.id == b.id {
@@ -187,7 +240,11 @@ pub enum Pin {
 }
 
 impl Pin {
-    /// All CPUs the policy may use in the order it uses them, none twice.
+    /// All CPUs that the policy may use, in the order in which it uses them, none twice.
+    ///
+    /// # Errors
+    ///
+    /// For a list: [`TopologyError::NotUsable`] or [`TopologyError::Twice`].
     pub fn order(&self, topology: &Topology) -> Result<Vec<usize>, TopologyError> {
         let mut cpus: Vec<&Cpu> = topology.cpus.iter().collect();
         match self {
@@ -203,6 +260,10 @@ impl Pin {
     }
 
     /// The first `n` CPUs of [`Pin::order`].
+    ///
+    /// # Errors
+    ///
+    /// As [`Pin::order`], and [`TopologyError::TooFew`].
     pub fn take(&self, topology: &Topology, n: usize) -> Result<Vec<usize>, TopologyError> {
         let mut order = self.order(topology)?;
         if n > order.len() {
@@ -314,12 +375,12 @@ fn parse_list(text: &str) -> Option<Vec<usize>> {
     Some(list)
 }
 
-/// What sysfs says of one CPU, before groups are numbered.
+/// What sysfs says about one CPU, before groups are numbered.
 struct Place {
     id: usize,
     package: i64,
     node: usize,
-    /// Lowest CPU on its L3; a CPU without one sorts last in its package.
+    /// Lowest CPU on its L3; a CPU without L3 sorts last in its package.
     l3: usize,
     /// Lowest CPU of its core.
     core: usize,
@@ -339,7 +400,7 @@ impl Place {
             if efficient.contains(&id) { CoreKind::Efficient } else { CoreKind::Performance };
         Ok(Self {
             id,
-            // -1 where firmware says nothing (Arm guests): all such CPUs are one package.
+            // -1 where the firmware has no entry (Arm guests): all such CPUs are one package.
             package: read_number(&cpu.join("topology/physical_package_id"))?,
             node: nodes.get(&id).copied().unwrap_or(0),
             l3: read_l3(&cpu.join("cache"))?.unwrap_or(usize::MAX),
@@ -349,7 +410,7 @@ impl Place {
     }
 }
 
-/// Turns what sysfs names into dense group numbers. A group is keyed by its package as well, so a
+/// Turns the kernel's group numbers into dense ones. A group is keyed by its package as well, so a
 /// damaged list never joins two packages.
 fn number(mut places: Vec<Place>) -> Vec<Cpu> {
     places.sort_by_key(|p| p.id);
@@ -381,7 +442,8 @@ fn dense(keys: impl Iterator<Item = Key>) -> BTreeMap<Key, usize> {
     sorted.into_iter().enumerate().map(|(n, key)| (key, n)).collect()
 }
 
-/// CPU -> node, from every `nodeN/cpulist`. Without CONFIG_NUMA the directory does not exist.
+/// The node of each CPU, from every `nodeN/cpulist`. Without CONFIG_NUMA the directory does not
+/// exist.
 fn read_nodes(dir: &Path) -> Result<BTreeMap<usize, usize>, TopologyError> {
     let mut nodes = BTreeMap::new();
     for (node, path) in numbered(dir, "node")? {
@@ -463,7 +525,7 @@ fn parse_error(path: &Path, text: &str, expected: &'static str) -> TopologyError
     TopologyError::Parse { path: path.to_owned(), text: text.trim().to_owned(), expected }
 }
 
-/// `None` for a file that does not exist, which for most of sysfs is an answer.
+/// `None` for a file that does not exist, which for most of sysfs means: not on this machine.
 fn optional<T>(result: Result<T, TopologyError>) -> Result<Option<T>, TopologyError> {
     match result {
         Ok(value) => Ok(Some(value)),

@@ -1,18 +1,6 @@
-//! The integers a shared word can be, and the std atomic each one is natively.
+//! The integers that a shared word can be, and the std atomic that each is natively.
 
-use crate::Atomic;
-use std::fmt::{Debug, Display};
-
-/// A value that fits one shared word.
-pub trait Word: Copy + Eq + Ord + Debug + Display + Default + Send + Sync + 'static {
-    /// The std atomic of this size: what the native machine's cells are.
-    type Native: Atomic<Self>;
-    /// Width in bytes.
-    const BYTES: usize;
-    fn to_bits(self) -> u64;
-    /// Truncates.
-    fn from_bits(bits: u64) -> Self;
-}
+use crate::Word;
 
 macro_rules! words {
     ($($word:ty => $atomic:ty),*) => {$(

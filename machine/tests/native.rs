@@ -1,71 +1,11 @@
-//! The native machine under real threads: locks exclude, references drain, a
-//! failing worker fails the run, and the lock-order check names both places.
+//! The native machine under real threads: references drain, a failing worker fails the run, and
+//! the lock-order check names both places. That locks exclude is in `locks.rs`.
 
-use machine::lock::{LockKind, Mcs, Qspin, Tas, Ticket};
+use machine::lock::Tas;
 use machine::native::Config;
-use machine::{Cpu, Failure, Fields, Machine, Native, PercpuRef, Plain, Region, Site, SpinLock};
+use machine::{Cpu, Failure, Fields, Machine, Native, PercpuRef, Region, Site, SpinLock};
 
 const WORKERS: usize = 3;
-const ROUNDS: u64 = if cfg!(miri) { 20 } else { 2_000 };
-
-struct Counter<M: Machine> {
-    lock: SpinLock<M>,
-    /// Changed by a load and a store: wrong unless the lock excludes.
-    value: M::Plain<u64>,
-}
-
-impl<M: Machine> Fields for Counter<M> {}
-
-fn counter<M: Machine>() -> Region<M, Counter<M>> {
-    Region::new("counter", 1, |_| Counter { lock: SpinLock::new(), value: M::Plain::new(0) })
-}
-
-static COUNT: Site = Site::new("counter->lock", "excludes");
-
-fn excludes<K: LockKind>() {
-    let run = Native::<K, true>::run(
-        &Config::untimed(WORKERS),
-        |_| counter::<Native<K, true>>(),
-        |counter: &Region<_, Counter<Native<K, true>>>, cpu| {
-            for round in 0..ROUNDS {
-                let lock = &counter[0].lock;
-                let guard = match round % 4 {
-                    0 => lock.try_lock(cpu, &COUNT),
-                    _ => None,
-                };
-                let guard = guard.unwrap_or_else(|| lock.lock(cpu, &COUNT));
-                counter[0].value.set(counter[0].value.get() + 1);
-                lock.unlock(cpu, guard);
-            }
-            cpu.local().sites().iter().map(|s| s.acquired).sum::<u64>()
-        },
-        |counter, _| {
-            assert_eq!(counter[0].value.peek(), WORKERS as u64 * ROUNDS);
-            assert!(!counter[0].lock.peek_locked());
-        },
-    );
-    assert_eq!(run.unwrap().workers, [ROUNDS; WORKERS]);
-}
-
-#[test]
-fn tas_excludes() {
-    excludes::<Tas>();
-}
-
-#[test]
-fn ticket_excludes() {
-    excludes::<Ticket>();
-}
-
-#[test]
-fn mcs_excludes() {
-    excludes::<Mcs>();
-}
-
-#[test]
-fn qspin_excludes() {
-    excludes::<Qspin>();
-}
 
 #[test]
 fn a_drained_reference_has_no_holder() {

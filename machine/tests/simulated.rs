@@ -1,6 +1,6 @@
-//! The simulated machine: locks exclude, references drain, the same seed gives the
-//! same run, and the shapes that the cost model is for come out, as ratios and counts
-//! of virtual time.
+//! The simulated machine: references drain, the same seed gives the same run, and the shapes that
+//! the cost model is for come out, as ratios and counts of virtual time. That locks exclude is in
+//! `locks.rs`.
 
 use machine::lock::{LockKind, Mcs, Qspin, Tas, Ticket};
 use machine::simulated::{self, Account, Config, Model, Preemption, Time};
@@ -33,7 +33,8 @@ fn model(name: &str) -> Model {
     Model::load(name).unwrap()
 }
 
-/// `rounds` counted sections on each of `workers` CPUs; when each ended, and the lines.
+/// `rounds` counted sections on each worker. Returns when each worker ended, in virtual
+/// nanoseconds, and the line accounts.
 fn count<K: LockKind>(config: &Config, rounds: u64) -> (Vec<u64>, Account) {
     let workers = config.pins.len() as u64;
     let run = Simulated::<K>::run(
@@ -60,33 +61,7 @@ fn count<K: LockKind>(config: &Config, rounds: u64) -> (Vec<u64>, Account) {
     (run.unwrap().workers, simulated::take_account().unwrap())
 }
 
-fn excludes<K: LockKind>() {
-    for (name, workers) in [("x86-1", 1), ("x86-2", 7), ("epyc-2x96", 24)] {
-        count::<K>(&Config::untimed(model(name), workers), 60);
-    }
-}
-
-#[test]
-fn tas_excludes() {
-    excludes::<Tas>();
-}
-
-#[test]
-fn ticket_excludes() {
-    excludes::<Ticket>();
-}
-
-#[test]
-fn mcs_excludes() {
-    excludes::<Mcs>();
-}
-
-#[test]
-fn qspin_excludes() {
-    excludes::<Qspin>();
-}
-
-/// Virtual nanoseconds an operation of all CPUs together.
+/// Virtual nanoseconds per section, of all CPUs together.
 fn service<K: LockKind>(name: &str, workers: usize) -> u64 {
     let (ends, _) = count::<K>(&Config::untimed(model(name), workers), 100);
     ends.iter().max().unwrap() / (100 * workers as u64)
@@ -127,8 +102,8 @@ fn the_same_seed_gives_the_same_run_on_any_thread() {
     assert_ne!(run(8), here, "the seed has no effect");
 }
 
-/// What the cells of a sweep rest on: no build profile, host thread or host address may
-/// show. A change of the cost model changes this figure, and is then meant to.
+/// No build profile, host thread or host address may change a run: predicted cells are compared to
+/// the byte. A change of the cost model changes this figure, and must.
 #[test]
 fn a_run_is_the_same_in_every_build() {
     let config = Config { seed: 7, ..Config::untimed(model("x86-1"), 12) };
@@ -142,7 +117,7 @@ fn a_run_is_the_same_in_every_build() {
 
 const PINNED: u64 = 12_745_689_304_686_291_538;
 
-/// A byte stored into a word: the word is read only once the byte is there.
+/// After a byte of a word is stored, the word is read only once that byte has committed.
 #[test]
 fn parts_of_a_word_are_stored_as_on_x86() {
     let word = |_: &<M as Machine>::Cpu| {
@@ -197,7 +172,7 @@ fn transfers_of_buffered_stores_overlap() {
     assert!(four < 2 * one, "one line {one} ns, four {four} ns");
 }
 
-/// Four threads a core: think time stretches with those that think too.
+/// Four threads per core: think time grows with the number of threads that think.
 #[test]
 fn all_threads_of_a_core_share_it() {
     let took = |workers| {
@@ -279,7 +254,7 @@ fn ordinary_instructions_hide_behind_a_transfer() {
     assert!((400..=402).contains(&longer(1e4)), "40 of 50, it looks no further: {}", longer(1e4));
 }
 
-/// Waiters in four L3 groups of one written line: the home sends it to one after the other.
+/// Waiters in four L3 groups for one written line: its home sends it to one group after the other.
 #[test]
 fn reads_from_other_groups_arrive_one_after_the_other() {
     let spread = |pins: Vec<usize>| {
@@ -453,7 +428,8 @@ fn every_model_loads_and_says_what_is_wrong() {
         assert_eq!(model.topology().cpus().len(), model.cpus(), "{name}");
     }
     assert_eq!(model("big-384").cpus(), 384);
-    // lockhammer's x86-1: CPUs 0, 32, 8 and 40 share an L3 group, 4 the die, 1 neither.
+    // lockhammer's x86-1: CPUs 0, 32, 8 and 40 share an L3 group; 4 shares the die with them, 1
+    // does not.
     let topology = model("x86-1").topology();
     let far = |cpu| topology.distance(0, cpu).unwrap() as u8;
     assert_eq!([32, 8, 40, 4, 1].map(far), [1, 2, 2, 3, 4]);
@@ -467,7 +443,7 @@ fn every_model_loads_and_says_what_is_wrong() {
     assert!(unknown.contains("x86-3") && unknown.contains("big-384"), "{unknown}");
 }
 
-/// A large device's memory must not be paid for before it is touched.
+/// Line states of a large device must take no memory before its lines are touched.
 #[test]
 fn untouched_lines_cost_nothing() {
     let config = Arc::new(Config::untimed(model("vm-32"), 1));

@@ -1,5 +1,5 @@
-//! Topology and pin policies against fixture trees of machines nobody here has. Guards that groups
-//! are told apart as the hardware has them, and that no policy ever names a CPU twice.
+//! Topology and pin policies against fixture trees of other machines. Guards that groups are those
+//! of the hardware, and that no policy ever names a CPU twice.
 
 use machine::topology::{CoreKind, Distance, Pin, Topology, TopologyError};
 use proptest::prelude::*;
@@ -8,7 +8,7 @@ use std::fs;
 use std::path::Path;
 use tempfile::TempDir;
 
-/// One CPU as its sysfs files show it; groups are any numbers, equal within a group.
+/// One CPU as in its sysfs files; groups are any numbers, equal within a group.
 #[derive(Clone, Debug)]
 struct Fixture {
     id: usize,
@@ -74,7 +74,7 @@ fn xeon() -> Vec<Fixture> {
     (0..112).map(cpu).collect()
 }
 
-/// 2 sockets, 4 nodes each (NPS4), 12 L3 groups of 8 cores a socket, SMT: 384 CPUs.
+/// 2 sockets, 4 nodes each (NPS4), 12 L3 groups of 8 cores per socket, SMT: 384 CPUs.
 fn epyc() -> Vec<Fixture> {
     let cpu = |id: usize| {
         let core = id % 192;
@@ -92,7 +92,7 @@ fn hybrid() -> (Vec<Fixture>, &'static str) {
     ((0..22).map(cpu).collect(), "12-21")
 }
 
-/// Two sockets of which firmware left gaps: CPUs 0, 1, 4, 5 and 64, 70, 71.
+/// Two sockets with gaps in the numbering: CPUs 0, 1, 4, 5 and 64, 70, 71.
 fn holes() -> Vec<Fixture> {
     let cpu = |id: usize| {
         let package = id / 64;

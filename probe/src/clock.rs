@@ -1,5 +1,5 @@
-//! What the probes cost, calibrated where they run. Guards that a probe's own time is printed
-//! beside the figure, with its spread; nothing is ever subtracted.
+//! The cost of the probes, calibrated on the machine that runs them. Guards that this cost is
+//! printed beside the figures, with its quartiles; it is never subtracted.
 
 use std::fmt;
 use std::hint::black_box;
@@ -12,11 +12,14 @@ use super::recorder::Recorder;
 const BATCHES: usize = 31;
 const CALLS: u32 = 2_000;
 
-/// Cost of one call, ns: the median over batches and its quartiles.
+/// Cost of one call, ns: the median over batches and the quartiles.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Cost {
+    /// the median
     pub median: f64,
+    /// the lower quartile
     pub lower: f64,
+    /// the upper quartile
     pub upper: f64,
 }
 
@@ -27,7 +30,7 @@ impl fmt::Display for Cost {
     }
 }
 
-/// Times `call` in batches, so that the clock that times it is spread over [`CALLS`] of them.
+/// Times `call` in batches of 2,000, so that the clock reads around a batch weigh little.
 pub fn cost(mut call: impl FnMut()) -> Cost {
     let mut batch = || {
         let start = Instant::now();
@@ -42,14 +45,14 @@ pub fn cost(mut call: impl FnMut()) -> Cost {
     Cost { median: ns[BATCHES / 2], lower: ns[BATCHES / 4], upper: ns[BATCHES * 3 / 4] }
 }
 
-/// One read of the clock `now`.
+/// Cost of one read of the clock `now`.
 pub fn clock_read(mut now: impl FnMut() -> u64) -> Cost {
     cost(|| {
         black_box(now());
     })
 }
 
-/// One latency recorded, of values spread over three decades.
+/// Cost of recording one latency, with values from 20 ns to 20 us.
 pub fn record(mut record: impl FnMut(u64)) -> Cost {
     let values: Vec<u64> = (0..256u64).map(|i| 20 + (i * 7919) % 20_000).collect();
     let mut at = 0;
@@ -59,7 +62,7 @@ pub fn record(mut record: impl FnMut(u64)) -> Cost {
     })
 }
 
-/// Both costs, as a run records them, and one line for its notes.
+/// Both costs as a run records them, and as one line for its notes.
 pub fn calibrate(now: impl FnMut() -> u64) -> (ProbeCost, String) {
     let mut recorder = Recorder::default();
     let read = clock_read(now);
@@ -71,7 +74,7 @@ pub fn calibrate(now: impl FnMut() -> u64) -> (ProbeCost, String) {
     (cost, format!("clock read {read}; histogram record {record}"))
 }
 
-/// Smallest non-zero step of the clock `now`, in its unit; `None` when it stands still.
+/// The smallest step of the clock `now` above 0, in its unit; `None` if it never advances.
 pub fn smallest_step(mut now: impl FnMut() -> u64) -> Option<u64> {
     let mut last = now();
     let steps = (0..10_000).map(|_| {
@@ -81,7 +84,7 @@ pub fn smallest_step(mut now: impl FnMut() -> u64) -> Option<u64> {
     steps.filter(|step| *step > 0).min()
 }
 
-/// Ticks of the counter `raw` in a second, over `time`.
+/// Ticks per second of the counter `raw`, measured over `time`.
 pub fn rate(mut raw: impl FnMut() -> u64, time: Duration) -> f64 {
     let (start, first) = (Instant::now(), raw());
     std::thread::sleep(time);

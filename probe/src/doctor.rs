@@ -1,5 +1,5 @@
-//! What about this machine spoils measurements, what it does to results, and how to set it. Guards
-//! the reader who runs first and reads manuals later.
+//! Properties of this machine that spoil measurements, their effect on results, and how to set
+//! them. Guards users who measure before they read a manual.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -16,39 +16,45 @@ use super::{Roots, environment, noise};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Severity {
-    /// as a measurement wants it
+    /// good for measurements
     Ok,
-    /// to be known when reading the figures
+    /// to be known by a reader of the figures
     Note,
-    /// bends the figures
+    /// distorts the figures
     Warn,
 }
 
+/// One property of the machine.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Finding {
+    /// its name
     pub id: &'static str,
+    /// how much it matters
     pub severity: Severity,
-    /// what it is on this machine
+    /// its value on this machine
     pub here: String,
-    /// what it does to results
+    /// its effect on results
     pub effect: &'static str,
     /// how to set it
     pub fix: &'static str,
 }
 
-/// What only a moment of running can tell.
+/// The findings that need a short run: a thread that only reads the clock.
 pub struct Trial {
+    /// the core set, counted meanwhile
     pub counters: BTreeMap<String, Counter>,
-    /// The moment, in which a thread did nothing but read the clock.
+    /// length of the run
     pub time: Duration,
+    /// gaps in the thread's time
     pub gaps: u64,
+    /// the longest gap, ns
     pub gap_max_ns: u64,
-    /// Taken from the usable CPUs meanwhile.
+    /// time stolen from the usable CPUs meanwhile
     pub steal_ns: Reading<u64>,
 }
 
 impl Trial {
-    /// Takes a quarter of a second.
+    /// Runs for a quarter of a second on this machine.
     pub fn here(topology: &Topology) -> Self {
         let time = Duration::from_millis(250);
         let cpus: Vec<usize> = topology.cpus().iter().map(|c| c.id).collect();
@@ -63,7 +69,7 @@ impl Trial {
     }
 }
 
-/// Everything looked at, the worst first.
+/// All findings, the most severe first.
 pub fn examine(roots: &Roots, topology: &Topology, trial: &Trial) -> Vec<Finding> {
     let mut findings = vec![
         virtualized(roots),
@@ -112,7 +118,7 @@ impl fmt::Display for Text<'_> {
 
 const INDENT: usize = 19;
 
-/// `text` broken at spaces; the cursor already stands at the indent.
+/// Writes `text` wrapped at spaces. The first line is already indented.
 fn paragraph(f: &mut fmt::Formatter<'_>, text: &str) -> fmt::Result {
     let mut column = INDENT;
     for word in text.split(' ') {
@@ -140,11 +146,11 @@ fn virtualized(roots: &Roots) -> Finding {
         severity,
         here,
         effect: "The host may stop a virtual CPU while it holds a lock. Locks that hand over in \
-                 order (ticket, mcs, qspin) then wait for one that does not run: on two virtual \
-                 CPUs a ticket lock took 1 us where tas took 10 ns. Topology and frequency may \
-                 be invented.",
-        fix: "measure on bare metal or on dedicated cores; here use --lock tas and read scaling \
-              from the simulator",
+                 order (ticket, mcs, qspin) then wait for a CPU that does not run: on two \
+                 virtual CPUs a ticket lock took 1 us where tas took 10 ns. Topology and \
+                 frequency may be invented.",
+        fix: "measure on bare metal or on dedicated cores; here use --lock tas, and the \
+              simulator for scaling",
     }
 }
 
@@ -160,8 +166,8 @@ fn steal(trial: &Trial) -> Finding {
         id: "steal",
         severity,
         here,
-        effect: "The hypervisor ran something else on these CPUs. Throughput falls and tail \
-                 latencies become the host's.",
+        effect: "The hypervisor ran something else on these CPUs. Throughput falls, and tail \
+                 latencies are those of the host.",
         fix: "move to a quieter host or one with dedicated cores",
     }
 }
@@ -183,8 +189,9 @@ fn gaps(trial: &Trial) -> Finding {
         id: "gaps",
         severity,
         here,
-        effect: "Even a thread that does nothing is stopped for so long: percentiles from there \
-                 on are the machine's, not the allocator's.",
+        effect: "Even a thread that only reads the clock is stopped this long. Latency \
+                 percentiles of this size and above come from the machine, not from the \
+                 allocator.",
         fix: "isolate the CPUs (isolcpus, nohz_full), stop other load, move interrupts away",
     }
 }
@@ -210,8 +217,8 @@ fn load(roots: &Roots) -> Finding {
         id: "load",
         severity,
         here,
-        effect: "Other tasks preempt pinned workers; one preempted lock holder stops all.",
-        fix: "stop what runs (ps -eo pcpu,comm --sort=-pcpu | head) and wait a minute",
+        effect: "Other tasks preempt pinned workers. One preempted lock holder stops all workers.",
+        fix: "stop the other tasks (ps -eo pcpu,comm --sort=-pcpu | head) and wait a minute",
     }
 }
 
@@ -236,9 +243,9 @@ fn governor(roots: &Roots, topology: &Topology) -> Finding {
         id: "governor",
         severity,
         here,
-        effect: "The clock follows the load: short trials and few threads run slower, and \
-                 the order of trials shows in the result.",
-        fix: "cpupower frequency-set -g performance (a VM leaves it to its host)",
+        effect: "The CPU frequency follows the load: short trials and few threads run slower, \
+                 and the result depends on the order of trials.",
+        fix: "cpupower frequency-set -g performance (in a VM, on the host)",
     }
 }
 
@@ -252,8 +259,8 @@ fn turbo(roots: &Roots) -> Finding {
         id: "turbo",
         severity,
         here,
-        effect: "Few active cores run faster than many: one thread is flattered, and scaling \
-                 looks worse than the lock is.",
+        effect: "Few active cores run faster than many: one thread looks too fast, and scaling \
+                 looks worse than it is.",
         fix: "echo 1 > /sys/devices/system/cpu/intel_pstate/no_turbo, or \
               echo 0 > /sys/devices/system/cpu/cpufreq/boost",
     }
@@ -270,8 +277,8 @@ fn smt(topology: &Topology) -> Finding {
         id: "smt",
         severity,
         here,
-        effect: "Two threads of a core share its units and caches: the step in a curve where \
-                 second threads begin is not the lock's.",
+        effect: "Two threads of a core share its units and caches. A step in a curve where the \
+                 second threads begin does not come from the lock.",
         fix: "--pin smt-last, or echo off > /sys/devices/system/cpu/smt/control",
     }
 }
@@ -288,8 +295,8 @@ fn cpu_limit(roots: &Roots, topology: &Topology) -> Finding {
         id: "cpu-limit",
         severity,
         here,
-        effect: "When the control group's quota is used up all workers stop until the next \
-                 period, usually 100 ms: throughput is the quota's.",
+        effect: "When the quota of the control group is used up, all workers stop until the \
+                 next period, usually 100 ms. Throughput is then that of the quota.",
         fix: "run outside the container, or raise cpu.max (Docker: no --cpus)",
     }
 }
@@ -302,7 +309,7 @@ fn affinity(topology: &Topology) -> Finding {
         id: "affinity",
         severity: if all { Severity::Ok } else { Severity::Note },
         here: format!("{usable} CPUs usable, {forbidden} forbidden, {offline} offline"),
-        effect: "Curves end at the usable CPUs, which may not be the machine.",
+        effect: "Curves end at the usable CPUs, which may be fewer than the machine has.",
         fix: "taskset -c, the cpuset of the control group, or \
               echo 1 > /sys/devices/system/cpu/cpuN/online",
     }
@@ -338,8 +345,8 @@ fn clocksource(roots: &Roots) -> Finding {
         id: "clocksource",
         severity,
         here,
-        effect: "A clock that the kernel must fetch from a device (hpet, acpi_pm, xen) costs a \
-                 microsecond a read, and the kernel left the TSC because it did not trust it.",
+        effect: "A clock that the kernel reads from a device (hpet, acpi_pm, xen) costs a \
+                 microsecond per read. The kernel uses one because it does not trust the TSC.",
         fix: "boot with tsc=reliable if the hardware is sound; see dmesg | grep -i clocksource",
     }
 }
@@ -354,7 +361,7 @@ fn thp(roots: &Roots) -> Finding {
         id: "thp",
         severity,
         here,
-        effect: "Whether the slot map lies on huge pages depends on what memory was free, so \
+        effect: "Whether the slot map is on huge pages depends on the memory that was free, so \
                  TLB misses differ from run to run.",
         fix: "echo madvise > /sys/kernel/mm/transparent_hugepage/enabled",
     }
@@ -380,13 +387,13 @@ fn pmu(trial: &Trial) -> Finding {
         id: "pmu",
         severity,
         here,
-        effect: "Without hardware counters cycles, cache and branch misses are recorded as \
-                 unsupported; throughput and latency are not touched.",
+        effect: "Without hardware counters, cycles, cache misses and branch misses are recorded \
+                 as unsupported. Throughput and latency are not affected.",
         fix: "bare metal, or a VM with a virtual PMU (QEMU: -cpu host,pmu=on; metal instances)",
     }
 }
 
-/// Context switches can only be counted with the kernel included.
+/// The trial's context switches show whether the kernel may be counted: they occur only there.
 fn paranoid(roots: &Roots, trial: &Trial) -> Finding {
     let value = roots.proc("sys/kernel/perf_event_paranoid").to_string();
     let (severity, here) = match trial.counters.get("context-switches") {
@@ -402,8 +409,8 @@ fn paranoid(roots: &Roots, trial: &Trial) -> Finding {
         id: "paranoid",
         severity,
         here,
-        effect: "Counters leave out the kernel, and context switches and migrations cannot be \
-                 counted at all.",
+        effect: "Counters do not include the kernel, and context switches and migrations cannot \
+                 be counted at all.",
         fix: "sysctl kernel.perf_event_paranoid=1, or give CAP_PERFMON",
     }
 }

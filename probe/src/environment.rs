@@ -1,5 +1,5 @@
-//! The host as a result records it. Guards that two runs can be told apart by the machine, the
-//! kernel, the settings and the commit behind them; what cannot be read is recorded with why.
+//! The host as a run records it. Guards that two runs can be distinguished by the machine, the
+//! kernel, the settings and the commit; a value that cannot be read is recorded with the reason.
 
 use std::path::Path;
 use std::process::Command;
@@ -10,7 +10,7 @@ use results::schema::{Environment, Reading};
 
 use super::{Roots, clock};
 
-/// The whole record of this host. `now` is the clock that the engine times with, ns.
+/// The whole record of this host. `now` is the clock that times the operations, ns.
 pub fn here(topology: &Topology, now: impl FnMut() -> u64) -> Environment {
     let mut environment = read(&Roots::default(), topology);
     let clock = quanta::Clock::new();
@@ -26,12 +26,13 @@ pub fn here(topology: &Topology, now: impl FnMut() -> u64) -> Environment {
     environment
 }
 
-/// The commit of the checkout this was built in, and whether its sources differ from it.
+/// The commit of the checkout in which this program was built, and whether its sources differ from
+/// the commit.
 pub fn commit() -> (Reading<String>, Reading<bool>) {
     checkout(Path::new(env!("CARGO_MANIFEST_DIR")))
 }
 
-/// What the kernel's files below `roots` say; the clock and the checkout are left unknown.
+/// The record from the kernel's files below `roots`; the clock and the commit are left unknown.
 pub fn read(roots: &Roots, topology: &Topology) -> Environment {
     let online = topology.cpus().len() + topology.forbidden.len();
     Environment {
@@ -67,7 +68,7 @@ fn cpuinfo(roots: &Roots, key: &str) -> Reading<String> {
     })
 }
 
-/// Arm kernels print no name, only numbers.
+/// The CPU's name; Arm kernels print no name, only the numbers of implementer and part.
 fn cpu_model(roots: &Roots) -> Reading<String> {
     match (cpuinfo(roots, "CPU implementer"), cpuinfo(roots, "CPU part")) {
         (Reading::Known(implementer), Reading::Known(part)) => {
@@ -108,7 +109,8 @@ pub fn thp(roots: &Roots) -> Reading<String> {
     })
 }
 
-/// The hypervisor's name, `none` on bare metal. x86 tells by a CPU flag, Arm by its device tree.
+/// The hypervisor's name, `none` on bare metal. x86 shows a CPU flag in a guest, Arm an entry in
+/// the device tree.
 pub fn virtualized(roots: &Roots) -> Reading<String> {
     let name = || {
         let parts = [
@@ -139,7 +141,7 @@ fn mem_total(roots: &Roots) -> Reading<u64> {
     })
 }
 
-/// The time stamp counter's flags; [`here`] adds its rate.
+/// The flags of the time stamp counter; [`here`] adds its rate.
 fn tsc(roots: &Roots) -> Reading<String> {
     cpuinfo(roots, "flags").and_then(|flags| {
         let tsc = ["tsc", "constant_tsc", "nonstop_tsc", "tsc_known_freq"];
@@ -148,8 +150,8 @@ fn tsc(roots: &Roots) -> Reading<String> {
     })
 }
 
-/// CPUs' worth of time that the control groups of this process allow, `None` for no limit. The
-/// tightest limit on the way to the root counts.
+/// CPU time that the control groups of this process allow, in CPUs; `None` for no limit. The
+/// tightest limit on the path to the root counts.
 pub fn cpu_limit(roots: &Roots) -> Option<f64> {
     let groups = roots.proc("self/cgroup").known()?.clone();
     let limits = groups.lines().filter_map(|line| {
@@ -171,7 +173,7 @@ pub fn cpu_limit(roots: &Roots) -> Option<f64> {
     limits.min_by(f64::total_cmp)
 }
 
-/// `cpu.max` in the second version of the interface, two files in the first.
+/// The limit of one control group, in CPUs: in `cpu.max` for cgroup v2, in two files for v1.
 fn quota(roots: &Roots, dir: &str) -> Option<f64> {
     let number = |text: &str| text.parse::<f64>().ok().filter(|n| *n > 0.0);
     if let Reading::Known(max) = roots.sys(&format!("{dir}/cpu.max")) {
@@ -208,12 +210,12 @@ fn notes(roots: &Roots, topology: &Topology) -> Vec<String> {
     notes
 }
 
-/// What can change the program: no words about it, and no run that it has left.
+/// The files that can change the program: not the documents, and not the committed runs.
 const SOURCES: &[&str] =
     &[":/", ":(top,exclude)*.md", ":(top,exclude)results/reference", ":(top,exclude)plots/gallery"];
 
-/// Commit and dirty flag of the checkout at `dir`, which is where the program was built: `cargo`
-/// builds before it runs, so what is there now is what runs.
+/// Commit and dirty flag of the checkout at `dir`, in which the program was built: `cargo` builds
+/// before it runs, so the sources that are there now are those of the program.
 fn checkout(dir: &Path) -> (Reading<String>, Reading<bool>) {
     let git = |args: &[&str]| {
         let mut git = Command::new("git");

@@ -1,4 +1,4 @@
-//! A host made of a few files, for the probes' tests.
+//! A host made of a few files, for the tests of the probes.
 
 use std::fs;
 

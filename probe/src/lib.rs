@@ -1,10 +1,11 @@
-//! What is measured beside the operations themselves: counters, noise, the host, and what the
-//! probes cost. Guards that a value which could not be had is recorded with its reason, never as 0.
+//! Measurements beside the operations themselves: counters, noise, the host, and the cost of the
+//! probes. Guards that a value that cannot be read is recorded with the reason, never as 0.
 
 use std::io;
 use std::path::{Path, PathBuf};
 
 use results::schema::Reading;
+use rustix::io::Errno;
 
 pub mod clock;
 pub mod counters;
@@ -15,10 +16,12 @@ mod fixture;
 pub mod noise;
 pub mod recorder;
 
-/// Where the kernel's files are: `/proc` and `/sys`, or the fixture trees of a test.
+/// The directories of the kernel's files: `/proc` and `/sys`, or the fixtures of a test.
 #[derive(Clone, Debug)]
 pub struct Roots {
+    /// `/proc`
     pub proc: PathBuf,
+    /// `/sys`
     pub sys: PathBuf,
 }
 
@@ -29,12 +32,12 @@ impl Default for Roots {
 }
 
 impl Roots {
-    /// A file below `/proc`, without the last newline.
+    /// The text of a file below `/proc`, without white space at its end.
     pub fn proc(&self, path: &str) -> Reading<String> {
         read(&self.proc.join(path))
     }
 
-    /// A file below `/sys`, without the last newline.
+    /// The text of a file below `/sys`, without white space at its end.
     pub fn sys(&self, path: &str) -> Reading<String> {
         read(&self.sys.join(path))
     }
@@ -47,24 +50,23 @@ fn read(path: &Path) -> Reading<String> {
     }
 }
 
-/// `error` by the name a kernel reader knows, and in words.
+/// The symbolic name of an errno, as kernel sources spell it, and the words for it.
 fn reason(error: &io::Error) -> String {
-    let Some(errno) = error.raw_os_error() else { return error.to_string() };
-    let name = match errno {
-        libc::ENOENT => "ENOENT",
-        libc::EPERM => "EPERM",
-        libc::EACCES => "EACCES",
-        libc::EINVAL => "EINVAL",
-        libc::EIO => "EIO",
-        libc::ENODEV => "ENODEV",
-        libc::EMFILE => "EMFILE",
-        libc::ENFILE => "ENFILE",
-        libc::ENOSPC => "ENOSPC",
-        libc::EBUSY => "EBUSY",
-        libc::ENOSYS => "ENOSYS",
-        libc::EOPNOTSUPP => "EOPNOTSUPP",
-        _ => return error.to_string(),
-    };
     let words = error.to_string();
+    let name = match Errno::from_io_error(error) {
+        Some(Errno::NOENT) => "ENOENT",
+        Some(Errno::PERM) => "EPERM",
+        Some(Errno::ACCESS) => "EACCES",
+        Some(Errno::INVAL) => "EINVAL",
+        Some(Errno::IO) => "EIO",
+        Some(Errno::NODEV) => "ENODEV",
+        Some(Errno::MFILE) => "EMFILE",
+        Some(Errno::NFILE) => "ENFILE",
+        Some(Errno::NOSPC) => "ENOSPC",
+        Some(Errno::BUSY) => "EBUSY",
+        Some(Errno::NOSYS) => "ENOSYS",
+        Some(Errno::OPNOTSUPP) => "EOPNOTSUPP",
+        _ => return words,
+    };
     format!("{name}: {}", words.split(" (os error").next().unwrap_or_default())
 }

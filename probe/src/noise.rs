@@ -1,5 +1,5 @@
-//! What disturbed a measurement from outside: stolen time, preemption, gaps in a worker's time, the
-//! clock's frequency. Guards that a figure from a disturbed interval is seen to be one.
+//! Disturbances of a measurement from outside: stolen time, preemption, gaps in a worker's time,
+//! changes of the clock's frequency. Guards that a figure from a disturbed interval is marked.
 
 use std::time::{Duration, Instant};
 
@@ -10,12 +10,13 @@ use super::Roots;
 /// `/proc/stat` counts in USER_HZ, which is 100 on every architecture with a current Rust target.
 const TICK_NS: u64 = 10_000_000;
 
-/// An interval between two timestamps is a gap when it is longer than this ..
+/// An interval between two timestamps is a gap when it is longer than this, ns, and longer than
+/// [`GAP_TIMES`] running means.
 const GAP_NS: u64 = 10_000;
-/// .. and than so many times the running mean: timestamps of a contended run lie far apart.
+/// Running means that a gap exceeds: the timestamps of a contended run are far apart anyway.
 const GAP_TIMES: u64 = 16;
 
-/// The host's side of an interval: begun before the workers start, finished after they stop.
+/// The host's side of an interval, from before the workers start until after they stop.
 pub struct Watch {
     roots: Roots,
     cpus: Vec<usize>,
@@ -25,7 +26,7 @@ pub struct Watch {
 }
 
 impl Watch {
-    /// Watches the CPUs the workers are pinned to.
+    /// Watches `cpus`, to which the workers are pinned.
     pub fn start(roots: &Roots, cpus: &[usize]) -> Self {
         Self {
             steal: steal_ns(roots, cpus),
@@ -36,7 +37,7 @@ impl Watch {
         }
     }
 
-    /// The disturbances of the interval.
+    /// The disturbances of the interval, from the host and from `workers`.
     pub fn finish(self, workers: &[WorkerNoise]) -> Noise {
         let switches = workers.iter().map(|w| w.involuntary_switches.clone());
         let total = |of: fn(&GapMeter) -> u64| workers.iter().map(|w| of(&w.gaps)).sum();
@@ -56,7 +57,7 @@ impl Watch {
     }
 }
 
-/// The noise of an interval that nobody watched.
+/// The noise of an interval that was not watched, with the reason `why`.
 pub fn unwatched(why: &str) -> Noise {
     Noise {
         steal_ns: Reading::unknown(why),
@@ -69,25 +70,29 @@ pub fn unwatched(why: &str) -> Noise {
     }
 }
 
-/// A worker's side of an interval; it lives on the worker's thread.
+/// A worker's side of an interval. It lives on the worker's thread.
 pub struct Worker {
     switches: Reading<u64>,
+    /// to be fed with the worker's timestamps
     pub gaps: GapMeter,
 }
 
-/// What a [`Worker`] saw.
+/// The disturbances that a [`Worker`] saw.
 #[derive(Clone, Debug)]
 pub struct WorkerNoise {
+    /// how often its thread was preempted
     pub involuntary_switches: Reading<u64>,
+    /// the gaps in its time
     pub gaps: GapMeter,
 }
 
 impl Worker {
+    /// Begins an interval on the calling thread.
     pub fn start(roots: &Roots) -> Self {
         Self { switches: involuntary_switches(roots), gaps: GapMeter::default() }
     }
 
-    /// On the thread that called [`Worker::start`].
+    /// Ends the interval. Must be called on the thread that called [`Worker::start`].
     pub fn finish(self, roots: &Roots) -> WorkerNoise {
         WorkerNoise {
             involuntary_switches: since(&self.switches, &involuntary_switches(roots)),
@@ -96,13 +101,16 @@ impl Worker {
     }
 }
 
-/// Finds gaps in the timestamps a worker reads anyway: a stretch in which it did not run.
+/// Finds gaps, in which a worker did not run, between the timestamps that the worker takes anyway.
 #[derive(Clone, Debug, Default)]
 pub struct GapMeter {
     last: Option<u64>,
     mean_ns: u64,
+    /// number of gaps
     pub count: u64,
+    /// the longest gap, ns
     pub max_ns: u64,
+    /// time lost in gaps, ns: what exceeds the running mean
     pub total_ns: u64,
 }
 
@@ -119,18 +127,18 @@ impl GapMeter {
             self.max_ns = self.max_ns.max(interval);
             self.total_ns += interval - self.mean_ns;
         }
-        // A gap counts for little, but it counts: what goes on for long is no gap.
+        // A gap moves the mean a little: intervals that stay long are soon no gaps any more.
         self.mean_ns = (15 * self.mean_ns + interval.min(GAP_TIMES * self.mean_ns)) / 16;
     }
 
-    /// All that took until `now` was the worker's own doing.
+    /// Takes `now` as the last timestamp: the time before it was a long operation and no gap.
     pub fn skip(&mut self, now: u64) {
         self.last = Some(now);
     }
 }
 
-/// Gaps that a thread sees which does nothing but read the clock for `time`: what this machine
-/// takes from any worker, before there is a lock. For `doctor`, not beside a measurement.
+/// The gaps of a thread that only reads the clock for `time`: the time that this machine takes from
+/// any worker, even without a lock. For `doctor`, not during a measurement.
 pub fn quiet_spin(time: Duration) -> GapMeter {
     let (mut gaps, start) = (GapMeter::default(), Instant::now());
     loop {
@@ -142,7 +150,7 @@ pub fn quiet_spin(time: Duration) -> GapMeter {
     }
 }
 
-/// Time the hypervisor ran something else on these CPUs, ns since boot.
+/// Time since boot in which the hypervisor ran something else on these CPUs, ns.
 pub fn steal_ns(roots: &Roots, cpus: &[usize]) -> Reading<u64> {
     roots.proc("stat").and_then(|stat| {
         let ticks = |cpu: usize| -> Option<u64> {
@@ -156,7 +164,7 @@ pub fn steal_ns(roots: &Roots, cpus: &[usize]) -> Reading<u64> {
     })
 }
 
-/// Times the calling thread was preempted.
+/// How many times the calling thread has been preempted.
 pub fn involuntary_switches(roots: &Roots) -> Reading<u64> {
     roots.proc("thread-self/status").and_then(|status| {
         let value = status.lines().find_map(|l| l.strip_prefix("nonvoluntary_ctxt_switches:"));
@@ -165,12 +173,12 @@ pub fn involuntary_switches(roots: &Roots) -> Reading<u64> {
     })
 }
 
-/// Times a core of these CPUs was slowed because it was hot, since boot.
+/// How many times since boot a core of these CPUs was throttled because it was hot.
 pub fn throttles(roots: &Roots, cpus: &[usize]) -> Reading<u64> {
     total(roots, cpus, "thermal_throttle/core_throttle_count")
 }
 
-/// Mean frequency of these CPUs now, kHz.
+/// Mean of the current frequencies of these CPUs, kHz.
 pub fn frequency_khz(roots: &Roots, cpus: &[usize]) -> Reading<u64> {
     let sum = total(roots, cpus, "cpufreq/scaling_cur_freq");
     sum.and_then(|sum| Ok(sum / cpus.len().max(1) as u64))

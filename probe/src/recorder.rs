@@ -1,16 +1,16 @@
-//! Counts latencies while a worker works: the buckets of an HdrHistogram with two significant
-//! digits, without all that one does beside counting. Guards the cost of a record; what comes
-//! out of it is the histogram itself.
+//! Counts latencies while a worker runs, in the buckets of an HdrHistogram with two significant
+//! digits, but without the bookkeeping of one. Guards the cost of a record; the counts convert to
+//! exactly the histogram that an HdrHistogram would have.
 
 use hdrhistogram::Histogram;
 
-/// Of each power of two, so many buckets: none is wider than 1 % of its values.
+/// Buckets per power of two, so that none is wider than 1 % of its values.
 const HALF: usize = 128;
-/// 100 s; what takes longer counts as that.
+/// 100 s; a longer latency counts as this one.
 pub const LONGEST_NS: u64 = 100_000_000_000;
 const BUCKETS: usize = bucket(LONGEST_NS) + 1;
 
-/// 31 KiB, of which a run touches what its latencies need.
+/// The counts per bucket: 31 KiB, of which a run touches only the buckets of its latencies.
 #[derive(Clone, Debug)]
 pub struct Recorder(Box<[u64; BUCKETS]>);
 
@@ -26,7 +26,7 @@ fn value(bucket: usize) -> u64 {
     ((bucket - shift * HALF) as u64) << shift
 }
 
-/// An empty histogram with these buckets.
+/// An empty HdrHistogram with the same buckets.
 pub fn histogram() -> Histogram<u64> {
     Histogram::new_with_bounds(1, LONGEST_NS, 2).expect("the bounds are constant")
 }
@@ -38,22 +38,24 @@ impl Default for Recorder {
 }
 
 impl Recorder {
+    /// Counts one latency, ns.
     #[inline]
     pub fn record(&mut self, ns: u64) {
         self.0[bucket(ns.clamp(1, LONGEST_NS))] += 1;
     }
 
+    /// Sets all counts to 0.
     pub fn reset(&mut self) {
         self.0.fill(0);
     }
 
-    /// Values and how often they were counted.
+    /// The lowest value of each bucket that is not empty, ns, and its count.
     pub fn counts(&self) -> impl Iterator<Item = (u64, u64)> {
         let counted = self.0.iter().enumerate().filter(|(_, count)| **count > 0);
         counted.map(|(bucket, count)| (value(bucket), *count))
     }
 
-    /// Adds what was counted to `histogram`.
+    /// Adds the counts to `histogram`, which must have these buckets.
     pub fn add_to(&self, histogram: &mut Histogram<u64>) {
         for (ns, count) in self.counts() {
             histogram.record_n(ns, count).expect("its bounds are these");

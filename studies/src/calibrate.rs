@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use machine::lock::Tas;
 use machine::native::Config;
-use machine::simulated::{Model, Numbering, Shape, Siblings, Time};
+use machine::simulated::{Costs, Model, Numbering, Shape, Siblings, Time};
 use machine::topology::{Distance, Topology};
 use machine::{Atomic, Cpu, Failure, Fields, Machine, Native, Region};
 
@@ -19,18 +19,22 @@ type M = Native<Tas, false>;
 struct Ball(<M as Machine>::Atomic<u64>);
 impl Fields for Ball {}
 
-/// Repetitions of everything; the least disturbed one counts.
+/// Repetitions of each measurement; the least disturbed one counts.
 const TRIES: usize = 9;
 const ROUNDS: u64 = 20_000;
 const LOADS: u32 = 16;
-/// Transfers of one pair's try: every pair is measured.
+/// Transfers per try and pair: every pair is measured.
 const VOLLEYS: u64 = 2_000;
 
-/// How long a line stays at most, in locked instructions: some 0.7 to 0.9 in the models that come
-/// with the suite.
+/// The longest time that a core keeps a line it has fetched, in locked instructions: 0.7 to 0.9 in
+/// the models of the suite.
 const STAY: f64 = 0.8;
 
-/// A model of this machine: `base` with what could be measured.
+/// A model of this machine: `base` with what could be measured. Takes some 20 seconds.
+///
+/// # Errors
+///
+/// A line that says why this machine cannot be described as a model, or what could not be measured.
 pub fn calibrate(topology: &Topology, base: Model) -> Result<Model, String> {
     let shape = shape(topology)?;
     let mut model = Model { title: "this machine, calibrated".into(), topology: shape, ..base };
@@ -40,36 +44,44 @@ pub fn calibrate(topology: &Topology, base: Model) -> Result<Model, String> {
         return Err("this machine's CPUs are not numbered as a model can say".into());
     }
     let failed = |e: Failure| e.to_string();
-    let first = ids[0];
-    let cost = &mut model.cost;
-    let alone = |body: fn(&Ball, &<M as Machine>::Cpu)| solo(first, body);
-    let loads = alone(|ball, _| (0..LOADS).for_each(|_| _ = Atomic::load(&ball.0)));
+    alone(ids[0], &mut model.cost).map_err(failed)?;
+    if let Some(&second) = ids.get(1) {
+        let ns = grace(ids[0], second).map_err(failed)? / 2.0;
+        model.cost.ipi = measured(ns, "membarrier(2), one other CPU spinning, the median");
+    }
+    transfers(topology, &mut model.cost).map_err(failed)?;
+    ordinary::fit(topology, &mut model)?;
+    Ok(model)
+}
+
+/// What one CPU pays on a line that it has already.
+fn alone(cpu: usize, cost: &mut Costs) -> Result<(), Failure> {
+    let loads = solo(cpu, |ball, _| (0..LOADS).for_each(|_| _ = Atomic::load(&ball.0)))?;
     cost.hit = measured(
-        loads.map_err(failed)? / f64::from(LOADS),
+        loads / f64::from(LOADS),
         "independent loads, sixteen a call, since a call takes longer than a load",
     );
-    cost.locked = measured(
-        alone(|ball, _| _ = Atomic::fetch_add(&ball.0, 1)).map_err(failed)?,
-        "a loop of fetch_add",
-    );
+    let locked = solo(cpu, |ball, _| _ = Atomic::fetch_add(&ball.0, 1))?;
+    cost.locked = measured(locked, "a loop of fetch_add");
     // No more than one instruction follows the one that fetched the line.
     let stay = STAY * cost.locked.ns;
     if stay < cost.stay.ns {
         let source = format!("{STAY} of a locked instruction; base model: {}", cost.stay.source);
         cost.stay = Time { ns: (stay * 100.0).round() / 100.0, source };
     }
-    cost.pause = measured(alone(|_, cpu| cpu.relax()).map_err(failed)?, "a loop of PAUSE");
-    if let Some(&second) = ids.get(1) {
-        let ns = grace(first, second).map_err(failed)? / 2.0;
-        cost.ipi = measured(ns, "membarrier(2), one other CPU spinning, the median");
-    }
+    cost.pause = measured(solo(cpu, |_, cpu| cpu.relax())?, "a loop of PAUSE");
+    Ok(())
+}
+
+/// What a line's way from one CPU to another takes, by distance.
+fn transfers(topology: &Topology, cost: &mut Costs) -> Result<(), Failure> {
     for (distance, time) in [
         (Distance::Smt, &mut cost.smt),
         (Distance::L3, &mut cost.l3),
         (Distance::Package, &mut cost.package),
         (Distance::Remote, &mut cost.remote),
     ] {
-        *time = match transfer(topology, distance).map_err(failed)? {
+        *time = match transfer(topology, distance)? {
             Some(Pairs { median, least, most, pairs, rounds, from, to }) => measured(
                 median,
                 &format!(
@@ -84,8 +96,7 @@ pub fn calibrate(topology: &Topology, base: Model) -> Result<Model, String> {
             },
         };
     }
-    ordinary::fit(topology, &mut model)?;
-    Ok(model)
+    Ok(())
 }
 
 fn measured(ns: f64, how: &str) -> Time {
@@ -152,7 +163,7 @@ fn grace(first: usize, second: usize) -> Result<f64, Failure> {
             (0..100).for_each(|_| cpu.system().rcu.synchronize(cpu));
             (cpu.now() - began) as f64 / 100.0
         };
-        // Not the least: where the other CPU was not running, there is nobody to interrupt.
+        // Not the least: while the other CPU is not running, nothing is interrupted.
         let mut times: Vec<f64> = (0..TRIES).map(once).collect();
         times.sort_by(f64::total_cmp);
         Atomic::store(&ball[0].0, 1);
@@ -174,7 +185,7 @@ struct Pairs {
     to: f64,
 }
 
-/// Rounds go on for so long: a hypervisor moves virtual CPUs, now to one core, now so far apart
+/// How long rounds are repeated: a hypervisor moves virtual CPUs, now to one core, now so far apart
 /// that a transfer takes ten times as long.
 const ROUNDS_TAKE: Duration = Duration::from_secs(3);
 const BETWEEN_ROUNDS: Duration = Duration::from_millis(100);
@@ -227,7 +238,7 @@ fn ping_pong(a: usize, b: usize) -> Result<f64, Failure> {
                 while word.cmpxchg(n, n + 1).is_err() {
                     misses += 1;
                     if misses > 1 << 16 {
-                        // The other one may be waiting for this very CPU.
+                        // The other worker may be waiting for this very CPU.
                         std::thread::yield_now();
                     }
                 }

@@ -3,6 +3,7 @@
 
 pub mod calibrate;
 pub mod null;
+mod one_run;
 pub mod overhead;
 pub mod selftest;
 pub mod validate;

@@ -1,6 +1,6 @@
-//! What measuring costs, in pairs: a way to do an operation beside the same without what is in
-//! question, in turns, on one CPU. Guards the promise that the figures are the allocator's. What
-//! is printed is the table that the documentation shows.
+//! The cost of measuring, in pairs: an operation with and without the overhead in question, in
+//! turns, on one CPU. Guards the promise that the figures are the allocator's. It prints the table
+//! that the documentation shows.
 
 use std::fmt;
 use std::time::Duration;
@@ -13,7 +13,7 @@ mod ways;
 
 pub use ways::churn_fault;
 
-/// The engine's time of an operation over that of a loop written by hand.
+/// The largest ratio that the engine's time of an operation should have to that of a loop by hand.
 pub const GOAL: f64 = 1.03;
 
 /// A median over the rounds with its 95 % interval, by bootstrap.
@@ -38,12 +38,12 @@ impl Figure {
     }
 }
 
-/// What a row's figure is.
+/// The unit of a row's figure.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Unit {
-    /// ns an operation
+    /// ns per operation
     Ns,
-    /// ns more than the row above without an indent
+    /// ns more than the last row without an indent
     More,
     /// times that row
     Times,
@@ -55,7 +55,7 @@ pub struct Row {
     pub what: String,
     pub figure: Figure,
     pub unit: Unit,
-    /// The figure is to be no more.
+    /// The largest figure that the row should have.
     pub goal: Option<f64>,
 }
 
@@ -96,8 +96,8 @@ pub struct Pair {
 }
 
 impl Pair {
-    /// In rounds of with, base, base, with, so that what drifts favours neither. Both ways say
-    /// what an operation takes, ns, given a seed.
+    /// In rounds of with, base, base, with, so that drift favours neither. Both ways return the time
+    /// of an operation, ns, given a seed.
     fn measure(
         effort: &Effort,
         base: impl Fn(u64) -> Result<f64, Failure>,
@@ -132,8 +132,12 @@ impl Pair {
     }
 }
 
-/// Every row, told to `tell` as it is there. The last of them is the churn operation by hand and
+/// Measures every row and hands each to `tell`. The last one is the churn operation by hand and
 /// through the engine, for another harness to be held against.
+///
+/// # Errors
+///
+/// A [`Failure`] where the CPU cannot be used.
 pub fn measure(effort: &Effort, mut tell: impl FnMut(&Row)) -> Result<Vec<Row>, Failure> {
     let mut all = Vec::new();
     for rows in rows::ALL {

@@ -28,15 +28,15 @@ mod trials;
 
 type M = Native<Tas, true>;
 
-/// What came of one check.
+/// The result of one check.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Finding {
     pub check: &'static str,
-    /// None: it cannot be told here.
+    /// None where this machine cannot decide it.
     pub held: Option<bool>,
     /// With the figure it is judged by.
     pub figure: String,
-    /// A curve, a line a point.
+    /// A curve, one line per point.
     pub curve: Vec<String>,
 }
 
@@ -45,7 +45,7 @@ impl Finding {
         Self { check, held: Some(held), figure, curve: Vec::new() }
     }
 
-    fn untold(check: &'static str, why: &str) -> Self {
+    fn undecided(check: &'static str, why: &str) -> Self {
         Self { check, held: None, figure: why.into(), curve: Vec::new() }
     }
 
@@ -87,7 +87,12 @@ impl Harness for Engine {
     }
 }
 
-/// Every check, told to `tell` as it ends; the last two share about `time` of measuring.
+/// Runs every check and hands each finding to `tell` as it ends. The last two checks share about
+/// `time` of measuring.
+///
+/// # Errors
+///
+/// An [`EngineError`] where the trials of the last two cannot be run or stored.
 pub fn run(
     topology: &Topology,
     time: Duration,

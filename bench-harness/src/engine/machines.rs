@@ -69,7 +69,7 @@ pub(super) fn simulated(
     });
     let places = Places { topology: &plan.topology, cpus: &cpus };
     let (mut cell, histograms) = assemble(label, &logs.expect(CHECKED)?, places, None);
-    let account = simulated::take_account().expect("a run that went well has one");
+    let account = simulated::take_account().expect("a run that succeeded has one");
     let (fields, callers, lines) = (account.fields, account.callers, account.hottest);
     cell.lines = Some(fields.into_iter().map(field).collect());
     cell.line_callers = Some(callers.into_iter().map(caller).collect());
@@ -105,7 +105,8 @@ fn transfers(traffic: &Traffic) -> BTreeMap<String, u64> {
     all.map(|(source, n)| (source.to_string(), n)).collect()
 }
 
-/// Runs a trial of the point on machine `M`: from names to types.
+/// Runs a trial of the point on machine `M`. Here names become types: below, variant and workload
+/// are type parameters.
 fn on_machine<M: Machine>(
     config: &M::Config,
     point: &Point,

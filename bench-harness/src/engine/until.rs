@@ -1,6 +1,6 @@
-//! `--until`: when the intervals are narrow enough, or the budget is gone. Looks only where
-//! `results::sequential` has a look, so that the level holds, and never begins what the budget
-//! does not let it end.
+//! `--until`: ends a run when its intervals are narrow enough, or its budget is gone. Guards the
+//! level of the intervals, which are looked at only where `results::sequential` has a look, and
+//! the budget: no block is begun that it has no room for.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
@@ -16,7 +16,7 @@ pub(super) struct Watch {
     /// Throughput of each point's trials.
     samples: BTreeMap<CellKey, Vec<f64>>,
     began: Instant,
-    /// Cells measured since.
+    /// Cells measured since `began`.
     measured: u32,
 }
 

@@ -1,9 +1,12 @@
 //! A plan is what its options say, or one message that names the key.
 
+use super::window::{BESIDE_WINDOW, SHORTEST_WINDOW};
 use super::*;
+use crate::units::{Fill, Size, Threads};
+use machine::topology::Pin;
 use std::fs;
 
-/// Options of a plan that is well; a test makes one thing worse.
+/// Options of a valid plan; a test makes one of them invalid.
 fn good() -> Options {
     Options { variant: vec!["percluster".into()], ..Options::default() }
 }
@@ -29,14 +32,71 @@ fn a_file_and_flags_say_the_same() {
     let file = from_file(text).unwrap();
     let json = serde_json::to_string(&file).unwrap();
     assert_eq!(serde_json::from_str::<Options>(&json).unwrap(), file, "as in run.json");
-    let command = "swapscale run --variant global,6.14 --threads 1,auto --seconds 0.5 --pin 0 \
-                   --size 64MiB --fill 60 --orders 0:0.7,4:0.3";
-    let mut words: Vec<String> = command.split(" --").map(str::to_owned).collect();
-    let repeated = file.command();
-    let mut told: Vec<String> = repeated.split(" --").map(str::to_owned).collect();
-    words.sort();
-    told.sort();
-    assert_eq!(told, words);
+    assert_eq!(
+        file.command(),
+        "swapscale run --fill 60 --orders 0:0.7,4:0.3 --pin 0 --seconds 0.5 --size 64MiB \
+         --threads 1,auto --variant global,6.14"
+    );
+}
+
+/// A plan file, its options in `run.json` and the command that repeats it: every option, spelt as
+/// in the files that exist.
+#[test]
+fn the_text_of_options_does_not_change() {
+    let file = r#"
+        variant = "global, 6.14"
+        lock = ["tas", "mcs"]
+        machine = "native"
+        threads = [1, "auto"]
+        trials = 1
+        until = 50
+        seconds = 0.001
+        budget = "1m"
+        pin = "compact"
+        oversubscribe = true
+        size = "64MiB,1g"
+        fill = [60, "32MiB"]
+        orders = "0:.7,4:.3"
+        batch = [1, 64]
+        think-ns = 50
+        rate = "200k"
+        sample = 1
+        counters = "cache"
+        strict = true
+        events = "my events.toml"
+        preempt = ["none", "2ms:500us"]
+        label = "it's a run"
+    "#;
+    let options = from_file(file).unwrap();
+    let json = serde_json::to_value(&options).unwrap().to_string();
+    let expected = r#"{"batch":[1,64],"budget":"60s","counters":"cache","events":"my events.toml",
+        "fill":["60","32MiB"],"label":"it's a run","lock":["tas","mcs"],"machine":"native",
+        "orders":"0:0.7,4:0.3","oversubscribe":true,"pin":"compact","preempt":["none","2ms:500us"],
+        "rate":["200000"],"sample":1,"seconds":0.001,"size":["64MiB","1GiB"],"strict":true,
+        "think-ns":50,"threads":["1","auto"],"trials":1,"until":"50%","variant":["global","6.14"]}"#;
+    assert_eq!(json, expected.replace("\n        ", ""));
+    assert_eq!(
+        options.command(),
+        "swapscale run --batch 1,64 --budget 60s --counters cache --events 'my events.toml' \
+         --fill 60,32MiB --label 'it'\\''s a run' --lock tas,mcs --machine native --orders 0:0.7,4:0.3 \
+         --oversubscribe --pin compact --preempt none,2ms:500us --rate 200000 --sample 1 \
+         --seconds 0.001 --size 64MiB,1GiB --strict --think-ns 50 --threads 1,auto --trials 1 \
+         --until '50%' --variant global,6.14"
+    );
+    assert_eq!(serde_json::to_string(&Options::default()).unwrap(), "{}", "nothing is given");
+}
+
+/// What `run.json` has of a plan of which one option was given.
+#[test]
+fn defaults_are_written_out_where_no_cell_shows_them() {
+    let plan = plan(good()).unwrap();
+    assert_eq!(
+        serde_json::to_value(&plan.options).unwrap().to_string(),
+        r#"{"counters":"core","lock":["tas"],"pin":"smt-last","sample":256,"seed":1,"#.to_owned()
+            + r#""threads":["auto"],"trials":6,"variant":["percluster"],"#
+            + r#""workload":["churn","seq","swapoff"]}"#
+    );
+    assert_eq!((plan.measure, &plan.label[..]), (Duration::from_secs(1), "run"));
 }
 
 #[test]

@@ -6,6 +6,7 @@ use std::str::FromStr;
 
 use serde::de::{Deserialize, Deserializer, Error, SeqAccess, Visitor};
 use serde::ser::Serializer;
+use serde_with::{As, DisplayFromStr};
 
 /// Words of a scalar or a list of scalars.
 struct Words(Vec<String>);
@@ -62,27 +63,22 @@ where
     Words::deserialize(deserializer)?.0.iter().map(|word| parse(word)).collect()
 }
 
-pub(super) fn one<'de, D, T>(deserializer: D) -> Result<Option<T>, D::Error>
-where
-    D: Deserializer<'de>,
-    T: FromStr<Err: Display>,
-{
-    parse(&Words::deserialize(deserializer)?.0.join(",")).map(Some)
-}
+/// A value of our own, written by its `Display`: for serde's `with`.
+pub(super) mod one {
+    use super::*;
 
-pub(super) fn show_many<T: Display, S: Serializer>(
-    values: &[T],
-    serializer: S,
-) -> Result<S::Ok, S::Error> {
-    serializer.collect_seq(values.iter().map(T::to_string))
-}
+    pub(in super::super) fn deserialize<'de, D, T>(deserializer: D) -> Result<Option<T>, D::Error>
+    where
+        D: Deserializer<'de>,
+        T: FromStr<Err: Display>,
+    {
+        parse(&Words::deserialize(deserializer)?.0.join(",")).map(Some)
+    }
 
-pub(super) fn show_one<T: Display, S: Serializer>(
-    value: &Option<T>,
-    serializer: S,
-) -> Result<S::Ok, S::Error> {
-    match value {
-        Some(value) => serializer.collect_str(value),
-        None => serializer.serialize_none(),
+    pub(in super::super) fn serialize<T: Display, S: Serializer>(
+        value: &Option<T>,
+        serializer: S,
+    ) -> Result<S::Ok, S::Error> {
+        As::<Option<DisplayFromStr>>::serialize(value, serializer)
     }
 }

@@ -10,7 +10,7 @@ use super::{Params, RECLAIM_BATCH, Stage};
 use crate::meter::{Kind, Meter};
 use crate::units::Orders;
 
-/// What the allocations of single pages and of large folios are counted as.
+/// The kinds that allocations of single pages and of large folios are counted as.
 pub(super) const ALLOC: [Kind; 2] = [Kind::Alloc, Kind::AllocLarge];
 
 /// The order of a block.
@@ -19,7 +19,7 @@ pub(crate) fn order(mix: &Option<Orders>) -> usize {
     orders.max().unwrap_or(0)
 }
 
-/// `pages` cut to whole blocks, one at least.
+/// `pages` rounded down to whole blocks, at least one block.
 pub(super) fn whole(params: &Params, pages: usize) -> usize {
     let block = 1 << order(&params.orders);
     (pages / block).max(1) * block
@@ -53,7 +53,7 @@ impl<M: Machine, A: SwapAllocator<M>> Stage<M, A> {
         }
     }
 
-    /// The same for as many blocks of each owner as `blocks` says.
+    /// Swaps out the first `blocks(owner)` blocks of each owner, a batch of each in turn.
     pub(super) fn swap_first_out(&self, cpu: &M::Cpu, blocks: impl Fn(usize) -> usize) {
         let (mut rng, mut meter) = (self.rng(usize::MAX - 1), Meter::new(u32::MAX));
         let batch = (RECLAIM_BATCH >> self.block_order).max(1);

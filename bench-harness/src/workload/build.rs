@@ -10,9 +10,10 @@ use variants::{Spec, SwapAllocator};
 
 use super::{Params, Stage, Workload};
 use crate::meter::{Kind, Meter};
+use crate::units::CLUSTER;
 
 pub fn defaults() -> Params {
-    Params { batch: Some(512), ..super::base() }
+    Params { batch: Some(CLUSTER as u32), ..super::base() }
 }
 
 /// The largest process, in pages.
@@ -23,8 +24,10 @@ const TYPICAL: usize = 500;
 /// the median, in thousandths of it: a table, since libm's last digits differ between platforms.
 const QUANTILES: [u64; 17] =
     [100, 216, 317, 412, 509, 613, 727, 854, 1000, 1170, 1375, 1630, 1963, 2428, 3159, 4638, 10000];
-/// Of so many pages so many are shared with a child.
-const SHARED: (usize, usize) = (3, 10);
+/// The pages of a process that it shares with its child: three in ten.
+fn shared(pages: usize) -> usize {
+    pages * 3 / 10
+}
 
 /// A process is its creator's while 0, and its reaper's while it is its number of pages.
 pub struct Build<M: Machine> {
@@ -61,7 +64,8 @@ impl<M: Machine> Workload<M> for Build<M> {
     fn spec(params: &Params, threads: usize) -> Spec {
         let mut spec = super::share_of_one_device(params, threads);
         let share = spec.pages_per_owner;
-        // As many as fill the share, for they are three quarters alive; on a small device smaller.
+        // Typical processes that fill the share: three quarters are alive. Smaller ones on a small
+        // device.
         spec.owners = 2 * threads * (share / TYPICAL).clamp(4, 4096);
         spec.pages_per_owner = MOST.min(share / 4).max(1);
         spec
@@ -88,7 +92,7 @@ impl<M: Machine> Workload<M> for Build<M> {
             let free = self.of(cpu.id()).find(|&p| self.alive[p].0.load_acquire() == 0);
             let most = stage.swap.owners.pages();
             worker.building = free.map(|p| (p, 0, size(&mut worker.rng, most)));
-            // One ends for one that begins.
+            // One process ends for each that begins.
             let reaped = (cpu.id() + stage.threads - 1) % stage.threads;
             worker.ending = worker.ending.or_else(|| self.due(reaped, &mut worker.rng));
         }
@@ -140,7 +144,7 @@ impl<M: Machine> Build<M> {
         if page + 1 < size {
             return Some((process, page + 1, size));
         }
-        let shared = size * SHARED.0 / SHARED.1;
+        let shared = shared(size);
         if shared > 0 {
             meter.op(cpu, Kind::Dup, || swap.fork(cpu, owner, child(process), 0, shared) == shared);
         }
@@ -159,8 +163,7 @@ impl<M: Machine> Build<M> {
     ) -> Option<(usize, usize, usize)> {
         let run = burst.min(size - page);
         for owner in [parent(process), child(process)] {
-            let shared = size * SHARED.0 / SHARED.1;
-            if owner == parent(process) || page < shared {
+            if owner == parent(process) || page < shared(size) {
                 meter.op(cpu, Kind::Free, || stage.swap.zap(cpu, owner, page, run) > 0);
             }
         }

@@ -49,7 +49,7 @@ impl<M: Machine, const REMOTE: bool> Workload<M> for Churn<M, REMOTE> {
         if !REMOTE {
             return stage.refault(cpu, blocks, ALLOC, rng, meter);
         }
-        // Who has swapped a block's first page in has the block to himself until it is out again.
+        // The worker that swaps a block's first page in owns the block until it is out again.
         let (owner, block) = (rng.usize(..stage.threads), rng.usize(..blocks));
         let first = block << stage.block_order;
         if meter.op(cpu, Kind::Free, || stage.swap.swap_in(cpu, owner, first, false)) {

@@ -3,7 +3,7 @@
 //! its way; clusters are taken on and off the frag and full lists, the device goes off the avail
 //! list and comes back, and an allocation may fail although a slot is free. A step reads a random
 //! page in, which leaves its slot to the swap cache, and swaps it out to another. Worker 0 runs
-//! what the kernel gives to a workqueue. It deviates in that nobody is ever killed for memory.
+//! what the kernel gives to a workqueue. It deviates in that no process is ever killed for memory.
 
 use std::marker::PhantomData;
 

@@ -31,7 +31,7 @@ struct Block {
     first: usize,
     /// Pages that are still in.
     left: usize,
-    /// Of its folios.
+    /// Order of its folios.
     order: usize,
 }
 

@@ -12,9 +12,10 @@ use variants::{Spec, SwapAllocator};
 use super::block::ALLOC;
 use super::{Gate, Params, Stage, Workload};
 use crate::meter::{Kind, Meter};
+use crate::units::CLUSTER;
 
 pub(super) fn defaults() -> Params {
-    Params { batch: Some(512), ..super::base_with_orders() }
+    Params { batch: Some(CLUSTER as u32), ..super::base_with_orders() }
 }
 
 pub type Seq<M> = FillAndFree<M, false>;

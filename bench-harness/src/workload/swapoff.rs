@@ -1,7 +1,7 @@
 //! W6, swapoff under load: a machine whose swap device is replaced while it swaps (and, on small
 //! devices, stress-ng --swap). Worker 0 fills the device, switches it off and on, again and
 //! again; the others churn 8 MiB each all the while, on a second device of lower priority when the
-//! first is off: what their allocations take during a swapoff is told apart. With one worker the
+//! first is off: their allocations during a swapoff are a kind of their own. With one worker the
 //! device is idle meanwhile, and with `--fill 0` empty. It deviates in that unuse brings pages
 //! back without I/O, that no owner ever exits, and that the arrays are kept for the next swapon.
 

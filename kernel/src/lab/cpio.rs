@@ -1,5 +1,6 @@
-//! The archive a kernel unpacks as its first file system: cpio's "newc" format
-//! (Documentation/driver-api/early-userspace/buffer-format.rst).
+//! The archive that a kernel unpacks as its first file system, in cpio's "newc" format
+//! (Documentation/driver-api/early-userspace/buffer-format.rst). Guards that the kernel finds every
+//! file: names and contents are aligned as it expects.
 
 /// An archive being written.
 #[derive(Default)]
@@ -14,22 +15,22 @@ const PROGRAM: u32 = 0o100_755;
 const CHARACTER_DEVICE: u32 = 0o020_600;
 
 impl Archive {
-    /// A directory; its parent must have been added before.
+    /// Adds a directory; its parent must have been added before.
     pub fn directory(&mut self, name: &str) {
         self.entry(name, DIRECTORY, (0, 0), &[]);
     }
 
-    /// A file that is only read.
+    /// Adds a file that is only read.
     pub fn file(&mut self, name: &str, content: &[u8]) {
         self.entry(name, FILE, (0, 0), content);
     }
 
-    /// A file that is run.
+    /// Adds a file that can be executed.
     pub fn program(&mut self, name: &str, content: &[u8]) {
         self.entry(name, PROGRAM, (0, 0), content);
     }
 
-    /// A character device.
+    /// Adds a character device.
     pub fn device(&mut self, name: &str, major: u32, minor: u32) {
         self.entry(name, CHARACTER_DEVICE, (major, minor), &[]);
     }
@@ -43,7 +44,8 @@ impl Archive {
     fn entry(&mut self, name: &str, mode: u32, device: (u32, u32), content: &[u8]) {
         self.inode += 1;
         let size = u32::try_from(content.len()).expect("a file of less than 4 GiB");
-        // inode, mode, uid, gid, links, mtime, size, device of the file, device it is, name, sum
+        // inode, mode, uid, gid, links, mtime, size, the file system's device, the file's own
+        // device, length of the name, checksum
         let fields = [
             self.inode,
             mode,

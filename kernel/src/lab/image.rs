@@ -1,5 +1,5 @@
-//! The guest's initramfs: this program as init, the shared libraries it has mapped right now,
-//! the modules a zram device needs, and the plan.
+//! The guest's initramfs: this program as init, the shared libraries that it has mapped right now,
+//! the modules that a zram device needs, and the plan. Guards that the guest needs no other file.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -10,7 +10,7 @@ use super::guest::{MODULES, PLAN};
 use super::packages::Kernel;
 use crate::live::{Args, Error};
 
-/// What zram may depend on, whatever the kernel's configuration; the guest finds the order.
+/// zram and the modules that it may depend on in any configuration. The guest finds their order.
 const WANTED: [&str; 8] = [
     "lz4_compress",
     "lz4hc_compress",
@@ -22,7 +22,10 @@ const WANTED: [&str; 8] = [
     "zram",
 ];
 
-/// Writes the image of `kernel` to the work directory.
+/// Writes the image of `kernel` to the directory `work` and returns its path.
+///
+/// # Errors
+/// [`Error::System`] where a file cannot be read or the image not be written.
 pub fn build(kernel: &Kernel, args: &Args, work: &Path) -> Result<PathBuf, Error> {
     let mut archive = Archive::default();
     for name in ["dev", "proc", "sys", "run", "lib", "lib64", "modules"] {
@@ -34,7 +37,7 @@ pub fn build(kernel: &Kernel, args: &Args, work: &Path) -> Result<PathBuf, Error
         let name = library.file_name().unwrap_or_default().to_string_lossy().into_owned();
         let content = read(&library)?;
         archive.program(&format!("lib64/{name}"), &content);
-        // The loader's own place is fixed in the program: lib64 on x86-64, lib on arm64.
+        // The path of the loader is fixed in the program: lib64 on x86-64, lib on arm64.
         if name.starts_with("ld-") {
             archive.program(&format!("lib/{name}"), &content);
         }
@@ -54,7 +57,7 @@ fn read(path: &Path) -> Result<Vec<u8>, Error> {
     fs::read(path).map_err(Error::system(format!("cannot read {}", path.display())))
 }
 
-/// The shared objects this process has mapped: none in a static build.
+/// The shared objects that this process has mapped: none in a static build.
 fn libraries() -> Result<BTreeSet<PathBuf>, Error> {
     let maps = fs::read_to_string("/proc/self/maps");
     Ok(mapped(&maps.map_err(Error::system("cannot read /proc/self/maps"))?))

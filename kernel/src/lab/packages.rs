@@ -1,5 +1,6 @@
-//! Kernels: fetched with the distribution's own tools, or given by path. The apt configuration
-//! is private to the cache directory: nothing of the host's is read or changed.
+//! Kernels to boot: fetched with the distribution's own tools, or given by path. Guards the host's
+//! packages: apt's configuration is private to the cache directory, and the host's is neither read
+//! nor changed.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -12,22 +13,25 @@ use crate::live::Error;
 /// A kernel to boot.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Kernel {
-    /// its release, or the file's name
+    /// its release, or the name of the file
     pub name: String,
     /// bzImage or vmlinuz
     pub image: PathBuf,
-    /// tree of modules, unless zram is built in
+    /// directory of its modules; none where zram is built in
     pub modules: Option<PathBuf>,
 }
 
 impl Kernel {
-    /// The variant that models its allocator.
+    /// The id of the variant that models its allocator.
     pub fn scheme(&self) -> &'static str {
         scheme_of(&self.name)
     }
 }
 
-/// A kernel the user has built.
+/// A kernel that the user has built.
+///
+/// # Errors
+/// [`Error::Refused`] where `image` is no file.
 pub fn given(image: &Path, modules: Option<&Path>) -> Result<Kernel, Error> {
     let name = image.file_name().map(|name| name.to_string_lossy().into_owned());
     match name {
@@ -38,7 +42,8 @@ pub fn given(image: &Path, modules: Option<&Path>) -> Result<Kernel, Error> {
     }
 }
 
-/// Two kernels that are both a bzImage become bzImage-1 and bzImage-2: names are file names.
+/// Makes the names unique, since they are file names too: two kernels called bzImage become
+/// bzImage-1 and bzImage-2.
 pub fn tell_apart(kernels: &mut [Kernel]) {
     let names: Vec<String> = kernels.iter().map(|kernel| kernel.name.clone()).collect();
     for (index, kernel) in kernels.iter_mut().enumerate() {
@@ -49,15 +54,19 @@ pub fn tell_apart(kernels: &mut [Kernel]) {
     }
 }
 
-/// Where packages and what is unpacked of them stay.
+/// The directory of the downloaded and unpacked packages.
 pub fn cache() -> PathBuf {
     let home = || std::env::var_os("HOME").map(|home| PathBuf::from(home).join(".cache"));
     let base = std::env::var_os("XDG_CACHE_HOME").map(PathBuf::from).or_else(home);
     base.unwrap_or_else(|| "/tmp".into()).join("swapscale/lab")
 }
 
-/// The newest packaged kernel of a series such as `6.12`, or exactly `6.18.15`. One that was
-/// unpacked before is taken without asking the mirror.
+/// The newest packaged kernel of a series such as `6.12`, or the release `6.18.15`. One that is in
+/// `cache` already is used without asking the mirror.
+///
+/// # Errors
+/// [`Error::Refused`] where the mirror has no such kernel or a tool fails, [`Error::System`] where
+/// a tool cannot be run.
 pub fn fetch(version: &str, cache: &Path) -> Result<Kernel, Error> {
     if let Some(kernel) = unpacked(version, cache) {
         return Ok(kernel);
@@ -73,7 +82,7 @@ pub fn fetch(version: &str, cache: &Path) -> Result<Kernel, Error> {
         ))
     })?;
     let release = &package[PREFIX.len()..];
-    // From 7.x on some are split; the parts that exist are fetched along.
+    // From 7.x on, some packages are split; all parts that exist are fetched.
     let known = apt.run("apt-cache", &["pkgnames", "linux-"])?;
     for part in ["linux-image", "linux-binary", "linux-modules"] {
         let part = format!("{part}-{release}");
@@ -108,7 +117,7 @@ fn kernel(release: &str, cache: &Path) -> Option<Kernel> {
     image.is_file().then(|| Kernel { name: release.into(), image, modules })
 }
 
-/// Entries of `dir` whose names hold `part` and end with `end`.
+/// Entries of `dir` whose names contain `part` and end with `end`.
 fn files(dir: &Path, part: &str, end: &str) -> Vec<PathBuf> {
     let entries = fs::read_dir(dir).into_iter().flatten().flatten();
     let named = |path: &PathBuf| {
@@ -132,7 +141,7 @@ fn newest<'a>(names: &[&'a str], version: &str) -> Option<&'a str> {
     found.max_by_key(|name| numbers(name)).copied()
 }
 
-/// `6.12, 6.16, ...`: what a mirror has.
+/// The series among the packages, as `6.12, 6.16, ...`.
 fn series(names: &[&str]) -> String {
     let mut series: Vec<(u64, u64)> = names
         .iter()
@@ -146,7 +155,7 @@ fn series(names: &[&str]) -> String {
     series.iter().map(|(a, b)| format!("{a}.{b}")).collect::<Vec<_>>().join(", ")
 }
 
-/// apt with lists, sources and state of its own.
+/// apt with its own lists, sources and state.
 struct Apt {
     cache: PathBuf,
     options: Vec<String>,
@@ -195,8 +204,8 @@ impl Apt {
             "cannot run {program}; without a Debian's tools give --kernel"
         )))?;
         if !output.status.success() {
-            let said = String::from_utf8_lossy(&output.stderr);
-            let last = said.lines().last().unwrap_or_default();
+            let messages = String::from_utf8_lossy(&output.stderr);
+            let last = messages.lines().last().unwrap_or_default();
             return Err(Error::Refused(format!("{program} {}: {last}", args.join(" "))));
         }
         Ok(String::from_utf8_lossy(&output.stdout).into_owned())

@@ -1,5 +1,4 @@
-//! QEMU, and the guest's console. Guards the host: no QEMU outlives this process or its own
-//! deadline.
+//! QEMU and the guest's console. Guards the host: no QEMU outlives this process or its deadline.
 
 use std::io::Read;
 use std::os::fd::AsFd;
@@ -7,14 +6,16 @@ use std::path::Path;
 use std::process::{Child, ChildStdout, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use super::guest::{MARK, Said};
+use super::guest::{MARK, Message};
 use super::packages::Kernel;
 use crate::live::{self, Error};
 
-/// How the guest's instructions are run.
+/// How the guest's instructions are executed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Accel {
+    /// by the host's CPUs: time is hardware time
     Kvm,
+    /// by QEMU's translator (TCG): time is not hardware time
     Emulation,
 }
 
@@ -34,13 +35,16 @@ fn program() -> String {
     format!("qemu-system-{}", std::env::consts::ARCH)
 }
 
-/// Says what is missing before anything is fetched for it.
+/// Checks that QEMU is installed, before anything is fetched.
+///
+/// # Errors
+/// [`Error::System`] with how to install it.
 pub fn find() -> Result<(), Error> {
     let found = Command::new(program()).arg("--version").output();
     found.map(drop).map_err(Error::system(MISSING))
 }
 
-/// KVM counts only once a guest has reported in: a /dev/kvm that opens is not enough.
+/// Chooses KVM if a guest reports in under it. A /dev/kvm that opens is not enough.
 pub fn probe(
     kernel: &Kernel,
     image: &Path,
@@ -51,52 +55,57 @@ pub fn probe(
     let deadline = patience.min(Duration::from_secs(20));
     let reports_in = || -> Result<bool, Error> {
         let mut guest = Guest::boot(kernel, image, Accel::Kvm, memory_mib, cpus)?;
-        Ok(matches!(guest.next(Instant::now() + deadline), Ok(Some(Said::Up { .. }))))
+        Ok(matches!(guest.next(Instant::now() + deadline), Ok(Some(Message::Up { .. }))))
     };
     let kvm = std::fs::File::options().read(true).write(true).open("/dev/kvm").is_ok();
     if kvm && matches!(reports_in(), Ok(true)) { Accel::Kvm } else { Accel::Emulation }
 }
 
-/// A guest that runs.
+/// A running guest.
 pub struct Guest {
     child: Child,
     output: ChildStdout,
     console: Console,
 }
 
-/// What came over the console and was not understood yet.
+/// The parser of the console: bytes in, messages out.
 #[derive(Default)]
 pub struct Console {
-    heard: Vec<u8>,
-    /// The last line that was the kernel's; of a panic its first, which says why.
+    /// received and not yet parsed
+    received: Vec<u8>,
+    /// The last line of the kernel. Of a panic it is the first one, which has the reason.
     last: String,
 }
 
 const PANIC: &str = "Kernel panic - not syncing";
 
-/// No cell is longer; what does not end its line by then never will.
+/// Longer than any cell, bytes: a line that is longer has no end.
 const LONGEST_LINE: usize = 64 << 20;
 
 impl Console {
-    pub fn hears(&mut self, bytes: &[u8]) {
-        self.heard.extend_from_slice(bytes);
+    /// Adds bytes from the console.
+    pub fn receive(&mut self, bytes: &[u8]) {
+        self.received.extend_from_slice(bytes);
     }
 
-    /// The next thing the guest has said in whole; none until more is heard.
-    pub fn said(&mut self) -> Result<Option<Said>, Error> {
+    /// The next complete message of the guest; `None` until more bytes have been received.
+    ///
+    /// # Errors
+    /// [`Error::Refused`] where a message cannot be parsed or a line has no end.
+    pub fn message(&mut self) -> Result<Option<Message>, Error> {
         let refused = |why: &str| Error::Refused(format!("cannot read the console: {why}"));
-        while let Some(end) = self.heard.iter().position(|&byte| byte == b'\n') {
-            let line: Vec<u8> = self.heard.drain(..=end).collect();
+        while let Some(end) = self.received.iter().position(|&byte| byte == b'\n') {
+            let line: Vec<u8> = self.received.drain(..=end).collect();
             let line = String::from_utf8_lossy(&line);
-            if let Some((_, said)) = line.split_once(MARK) {
-                let said = serde_json::from_str(said.trim());
-                return said.map(Some).map_err(|error| refused(&error.to_string()));
+            if let Some((_, message)) = line.split_once(MARK) {
+                let message = serde_json::from_str(message.trim());
+                return message.map(Some).map_err(|error| refused(&error.to_string()));
             }
             if !line.trim().is_empty() && !self.panicked() {
                 self.last = line.trim().to_owned();
             }
         }
-        if self.heard.len() > LONGEST_LINE {
+        if self.received.len() > LONGEST_LINE {
             return Err(refused("a line without an end"));
         }
         Ok(None)
@@ -109,6 +118,9 @@ impl Console {
 
 impl Guest {
     /// Starts QEMU with the kernel and the image.
+    ///
+    /// # Errors
+    /// [`Error::System`] where QEMU cannot be started.
     pub fn boot(
         kernel: &Kernel,
         image: &Path,
@@ -138,16 +150,20 @@ impl Guest {
         Ok(Guest { child, output, console: Console::default() })
     }
 
-    /// Hears the guest out; the error says why it did not end well.
+    /// Passes every message of the guest to `keep`, until the last one.
+    ///
+    /// # Errors
+    /// [`Error::Refused`] with the guest's last line where it ends early or takes longer than
+    /// `patience`, [`Error::Interrupted`] after a signal, and that of `keep`.
     pub fn listen(
         &mut self,
         patience: Duration,
-        mut keep: impl FnMut(Said) -> Result<(), Error>,
+        mut keep: impl FnMut(Message) -> Result<(), Error>,
     ) -> Result<(), Error> {
         let deadline = Instant::now() + patience;
-        while let Some(said) = self.next(deadline)? {
-            let last = matches!(said, Said::End { .. } | Said::Failed(_));
-            keep(said)?;
+        while let Some(message) = self.next(deadline)? {
+            let last = matches!(message, Message::End { .. } | Message::Failed(_));
+            keep(message)?;
             if last {
                 return Ok(());
             }
@@ -160,12 +176,12 @@ impl Guest {
         self.console.panicked()
     }
 
-    /// The next thing the guest says; none when it has ended.
-    fn next(&mut self, deadline: Instant) -> Result<Option<Said>, Error> {
+    /// The next message of the guest; `None` when the guest has ended.
+    fn next(&mut self, deadline: Instant) -> Result<Option<Message>, Error> {
         let failed = "cannot read the console";
         loop {
-            if let Some(said) = self.console.said()? {
-                return Ok(Some(said));
+            if let Some(message) = self.console.message()? {
+                return Ok(Some(message));
             }
             live::check_stop()?;
             if Instant::now() > deadline {
@@ -179,14 +195,15 @@ impl Guest {
                 if read == 0 {
                     return Ok(None);
                 }
-                self.console.hears(&chunk[..read]);
+                self.console.receive(&chunk[..read]);
             }
         }
     }
 }
 
-/// LD_LIBRARY_PATH goes to init's environment: where the image has put its libraries. On a busy
-/// host the kernel's test of its timer fails and it panics: no_timer_check.
+/// The kernel's command line. LD_LIBRARY_PATH goes to the environment of init: the image has the
+/// libraries there. Without no_timer_check the kernel tests its timer, which fails on a busy host,
+/// and panics.
 const APPEND: &str = "console=ttyS0 panic=-1 quiet mitigations=off preempt=voluntary \
                       no_timer_check LD_LIBRARY_PATH=/lib64";
 

@@ -1,6 +1,6 @@
-//! Where the time of a swapoff goes in a guest's kernel: kprobes on functions that swapoff(2)
-//! calls in a fixed order cut it into steps. Guards against guessing: a swapoff whose marks
-//! cannot be told keeps its time as one piece.
+//! The time of each step of a swapoff in a guest's kernel: kprobes on functions that swapoff(2)
+//! calls in a fixed order cut the call into steps. Guards against guesses: a swapoff whose marks
+//! cannot be matched keeps its time in one piece.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -9,16 +9,16 @@ use std::path::Path;
 use results::kernel::BARRIER_AND_UNUSE;
 use results::schema::{Step, Swapoff};
 
-use super::guest::{TRACING, append};
+use super::tracefs::{TRACING, append};
 
-/// A mark: the probe, and the step that begins where it is hit. A kernel has those of them that
-/// its compiler has not inlined.
+/// The marks: name, probe, and the step that begins where the probe is hit. A function that the
+/// compiler has inlined has no mark in that kernel.
 const MARKS: [(&str, &str, &str); 9] = [
     // The inner function, __do_sys_swapoff(), cannot be probed in the packaged kernels: EINVAL.
     ("begin", "p __x64_sys_swapoff", "block"),
     ("drain", "p disable_swap_slots_cache_lock", "drain"),
     ("drained", "r disable_swap_slots_cache_lock", "unuse"),
-    // 6.14 and later: wait_for_allocation() follows, inlined, so its end is not to be seen.
+    // 6.14 and later: wait_for_allocation() follows. It is inlined, so its end cannot be seen.
     ("blocked", "r del_from_avail_list", BARRIER_AND_UNUSE),
     ("killed", "p synchronize_rcu", "grace period"),
     ("graced", "r synchronize_rcu", "users"),
@@ -27,14 +27,18 @@ const MARKS: [(&str, &str, &str); 9] = [
     ("end", "r __x64_sys_swapoff", ""),
 ];
 
-/// The steps in the order swapoff makes them: a mark out of this order is another caller's.
+/// The steps in the order of swapoff(2). A mark that is out of this order is from another caller.
 const ORDER: [&str; 8] =
     ["block", "drain", "unuse", BARRIER_AND_UNUSE, "grace period", "users", "flush", "free"];
 
-/// The probes, switched on.
+/// The probes, while they are switched on.
 pub struct Steps;
 
 impl Steps {
+    /// Switches the probes on.
+    ///
+    /// # Errors
+    /// The reason why the begin or the end of a swapoff cannot be probed.
     pub fn start() -> Result<Steps, String> {
         let tracing = Path::new(TRACING);
         append(&tracing.join("trace_clock"), "mono")?;
@@ -50,17 +54,17 @@ impl Steps {
         Ok(Steps)
     }
 
-    /// Cuts the swapoffs of one cell, which are all there were since the last call.
+    /// Cuts the swapoffs of one cell, which must be all that there were since the last call.
     pub fn cut(&self, swapoffs: &mut [Swapoff]) {
         let trace = Path::new(TRACING).join("trace");
         let seen = parse(&fs::read_to_string(&trace).unwrap_or_default());
-        // Opening it to be truncated empties the ring buffers.
+        // Opening the file with O_TRUNC empties the ring buffers.
         let _ = fs::write(&trace, "");
         if seen.len() != swapoffs.len() {
             return;
         }
         for (swapoff, mut steps) in swapoffs.iter_mut().zip(seen) {
-            // The call as its caller timed it is a little longer than from mark to mark.
+            // The time of the call at its caller is a little longer than from mark to mark.
             let total: u64 = swapoff.steps.iter().map(|step| step.ns).sum();
             let marked: u64 = steps.iter().map(|step| step.ns).sum();
             if let Some(first) = steps.first_mut().filter(|_| marked <= total) {

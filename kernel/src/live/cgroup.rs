@@ -1,9 +1,11 @@
-//! A memory cgroup of the run's own, in v2 or in v1, whichever has the memory controller:
-//! a worker that runs away hits its limit, and what is left after a crash can be found.
+//! The run's memory cgroup, in the hierarchy (v2 or v1) that has the memory controller. Guards the
+//! host's memory: workers cannot exceed the limit, and processes left by a crash can be found.
 
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
+
+use rustix::process::Pid;
 
 use super::{Error, sys};
 
@@ -16,7 +18,10 @@ pub struct Hierarchy {
     pub version: u8,
 }
 
-/// Finds the memory controller in a mountinfo file.
+/// Finds the hierarchy with the memory controller in the text of a mountinfo file.
+///
+/// # Errors
+/// [`Error::Refused`] where there is none, or no cgroup with a limit can be made in it.
 pub fn find(mountinfo: &str) -> Result<Hierarchy, Error> {
     let mut mounts = mountinfo.lines().filter_map(|line| {
         let (left, right) = line.split_once(" - ")?;
@@ -56,12 +61,15 @@ fn has_memory(controllers: &Path) -> bool {
 }
 
 impl Hierarchy {
-    /// Where this process puts its cgroup.
+    /// The path of this run's cgroup.
     pub fn own(&self) -> PathBuf {
         self.root.join(format!("swapscale-{}", std::process::id()))
     }
 
     /// Makes the cgroup, limited to `bytes` of memory.
+    ///
+    /// # Errors
+    /// That of mkdir(2) or of writing the limit.
     pub fn make(&self, path: &Path, bytes: u64) -> io::Result<()> {
         fs::create_dir(path)?;
         let limit = if self.version == 1 { "memory.limit_in_bytes" } else { "memory.max" };
@@ -69,17 +77,25 @@ impl Hierarchy {
     }
 }
 
-/// Puts the calling process in the cgroup.
+/// Moves the calling process to the cgroup.
+///
+/// # Errors
+/// That of writing to it.
 pub fn enter(path: &Path) -> io::Result<()> {
     fs::write(path.join("cgroup.procs"), "0")
 }
 
-/// Kills whatever still runs in the cgroup and removes it; an error while it still dies.
+/// Kills the processes in the cgroup and removes it.
+///
+/// # Errors
+/// That of rmdir(2): EBUSY until the last process is gone.
 pub fn remove(path: &Path) -> io::Result<()> {
     let Ok(procs) = fs::read_to_string(path.join("cgroup.procs")) else {
         return Ok(());
     };
-    procs.lines().filter_map(|pid| pid.parse().ok()).for_each(sys::kill);
+    // A process of another pid namespace is shown as 0, which would kill our own group.
+    let pids = procs.lines().filter_map(|pid| Pid::from_raw(pid.parse().ok()?));
+    pids.for_each(sys::kill);
     match fs::remove_dir(path) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
         _ => Ok(()),

@@ -1,12 +1,13 @@
-//! The worker processes as the controller sees them. Guards the run against them: every wait
-//! has an end, and a crew that goes out of scope is killed and reaped.
+//! The worker processes, seen from the controller. Guards the run against them: every wait has a
+//! deadline, and a crew that goes out of scope is killed and reaped.
 
 use std::io::{Read, Write};
 use std::os::fd::AsFd;
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use super::worker::{ARGV, Interval, Report, Say, Spec};
+use super::recorder::{Interval, Report};
+use super::worker::{ARGV, Reply, Spec};
 use super::{Error, sys};
 
 /// One worker process.
@@ -14,7 +15,7 @@ struct Member {
     child: Child,
     input: ChildStdin,
     output: ChildStdout,
-    heard: Vec<u8>,
+    received: Vec<u8>,
     cpus: Vec<usize>,
 }
 
@@ -22,7 +23,11 @@ struct Member {
 pub struct Crew(Vec<Member>);
 
 impl Crew {
-    /// Starts a worker for each spec and waits until all have their memory ready.
+    /// Starts one worker per spec and waits until all have their memory ready.
+    ///
+    /// # Errors
+    /// That of starting a worker, of one that fails or dies, or of one that takes longer than
+    /// `patience`; [`Error::Interrupted`] after a signal.
     pub fn start(specs: &[Spec], patience: Duration) -> Result<Crew, Error> {
         let mut crew = Crew(Vec::new());
         for spec in specs {
@@ -30,39 +35,45 @@ impl Crew {
         }
         let deadline = Instant::now() + patience;
         for member in &mut crew.0 {
-            match member.hear(deadline)? {
-                Say::Ready => {}
+            match member.receive(deadline)? {
+                Reply::Ready => {}
                 other => return Err(unexpected(other)),
             }
         }
         Ok(crew)
     }
 
-    /// The pids, each with the CPUs it and its children use.
+    /// The pids, each with the CPUs that it and its children use.
     pub fn tasks(&self) -> Vec<(u32, Vec<usize>)> {
         self.0.iter().map(|member| (member.child.id(), member.cpus.clone())).collect()
     }
 
-    /// Tells everyone the interval; the load begins now.
+    /// Sends the interval to every worker; the load begins now.
+    ///
+    /// # Errors
+    /// That of writing to a worker that has died.
     pub fn go(&mut self, interval: Interval) -> Result<(), Error> {
         self.0.iter_mut().try_for_each(|member| member.send(&interval))
     }
 
-    /// Everyone's report, in the order of the specs.
+    /// The reports of all workers, in the order of the specs.
+    ///
+    /// # Errors
+    /// As [`Crew::start`].
     pub fn reports(mut self, patience: Duration) -> Result<Vec<Report>, Error> {
         let deadline = Instant::now() + patience;
-        let reports = self.0.iter_mut().map(|member| match member.hear(deadline)? {
-            Say::Report(report) => Ok(report),
+        let reports = self.0.iter_mut().map(|member| match member.receive(deadline)? {
+            Reply::Report(report) => Ok(report),
             other => Err(unexpected(other)),
         });
         reports.collect()
     }
 }
 
-fn unexpected(say: Say) -> Error {
-    Error::Refused(match say {
-        Say::Failed(why) => format!("a worker failed: {why}"),
-        other => format!("a worker said {other:?} out of turn"),
+fn unexpected(reply: Reply) -> Error {
+    Error::Refused(match reply {
+        Reply::Failed(why) => format!("a worker failed: {why}"),
+        other => format!("a worker sent {other:?} out of turn"),
     })
 }
 
@@ -78,7 +89,7 @@ impl Member {
         let output = child.stdout.take().expect("piped");
         let cpus =
             if spec.cpu == spec.peer_cpu { vec![spec.cpu] } else { vec![spec.cpu, spec.peer_cpu] };
-        let mut member = Member { child, input, output, heard: Vec::new(), cpus };
+        let mut member = Member { child, input, output, received: Vec::new(), cpus };
         member.send(spec)?;
         Ok(member)
     }
@@ -90,11 +101,11 @@ impl Member {
     }
 
     /// The next line, or an error at the deadline, at a signal, or when the worker has died.
-    fn hear(&mut self, deadline: Instant) -> Result<Say, Error> {
-        let failed = "cannot hear a worker";
+    fn receive(&mut self, deadline: Instant) -> Result<Reply, Error> {
+        let failed = "cannot read from a worker";
         loop {
-            if let Some(end) = self.heard.iter().position(|&byte| byte == b'\n') {
-                let line: Vec<u8> = self.heard.drain(..=end).collect();
+            if let Some(end) = self.received.iter().position(|&byte| byte == b'\n') {
+                let line: Vec<u8> = self.received.drain(..=end).collect();
                 return serde_json::from_slice(&line)
                     .map_err(|error| Error::Refused(format!("{failed}: {error}")));
             }
@@ -109,7 +120,7 @@ impl Member {
                 if read == 0 {
                     return Err(Error::Refused(format!("a worker died ({})", self.end())));
                 }
-                self.heard.extend_from_slice(&chunk[..read]);
+                self.received.extend_from_slice(&chunk[..read]);
             }
         }
     }
@@ -124,7 +135,7 @@ impl Member {
 
 impl Drop for Member {
     fn drop(&mut self) {
-        // A worker that has said its last exits by itself; killing it then changes nothing.
+        // A worker that has reported exits by itself; killing it then changes nothing.
         let _ = self.child.kill();
         self.end();
     }

@@ -1,23 +1,21 @@
-//! The workloads in the kernel's own terms: what the synthetic ones do with slots, done with
-//! pages. Swap-out is MADV_PAGEOUT, swap-in is a write, freeing is MADV_DONTNEED, munmap or
-//! exit, and a second reference to a slot comes from fork.
+//! The workloads on a real kernel. The synthetic ones work on slots, these on pages: swap-out is
+//! MADV_PAGEOUT, swap-in is a write, a slot is freed by MADV_DONTNEED, munmap or exit, and a second
+//! reference to a slot comes from fork.
 
 use std::collections::VecDeque;
 use std::io;
 
 use serde::{Deserialize, Serialize};
 
+use super::recorder::Recorder;
+use super::swap_area::CLUSTER;
 use super::sys::{self, Region, Run};
-use super::worker::Recorder;
-
-/// Pages in one call when a region is filled: one cluster's worth.
-const FILL: usize = 512;
 
 /// The workloads, by the names they have on every machine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Workload {
-    /// W2: bring a random batch back, swap it out again
+    /// W2: swap a random batch in, and out again
     Churn,
     /// W1: swap everything out in order, then free everything in order
     Seq,
@@ -34,7 +32,7 @@ impl Workload {
     pub const ALL: [Workload; 5] =
         [Workload::Churn, Workload::Seq, Workload::Build, Workload::Mthp, Workload::Swapoff];
 
-    /// The name on the command line and in results.
+    /// Its name on the command line and in results.
     pub fn id(self) -> &'static str {
         match self {
             Workload::Churn => "churn",
@@ -45,7 +43,8 @@ impl Workload {
         }
     }
 
-    /// True where the pages in one call are an axis; elsewhere the workload decides.
+    /// True where the number of pages per call is an axis of the plan; the other workloads have
+    /// their own.
     pub fn has_batches(self) -> bool {
         self == Workload::Churn
     }
@@ -58,12 +57,16 @@ pub struct Load {
     batch: usize,
     random: fastrand::Rng,
     peer_cpu: usize,
-    /// of `build`: the regions that live, oldest first
+    /// regions of `build` that still live, oldest first
     alive: VecDeque<Region>,
 }
 
 impl Load {
-    /// Maps the memory, and for the workloads that start full, swaps all of it out.
+    /// Maps `pages` pages and, for the workloads that start full, swaps all of them out. `batch` is
+    /// the number of pages per call; children run on `peer_cpu`.
+    ///
+    /// # Errors
+    /// That of mmap(2) or madvise(2).
     pub fn new(
         workload: Workload,
         pages: usize,
@@ -76,7 +79,7 @@ impl Load {
         let random = fastrand::Rng::with_seed(seed);
         let load = Load { workload, region, batch, random, peer_cpu, alive: VecDeque::new() };
         if workload != Workload::Build {
-            for run in runs(pages, FILL) {
+            for run in runs(pages, CLUSTER) {
                 fill(&load.region, run.clone(), seed);
                 load.region.pageout(run)?;
             }
@@ -85,6 +88,9 @@ impl Load {
     }
 
     /// One round of the workload.
+    ///
+    /// # Errors
+    /// That of a system call of the round.
     pub fn step(&mut self, recorder: &mut Recorder) -> io::Result<()> {
         match self.workload {
             Workload::Churn | Workload::Swapoff => self.churn(recorder),
@@ -101,25 +107,25 @@ impl Load {
     }
 
     fn seq(&mut self, recorder: &mut Recorder) -> io::Result<()> {
-        for run in runs(self.region.pages(), FILL) {
+        for run in runs(self.region.pages(), CLUSTER) {
             recorder.time("free", 0, || self.region.discard(run))?;
         }
-        for run in runs(self.region.pages(), FILL) {
+        for run in runs(self.region.pages(), CLUSTER) {
             fill(&self.region, run.clone(), self.random.u64(1..));
             recorder.time("pageout", run.len() as u64, || self.region.pageout(run))?;
         }
         Ok(())
     }
 
-    /// A short-lived process's memory. The child, on another CPU, holds the second reference
-    /// to every slot; the parent unmaps first, so that the child's exit frees them there.
+    /// The memory of a short-lived process. A child on another CPU holds a second reference to
+    /// every slot. The parent unmaps first, so that the child's exit frees the slots on that CPU.
     fn build(&mut self, recorder: &mut Recorder) -> io::Result<()> {
         const CHILDREN: usize = 4;
         let pages = self.lifetime_pages();
         let region = Region::map(pages)?;
         region.huge(false)?;
         fill(&region, 0..pages, self.random.u64(1..));
-        for run in runs(pages, FILL) {
+        for run in runs(pages, CLUSTER) {
             recorder.time("pageout", run.len() as u64, || region.pageout(run))?;
         }
         if self.random.u32(0..10) < 3 {
@@ -149,8 +155,8 @@ impl Load {
         ((500.0 * normal.exp()) as usize).clamp(50, 5000).min(self.region.pages())
     }
 
-    /// A block of 16 pages: seven times in ten only one page of it comes back and goes out
-    /// again by itself, else the block is freed and written anew, which makes a fresh folio.
+    /// A block of 16 pages. In 7 of 10 rounds one of its pages comes back and goes out again alone.
+    /// In the others the block is freed and written again, which makes a fresh folio.
     fn mthp(&mut self, recorder: &mut Recorder) -> io::Result<()> {
         const BLOCK: usize = 16;
         let run = self.random_run(BLOCK);
@@ -172,7 +178,7 @@ impl Load {
     }
 }
 
-/// Children end by themselves in milliseconds; the last ones are waited for, not for ever.
+/// Children end by themselves within milliseconds. The last ones are waited for, at most 1 s.
 impl Drop for Load {
     fn drop(&mut self) {
         for _ in 0..100 {
@@ -189,12 +195,12 @@ fn runs(pages: usize, length: usize) -> impl Iterator<Item = Run> {
     (0..pages).step_by(length).map(move |start| start..(start + length).min(pages))
 }
 
-/// Writes a word that differs from page to page: no page of zeros, none like another.
+/// Writes a different word to each page, so that no page is all zeros and no two are the same.
 fn fill(region: &Region, run: Run, word: u64) {
     run.for_each(|page| region.touch(page, word ^ page as u64 | 1 << 63));
 }
 
-/// Brings pages back, each fault timed.
+/// Swaps pages in and times each fault.
 fn touch_back(region: &Region, run: Run, word: u64, recorder: &mut Recorder) {
     for page in run {
         recorder.watch("swapin", || fill(region, page..page + 1, word));

@@ -1,35 +1,30 @@
-//! Who waited for which lock: the tracepoints lock:contention_begin and _end of the workers
-//! and their children, by perf_event_open(2), with the caller from the kernel's stack. As
-//! `perf lock contention` does it, without perf, and with nothing mounted or left behind.
-#![allow(unsafe_code)]
+//! Which lock each worker waited for: the tracepoints lock:contention_begin and _end of the workers
+//! and their children, with the caller from the kernel's stack. As `perf lock contention` does it,
+//! without perf, and with nothing mounted or left behind.
 
 use std::collections::HashMap;
-use std::ffi::CStr;
 use std::fs;
 use std::io;
-use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
+use std::os::fd::{AsRawFd, OwnedFd};
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicU64, Ordering};
 
-use perf_event_open_sys as perf;
 use perf_event_open_sys::bindings as abi;
 use results::kernel::lock_of;
 use results::schema::Site;
+use rustix::mount::{FsMountFlags, FsOpenFlags, MountAttrFlags};
 
-use super::worker::Interval;
-
-/// Data pages of a ring: a power of two, 1 MiB.
-const RING_PAGES: usize = 256;
-const PAGE: usize = super::sys::PAGE;
+use super::recorder::Interval;
+use super::ring::{self, Ring};
+use super::symbols::Symbols;
 
 /// A trace that is running.
 pub struct Tracer {
+    /// one per CPU
     rings: Vec<Ring>,
-    /// events that write to the rings, kept open
-    _events: Vec<OwnedFd>,
     ids: Ids,
     symbols: Symbols,
     interval: Interval,
+    /// by thread id: the wait that has begun and not ended
     waiting: HashMap<u32, Waiter>,
     sites: HashMap<(String, &'static str), Site>,
     lost: u64,
@@ -48,40 +43,42 @@ struct Waiter {
     kind: &'static str,
 }
 
-/// The lock sites seen, and the records the kernel dropped for want of room.
+/// The lock sites seen, and how many records the kernel dropped because a ring was full.
 pub struct Contention {
     pub sites: Vec<Site>,
     pub lost: u64,
 }
 
 impl Tracer {
-    /// Whether this machine can trace at all: the error is the reason why not.
+    /// Whether this machine can trace at all.
+    ///
+    /// # Errors
+    /// The reason why it cannot.
     pub fn probe() -> Result<(), String> {
         Tracer::start(&[(std::process::id(), vec![0])]).map(drop)
     }
 
-    /// Begins to trace `tasks`, each a pid and the CPUs it and its children run on. The error
-    /// is the reason why this machine can't.
+    /// Begins to trace `tasks`, each a pid and the CPUs that it and its children run on.
+    ///
+    /// # Errors
+    /// The reason why this machine cannot trace.
     pub fn start(tasks: &[(u32, Vec<usize>)]) -> Result<Tracer, String> {
         let ids = ids()?;
         let mut rings: Vec<Ring> = Vec::new();
-        let mut events = Vec::new();
         let why = |error: io::Error| format!("perf_event_open(lock:contention): {error}");
         for (pid, cpus) in tasks {
             for &cpu in cpus {
                 for id in [ids.begin, ids.end] {
-                    let event = open(*pid, cpu, id, id == ids.begin).map_err(why)?;
-                    match rings.iter().find(|ring| ring.cpu == cpu) {
-                        Some(ring) => ring.take(&event).map_err(why)?,
-                        None => rings.push(Ring::map(&event, cpu).map_err(why)?),
+                    let event = ring::open(*pid, cpu, id, id == ids.begin).map_err(why)?;
+                    match rings.iter_mut().find(|ring| ring.cpu == cpu) {
+                        Some(ring) => ring.add(event).map_err(why)?,
+                        None => rings.push(Ring::map(event, cpu).map_err(why)?),
                     }
-                    events.push(event);
                 }
             }
         }
         Ok(Tracer {
             rings,
-            _events: events,
             ids,
             symbols: Symbols::read(),
             interval: Interval { start: u64::MAX, end: 0 },
@@ -96,7 +93,7 @@ impl Tracer {
         self.interval = interval;
     }
 
-    /// Empties the rings; to be called often enough that they do not overflow.
+    /// Empties the rings. Must be called often enough that they do not overflow.
     pub fn drain(&mut self) {
         let mut records = Vec::new();
         for ring in &self.rings {
@@ -107,7 +104,7 @@ impl Tracer {
         }
     }
 
-    /// What was seen, most waited-for first.
+    /// The lock sites seen, the longest total wait first.
     pub fn finish(mut self) -> Contention {
         self.drain();
         let mut sites: Vec<Site> = self.sites.into_values().collect();
@@ -212,67 +209,6 @@ fn kind(flags: u32) -> &'static str {
     }
 }
 
-/// The kernel's text symbols.
-struct Symbols(Vec<(u64, String)>);
-
-impl Symbols {
-    fn read() -> Symbols {
-        Symbols::parse(&fs::read_to_string("/proc/kallsyms").unwrap_or_default())
-    }
-
-    fn parse(kallsyms: &str) -> Symbols {
-        let mut symbols: Vec<_> = kallsyms
-            .lines()
-            .filter_map(|line| {
-                let mut parts = line.split_whitespace();
-                let address = u64::from_str_radix(parts.next()?, 16).ok().filter(|&a| a != 0)?;
-                matches!(parts.next()?, "t" | "T" | "w" | "W").then_some(())?;
-                let name = parts.next()?;
-                Some((address, name.split('.').next().unwrap_or(name).to_owned()))
-            })
-            .collect();
-        symbols.sort_by_key(|&(address, _)| address);
-        Symbols(symbols)
-    }
-
-    /// The innermost function of the stack that is not the lock's own code.
-    fn caller(&self, stack: &[u64]) -> String {
-        let named = stack.iter().filter_map(|&address| {
-            // Context markers are the top few numbers; an address is a return address.
-            let above = self.0.partition_point(|&(start, _)| start < address);
-            (address < u64::MAX - 4096 && above > 0).then(|| self.0[above - 1].1.as_str())
-        });
-        named.into_iter().find(|name| !is_lock_code(name)).unwrap_or("unknown").to_owned()
-    }
-}
-
-/// True for the functions every waiter for a lock goes through.
-pub fn is_lock_code(name: &str) -> bool {
-    const PREFIXES: [&str; 20] = [
-        "_raw_",
-        "native_queued",
-        "queued_",
-        "__pv_queued",
-        "virt_spin",
-        "do_raw_",
-        "rwsem_",
-        "down_",
-        "__down",
-        "mutex_",
-        "__mutex",
-        "ww_mutex",
-        "percpu_down",
-        "__percpu_down",
-        "rt_mutex",
-        "trace_contention",
-        "__traceiter_contention",
-        "perf_",
-        "__bpf_trace",
-        "__lock_text",
-    ];
-    PREFIXES.iter().any(|prefix| name.starts_with(prefix))
-}
-
 /// The numbers of the two tracepoints.
 fn ids() -> Result<Ids, String> {
     let (_mounted, root) = tracefs()?;
@@ -285,156 +221,29 @@ fn ids() -> Result<Ids, String> {
     Ok(Ids { begin: id("contention_begin")?, end: id("contention_end")? })
 }
 
-/// tracefs where it is mounted, or else a mount nobody else sees, which lives as long as the
-/// descriptor returned with it.
+/// tracefs where it is mounted; elsewhere a mount that no other process sees and that lives as long
+/// as the descriptor returned with it.
 fn tracefs() -> Result<(Option<OwnedFd>, PathBuf), String> {
     for root in ["/sys/kernel/tracing", "/sys/kernel/debug/tracing"] {
         if PathBuf::from(root).join("events").is_dir() {
             return Ok((None, root.into()));
         }
     }
-    let fd = detached_mount(c"tracefs").map_err(|error| format!("tracefs: {error}"))?;
+    let fd = detached_mount().map_err(|error| format!("tracefs: {}", io::Error::from(error)))?;
     let root = format!("/proc/self/fd/{}", fd.as_raw_fd()).into();
     Ok((Some(fd), root))
 }
 
-/// A file system that is mounted nowhere.
-fn detached_mount(kind: &CStr) -> io::Result<OwnedFd> {
-    const FSCONFIG_CMD_CREATE: libc::c_ulong = 6;
-    let null = std::ptr::null::<libc::c_char>();
-    // SAFETY: fsopen takes a NUL-terminated name, fsconfig's create command takes null key and
-    // value, fsmount takes flags; each descriptor is checked, then owned once.
-    unsafe {
-        let context = checked(libc::syscall(libc::SYS_fsopen, kind.as_ptr(), 0))?;
-        let create = (FSCONFIG_CMD_CREATE, null, null, 0);
-        let fd = context.as_raw_fd();
-        let done = libc::syscall(libc::SYS_fsconfig, fd, create.0, create.1, create.2, create.3);
-        if done == -1 {
-            return Err(io::Error::last_os_error());
-        }
-        checked(libc::syscall(libc::SYS_fsmount, fd, 0, 0))
-    }
-}
-
-/// Owns the descriptor a system call returned.
-fn checked(result: libc::c_long) -> io::Result<OwnedFd> {
-    if result < 0 {
-        return Err(io::Error::last_os_error());
-    }
-    // SAFETY: the kernel has just returned this descriptor, and nobody else has it.
-    Ok(unsafe { OwnedFd::from_raw_fd(result as i32) })
-}
-
-/// Opens one tracepoint for one task on one CPU, and for the children it will have.
-fn open(pid: u32, cpu: usize, id: u64, stack: bool) -> io::Result<OwnedFd> {
-    // SAFETY: an all-zero perf_event_attr is valid; its size is set.
-    let mut attr: abi::perf_event_attr = unsafe { std::mem::zeroed() };
-    attr.size = size_of::<abi::perf_event_attr>() as u32;
-    attr.type_ = abi::PERF_TYPE_TRACEPOINT;
-    attr.config = id;
-    attr.__bindgen_anon_1.sample_period = 1;
-    attr.sample_type = abi::PERF_SAMPLE_TID as u64
-        | abi::PERF_SAMPLE_TIME as u64
-        | abi::PERF_SAMPLE_CALLCHAIN as u64
-        | abi::PERF_SAMPLE_RAW as u64;
-    attr.set_inherit(1);
-    attr.set_exclude_callchain_user(1);
-    attr.set_exclude_callchain_kernel(u64::from(!stack));
-    attr.set_use_clockid(1);
-    attr.clockid = libc::CLOCK_MONOTONIC;
-    let flags = libc::c_ulong::from(abi::PERF_FLAG_FD_CLOEXEC);
-    // SAFETY: `attr` is initialized and lives for the call; the kernel only samples into a ring.
-    let fd = unsafe {
-        perf::perf_event_open(&mut attr, pid as libc::pid_t, cpu as libc::c_int, -1, flags)
-    };
-    checked(fd.into())
-}
-
-/// The buffer the events of one CPU share.
-struct Ring {
-    cpu: usize,
-    base: *mut u8,
-    fd: i32,
-}
-
-impl Ring {
-    fn map(event: &OwnedFd, cpu: usize) -> io::Result<Ring> {
-        let fd = event.as_raw_fd();
-        // SAFETY: a new shared mapping of a perf event, one control page and a power of two of
-        // data pages, at an address of the kernel's choice.
-        let base = unsafe {
-            let protection = libc::PROT_READ | libc::PROT_WRITE;
-            let bytes = (1 + RING_PAGES) * PAGE;
-            libc::mmap(std::ptr::null_mut(), bytes, protection, libc::MAP_SHARED, fd, 0)
-        };
-        if base == libc::MAP_FAILED {
-            return Err(io::Error::last_os_error());
-        }
-        Ok(Ring { cpu, base: base.cast(), fd })
-    }
-
-    /// Lets another event of this CPU write here.
-    fn take(&self, event: &OwnedFd) -> io::Result<()> {
-        // SAFETY: both descriptors are open perf events; the ioctl takes the other's number.
-        match unsafe { perf::ioctls::SET_OUTPUT(event.as_raw_fd(), self.fd) } {
-            -1 => Err(io::Error::last_os_error()),
-            _ => Ok(()),
-        }
-    }
-
-    /// Moves all complete records to `records`.
-    fn read(&self, records: &mut Vec<Vec<u8>>) {
-        let control = self.base.cast::<abi::perf_event_mmap_page>();
-        // SAFETY: the control page is mapped and its two positions are aligned u64 that the
-        // kernel writes atomically: it moves data_head after the data (hence Acquire), and
-        // reuses the room once data_tail has moved (hence Release).
-        let (head, tail) = unsafe {
-            (
-                AtomicU64::from_ptr(&raw mut (*control).data_head),
-                AtomicU64::from_ptr(&raw mut (*control).data_tail),
-            )
-        };
-        let end = head.load(Ordering::Acquire);
-        let mut at = tail.load(Ordering::Relaxed);
-        while at < end {
-            let size = u16::from_ne_bytes([self.byte(at + 6), self.byte(at + 7)]);
-            records.push((0..u64::from(size)).map(|i| self.byte(at + i)).collect());
-            at += u64::from(size.max(8));
-        }
-        tail.store(at, Ordering::Release);
-    }
-
-    fn byte(&self, at: u64) -> u8 {
-        let offset = PAGE + at as usize % (RING_PAGES * PAGE);
-        // SAFETY: the offset lies in the data pages; the kernel does not write between
-        // data_tail and data_head, and callers stay between them.
-        unsafe { self.base.add(offset).read() }
-    }
-}
-
-impl Drop for Ring {
-    fn drop(&mut self) {
-        // SAFETY: exactly the range `map` mapped, unmapped once.
-        unsafe { libc::munmap(self.base.cast(), (1 + RING_PAGES) * PAGE) };
-    }
+/// A tracefs that is mounted nowhere.
+fn detached_mount() -> rustix::io::Result<OwnedFd> {
+    let context = rustix::mount::fsopen("tracefs", FsOpenFlags::empty())?;
+    rustix::mount::fsconfig_create(&context)?;
+    rustix::mount::fsmount(&context, FsMountFlags::empty(), MountAttrFlags::empty())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    const KALLSYMS: &str = "ffffffff81000100 T _raw_spin_lock\n\
-                            ffffffff81000200 t folio_alloc_swap.isra.0\n\
-                            ffffffff81000300 D some_data\nffffffff81000400 T shrink_folio_list\n";
-
-    #[test]
-    fn the_caller_is_the_first_function_that_is_not_lock_code() {
-        let symbols = Symbols::parse(KALLSYMS);
-        let marker = (-128i64) as u64;
-        let stack = [marker, 0xffffffff81000150, 0xffffffff81000250, 0xffffffff81000450];
-        assert_eq!(symbols.caller(&stack), "folio_alloc_swap");
-        assert_eq!(symbols.caller(&[marker]), "unknown");
-    }
 
     #[test]
     fn a_sample_is_read_in_the_order_of_the_abi() {

@@ -1,4 +1,4 @@
-//! A live run on disk: the same directory, schema and histograms as any other run's.
+//! A live run on disk, in the same directory layout, schema and histograms as any other run.
 
 use std::path::{Path, PathBuf};
 
@@ -11,9 +11,12 @@ use results::store::{Writer, run_id};
 use super::{Args, Error, Summary, sys};
 use probe::{clock, environment};
 
-/// Runs everything and writes it to a new directory below `root`, which is made with the first
-/// cell. Each cell that is on disk is shown to `seen`, with the number of trials planned. Returns
-/// the directory; none where every trial was refused.
+/// Runs all trials and writes the cells to a new directory below `root`, which is made with the
+/// first cell. After each cell is on disk, `seen` gets the number of planned trials and the cell.
+/// Returns the directory, or none where every trial was refused.
+///
+/// # Errors
+/// That of [`run`](super::run), or [`Error::Store`] where the run cannot be written.
 pub fn record(
     args: &Args,
     root: &Path,

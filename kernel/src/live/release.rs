@@ -1,5 +1,5 @@
-//! Which locking scheme a kernel contains, from its release: what the series changed and
-//! when. A distribution that backports the series makes the number lie; the report shows both.
+//! The running kernel's release, and from it the locking scheme that it contains. A distribution
+//! that backports the series makes the release wrong, so the report shows both.
 
 use std::fs;
 
@@ -8,13 +8,13 @@ use variants::registry::scheme_of;
 /// The running kernel.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Release {
-    /// as uname(2) gives it
+    /// the release as in uname(2)
     pub name: String,
     /// id of the variant that models its allocator
     pub scheme: &'static str,
 }
 
-/// The running kernel's release.
+/// Reads the release of the running kernel.
 pub fn running() -> Release {
     let name = fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
     let name = name.trim().to_owned();

@@ -1,17 +1,20 @@
-//! What is looked at before anything is made: may we, can we, and could it hurt.
+//! Checks before a run makes anything: permission, support by the kernel, and enough memory. Guards
+//! the host from a run that could not end well.
 
 use std::fs;
 use std::path::Path;
 
+use super::zram::{CONTROL, has_zram};
 use super::{Error, sys};
 
-/// Memory that must stay free whatever the run does.
+/// Bytes of memory that must stay free.
 const RESERVE: u64 = 256 << 20;
 
-const CONTROL: &str = "/sys/class/zram-control";
-
-/// Refuses where the machine can't do it or the run could hurt it: `device_bytes` is the swap
-/// device (a zram device holds them in memory), `load_bytes` what the workers touch.
+/// Checks permission, swap support and memory. `device_bytes` is the size of a zram device, which
+/// holds its content in memory; `load_bytes` is the memory that the workers touch.
+///
+/// # Errors
+/// [`Error::Refused`] with the reason.
 pub fn check(device_bytes: u64, load_bytes: u64) -> Result<(), Error> {
     if !sys::is_root() {
         return Err(Error::Refused(
@@ -38,8 +41,11 @@ pub fn check(device_bytes: u64, load_bytes: u64) -> Result<(), Error> {
     Ok(())
 }
 
-/// Refuses where no zram device can be made, seen and removed again. Reading hot_add makes one
-/// even where nothing may be written, so this has to be known before.
+/// Checks that a zram device can be made, seen and removed again. Reading hot_add makes one even
+/// where nothing may be written, so this comes first.
+///
+/// # Errors
+/// [`Error::Refused`] with the reason and what to do.
 pub fn check_zram() -> Result<(), Error> {
     let refuse = |why: &str| Err(Error::Refused(format!("{why}, or give --swap-device")));
     if !has_zram() {
@@ -57,12 +63,7 @@ pub fn check_zram() -> Result<(), Error> {
     Ok(())
 }
 
-/// True where the kernel can make zram devices.
-pub fn has_zram() -> bool {
-    Path::new(CONTROL).join("hot_add").exists()
-}
-
-/// CAP_SYS_ADMIN, and not just that of a user namespace.
+/// True with CAP_SYS_ADMIN in the initial user namespace; that of another namespace does not count.
 fn is_admin() -> bool {
     const CAP_SYS_ADMIN: u64 = 1 << 21;
     let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
@@ -73,7 +74,7 @@ fn is_admin() -> bool {
     caps & CAP_SYS_ADMIN != 0 && initial
 }
 
-/// MemAvailable, KiB.
+/// MemAvailable of /proc/meminfo, KiB.
 pub fn available_kib() -> Option<u64> {
     let meminfo = fs::read_to_string("/proc/meminfo").ok()?;
     let line = meminfo.lines().find_map(|line| line.strip_prefix("MemAvailable:"))?;

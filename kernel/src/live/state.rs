@@ -1,6 +1,6 @@
-//! What the driver has made on this machine, on disk before it is made, so that it can be
-//! undone at the end, after an error, after a signal, and after kill -9 by the next start.
-//! Nothing that is not recorded here is ever undone.
+//! A record of everything that the driver makes on this machine, written to disk before it is made.
+//! It is undone at the end of the run, after an error, after a signal, and, after kill -9, by the
+//! next start. Guards everything else: what is not recorded here is never undone.
 
 use std::fs::{self, File};
 use std::io::{self, Write};
@@ -9,19 +9,19 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Error, cgroup, device, within};
+use super::{Error, cgroup, swap_area, within, zram};
 
 /// One thing that has to be undone.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Entry {
-    /// A zram device. Unconfirmed: the number hot_add is expected to give.
+    /// A zram device. Unconfirmed, `id` is the number that hot_add is expected to give.
     Zram { id: u32, confirmed: bool },
     /// A swap area that may be on; `uuid` is the one in its header.
     Swap { device: PathBuf, uuid: String },
-    /// A memory cgroup and whatever still runs in it.
+    /// A memory cgroup and the processes that still run in it.
     Cgroup { path: PathBuf },
-    /// A file of sysfs and what it held before.
+    /// A file of sysfs and the text that it had before.
     Setting { path: PathBuf, before: String },
 }
 
@@ -47,7 +47,7 @@ struct Recorded {
     entries: Vec<Entry>,
 }
 
-/// Where the state file is: one per machine, as there is one swap per machine.
+/// The directory of the state file. There is one per machine, as there is one swap per machine.
 pub fn directory() -> PathBuf {
     if Path::new("/run").is_dir() {
         return "/run/swapscale".into();
@@ -56,7 +56,7 @@ pub fn directory() -> PathBuf {
         .map_or_else(|| "/tmp/swapscale".into(), |dir| PathBuf::from(dir).join("swapscale"))
 }
 
-/// The record of this run. Only one run can hold it; dropping it undoes what is left.
+/// The record of this run. Only one run can hold it. Dropping it undoes what is left.
 pub struct Made {
     file: PathBuf,
     entries: Vec<Entry>,
@@ -64,13 +64,16 @@ pub struct Made {
 }
 
 impl Made {
-    /// Takes the machine, and first undoes what a run that was killed has left; the second
-    /// value tells what that was.
+    /// Takes the machine, and first undoes what a killed run has left, which it returns too.
+    ///
+    /// # Errors
+    /// [`Error::Refused`] while another run holds the machine or where the state file is broken,
+    /// [`Error::System`] where a file cannot be used or a step of the undoing fails.
     pub fn take(directory: &Path) -> Result<(Made, Vec<Entry>), Error> {
         let io = |what: &str| Error::system(format!("{what} {}", directory.display()));
         fs::create_dir_all(directory).map_err(io("cannot make"))?;
         let lock = File::create(directory.join("lock")).map_err(io("cannot lock"))?;
-        // A run that was just killed may still be held by a worker it was starting.
+        // A run was just killed while it started a worker: the worker may still hold the lock.
         let attempt = || lock.try_lock().map_err(io::Error::from);
         if within(Duration::from_secs(2), attempt).is_err() {
             let file = directory.join("state.json");
@@ -89,18 +92,27 @@ impl Made {
     }
 
     /// Records `entry`; the caller may then make it.
+    ///
+    /// # Errors
+    /// [`Error::System`] where the state file cannot be written.
     pub fn record(&mut self, entry: Entry) -> Result<(), Error> {
         self.entries.push(entry);
         self.save()
     }
 
-    /// Replaces the last entry, when more is known of it.
+    /// Replaces the last entry, once more is known about it.
+    ///
+    /// # Errors
+    /// [`Error::System`] where the state file cannot be written.
     pub fn amend(&mut self, entry: Entry) -> Result<(), Error> {
         self.entries.pop();
         self.record(entry)
     }
 
     /// Undoes everything, newest first. What cannot be undone stays recorded.
+    ///
+    /// # Errors
+    /// [`Error::System`] with the first entry that cannot be undone.
     pub fn undo(&mut self) -> Result<(), Error> {
         while let Some(entry) = self.entries.last() {
             undo(entry).map_err(|source| Error::System {
@@ -143,12 +155,16 @@ impl Drop for Made {
     }
 }
 
-/// What is recorded, and by which process, without taking anything.
+/// The recorded entries and the pid that recorded them; `None` where nothing is recorded. It takes
+/// no lock.
+///
+/// # Errors
+/// [`Error::System`] where the state file cannot be read, [`Error::Refused`] where it is broken.
 pub fn status(directory: &Path) -> Result<Option<(u32, Vec<Entry>)>, Error> {
     Ok(read(&directory.join("state.json"))?.map(|recorded| (recorded.pid, recorded.entries)))
 }
 
-/// The state file of this boot; one of an earlier boot describes nothing that still exists.
+/// The state file, unless it is of an earlier boot: nothing of that still exists.
 fn read(file: &Path) -> Result<Option<Recorded>, Error> {
     let text = match fs::read_to_string(file) {
         Ok(text) => text,
@@ -175,8 +191,8 @@ fn boot() -> String {
 fn undo(entry: &Entry) -> io::Result<()> {
     let patience = Duration::from_secs(20);
     match entry {
-        Entry::Zram { id, confirmed } => within(patience, || device::remove_zram(*id, *confirmed)),
-        Entry::Swap { device, uuid } => within(patience, || device::stop_swap(device, uuid)),
+        Entry::Zram { id, confirmed } => within(patience, || zram::remove(*id, *confirmed)),
+        Entry::Swap { device, uuid } => within(patience, || swap_area::stop(device, uuid)),
         Entry::Cgroup { path } => within(patience, || cgroup::remove(path)),
         Entry::Setting { path, before } => fs::write(path, before),
     }

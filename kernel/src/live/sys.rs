@@ -1,20 +1,30 @@
-//! The system calls the live driver needs and std has no name for. All of its
-//! `unsafe` that is not the perf ring lives here, behind functions that cannot be
-//! misused: a region owns its memory, a fork happens in a single-threaded worker.
+//! The system calls that the live driver needs and std does not offer. Its `unsafe` is here and
+//! in the perf ring (`ring.rs`) only, behind functions that cannot be misused: a region owns its
+//! memory, and fork is for a process with one thread. rustix makes the calls that it knows; swapon,
+//! swapoff, fork, signal handlers and getrusage go through libc.
 #![allow(unsafe_code)]
 
 use std::ffi::CString;
 use std::io;
-use std::os::fd::{AsRawFd, BorrowedFd};
+use std::os::fd::BorrowedFd;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
+use std::ptr::null_mut;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-/// Bytes in a page. x86-64 and the usual arm64 kernels; `Region::map` checks it.
+use rustix::event::{PollFd, PollFlags, Timespec};
+use rustix::fs::{Access, FsWord};
+use rustix::io::Errno;
+use rustix::mm::{Advice, MapFlags, ProtFlags};
+use rustix::process::{Pid, Signal, WaitOptions};
+use rustix::thread::CpuSet;
+use rustix::time::ClockId;
+
+/// Bytes in a page, on x86-64 and on the usual arm64 kernels. `Region::map` checks it.
 pub const PAGE: usize = 4096;
 
-/// Set by SIGINT and SIGTERM; every wait of the controller looks at it.
+/// Set by SIGINT and SIGTERM. Every wait of the controller checks it.
 pub static STOP: AtomicBool = AtomicBool::new(false);
 
 fn check(result: libc::c_int) -> io::Result<libc::c_int> {
@@ -25,40 +35,37 @@ fn c_path(path: &Path) -> io::Result<CString> {
     CString::new(path.as_os_str().as_bytes()).map_err(|_| io::ErrorKind::InvalidInput.into())
 }
 
-/// CLOCK_MONOTONIC, ns: the same in every process, so that one START and one END hold for all.
+/// CLOCK_MONOTONIC, ns. All processes read the same clock, so one start and one end of an
+/// interval hold for every worker.
 pub fn now_ns() -> u64 {
-    let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
-    // SAFETY: `time` is a valid timespec to write to; this clock always exists.
-    unsafe { libc::clock_gettime(libc::CLOCK_MONOTONIC, &mut time) };
+    let time = rustix::time::clock_gettime(ClockId::Monotonic);
     time.tv_sec as u64 * 1_000_000_000 + time.tv_nsec as u64
 }
 
-/// True for root; everything here needs CAP_SYS_ADMIN and writes to sysfs.
+/// True for root. The driver needs CAP_SYS_ADMIN and writes to sysfs.
 pub fn is_root() -> bool {
-    // SAFETY: geteuid has no precondition and cannot fail.
-    unsafe { libc::geteuid() == 0 }
+    rustix::process::geteuid().is_root()
 }
 
-/// True where access(2) lets us write: root too is kept out of a read-only mount.
+/// True where access(2) allows writing: a read-only mount stops root too.
 pub fn writable(path: &Path) -> bool {
-    let Ok(path) = c_path(path) else { return false };
-    // SAFETY: `path` is a NUL-terminated string that outlives the call.
-    unsafe { libc::access(path.as_ptr(), libc::W_OK) == 0 }
+    rustix::fs::access(path, Access::WRITE_OK).is_ok()
 }
 
-/// True for a file whose pages are memory that can itself be swapped out (tmpfs).
+/// True for a file on tmpfs, whose pages are memory that can itself be swapped out.
+///
+/// # Errors
+/// That of statfs(2), such as a path that does not exist.
 pub fn is_in_memory(path: &Path) -> io::Result<bool> {
-    let path = c_path(path)?;
-    // SAFETY: a zeroed statfs is valid and is written by the call; the path is NUL-terminated.
-    let kind = unsafe {
-        let mut about: libc::statfs = std::mem::zeroed();
-        check(libc::statfs(path.as_ptr(), &mut about))?;
-        about.f_type
-    };
-    Ok(kind == libc::TMPFS_MAGIC)
+    /// TMPFS_MAGIC of include/uapi/linux/magic.h.
+    const TMPFS: FsWord = 0x0102_1994;
+    Ok(rustix::fs::statfs(path)?.f_type == TMPFS)
 }
 
-/// swapon(2) with the highest priority there is, so that this device is used before any other.
+/// swapon(2) with the highest priority, so that the kernel uses this device before any other.
+///
+/// # Errors
+/// That of swapon(2).
 pub fn swapon(device: &Path) -> io::Result<()> {
     const PREFER: libc::c_int = 0x8000;
     const PRIORITY: libc::c_int = 0x7fff;
@@ -67,7 +74,10 @@ pub fn swapon(device: &Path) -> io::Result<()> {
     check(unsafe { libc::swapon(path.as_ptr(), PREFER | PRIORITY) }).map(drop)
 }
 
-/// swapoff(2). A pending signal ends it with EINTR while it still brings pages back.
+/// swapoff(2).
+///
+/// # Errors
+/// That of swapoff(2); EINTR where a signal came while it still brought pages back.
 pub fn swapoff(device: &Path) -> io::Result<()> {
     let path = c_path(device)?;
     // SAFETY: `path` is a NUL-terminated string that outlives the call.
@@ -75,43 +85,42 @@ pub fn swapoff(device: &Path) -> io::Result<()> {
 }
 
 /// Pins the calling thread to one CPU.
+///
+/// # Errors
+/// That of sched_setaffinity(2); EINVAL where the CPU is offline or forbidden.
 pub fn pin(cpu: usize) -> io::Result<()> {
-    // SAFETY: an all-zero cpu_set_t is the empty set; CPU_SET bounds-checks its index;
-    // the size passed is the size of the set pointed to.
-    let result = unsafe {
-        let mut set: libc::cpu_set_t = std::mem::zeroed();
-        libc::CPU_SET(cpu, &mut set);
-        libc::sched_setaffinity(0, size_of::<libc::cpu_set_t>(), &set)
-    };
-    check(result).map(drop)
+    let mut set = CpuSet::new();
+    set.set(cpu);
+    Ok(rustix::thread::sched_setaffinity(None, &set)?)
 }
 
-/// Asks for SIGKILL when `parent` dies, and says no if it is dead already.
+/// Asks for SIGKILL when the parent dies.
+///
+/// # Errors
+/// ESRCH where the parent is no longer `parent`: it died before the call.
 pub fn die_with_parent(parent: u32) -> io::Result<()> {
-    // SAFETY: PR_SET_PDEATHSIG takes a signal number and touches no memory of ours.
-    check(unsafe { libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL as libc::c_ulong) })?;
+    rustix::process::set_parent_process_death_signal(Some(Signal::KILL))?;
     if std::os::unix::process::parent_id() != parent {
-        return Err(io::Error::from_raw_os_error(libc::ESRCH));
+        return Err(Errno::SRCH.into());
     }
     Ok(())
 }
 
-/// Lets the process that `command` starts die with this one.
+/// Makes the process that `command` starts die with this one.
 pub fn die_with_us(command: &mut std::process::Command) {
     use std::os::unix::process::CommandExt;
     let us = std::process::id();
     // SAFETY: between fork and exec only prctl and getppid are called, which are
-    // async-signal-safe; the error that may be made there allocates nothing before exec fails.
+    // async-signal-safe; an error there is an errno and allocates nothing.
     unsafe { command.pre_exec(move || die_with_parent(us)) };
 }
 
-/// Sends SIGKILL; a process that is gone is no error.
-pub fn kill(pid: i32) {
-    // SAFETY: kill touches no memory of ours; the caller read `pid` from a cgroup or child of its own.
-    unsafe { libc::kill(pid, libc::SIGKILL) };
+/// Sends SIGKILL. It is no error if the process has ended already.
+pub fn kill(pid: Pid) {
+    let _ = rustix::process::kill_process(pid, Signal::KILL);
 }
 
-/// From now on SIGINT and SIGTERM set [`STOP`] and interrupt what sleeps.
+/// From now on SIGINT and SIGTERM set [`STOP`] and interrupt system calls that block.
 pub fn catch_signals() {
     extern "C" fn stop(_: libc::c_int) {
         STOP.store(true, Ordering::Relaxed);
@@ -122,24 +131,29 @@ pub fn catch_signals() {
         unsafe {
             let mut action: libc::sigaction = std::mem::zeroed();
             action.sa_sigaction = stop as extern "C" fn(libc::c_int) as usize;
-            libc::sigaction(signal, &action, std::ptr::null_mut());
+            libc::sigaction(signal, &action, null_mut());
         }
     }
 }
 
-/// Waits until `fd` can be read or has ended; false after `timeout`.
+/// Waits until `fd` can be read or has ended; false after `timeout` or a signal.
+///
+/// # Errors
+/// That of poll(2).
 pub fn readable(fd: BorrowedFd<'_>, timeout: Duration) -> io::Result<bool> {
-    let mut poll = libc::pollfd { fd: fd.as_raw_fd(), events: libc::POLLIN, revents: 0 };
-    // SAFETY: one valid pollfd, whose descriptor is open for as long as `fd` is borrowed.
-    match check(unsafe { libc::poll(&mut poll, 1, timeout.as_millis() as libc::c_int) }) {
+    let timeout = Timespec::try_from(timeout).map_err(io::Error::other)?;
+    match rustix::event::poll(&mut [PollFd::from_borrowed_fd(fd, PollFlags::IN)], Some(&timeout)) {
         Ok(ready) => Ok(ready > 0),
-        Err(error) if error.kind() == io::ErrorKind::Interrupted => Ok(false),
-        Err(error) => Err(error),
+        Err(Errno::INTR) => Ok(false),
+        Err(error) => Err(error.into()),
     }
 }
 
 /// Runs `child` in a forked copy of this process, which then exits without unwinding or
 /// flushing anything. Only for a process with one thread.
+///
+/// # Errors
+/// That of fork(2).
 pub fn fork(child: impl FnOnce()) -> io::Result<()> {
     let parent = std::process::id();
     // SAFETY: the callers are workers, which have one thread, so no lock can be held by
@@ -149,7 +163,7 @@ pub fn fork(child: impl FnOnce()) -> io::Result<()> {
             if die_with_parent(parent).is_ok() {
                 child();
             }
-            // SAFETY: _exit ends the process and returns to nobody.
+            // SAFETY: _exit ends the process and does not return.
             unsafe { libc::_exit(0) }
         }
         _ => Ok(()),
@@ -159,16 +173,15 @@ pub fn fork(child: impl FnOnce()) -> io::Result<()> {
 /// Reaps the forked children that have ended; true while some still run.
 pub fn reap() -> bool {
     loop {
-        // SAFETY: a null status is allowed; WNOHANG never blocks.
-        match unsafe { libc::waitpid(-1, std::ptr::null_mut(), libc::WNOHANG) } {
-            0 => return true,
-            -1 => return false,
-            _ => {}
+        match rustix::process::wait(WaitOptions::NOHANG) {
+            Ok(None) => return true,
+            Ok(Some(_)) => {}
+            Err(_) => return false,
         }
     }
 }
 
-/// Times this process was preempted so far.
+/// How many times this process has been preempted.
 pub fn involuntary_switches() -> u64 {
     // SAFETY: a zeroed rusage is valid and is written by the call; RUSAGE_SELF is always valid.
     unsafe {
@@ -178,46 +191,40 @@ pub fn involuntary_switches() -> u64 {
     }
 }
 
-/// Private anonymous memory, the only kind the workloads swap.
+/// Private anonymous memory, the only kind that the workloads swap.
 pub struct Region {
     base: *mut u8,
     pages: usize,
 }
 
-/// A run of pages of a region.
+/// Consecutive pages of a region.
 pub type Run = std::ops::Range<usize>;
 
 impl Region {
-    /// Maps `pages` pages, aligned to 2 MiB, of which none is there yet.
+    /// Maps `pages` pages, aligned to 2 MiB, none of them present yet.
+    ///
+    /// # Errors
+    /// That of mmap(2), or a page size that is not [`PAGE`].
     pub fn map(pages: usize) -> io::Result<Region> {
         const ALIGN: usize = 2 << 20;
-        // SAFETY: sysconf has no precondition.
-        let page = unsafe { libc::sysconf(libc::_SC_PAGESIZE) };
-        if page != PAGE as libc::c_long {
+        let page = rustix::param::page_size();
+        if page != PAGE {
             return Err(io::Error::other(format!("pages of {page} bytes; this driver needs 4096")));
         }
         let wanted = pages * PAGE;
-        // SAFETY: a fresh anonymous mapping at an address of the kernel's choice; the two
+        let protection = ProtFlags::READ | ProtFlags::WRITE;
+        let flags = MapFlags::PRIVATE | MapFlags::NORESERVE;
+        // SAFETY: a fresh anonymous mapping at an address that the kernel chooses; the two
         // munmaps give back only the parts of it before and after the aligned range.
         unsafe {
-            let raw = libc::mmap(
-                std::ptr::null_mut(),
-                wanted + ALIGN,
-                libc::PROT_READ | libc::PROT_WRITE,
-                libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_NORESERVE,
-                -1,
-                0,
-            );
-            if raw == libc::MAP_FAILED {
-                return Err(io::Error::last_os_error());
-            }
+            let raw = rustix::mm::mmap_anonymous(null_mut(), wanted + ALIGN, protection, flags)?;
             let head = raw.cast::<u8>().align_offset(ALIGN);
             if head > 0 {
-                libc::munmap(raw, head);
+                let _ = rustix::mm::munmap(raw, head);
             }
             let base = raw.cast::<u8>().add(head);
             if head < ALIGN {
-                libc::munmap(base.add(wanted).cast(), ALIGN - head);
+                let _ = rustix::mm::munmap(base.add(wanted).cast(), ALIGN - head);
             }
             Ok(Region { base, pages })
         }
@@ -231,23 +238,32 @@ impl Region {
         unsafe { self.base.add(page * PAGE).cast::<u64>().write_volatile(word) }
     }
 
-    /// Reclaims the pages now: one call, however many pages.
+    /// Reclaims the pages now, all in one madvise call.
+    ///
+    /// # Errors
+    /// That of madvise(2).
     pub fn pageout(&self, run: Run) -> io::Result<()> {
-        self.advise(run, libc::MADV_PAGEOUT)
+        Ok(self.advise(run, Advice::LinuxPageOut)?)
     }
 
     /// Drops the pages and frees their slots.
+    ///
+    /// # Errors
+    /// That of madvise(2).
     pub fn discard(&self, run: Run) -> io::Result<()> {
-        self.advise(run, libc::MADV_DONTNEED)
+        Ok(self.advise(run, Advice::LinuxDontNeed)?)
     }
 
     /// Asks for huge pages (of every size that is enabled for madvise), or for none.
+    ///
+    /// # Errors
+    /// That of madvise(2).
     pub fn huge(&self, wanted: bool) -> io::Result<()> {
-        let advice = if wanted { libc::MADV_HUGEPAGE } else { libc::MADV_NOHUGEPAGE };
+        let advice = if wanted { Advice::LinuxHugepage } else { Advice::LinuxNoHugepage };
         match self.advise(0..self.pages, advice) {
-            // EINVAL: a kernel without huge pages, which has small ones only anyway.
-            Err(error) if !wanted && error.raw_os_error() == Some(libc::EINVAL) => Ok(()),
-            other => other,
+            // A kernel without huge pages, which has only small ones anyway.
+            Err(Errno::INVAL) if !wanted => Ok(()),
+            other => Ok(other?),
         }
     }
 
@@ -256,21 +272,21 @@ impl Region {
         self.pages
     }
 
-    fn advise(&self, run: Run, advice: libc::c_int) -> io::Result<()> {
+    fn advise(&self, run: Run, advice: Advice) -> rustix::io::Result<()> {
         assert!(run.start <= run.end && run.end <= self.pages);
         // SAFETY: the range lies in this mapping; none of the advices used here can make an
         // access to it invalid, only its contents may be dropped, and those are only words.
-        let result = unsafe {
-            libc::madvise(self.base.add(run.start * PAGE).cast(), run.len() * PAGE, advice)
-        };
-        check(result).map(drop)
+        unsafe {
+            let start = self.base.add(run.start * PAGE);
+            rustix::mm::madvise(start.cast(), run.len() * PAGE, advice)
+        }
     }
 }
 
 impl Drop for Region {
     fn drop(&mut self) {
-        // SAFETY: exactly the range `map` kept, unmapped once.
-        unsafe { libc::munmap(self.base.cast(), self.pages * PAGE) };
+        // SAFETY: exactly the range that `map` kept, unmapped once.
+        let _ = unsafe { rustix::mm::munmap(self.base.cast(), self.pages * PAGE) };
     }
 }
 
@@ -303,5 +319,18 @@ mod tests {
         let before = now_ns();
         std::thread::sleep(Duration::from_millis(2));
         assert!(now_ns() - before >= 2_000_000);
+    }
+
+    #[test]
+    fn a_pinned_thread_runs_on_its_cpu_only() {
+        let before = rustix::thread::sched_getaffinity(None).unwrap();
+        let cpu = (0..CpuSet::MAX_CPU).find(|&cpu| before.is_set(cpu)).unwrap();
+        let pinned = std::thread::spawn(move || {
+            pin(cpu).unwrap();
+            rustix::thread::sched_getaffinity(None).unwrap()
+        });
+        let pinned = pinned.join().unwrap();
+        assert!(pinned.count() == 1 && pinned.is_set(cpu));
+        assert!(pin(CpuSet::MAX_CPU - 1).is_err());
     }
 }

@@ -1,5 +1,5 @@
-//! One trial: a crew, one interval, and the cell that comes of it. Guards the figure: it is
-//! held against the kernel's own counts and refused where they disagree.
+//! One trial: a crew of workers, one interval, and the cell measured in it. Guards the figure: it
+//! is compared with the kernel's own counts, and refused where they disagree.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -10,23 +10,24 @@ use results::schema::{Cell, CellKey, Counter, Kind, Latency, Noise, Reading, Ste
 use results::stats::jain;
 
 use super::crew::Crew;
-use super::device::{self, Device};
+use super::device::Device;
 use super::load::Workload;
 use super::lockstat::Tracer;
+use super::recorder::{Interval, Off, Report};
 use super::release::Release;
-use super::worker::{Interval, Off, Report, Role, Spec};
+use super::swap_area::{self, CLUSTER};
+use super::worker::{Role, Spec};
 use super::{Args, Error, sys, vmstat};
 use probe::Roots;
 use probe::noise::Watch;
 
-/// The load runs this long before anything counts.
+/// The load runs this long before the interval, ns.
 const WARM_UP: u64 = 150_000_000;
-/// A crew may take this long to fill its memory, and to report after the interval.
+/// Deadline of a crew for filling its memory, and again for reporting after the interval.
 const PATIENCE: Duration = Duration::from_secs(60);
-/// Slots in a cluster.
-const CLUSTER: u64 = 512;
-/// Below this overlap, or with this much less or more swapped out than asked, no figure.
-const OVERLAP: f64 = 0.95;
+/// The least share of the interval in which all workers must have been at work.
+const LEAST_OVERLAP: f64 = 0.95;
+/// Pages that went out per page that the workers asked for; a trial outside gives no figure.
 const ASKED: std::ops::RangeInclusive<f64> = 0.8..=1.25;
 
 /// One point of the plan.
@@ -35,18 +36,18 @@ pub struct Point {
     pub workload: Workload,
     pub threads: u32,
     pub batch: usize,
-    /// lock waits are traced, at a cost: the throughput is another group
+    /// lock waits are traced, which costs throughput: such trials are a group of their own
     pub traced: bool,
 }
 
 impl Point {
-    /// A swapoff takes a tenth of a second and more: several of them need a longer interval.
+    /// A swapoff takes 0.1 s or more, and an interval must hold several of them.
     fn interval(&self, args: &Args) -> Duration {
         args.interval * if self.workload == Workload::Swapoff { 4 } else { 1 }
     }
 }
 
-/// What every trial of a run shares.
+/// The conditions that all trials of a run share.
 pub struct Setting<'a> {
     pub args: &'a Args,
     pub device: &'a Device,
@@ -62,13 +63,19 @@ pub enum Outcome {
     Refused(String),
 }
 
-/// Pages each worker keeps: the filled part of the device, shared out in whole clusters.
+/// Pages of each worker: `fill` percent of the device, divided into whole clusters. `None` where
+/// that is less than one cluster per worker.
 pub fn pages_per_worker(slots: u64, fill: u32, threads: u32) -> Option<usize> {
-    let clusters = slots * u64::from(fill) / 100 / u64::from(threads.max(1)) / CLUSTER;
-    (clusters > 0).then_some((clusters * CLUSTER) as usize)
+    let share = slots * u64::from(fill) / 100 / u64::from(threads.max(1));
+    let clusters = share as usize / CLUSTER;
+    (clusters > 0).then_some(clusters * CLUSTER)
 }
 
-/// Runs one trial. The device is on before and after.
+/// Runs one trial. The device is swapped on before and after it.
+///
+/// # Errors
+/// Errors that end the whole run: a worker that fails, a signal, a tracer that cannot start, or a
+/// swap that cannot be switched on again. A trial that gives no figure is [`Outcome::Refused`].
 pub fn run(setting: &Setting, point: &Point, block: u32, order: u64) -> Result<Outcome, Error> {
     let seed = setting.args.seed ^ u64::from(block) << 32;
     let mut crew = Crew::start(&specs(setting, point, seed)?, PATIENCE)?;
@@ -89,7 +96,7 @@ pub fn run(setting: &Setting, point: &Point, block: u32, order: u64) -> Result<O
     let after = Snapshot::read();
     let noise = watch.finish(&[]);
     let reports = crew.reports(PATIENCE)?;
-    if device::used_slots(&setting.device.path).is_none() {
+    if swap_area::used_slots(&setting.device.path).is_none() {
         sys::swapon(&setting.device.path)
             .map_err(Error::system("cannot switch the swap on again"))?;
     }
@@ -129,7 +136,7 @@ fn specs(setting: &Setting, point: &Point, seed: u64) -> Result<Vec<Spec>, Error
     Ok(specs)
 }
 
-/// Sleeps in short pieces: a signal ends it, and the rings do not overflow.
+/// Sleeps in short pieces, so that a signal ends it and the rings do not overflow.
 fn sleep_until(when: u64, tracer: &mut Option<Tracer>) -> Result<(), Error> {
     loop {
         super::check_stop()?;
@@ -156,7 +163,7 @@ impl Snapshot {
     }
 }
 
-/// Everything a trial has brought in.
+/// All that a trial has measured.
 struct Measured<'a> {
     setting: &'a Setting<'a>,
     point: &'a Point,
@@ -164,12 +171,12 @@ struct Measured<'a> {
     reports: Vec<Report>,
     before: Snapshot,
     after: Snapshot,
-    /// the host's side of it
+    /// what disturbed it, as the host's files show it
     noise: Noise,
 }
 
 impl Measured<'_> {
-    /// The cell, or why it is no measurement.
+    /// The cell with its histograms, or why the trial gives no figure.
     fn cell(
         &self,
         block: u32,
@@ -181,21 +188,16 @@ impl Measured<'_> {
         let loads = &self.reports[..self.point.threads as usize];
         let duration_ns = self.interval.end - self.interval.start;
         let overlap = overlap(loads, duration_ns);
-        if overlap < OVERLAP {
-            return Err(refuse(format!(
-                "workers ran together {:.0} % of the time",
-                overlap * 100.0
-            )));
+        if overlap < LEAST_OVERLAP {
+            let percent = overlap * 100.0;
+            return Err(refuse(format!("workers ran together {percent:.0} % of the time")));
         }
         let per_thread: Vec<u64> = loads.iter().map(|report| report.pages_out).collect();
         let ops_per_s = per_thread.iter().sum::<u64>() as f64 * 1e9 / duration_ns as f64;
-        let mut counts = self.after.counts.since(&self.before.counts);
+        let counts = self.counts();
         let verified =
             self.verify(ops_per_s, results::kernel::swapped_out(&counts)).map_err(refuse)?;
         let histograms = histograms(&self.reports);
-        for off in self.reports.iter().flat_map(|report| &report.swapoffs) {
-            *counts.entry(format!("swapoff_{}", errno_name(off.errno))).or_insert(0) += 1;
-        }
         let cell = Cell {
             key,
             seed,
@@ -219,13 +221,18 @@ impl Measured<'_> {
             counts,
             hlog: None,
         };
-        let log = histograms.into_iter().map(|(tag, histogram)| hlog::Interval {
-            tag,
-            start_ns: 0,
-            duration_ns,
-            histogram,
-        });
-        Ok((cell, log.collect()))
+        let interval =
+            |(tag, histogram)| hlog::Interval { tag, start_ns: 0, duration_ns, histogram };
+        Ok((cell, histograms.into_iter().map(interval).collect()))
+    }
+
+    /// The kernel's counts over the interval, and the swapoffs by their result.
+    fn counts(&self) -> BTreeMap<String, u64> {
+        let mut counts = self.after.counts.since(&self.before.counts);
+        for off in self.reports.iter().flat_map(|report| &report.swapoffs) {
+            *counts.entry(format!("swapoff_{}", errno_name(off.errno))).or_insert(0) += 1;
+        }
+        counts
     }
 
     fn key(&self, block: u32) -> CellKey {
@@ -248,8 +255,8 @@ impl Measured<'_> {
         }
     }
 
-    /// Holds the pages the workers asked for against the pages that went out, as rates, since
-    /// the counts are read a little late on a busy machine.
+    /// Compares the pages that the workers asked for with the pages that went out. They are
+    /// compared as rates, since a busy machine reads the counts a little late.
     fn verify(&self, asked: f64, swapped: u64) -> Result<String, String> {
         let elapsed = (self.after.at - self.before.at) as f64;
         let went = swapped as f64 * 1e9 / elapsed;
@@ -299,7 +306,7 @@ impl Measured<'_> {
         let one = |off: &Off| Swapoff {
             at_ns: off.at.saturating_sub(self.interval.start),
             used_slots: off.used_slots,
-            clusters: (self.setting.device.slots + 1).div_ceil(CLUSTER),
+            clusters: (self.setting.device.slots + 1).div_ceil(CLUSTER as u64),
             steps: vec![Step { name: "swapoff".into(), ns: off.ns }],
             result: match off.errno {
                 0 => "ok".into(),
@@ -319,7 +326,7 @@ fn overlap(loads: &[Report], duration_ns: u64) -> f64 {
     last.saturating_sub(first) as f64 / duration_ns as f64
 }
 
-/// One histogram for each kind of call, all workers together.
+/// One histogram per kind of call, over all workers.
 fn histograms(reports: &[Report]) -> Vec<(String, Histogram<u64>)> {
     let mut merged: BTreeMap<&str, Histogram<u64>> = BTreeMap::new();
     for (name, counts) in reports.iter().flat_map(|report| &report.kinds) {
@@ -343,7 +350,7 @@ fn errno_name(errno: i32) -> String {
     }
 }
 
-/// Lock sites of a traced trial, or the reason why there are none.
+/// Adds the lock sites of a traced trial, or the reason why there are none.
 fn add_contention(cell: &mut Cell, tracer: Option<Tracer>, setting: &Setting) {
     let counter = match (tracer, &setting.no_trace) {
         (Some(tracer), _) => {

@@ -1,12 +1,12 @@
-//! The kernel's own counts of what happened: every figure is held against them, since
-//! MADV_PAGEOUT reports success even where nothing was swapped.
+//! The kernel's own counters. Guards every figure: it is compared with them, since MADV_PAGEOUT
+//! reports success even where nothing was swapped.
 
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 
-/// What is read from /proc/vmstat. `swpout_zero` counts pages of zeros, which take a slot
-/// but are never written (6.13 and later).
+/// The counters that are read from /proc/vmstat. `swpout_zero` (6.13 and later) counts pages of
+/// zeros, which take a slot but are never written.
 const FIELDS: [&str; 8] = [
     "pswpin",
     "pswpout",
@@ -21,7 +21,7 @@ const FIELDS: [&str; 8] = [
 /// The directory of the 64 KiB multi-size huge page.
 pub const MTHP: &str = "/sys/kernel/mm/transparent_hugepage/hugepages-64kB";
 
-/// Counts at one moment; a counter this kernel lacks is absent.
+/// The counters at one moment. One that this kernel lacks is absent.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Counts(BTreeMap<String, u64>);
 
@@ -38,7 +38,7 @@ impl Counts {
         Counts(counts)
     }
 
-    /// What was added since `before`.
+    /// The increments since `before`.
     pub fn since(&self, before: &Counts) -> BTreeMap<String, u64> {
         let added = |(name, value): (&String, &u64)| {
             Some((name.clone(), value.saturating_sub(*before.0.get(name)?)))

@@ -1,11 +1,11 @@
-//! The two explorers behind one face: words, cells, threads that park, fences,
-//! and `explore`, which runs a model until its limits. Both run all threads of a
-//! model as coroutines of the calling thread.
+//! Loom and shuttle behind one trait: words, cells, threads that park, fences, and `explore`, which
+//! runs a model until its limits. Both run all threads of a model as coroutines of the calling
+//! thread.
 
-use super::Config;
+use super::config::Config;
 use std::sync::atomic::Ordering::{self, AcqRel, Acquire};
 
-/// A word of 1, 2, 4 or 8 bytes as the explorer models it; values as bits.
+/// A word of 1, 2, 4 or 8 bytes as the explorer models it. Values are zero-extended.
 pub trait RawWord: Send + Sync {
     fn new(bytes: usize, value: u64) -> Self;
     fn load(&self, order: Ordering) -> u64;
@@ -27,22 +27,35 @@ pub trait RawCell: Send + Sync {
     fn set(&self, value: u64);
 }
 
+/// An explorer of executions.
 pub trait Engine: Send + Sync + Sized + 'static {
+    /// An atomic word.
     type Word: RawWord;
+    /// Plain memory.
     type Cell: RawCell;
     /// A thread to be unparked.
     type Thread: Send;
-    /// How often in a row a CPU may wait with no step of another CPU between, before
-    /// it is said to wait for ever.
+    /// How many times in a row a CPU may wait with no step of another CPU in between. One more is
+    /// reported as a wait without end.
     const PATIENCE: u32;
 
+    /// A C11 fence.
     fn fence(order: Ordering);
+    /// Starts a thread of the model.
     fn spawn(body: impl FnOnce() + Send + 'static);
+    /// The running thread.
     fn current() -> Self::Thread;
+    /// Blocks the running thread until it is unparked; an earlier unpark counts.
     fn park();
+    /// Wakes a parked thread.
     fn unpark(thread: &Self::Thread);
+    /// Lets other threads run first.
     fn yield_now();
-    /// Returns when all there was to explore is explored; panics as the model does.
+    /// Runs `model` once per execution, and returns when all that `config` asks for are explored.
+    ///
+    /// # Panics
+    ///
+    /// As `model` does, and when an execution has more than [`Config::steps`] steps.
     fn explore(config: &Config, model: impl Fn() + Send + Sync + 'static);
 }
 
@@ -80,11 +93,11 @@ macro_rules! word {
                 word!(self, a => a.swap(value as _, order))
             }
             fn cmpxchg(&self, old: u64, new: u64) -> Result<u64, u64> {
-                let narrow = |old: u64| move |found: u64| if found == old { Ok(found) } else { Err(found) };
-                let found = word!(self, a => match a.compare_exchange(old as _, new as _, AcqRel, Acquire) {
-                    Ok(found) | Err(found) => found,
+                let found = word!(self, a => {
+                    let exchanged = a.compare_exchange(old as _, new as _, AcqRel, Acquire);
+                    exchanged.unwrap_or_else(|found| found)
                 });
-                narrow(old)(found)
+                if found == old { Ok(found) } else { Err(found) }
             }
             fn add(&self, value: u64, order: Ordering) -> u64 {
                 word!(self, a => a.fetch_add(value as _, order))
@@ -116,9 +129,9 @@ word!(ShuttleWord, shuttle::sync::atomic);
 /// Bounded exhaustive search by dynamic partial order reduction.
 pub struct LoomEngine;
 
-/// Loom finds races on plain memory by happens-before alone, and counts SeqCst
-/// fences as happens-before. The word beside it makes the order of two accesses one
-/// of those that it searches, so that a check of the value finds them too.
+/// Loom finds races on plain memory by happens-before alone, and counts SeqCst fences as
+/// happens-before. The word beside the cell makes loom search both orders of two accesses, so that
+/// a check of the value finds those races too.
 pub struct LoomCell {
     cell: loom::cell::UnsafeCell<u64>,
     order: loom::sync::atomic::AtomicU8,
@@ -160,7 +173,7 @@ impl Engine for LoomEngine {
     type Word = LoomWord;
     type Cell = LoomCell;
     type Thread = loom::thread::Thread;
-    /// Loom runs a CPU that waits only when no other can run.
+    /// Loom runs a waiting CPU only when no other can run.
     const PATIENCE: u32 = 12;
 
     fn fence(order: Ordering) {
@@ -202,7 +215,8 @@ impl Engine for LoomEngine {
 /// Random schedules of sequentially consistent executions.
 pub struct ShuttleEngine;
 
-/// Not race-checked, since shuttle has no happens-before, but interrupted.
+/// Not race-checked, since shuttle has no happens-before; but another CPU may run before each
+/// access.
 pub struct ShuttleCell(shuttle::sync::atomic::AtomicU64, std::sync::atomic::AtomicU64);
 
 impl RawCell for ShuttleCell {

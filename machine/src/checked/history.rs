@@ -1,27 +1,31 @@
-//! What happened in the execution that is running: every access with its CPU, its
-//! kernel function and its cell by name. Kept outside the model, so that watching
-//! adds no ordering to what is watched.
+//! The history of the running execution: every access with its CPU, its kernel function and its
+//! cell by name. Guards that recording adds no ordering: it is kept outside the model.
 
-use crate::region::Extent;
+use crate::Extent;
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 
-/// What a step did to its cell.
+/// The kind of access of a step to its cell.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Op {
-    /// An atomic read; `value` is what it read.
+    /// An atomic read; the step's value is the one that it read.
     Load,
+    /// An atomic write.
     Store,
-    /// An atomic read-modify-write; `value` is what it left behind.
+    /// An atomic read-modify-write; the step's value is the one that it left behind.
     Rmw {
+        /// The value that it found.
         before: u64,
     },
-    /// Plain accesses.
+    /// A read of plain memory.
     Get,
+    /// A write to plain memory.
     Set,
+    /// A lock was taken.
     Lock,
     /// A trylock on a held lock.
     Missed,
+    /// A lock was given up.
     Unlock,
     /// The value of a [`crate::Cpu::note`]; the cell is its name.
     Note,
@@ -30,52 +34,61 @@ pub enum Op {
 /// An older value that a read may still see.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Seen {
-    /// What the step of this index wrote.
+    /// The value that the step of this index wrote.
     Step(usize),
-    /// What the cell was made with.
+    /// The cell's first value.
     Initial,
 }
 
 /// One line of a history.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Step {
+    /// The CPU that took the step.
     pub cpu: usize,
-    /// The kernel function that took the last lock or was last noted on this CPU.
+    /// The kernel function that took the last lock or was last entered on this CPU.
     pub function: &'static str,
+    /// The kind of access.
     pub op: Op,
-    /// "region[index].field", or "region.field" where there is one element.
+    /// `region[index].field`, or `region.field` where there is one element.
     pub cell: String,
+    /// The value read, written or left behind, zero-extended.
     pub value: u64,
-    /// A read that did not see the last write, and what it saw instead.
+    /// For a read that did not see the last write: what it saw instead.
     pub stale: Option<Seen>,
 }
 
 /// The failing execution: steps in the order they took effect.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Trace {
-    /// Workers; one more CPU ran setup and finish.
+    /// Number of workers; CPU `workers` ran setup and finish.
     pub workers: usize,
-    /// Before this step there was only the set-up CPU.
+    /// Index of the first step after the workers started.
     pub start: usize,
+    /// All steps of the execution.
     pub steps: Vec<Step>,
-    /// What was broken.
+    /// The failure's message.
     pub violation: String,
 }
 
-/// What a watcher is told, as it happens: a write to a region's cell, or a note
-/// (`region` is its text, `after` its value).
+/// A write to a region's cell or a note, for a watcher, as it happens.
 pub struct Event {
+    /// The CPU that wrote.
     pub cpu: usize,
+    /// The region's name, or the note's text.
     pub region: &'static str,
+    /// The element; 0 for a note.
     pub index: usize,
-    /// Of the element; "" if it has none.
+    /// The element's field; "" if it has no fields.
     pub field: &'static str,
+    /// Whether this is a note.
     pub note: bool,
+    /// The cell's value before; 0 for a note.
     pub before: u64,
+    /// The cell's value now, or the note's.
     pub after: u64,
 }
 
-/// A step as it is recorded: names are worked out at the end.
+/// A step as it is recorded: names are looked up only if the execution fails.
 struct Raw {
     cpu: usize,
     function: &'static str,
@@ -86,9 +99,9 @@ struct Raw {
 
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 enum Place {
-    /// Which region, and the offset in it.
+    /// (region, byte offset in it).
     In(usize, usize),
-    /// No region holds it: the n-th such cell.
+    /// The n-th cell that is in no region.
     Loose(usize),
     Named(&'static str),
 }
@@ -110,8 +123,8 @@ impl Home {
     }
 }
 
-/// Where a CPU is. Functions name themselves where they begin or take a lock, and end
-/// unseen; the end of a lock section says that its function's caller goes on.
+/// Which function a CPU is in. Functions name themselves where they begin or take a lock, but not
+/// where they end: after a lock section its function's caller is taken to go on.
 #[derive(Clone, Default)]
 struct Calls {
     current: &'static str,
@@ -154,14 +167,16 @@ struct History {
     homes: Vec<Home>,
     loose: HashMap<usize, usize>,
     calls: Vec<Calls>,
-    /// Steps a CPU, and how many of them before its current act.
+    /// Steps per CPU.
     taken: Vec<usize>,
+    /// Steps per CPU before its current act.
     earlier: Vec<usize>,
+    /// Steps before the workers started.
     start: usize,
 }
 
-/// Steps that a CPU may take in one act. A CPU that waits lets the others run, so none
-/// needs more for want of a turn: the longest act of all scenarios takes a fifth of it.
+/// Steps that a CPU may take in one act. A waiting CPU lets the others run, so waiting does not
+/// use the budget up; the longest act of all scenarios takes a fifth of it.
 const BUDGET: usize = 4_000;
 
 thread_local! {
@@ -177,7 +192,8 @@ pub fn watch(watcher: Option<fn(&Event)>) {
     WATCHER.set(watcher);
 }
 
-/// The history of the last execution that failed on this thread.
+/// The history of the last execution that failed on this thread. None: none failed since the last
+/// call.
 pub fn last_trace() -> Option<Trace> {
     LAST.take()
 }
@@ -190,7 +206,7 @@ pub(super) fn set_me(cpu: usize) {
     ME.set(cpu);
 }
 
-/// Runs what may switch to another CPU, and is this one again afterwards.
+/// Runs `switching`, in which other CPUs may run, and makes this CPU the running one again.
 pub(super) fn as_me<T>(switching: impl FnOnce() -> T) -> T {
     let me = ME.get();
     let result = switching();
@@ -221,7 +237,7 @@ pub(super) fn steps_of_others(me: usize) -> usize {
     NOW.with_borrow(|now| now.raw.len() - now.taken.get(me).copied().unwrap_or(0))
 }
 
-/// What this CPU looks at again and again.
+/// Where this CPU waits, and for which cell: its last load.
 pub(super) fn waiting_for() -> String {
     NOW.with_borrow(|now| {
         let last = now.raw.iter().rev().find(|s| s.cpu == ME.get() && s.op == Op::Load);
@@ -258,7 +274,7 @@ impl History {
         self.raw.push(Raw { cpu, function, op, place, value });
     }
 
-    /// Set once the CPU has spent its budget: where it is.
+    /// Once the CPU has spent its budget: (CPU, function).
     fn spent(&self) -> Option<(usize, &'static str)> {
         let cpu = ME.get();
         let spent = self.taken[cpu] - self.earlier[cpu] > BUDGET;
@@ -324,12 +340,12 @@ pub(super) fn record(address: usize, op: Op, value: u64) {
     }
 }
 
-/// What this CPU does next is measured by a budget of its own.
+/// This CPU begins an act, with a new budget of steps.
 pub fn act_begins() {
     NOW.with_borrow_mut(|now| now.earlier[ME.get()] = now.taken[ME.get()]);
 }
 
-/// As `record`, of a write that found `before`.
+/// Records a write to a cell that had the value `before`, and shows it to the watcher.
 pub(super) fn record_write(address: usize, op: Op, before: u64, value: u64) {
     let at = NOW.with_borrow_mut(|now| {
         let place = now.place(address);
@@ -369,7 +385,7 @@ pub(super) fn unregister(base: usize) {
     NOW.with_borrow_mut(gone);
 }
 
-/// Who last touched the cell of the last step, besides the CPU of that step.
+/// The last step as a data race, with the last access of another CPU to the same cell.
 pub(super) fn racing() -> String {
     NOW.with_borrow(|now| {
         let Some(last) = now.raw.last() else {

@@ -1,9 +1,10 @@
-//! Locks under the checker: a blocking one for variants (a waiter sleeps until the
-//! holder leaves, so that waiting has no executions of its own), and the spinlocks
-//! themselves for their own scenarios.
+//! Locks under the checker: a blocking one for variants, whose waiters sleep until the holder
+//! leaves, so that waiting adds no executions; and the spinlocks themselves for their own
+//! scenarios.
 
-use super::engine::RawWord;
-use super::{Checked, CheckedCpu, Engine, Op, history};
+use super::engine::{Engine, RawWord};
+use super::history::{self, Op};
+use super::{Checked, CheckedCpu};
 use crate::RawLock;
 use crate::lock::LockKind;
 use std::marker::PhantomData;
@@ -12,9 +13,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 /// Which lock a checked machine has.
 pub trait CheckedLock: Send + Sync + Sized + 'static {
+    /// The algorithm under explorer `E`.
     type Lock<E: Engine>: RawLock<Checked<E, Self>>;
 }
 
+/// A lock whose waiters sleep.
 pub struct Blocking;
 
 impl CheckedLock for Blocking {
@@ -28,9 +31,9 @@ impl<K: LockKind> CheckedLock for Spin<K> {
     type Lock<E: Engine> = K::Lock<Checked<E, Self>>;
 }
 
-/// A word that carries the ordering (acquire, release), and a list of sleepers.
-/// Between two accesses to the word a model thread is never interrupted, so
-/// `held` and `sleepers` need no protocol.
+/// A word that carries the ordering (acquire, release), and a list of sleepers. Between two
+/// accesses to the word no other thread of the model runs, so `held` and `sleepers` need no
+/// protocol.
 pub struct BlockingLock<E: Engine> {
     word: E::Word,
     held: AtomicBool,
@@ -61,8 +64,8 @@ impl<E: Engine> RawLock<Checked<E, Blocking>> for BlockingLock<E> {
 
     fn lock(&self, _cpu: &CheckedCpu<E, Blocking>, contended: impl FnOnce()) {
         let mut contended = Some(contended);
-        // Tried even where it is known to be held: the search learns from the attempt
-        // that this CPU could have come first.
+        // Tried even if it is known to be held: from the attempt loom learns that this CPU could
+        // have come first.
         while !self.try_take() {
             contended.take().into_iter().for_each(|first| first());
             self.sleepers.lock().expect("no panic while held").push(E::current());

@@ -1,79 +1,51 @@
-//! The checked machine: the same variant under loom (every execution within a
-//! preemption bound, C11 as loom models it, races on plain memory) or shuttle
-//! (random and PCT schedules, sequentially consistent, long histories). Every
-//! access is recorded outside the model, so that a failure ends in a history.
+//! The checked machine: the same variant under loom or shuttle. Loom explores every execution
+//! within a preemption bound, with C11 as loom models it and races on plain memory. Shuttle runs
+//! random and PCT schedules, sequentially consistent, with long histories. Guards that a failure
+//! ends in a history: every access is recorded, outside the model.
 //!
-//! What the contract's operations become: relaxed, acquire and release accesses
-//! are those of C11; read-modify-writes that return a value are AcqRel between two
-//! SeqCst fences, as the kernel's fully ordered ones (a failed cmpxchg keeps the
-//! first fence, a little stronger than the kernel's); smp_wmb is a release fence,
-//! a little stronger than the kernel's; RCU's asymmetric pair is a full fence on either side.
+//! The operations of the contract become:
+//!
+//! - Relaxed, acquire and release accesses are those of C11.
+//! - Read-modify-writes that return a value are AcqRel between two SeqCst fences, as the kernel's
+//!   fully ordered ones. A failed cmpxchg keeps the first fence, a little stronger than the
+//!   kernel's.
+//! - smp_wmb is a release fence, a little stronger than the kernel's.
+//! - RCU's asymmetric pair is a full fence on either side.
+//! - A [`SpinLock`](crate::SpinLock) is [`Blocking`]; [`Spin`] is for scenarios of the locks
+//!   themselves.
+//! - There is no time: the clock counts steps, think time is nothing, a sleep lets others run.
+//! - Assertions ([`Machine::ASSERTS`]) are on in release builds too.
 
+mod config;
 mod engine;
 mod history;
 mod lock;
 mod model;
 pub mod scenarios;
 
+pub use config::Config;
 pub use engine::{Engine, LoomEngine, ShuttleEngine};
 pub use history::{Event, Op, Seen, Step, Trace, act_begins, last_trace, watch};
 pub use lock::{Blocking, CheckedLock, Spin};
 pub use model::last_executions;
 
-use crate::lock::{Local, might_sleep};
-use crate::{Atomic, Cpu, Failure, Machine, Outcome, Phase, Plain, System, Word, region};
+use crate::lock::Local;
+use crate::{Atomic, Cpu, Extent, Failure, Machine, Outcome, Phase, Plain, System, Word};
 use engine::{RawCell, RawWord};
 use std::marker::PhantomData;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release, SeqCst};
-use std::time::Duration;
 
 /// A machine whose runs are explored by `E`, with the locks of `L`.
 pub struct Checked<E: Engine, L: CheckedLock>(PhantomData<fn() -> (E, L)>);
 
-/// At most 3 workers: loom has room for 5 threads, and time for fewer.
+/// Exhaustive within a preemption bound. At most 3 workers: loom has room for 5 threads, and time
+/// for fewer.
 pub type Loom<L = Blocking> = Checked<LoomEngine, L>;
+/// Random schedules, for any number of workers.
 pub type Shuttle<L = Blocking> = Checked<ShuttleEngine, L>;
 
-/// What to explore, and when to give up: a limit reached is
-/// [`Failure::Inconclusive`], never a pass and never a catch.
-#[derive(Clone, Debug)]
-pub struct Config {
-    pub workers: usize,
-    /// Loom: at most this many preemptions in one execution; None: any number.
-    pub bound: Option<usize>,
-    /// Shuttle: PCT of this depth; None: uniformly random.
-    pub depth: Option<usize>,
-    /// Shuttle: what to replay an exploration by.
-    pub seed: u64,
-    /// Steps of one execution (loom: branches).
-    pub steps: usize,
-    /// Loom: a limit; shuttle: how many to run.
-    pub executions: u64,
-    pub time: Duration,
-}
-
-impl Config {
-    /// Everything within `bound` preemptions, or nothing said.
-    pub fn bounded(workers: usize, bound: usize) -> Self {
-        Self {
-            workers,
-            bound: Some(bound),
-            depth: None,
-            seed: 0,
-            steps: 12_000,
-            executions: u64::MAX,
-            time: Duration::from_secs(60),
-        }
-    }
-
-    /// `executions` random ones.
-    pub fn random(workers: usize, seed: u64, executions: u64) -> Self {
-        Self { seed, executions, steps: 100_000, ..Self::bounded(workers, 0) }
-    }
-}
-
-/// A shared word; its last value is kept outside the model for `peek`.
+/// A shared word. Its last value is kept outside the model too, for `peek`.
 pub struct Shared<E: Engine, T: Word> {
     word: E::Word,
     last: std::sync::atomic::AtomicU64,
@@ -101,7 +73,7 @@ impl<E: Engine, T: Word> Shared<E, T> {
         self.wrote(Op::Store, value.to_bits());
     }
 
-    /// A read-modify-write that left `new(before)` behind.
+    /// A read-modify-write of a value `before`, which leaves `new(before)` behind.
     fn modify(&self, rmw: impl FnOnce(&E::Word) -> u64, new: impl FnOnce(T) -> T) -> T {
         let before = T::from_bits(history::as_me(|| rmw(&self.word)));
         self.wrote(Op::Rmw { before: before.to_bits() }, new(before).to_bits());
@@ -216,7 +188,7 @@ impl<E: Engine, T: Word> Plain<T> for Cell<E, T> {
         Self { cell: E::Cell::new(bits), last: bits.into(), value: PhantomData }
     }
 
-    /// Recorded first: where it is a race, it is the last step of the history.
+    /// Recorded before it is done, so that a race is the last step of the history.
     fn get(&self) -> T {
         history::as_me(|| self.cell.interrupt(false));
         let value = self.last.load(Relaxed);
@@ -256,7 +228,7 @@ impl<E: Engine, L: CheckedLock> Cpu<Checked<E, L>> for CheckedCpu<E, L> {
     fn work(&self, _ns: u64) {}
 
     fn sleep_jiffy(&self) {
-        might_sleep(&self.local, "schedule_timeout");
+        self.local.might_sleep("schedule_timeout");
         model::wait::<E>();
     }
 
@@ -285,7 +257,7 @@ impl<E: Engine, L: CheckedLock> Cpu<Checked<E, L>> for CheckedCpu<E, L> {
 
 impl<E: Engine, L: CheckedLock> Machine for Checked<E, L> {
     const EXPLORED: bool = true;
-    /// In release builds too: an assertion's accesses are part of what is explored.
+    /// In release builds too: the accesses of an assertion are explored with the rest.
     const ASSERTS: bool = true;
     type Config = Config;
     type Atomic<T: Word> = Shared<E, T>;
@@ -345,7 +317,7 @@ impl<E: Engine, L: CheckedLock> Machine for Checked<E, L> {
         E::fence(SeqCst);
     }
 
-    fn register(region: &region::Extent) {
+    fn register(region: &Extent) {
         history::register(region);
     }
 

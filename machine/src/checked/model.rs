@@ -1,7 +1,10 @@
-//! One exploration: limits, the threads of an execution, waiting that may never
-//! end, and what a panic in a model means. A limit is a panic of its own kind.
+//! One exploration: its limits, the threads of an execution, waits without end, and what a panic in
+//! a model means. Guards that a limit is never taken for a failure: it is a panic with a payload of
+//! its own type.
 
-use super::{Config, Engine, LoomEngine, ShuttleEngine, history};
+use super::config::Config;
+use super::engine::{Engine, LoomEngine, ShuttleEngine};
+use super::history;
 use crate::Failure;
 use std::any::Any;
 use std::cell::{Cell, RefCell};
@@ -10,25 +13,27 @@ use std::sync::{Arc, Mutex, Once};
 use std::time::Instant;
 
 thread_local! {
-    /// Panics are the checker's to report, not the hook's to print.
+    /// While a model runs: its panics are reported by the checker and not printed by the hook.
     static QUIET: Cell<bool> = const { Cell::new(false) };
-    /// Of the last exploration.
+    /// Executions of the last exploration.
     static EXECUTIONS: Cell<u64> = const { Cell::new(0) };
+    /// The first panic's message.
     static FIRST: RefCell<Option<String>> = const { RefCell::new(None) };
     /// (CPU, its waits in a row, steps of others seen when it last waited).
     static WAITS: Cell<(usize, u32, usize)> = const { Cell::new((0, 0, 0)) };
 }
 
-/// The payload of a panic that only says: no further.
+/// The payload of a panic that ends an exploration at a limit; the text names the limit.
 struct Limit(String);
 
-/// The message, unless the panic has another purpose, as a coroutine's end.
+/// The panic's message. None: a panic for another purpose, such as to end a coroutine.
 fn text(payload: &(dyn Any + Send)) -> Option<String> {
     let text = payload.downcast_ref::<String>().map(String::as_str);
     text.or(payload.downcast_ref::<&str>().copied()).map(Into::into)
 }
 
-/// Both explorers install panic hooks on first use; ours goes on top of theirs.
+/// Installs a panic hook that keeps the first message. Both explorers install hooks on first use;
+/// this one goes on top of theirs.
 fn hook() {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| {
@@ -83,7 +88,7 @@ pub(super) fn explore<E: Engine>(
     ended.map(|()| EXECUTIONS.get()).map_err(|payload| meaning(payload.as_ref(), config))
 }
 
-/// What a panic that ended an exploration says about the model.
+/// The failure that a panic which ended an exploration stands for.
 fn meaning(payload: &(dyn Any + Send), config: &Config) -> Failure {
     if let Some(Limit(why)) = payload.downcast_ref() {
         return Failure::Inconclusive(why.clone());
@@ -125,8 +130,8 @@ pub(super) fn fork_join<E: Engine, F: FnOnce() + Send + 'static>(
     }
 }
 
-/// Lets the others run. A CPU that waits again and again while no other takes a
-/// step waits for something that nobody is left to do.
+/// Lets the other CPUs run. A CPU that waits again and again while no other CPU takes a step will
+/// wait for ever: that is a failure.
 pub(super) fn wait<E: Engine>() {
     let me = history::me();
     history::as_me(E::yield_now);

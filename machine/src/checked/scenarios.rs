@@ -1,15 +1,18 @@
-//! What the machine itself must keep: a lock excludes, a grace period ends every
-//! section, and who holds a reference keeps what it guards. Variants build on these.
+//! Scenarios of the machine itself: a lock excludes, a grace period ends every read section, and a
+//! reference keeps what it guards. Guards the ground that variants build on.
 
-use super::Config;
+use super::config::Config;
 use crate::{Atomic, Cpu, Failure, Fields, Machine, PercpuRef, Plain, Region, Site, SpinLock};
 
 static COUNT: Site = Site::new("counter->lock", "increment");
 
 /// Something guarded, by a lock, a grace period or a reference.
 pub struct Guarded<M: Machine> {
+    /// Protects `value`, where a scenario uses it.
     pub lock: SpinLock<M>,
+    /// The guarded memory.
     pub value: M::Plain<u64>,
+    /// A word to synchronise by.
     pub flag: M::Atomic<u32>,
 }
 
@@ -23,7 +26,7 @@ impl<M: Machine> Fields for Guarded<M> {
     }
 }
 
-/// One of them, under a `name` for histories.
+/// A region of one [`Guarded`], all zero; `name` is for histories.
 pub fn guarded<M: Machine>(name: &'static str) -> Region<M, Guarded<M>> {
     Region::new(name, 1, |_| Guarded {
         lock: SpinLock::new(),
@@ -33,6 +36,11 @@ pub fn guarded<M: Machine>(name: &'static str) -> Region<M, Guarded<M>> {
 }
 
 /// Every CPU increments once under the lock. Returns the executions explored.
+///
+/// # Errors
+///
+/// [`Failure::Panicked`] if an increment can be lost or races, [`Failure::Inconclusive`] at a limit
+/// of `config`.
 pub fn lock_excludes<M: Machine<Config = Config>>(config: &Config) -> Result<u64, Failure> {
     let workers = config.workers as u64;
     let run = M::run(
@@ -54,7 +62,13 @@ struct Device<M: Machine> {
     arrays: Region<M, Guarded<M>>,
 }
 
-/// CPU 0 drains `users` and frees the arrays that the others read with a reference.
+/// CPU 0 drains `users` and frees the arrays that the others read with a reference. Returns the
+/// executions explored. I12 is an invariant of docs/catalogue.md.
+///
+/// # Errors
+///
+/// [`Failure::Panicked`] if a reference does not keep the arrays, [`Failure::Inconclusive`] at a
+/// limit of `config`.
 pub fn reference_guards<M: Machine<Config = Config>>(config: &Config) -> Result<u64, Failure> {
     let run = M::run(
         config,
@@ -83,8 +97,14 @@ pub fn reference_guards<M: Machine<Config = Config>>(config: &Config) -> Result<
     run.map(|outcome| outcome.executions)
 }
 
-/// CPU 0 publishes a flag, waits for a grace period (or not, to see that it is
-/// needed) and writes what sections that saw no flag may read.
+/// CPU 0 publishes a flag, waits for a grace period and then writes what read sections that saw no
+/// flag may read. With `wait` false it does not wait, and the scenario must fail. Returns the
+/// executions explored.
+///
+/// # Errors
+///
+/// [`Failure::Panicked`] if the write races with a section, [`Failure::Inconclusive`] at a limit of
+/// `config`.
 pub fn grace_period_ends_sections<M: Machine<Config = Config>>(
     config: &Config,
     wait: bool,

@@ -1,17 +1,20 @@
-//! A distribution of times in buckets a quarter of an octave wide: enough to tell how
-//! long a thread stays away from a lock, in 2.5 KiB a site that is used.
+//! A distribution of times in buckets a quarter of an octave wide. Guards that a distribution per
+//! site and CPU stays small: 2.5 KiB, and nothing before the first time.
 
 /// Quarters of the 40 octaves up to 18 minutes.
 const BUCKETS: usize = 160;
 
-/// Counts and sums by bucket; takes no memory before the first time.
+/// Times in nanoseconds, by bucket.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Intervals {
+    /// (count, sum).
     buckets: Vec<(u64, u64)>,
+    /// The longest time; 0 if there is none.
     pub max: u64,
 }
 
-/// The two bits below the leading one tell the quarter.
+/// Index of the bucket of a time: the two bits below the leading one name the quarter of the
+/// octave.
 fn bucket(ns: u64) -> usize {
     let ns = ns.max(4);
     let octave = ns.ilog2() as usize;
@@ -29,12 +32,13 @@ impl Intervals {
         self.max = self.max.max(ns);
     }
 
-    /// Forgets all, keeps the memory.
+    /// Sets all counts to 0, keeps the memory.
     pub(super) fn reset(&mut self) {
         self.buckets.fill((0, 0));
         self.max = 0;
     }
 
+    /// Adds the times of `other`.
     pub fn merge(&mut self, other: &Self) {
         self.buckets.resize(self.buckets.len().max(other.buckets.len()), (0, 0));
         for (mine, other) in self.buckets.iter_mut().zip(&other.buckets) {
@@ -43,15 +47,17 @@ impl Intervals {
         self.max = self.max.max(other.max);
     }
 
+    /// Number of times.
     pub fn count(&self) -> u64 {
         self.buckets.iter().map(|b| b.0).sum()
     }
 
+    /// Sum of all times.
     pub fn total(&self) -> u64 {
         self.buckets.iter().map(|b| b.1).sum()
     }
 
-    /// The mean of the bucket that holds quantile `q`, 0 without any.
+    /// The mean of the bucket that holds quantile `q` (0..=1); 0 if there are no times.
     pub fn quantile(&self, q: f64) -> u64 {
         let mut left = (q * self.count() as f64).ceil().max(1.0) as u64;
         for (count, total) in self.buckets.iter().filter(|b| b.0 > 0) {
@@ -63,7 +69,7 @@ impl Intervals {
         0
     }
 
-    /// Sum of what each time has beyond `ns`.
+    /// Sum of the parts of all times beyond `ns`.
     pub fn beyond(&self, ns: u64) -> u64 {
         let over = |(count, total): &(u64, u64)| total.saturating_sub(count.saturating_mul(ns));
         self.buckets.iter().map(over).sum()

@@ -1,23 +1,28 @@
-//! A lockdep in small, for machines with `ASSERTS`: learns which lock class is
-//! taken inside which, and panics on a cycle, on two locks of one class at once,
-//! and on a sleep with a spinlock held. Orders are learnt for one run: schemes differ.
+//! A small lockdep, for machines with `ASSERTS`: it learns which lock class is taken inside which,
+//! and panics on a cycle, on two locks of one class at once, and on a sleep with a spinlock held.
+//! Orders are learnt anew in each run, because schemes differ.
 
-use super::sites::{Local, Site};
+use super::sites::Site;
+use std::cell::RefCell;
 use std::sync::{Mutex, MutexGuard};
 
 /// A lock that a CPU holds.
-pub struct Held {
+struct Holding {
     site: &'static Site,
     address: usize,
 }
 
-/// Class `outer` was held when `inner` was taken: seen at these places.
+/// The locks that one CPU holds, oldest first.
+#[derive(Default)]
+pub(super) struct Held(RefCell<Vec<Holding>>);
+
+/// A lock of `outer`'s class was held when one of `inner`'s was taken, at these two places.
 struct Edge {
     outer: &'static Site,
     inner: &'static Site,
 }
 
-/// The order learnt in a run, by all its CPUs.
+/// The order of lock classes that all CPUs of a run have shown so far.
 #[derive(Default)]
 pub struct Order(Mutex<Vec<Edge>>);
 
@@ -45,17 +50,17 @@ impl Order {
         self.0.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
     }
 
-    /// Learns `held -> site`, or says what is wrong with it, naming both places.
-    fn learn(&self, held: &[Held], site: &'static Site) -> Result<(), String> {
+    /// Learns `held -> site`; the error says what is wrong with it and names both places.
+    fn learn(&self, held: &[Holding], site: &'static Site) -> Result<(), String> {
         let (class, caller) = (site.lock, site.caller);
-        if let Some(Held { site: outer, .. }) = held.iter().find(|h| h.site.lock == class) {
+        if let Some(Holding { site: outer, .. }) = held.iter().find(|h| h.site.lock == class) {
             return Err(format!(
                 "two {class} at once: {} holds one, {caller} takes another",
                 outer.caller
             ));
         }
         let mut edges = self.edges();
-        for Held { site: outer, .. } in held {
+        for Holding { site: outer, .. } in held {
             if let Some((a, b)) = path(&edges, class, outer.lock) {
                 return Err(format!(
                     "lock order reversed: {caller} takes {class} inside {} of {}, \
@@ -70,7 +75,7 @@ impl Order {
         Ok(())
     }
 
-    /// As "outer > inner", sorted: to hold against the documented order.
+    /// One "outer > inner" per learnt pair, sorted: for comparison with the documented order.
     pub fn learnt(&self) -> Vec<String> {
         let edges = self.edges();
         let mut lines: Vec<_> =
@@ -80,34 +85,35 @@ impl Order {
     }
 }
 
-/// Called before a lock is waited for: a trylock needs no order.
-#[inline]
-pub(super) fn before_lock(local: &Local, order: &Order, site: &'static Site, address: usize) {
-    let held = local.held.borrow();
-    if let Some(own) = held.iter().find(|h| h.address == address) {
-        panic!("{} takes the {} that {} holds", site.caller, site.lock, own.site.caller);
+impl Held {
+    /// Called before a lock is waited for; a trylock needs no order.
+    #[inline]
+    pub(super) fn before_lock(&self, order: &Order, site: &'static Site, address: usize) {
+        let held = self.0.borrow();
+        if let Some(own) = held.iter().find(|h| h.address == address) {
+            panic!("{} takes the {} that {} holds", site.caller, site.lock, own.site.caller);
+        }
+        if let Err(error) = order.learn(&held, site) {
+            panic!("{error}");
+        }
     }
-    if let Err(error) = order.learn(&held, site) {
-        panic!("{error}");
+
+    #[inline]
+    pub(super) fn acquired(&self, site: &'static Site, address: usize) {
+        self.0.borrow_mut().push(Holding { site, address });
     }
-}
 
-#[inline]
-pub(super) fn acquired(local: &Local, site: &'static Site, address: usize) {
-    local.held.borrow_mut().push(Held { site, address });
-}
+    #[inline]
+    pub(super) fn released(&self, site: &'static Site, address: usize) {
+        let mut held = self.0.borrow_mut();
+        let place = held.iter().rposition(|h| h.address == address);
+        held.remove(place.unwrap_or_else(|| panic!("{}: unlock of a lock not held", site.lock)));
+    }
 
-#[inline]
-pub(super) fn released(local: &Local, site: &'static Site, address: usize) {
-    let mut held = local.held.borrow_mut();
-    let place = held.iter().rposition(|h| h.address == address);
-    held.remove(place.unwrap_or_else(|| panic!("{}: unlock of a lock not held", site.lock)));
-}
-
-/// might_sleep(): panics if this CPU is known to hold a spinlock.
-#[inline]
-pub fn might_sleep(local: &Local, what: &str) {
-    if let Some(lock) = local.held.borrow().first() {
-        panic!("{what} sleeps with {} of {} held", lock.site.lock, lock.site.caller);
+    #[inline]
+    pub(super) fn might_sleep(&self, what: &str) {
+        if let Some(lock) = self.0.borrow().first() {
+            panic!("{what} sleeps with {} of {} held", lock.site.lock, lock.site.caller);
+        }
     }
 }

@@ -1,22 +1,21 @@
-//! What each CPU posts of its locks, on lines of its own: which it holds and which it
-//! waits for. A waiter that looks around learns there who holds the lock and how many
-//! wait with it, so that the locks keep their size and their lines their traffic.
+//! Each CPU posts, on lines of its own, which locks it holds and which lock it waits for. A waiter
+//! reads there which CPU holds the lock and how many wait with it. Guards that accounting neither
+//! enlarges the locks nor adds traffic to their lines.
 //!
-//! What it costs: a holder, two stores to its own lines a lock; a waiter, two a wait; a
-//! look, one read of every other CPU's lines, and that CPU the lines once. Only one wait in
-//! [`Machine::SAMPLE`](crate::Machine::SAMPLE) looks. The words are the host's own, not
-//! the machine's: they cost a simulated CPU nothing.
+//! Cost: 2 stores to own lines per acquisition; 2 per wait; a look reads each other CPU's lines
+//! once, and each of those CPUs then misses once. Only one wait in [`Machine::SAMPLE`] looks. The
+//! words are the host's own, not the machine's: they cost a simulated CPU nothing.
 
 use crate::Machine;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::atomic::{AtomicU64, AtomicUsize};
 
-/// Classes of locks, each with a place: a CPU holds one lock of a class at most. Those beyond
-/// share the last place, where nobody looks.
+/// Places for lock classes: a CPU holds at most one lock of a class. The first 15 classes have a
+/// place each; all others share the last one, at which no waiter looks.
 const CLASSES: usize = 16;
 
-/// Where locks of the class with this number are posted.
+/// The place at which locks of the class with this number are posted.
 pub(super) fn place(class: usize) -> usize {
     class.min(CLASSES - 1)
 }
@@ -25,17 +24,22 @@ pub(super) fn place(class: usize) -> usize {
 #[derive(Default)]
 #[repr(align(64))]
 pub struct Posted {
+    /// The lock that it holds, by place.
     holds: [AtomicUsize; CLASSES],
+    /// The lock that it waits for.
     waits: AtomicUsize,
-    /// When a held lock was given up, in a virtual time that others have not reached; else 0.
+    /// When the lock was given up, if that is a virtual time that others may not have reached;
+    /// else 0.
     until: [AtomicU64; CLASSES],
 }
 
-/// Who a waiter found.
+/// The result of a waiter's look.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Seen {
-    /// None: it was between two holders, or nested too deep.
+    /// The CPU that holds the lock. None: the lock was between two holders, or its class has no
+    /// place of its own.
     pub holder: Option<usize>,
+    /// How many other CPUs wait for the lock.
     pub waiting: u64,
 }
 
@@ -49,7 +53,7 @@ impl Posted {
         self.holds[place].store(lock, Relaxed);
     }
 
-    /// At once, or at the virtual time `until`.
+    /// The lock is given up: now, or at the virtual time `until`.
     #[inline]
     pub(super) fn released<M: Machine>(&self, place: usize, until: u64) {
         let place = place % CLASSES;
@@ -69,14 +73,15 @@ impl Posted {
         (0..CLASSES - 1).any(|at| held(at) && still(at))
     }
 
-    /// Begins to wait for `lock`; 0 ends it.
+    /// Begins to wait for `lock`; 0 ends the wait.
     #[inline]
     pub(super) fn waits_for(&self, lock: usize) {
         self.waits.store(lock, Relaxed);
     }
 }
 
-/// What CPU `me` finds of `lock` on the others' lines at `now`.
+/// A look of CPU `me` at the lines of the others: which holds `lock` at `now`, how many wait for
+/// it.
 pub(super) fn look(all: &[Arc<Posted>], me: usize, lock: usize, now: u64) -> Seen {
     let mut seen = Seen::default();
     for (cpu, posted) in all.iter().enumerate().filter(|(cpu, _)| *cpu != me) {
@@ -99,7 +104,7 @@ mod tests {
     type Virtual = Simulated<Tas>;
 
     #[test]
-    fn a_look_finds_the_holder_and_who_waits() {
+    fn a_look_finds_the_holder_and_the_waiters() {
         let all: [Arc<Posted>; 4] = Default::default();
         all[1].acquired::<Real>(0, 64);
         all[1].acquired::<Real>(1, 128);
@@ -124,7 +129,7 @@ mod tests {
     }
 
     #[test]
-    fn classes_too_many_are_not_posted_and_do_no_harm() {
+    fn classes_without_a_place_are_not_found_and_do_no_harm() {
         let all: [Arc<Posted>; 2] = Default::default();
         (0..CLASSES + 2).for_each(|class| all[0].acquired::<Real>(place(class), class + 1));
         assert_eq!(look(&all, 1, CLASSES - 1, 9).holder, Some(0));

@@ -1,10 +1,11 @@
-//! What a simulated run says of cache lines that no hardware counter does: transfers
-//! by distance, time lost waiting, per field, per lock caller and for the hottest lines.
+//! The cache-line accounts of a simulated run: transfers by distance and time lost waiting, per
+//! field, per lock caller and for the hottest lines. No hardware counter has them.
 
 /// Same CPU, sibling, L3 group, package, another package, memory.
 pub(super) const DISTANCES: usize = 6;
 
-/// Where lines came from, in the order of [`Traffic::transfers`].
+/// Where lines came from, in the order of [`Traffic::transfers`]: the words of every table and
+/// chart. `results::schema`, which this crate does not know, has an enum of the same six words.
 pub const SOURCES: [&str; DISTANCES] =
     ["same-cpu", "sibling", "same-l3", "same-package", "other-package", "memory"];
 
@@ -17,7 +18,8 @@ pub struct Traffic {
     pub writes: u64,
     /// Copies that other cores lost.
     pub invalidations: u64,
-    /// From the wish for the line to having it, picoseconds, stores in the buffer included.
+    /// Sum of the times from a request for the line to its arrival, picoseconds; buffered stores
+    /// included.
     pub waited_ps: u64,
 }
 
@@ -38,6 +40,7 @@ impl Traffic {
         self.waited_ps += other.waited_ps;
     }
 
+    /// Coherence misses in all.
     pub fn misses(&self) -> u64 {
         self.transfers.iter().sum()
     }
@@ -46,28 +49,31 @@ impl Traffic {
 /// Traffic of a field of all elements of a region.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FieldTraffic {
+    /// The region's name.
     pub region: &'static str,
-    /// Empty where the region names no fields.
+    /// The field's name; empty where the region names no fields.
     pub field: &'static str,
+    /// Its misses.
     pub traffic: Traffic,
 }
 
 /// A line and how often it was transferred.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HotLine {
-    /// The line's first cell: "si->lock", "ci[17].count".
+    /// The cell on it that moved most: `si->lock`, `ci[17].count`.
     pub name: String,
+    /// Its transfers in the measured window.
     pub transfers: u64,
 }
 
-/// The line accounting of one run, its measured window alone.
+/// The line accounts of one run. Only misses in the measured window count.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Account {
     /// Events the simulator handled, warm-up included.
     pub events: u64,
     /// Virtual time of the last event, picoseconds.
     pub virtual_ps: u64,
-    /// Most waited for first.
+    /// By field; most waited for first.
     pub fields: Vec<FieldTraffic>,
     /// By the kernel function that last took or tried a lock; most waited for first.
     pub callers: Vec<(&'static str, Traffic)>,
@@ -75,7 +81,7 @@ pub struct Account {
     pub hottest: Vec<HotLine>,
 }
 
-/// How many lines are named.
+/// How many lines [`Account::hottest`] names.
 pub const HOTTEST: usize = 16;
 
 impl Account {

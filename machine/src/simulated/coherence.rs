@@ -1,12 +1,13 @@
-//! The memory of a simulated machine: regions by address, the state of every cache
-//! line, and what an access costs. Guards that a line is in one exclusive transfer
-//! at a time, that its shared reads arrive in an L3 group one by one, and so those that
-//! cross from one group to others.
+//! The memory of a simulated machine: regions by address, the state of every cache line, and what
+//! an access costs. Guards that a line is in one exclusive transfer at a time, that its shared
+//! reads arrive in an L3 group one by one, and that those which cross from one group to others do
+//! so one by one, too.
 
 use super::account::{Account, DISTANCES, Traffic};
 use super::model::Model;
 use super::places::Places;
-use crate::region::{Extent, LINE};
+use crate::Extent;
+use crate::region::LINE;
 use crate::topology::Distance;
 use std::collections::VecDeque;
 use std::ops::RangeInclusive;
@@ -16,7 +17,7 @@ use std::ops::RangeInclusive;
 pub(super) struct At {
     region: u32,
     line: u32,
-    /// The byte asked for, within the region: for names.
+    /// Byte offset of the access in the region: for names.
     offset: usize,
 }
 
@@ -29,11 +30,11 @@ impl At {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Access {
     Read,
-    /// Exclusive, and kept for so many picoseconds after it arrived.
+    /// Exclusive; the value is how long the line is kept after it arrived, in picoseconds.
     Write(u64),
 }
 
-/// What in a CPU asks for a line.
+/// Which part of a CPU asks for a line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum By {
     Instruction,
@@ -43,27 +44,31 @@ pub(super) enum By {
     Prefetch,
 }
 
-/// A CPU's wish for a line that is in use.
+/// A CPU's request for a line that is in use.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Request {
-    pub who: usize,
+    pub cpu: usize,
     pub access: Access,
     pub by: By,
     since: u64,
     offset: usize,
 }
 
-/// What became of an access.
+/// The outcome of a request.
 pub(super) enum Start {
-    /// It takes effect now; whoever asked goes on at this time.
+    /// It takes effect now; the CPU goes on at this time.
     Done(u64),
-    /// Queued; look at the line at this time, unless somebody does already.
+    /// Queued. The caller schedules a `Free` event at this time; None: there is one already.
     Queued(Option<u64>),
 }
 
+/// Which request a free line goes to.
 pub(super) enum Grant {
+    /// None waits.
     Nobody,
+    /// The line is in use until this time.
     Later(u64),
+    /// This one, whose CPU goes on at this time.
     To(Request, u64),
 }
 
@@ -75,16 +80,17 @@ const CHUNK: usize = 64;
 
 #[derive(Clone)]
 struct Line {
-    /// An exclusive transfer or a locked instruction has it until then.
+    /// When the exclusive transfer or locked instruction that has it ends.
     busy: u64,
     /// When the last exclusive transfer arrived.
     arrived: u64,
-    /// Until when its core keeps it whoever asks.
+    /// Until when its core keeps it, whichever CPU asks.
     leaves: u64,
-    /// When the last of its shared reads arrives: before that, nobody gets it exclusively.
+    /// When the last of its shared reads arrives: before that, no CPU gets it exclusively.
     reads: u64,
-    /// Transfers so far.
+    /// Transfers in the measured window.
     fetched: u32,
+    /// Its index in `Memory::contentions`, or `NO_CONTENTION`.
     contention: u32,
     /// The CPU that has it modified.
     owner: u16,
@@ -106,7 +112,7 @@ const UNTOUCHED: Line = Line {
     many: false,
 };
 
-/// What only lines that CPUs met on have.
+/// More state of a line, for lines that several CPUs used at once.
 #[derive(Default)]
 struct Contention {
     queue: VecDeque<Request>,
@@ -116,9 +122,9 @@ struct Contention {
     ports: Vec<u64>,
     /// When the last of those reads that came from other groups arrived.
     home: u64,
-    /// Somebody will look at the queue.
+    /// A `Free` event for the queue is scheduled.
     watched: bool,
-    /// One bit a core.
+    /// One bit per core.
     sharers: Vec<u64>,
 }
 
@@ -144,7 +150,7 @@ struct Prices {
 }
 
 const MEMORY: usize = DISTANCES - 1;
-/// Between L3 groups.
+/// The distances between L3 groups.
 const FAR: RangeInclusive<usize> = Distance::Package as usize..=Distance::Remote as usize;
 
 pub(super) struct Memory {
@@ -155,9 +161,10 @@ pub(super) struct Memory {
     contentions: Vec<Contention>,
     places: Places,
     prices: Prices,
-    /// The read each CPU made last: (line, when it arrived). Siblings ride along.
+    /// The last read of each CPU: (line, when it arrived). A sibling's read of that line arrives
+    /// with it.
     reading: Vec<(At, u64)>,
-    /// By lock caller; the first is for accesses before any lock.
+    /// Traffic by lock caller; the first is for accesses before any lock.
     callers: Vec<(&'static str, Traffic)>,
     /// Which of them each CPU is in.
     calling: Vec<usize>,
@@ -202,9 +209,9 @@ impl Memory {
         }
     }
 
-    /// The other threads of `who`'s core that take part in the run.
-    pub fn mates(&self, who: usize) -> &[usize] {
-        &self.places.mates[who]
+    /// The other threads of the core of CPU `cpu` that take part in the run.
+    pub fn mates(&self, cpu: usize) -> &[usize] {
+        &self.places.mates[cpu]
     }
 
     pub fn register(&mut self, extent: &Extent) {
@@ -280,11 +287,11 @@ impl Memory {
         self.contentions.get(line.contention as usize)
     }
 
-    /// Whether a store by `who` would hit a line nobody else asks for.
-    pub fn owns(&mut self, at: At, who: usize, now: u64) -> bool {
+    /// Whether a store by CPU `cpu` would hit a line that no other CPU asks for.
+    pub fn owns(&mut self, at: At, cpu: usize, now: u64) -> bool {
         let line = self.line(at);
         let (owner, busy, contention) = (line.owner, line.busy, line.contention);
-        owner == who as u16
+        owner == cpu as u16
             && busy <= now
             && self.contentions.get(contention as usize).is_none_or(|c| c.queue.is_empty())
     }
@@ -300,7 +307,7 @@ impl Memory {
         line.owner != NONE && self.places.core[line.owner as usize] == core
     }
 
-    /// The cores with a copy, the owner's too.
+    /// The cores with a copy, the owner's core included.
     fn holders(&self, line: &Line) -> impl Iterator<Item = u16> + use<'_> {
         let owner = (line.owner != NONE).then(|| self.places.core[line.owner as usize]);
         let few = if line.many { [NONE; FEW] } else { line.few };
@@ -317,35 +324,36 @@ impl Memory {
     }
 
     /// Asks for a line at `now`; the effect is now or when the request is granted.
-    pub fn request(&mut self, at: At, who: usize, access: Access, by: By, now: u64) -> Start {
-        if let Some(done) = self.hit(at, who, access, now) {
+    pub fn request(&mut self, at: At, cpu: usize, access: Access, by: By, now: u64) -> Start {
+        if let Some(done) = self.hit(at, cpu, access, now) {
             return Start::Done(done);
         }
         let ready = self.ready(at, access);
         let line = self.line(at).clone();
         let first = self.contended(&line).is_none_or(|c| c.queue.is_empty());
         if first && ready <= now {
-            return Start::Done(self.transfer(at, who, access, now, now));
+            return Start::Done(self.transfer(at, cpu, access, now, now));
         }
         let more = self.contention(at);
-        more.queue.push_back(Request { who, access, by, since: now, offset: at.offset });
+        more.queue.push_back(Request { cpu, access, by, since: now, offset: at.offset });
         let watch = !std::mem::replace(&mut more.watched, true);
         Start::Queued(watch.then_some(ready.max(now)))
     }
 
-    /// Reads and writes that this core's own copy serves, or the one on its way.
-    fn hit(&mut self, at: At, who: usize, access: Access, now: u64) -> Option<u64> {
-        let core = self.places.core[who];
+    /// When an access is done that this core's own copy serves, or the copy on its way to it. None:
+    /// neither can.
+    fn hit(&mut self, at: At, cpu: usize, access: Access, now: u64) -> Option<u64> {
+        let core = self.places.core[cpu];
         let line = self.line(at).clone();
         let (mine, queued) = (
             self.owned_by_core(&line, core),
             self.contended(&line).is_some_and(|c| !c.queue.is_empty()),
         );
-        let sibling = if mine && line.owner != who as u16 { self.prices.smt } else { 0 };
+        let sibling = if mine && line.owner != cpu as u16 { self.prices.smt } else { 0 };
         match access {
             Access::Read if mine => Some(now.max(line.arrived) + self.prices.hit + sibling),
             Access::Read if self.shares(&line, core) => {
-                let mates = self.mates(who).iter().map(|&mate| self.reading[mate]);
+                let mates = self.mates(cpu).iter().map(|&mate| self.reading[mate]);
                 let same = mates.filter(|(other, _)| other.same_line(&at));
                 let coming = same.map(|(_, arrives)| arrives).max().unwrap_or(0);
                 Some(now.max(coming) + self.prices.hit)
@@ -354,7 +362,7 @@ impl Memory {
                 let alone = line.owner == NONE
                     && self.shares(&line, core)
                     && self.holders(&line).all(|c| c == core);
-                // Then others that wait come first.
+                // After `leaves`, CPUs that wait come first.
                 let rides = mine && (!queued || now <= line.leaves);
                 if !(rides || alone && !queued && line.busy <= now) {
                     return None;
@@ -362,7 +370,7 @@ impl Memory {
                 let done = now.max(line.busy) + keep + sibling;
                 let line = self.line(at);
                 (line.busy, line.owner, line.few, line.many) =
-                    (done, who as u16, [NONE; FEW], false);
+                    (done, cpu as u16, [NONE; FEW], false);
                 Some(done)
             }
             Access::Read => None,
@@ -376,9 +384,9 @@ impl Memory {
         if access == Access::Read { free } else { free.max(line.reads) }
     }
 
-    /// Moves the line; returns when whoever asked goes on.
-    fn transfer(&mut self, at: At, who: usize, access: Access, since: u64, now: u64) -> u64 {
-        let core = self.places.core[who];
+    /// Moves the line; returns when the CPU that asked goes on.
+    fn transfer(&mut self, at: At, cpu: usize, access: Access, since: u64, now: u64) -> u64 {
+        let core = self.places.core[cpu];
         let line = self.line(at).clone();
         let others = self.holders(&line).filter(|&c| c != core);
         let distances = others.map(|c| self.places.between(c, core));
@@ -391,7 +399,7 @@ impl Memory {
         let done = match access {
             Access::Read => {
                 let arrives = now + price * self.prices.read_latency / 1000;
-                self.share(at, who, &line, source, arrives, now)
+                self.share(at, cpu, &line, source, arrives, now)
             }
             Access::Write(keep) => {
                 let stay = self.prices.stay;
@@ -399,7 +407,7 @@ impl Memory {
                 line.arrived = now + price;
                 line.busy = line.arrived + keep;
                 line.leaves = line.busy + stay;
-                (line.owner, line.few, line.many) = (who as u16, [NONE; FEW], false);
+                (line.owner, line.few, line.many) = (cpu as u16, [NONE; FEW], false);
                 line.busy
             }
         };
@@ -407,25 +415,25 @@ impl Memory {
         if self.counting {
             let home = &mut self.homes[at.region as usize];
             let field = home.field(at.offset);
-            for traffic in [&mut home.traffic[field], &mut self.callers[self.calling[who]].1] {
+            for traffic in [&mut home.traffic[field], &mut self.callers[self.calling[cpu]].1] {
                 traffic.add(source, access != Access::Read, lost, done - since);
             }
         }
         done
     }
 
-    /// A shared read that arrives at `done`, or after those before it: those to its L3 group,
-    /// and, if it comes from another group, those to all groups that do.
+    /// A shared read that arrives at `done`, or later: after earlier reads into its L3 group, and,
+    /// if the line comes from another group, after earlier reads between any two groups.
     fn share(
         &mut self,
         at: At,
-        who: usize,
+        cpu: usize,
         before: &Line,
         source: usize,
         mut done: u64,
         now: u64,
     ) -> u64 {
-        let (core, group) = (self.places.core[who], self.places.group_of(who));
+        let (core, group) = (self.places.core[cpu], self.places.group_of(cpu));
         let near = self.prices.read_occupancy[Distance::L3 as usize];
         if before.contention == NO_CONTENTION {
             self.line(at).busy = now + near;
@@ -448,7 +456,7 @@ impl Memory {
         self.add_sharer(at, core);
         let line = self.line(at);
         line.reads = line.reads.max(done);
-        self.reading[who] = (at, done);
+        self.reading[cpu] = (at, done);
         done
     }
 
@@ -468,7 +476,7 @@ impl Memory {
         self.contention(at).sharers[core as usize / 64] |= 1 << (core % 64);
     }
 
-    /// The line may be free: who gets it. `near`: a waiter of the line's own L3 group
+    /// The line may be free: which request gets it. `near`: a waiter of the line's own L3 group
     /// goes before older ones.
     pub fn grant(&mut self, at: At, near: bool, now: u64) -> Grant {
         let owner = self.line(at).owner;
@@ -480,12 +488,12 @@ impl Memory {
             return Grant::Nobody;
         };
         let first = first.access;
-        let core = |who: usize| self.places.core[who];
-        let rides = |r: &Request| core(r.who) == core(owner as usize);
+        let core = |cpu: usize| self.places.core[cpu];
+        let rides = |r: &Request| core(r.cpu) == core(owner as usize);
         let rider = (arriving && owner != NONE).then(|| queue.iter().position(rides)).flatten();
         let home = (owner != NONE).then(|| self.places.group_of(owner as usize));
         let local = home.filter(|_| near);
-        let local = local.and_then(|g| queue.iter().position(|r| self.places.group_of(r.who) == g));
+        let local = local.and_then(|g| queue.iter().position(|r| self.places.group_of(r.cpu) == g));
         let chosen = rider.or(local).unwrap_or(0);
         let wanted = queue[chosen].access;
         let ready = self.ready(at, wanted);
@@ -494,17 +502,17 @@ impl Memory {
         }
         let request = self.contentions[index].queue.remove(chosen).expect("it was found there");
         let at = At { offset: request.offset, ..at };
-        let (who, access, since) = (request.who, request.access, request.since);
-        let done = match self.hit(at, who, access, now) {
+        let (cpu, access, since) = (request.cpu, request.access, request.since);
+        let done = match self.hit(at, cpu, access, now) {
             Some(done) => done,
-            None => self.transfer(at, who, access, since, now),
+            None => self.transfer(at, cpu, access, since, now),
         };
         Grant::To(request, done)
     }
 
-    /// `who` spins on its copy of the line.
-    pub fn park(&mut self, at: At, who: usize) {
-        self.contention(at).parked.push(who as u16);
+    /// CPU `cpu` spins on its copy of the line.
+    pub fn park(&mut self, at: At, cpu: usize) {
+        self.contention(at).parked.push(cpu as u16);
     }
 
     /// The CPUs that spun on the line, to be woken by a write.
@@ -514,10 +522,10 @@ impl Memory {
         more.map(|c| std::mem::take(&mut c.parked)).unwrap_or_default()
     }
 
-    /// `who` is now in kernel function `function`.
-    pub fn enter(&mut self, who: usize, function: &'static str) {
+    /// CPU `cpu` is now in kernel function `function`.
+    pub fn enter(&mut self, cpu: usize, function: &'static str) {
         let same = |(name, _): &(&'static str, Traffic)| std::ptr::eq(*name, function);
-        self.calling[who] = self.callers.iter().position(same).unwrap_or_else(|| {
+        self.calling[cpu] = self.callers.iter().position(same).unwrap_or_else(|| {
             self.callers.push((function, Traffic::default()));
             self.callers.len() - 1
         });
@@ -528,7 +536,7 @@ impl Memory {
         !self.homes[at.region as usize].chunks.is_empty()
     }
 
-    /// What went on, by field and by line.
+    /// Adds the traffic to `account`: by caller, by field and by line.
     pub fn account(&self, account: &mut Account) {
         account.add_callers(&self.callers);
         for home in &self.homes {
@@ -559,8 +567,8 @@ impl Home {
         before.max_by_key(|(_, f)| f.1).map_or(self.fields.len(), |(n, _)| n)
     }
 
-    /// Where on the line that begins at `start` the field is that moved most: a line goes by
-    /// its name.
+    /// The offset of the field that moved most on the line that begins at `start`: the line is
+    /// named after it.
     fn busiest(&self, start: usize) -> usize {
         let words = (start..start + LINE).step_by(8);
         let moved = |offset: usize| self.traffic[self.field(offset)].misses();

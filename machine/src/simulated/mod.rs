@@ -1,7 +1,7 @@
-//! The simulated machine: as many virtual CPUs as a model has, a cache-coherence cost
-//! model and a virtual clock. The same variants and workloads as natively, ordinary
-//! synchronous code on one coroutine a CPU, deterministic: the same seed gives the
-//! same run, in debug and release builds and whatever the host does meanwhile.
+//! The simulated machine: as many virtual CPUs as a model has, a cache-coherence cost model and a
+//! virtual clock. It runs the same variants and workloads as the native machine: ordinary
+//! synchronous code, on one coroutine per CPU. Guards that a run is deterministic: the same seed
+//! gives the same run, in debug and release builds and whatever the host does meanwhile.
 //!
 //! ```
 //! use machine::simulated::{self, Config, Model, Simulated};
@@ -31,62 +31,64 @@
 //!
 //! # What is modelled
 //!
-//! - Every access to a shared cell is an event in virtual time; a cell's line is
-//!   its region's offset / 64, so layout and false sharing are the native ones.
-//! - A line is modified by one CPU, shared by cores, or in memory. Exclusive
-//!   transfers go one at a time; the shared reads of an L3 group arrive one after the
-//!   other, the first from where the line was, the others from within the group. That
-//!   queue is what makes a ticket lock collapse (Boyd-Wickizer et al., "Non-scalable
-//!   locks are dangerous", OLS 2012). Costs go by distance: same CPU, sibling thread, L3
-//!   group, package, other package, memory (David et al., SOSP 2013, measure them).
-//!   Shared reads that cross from one group to others pass the line's home one by one, too.
-//!   An exclusive transfer waits for the reads before it to arrive, and a core keeps a
-//!   line for a moment after what it fetched it for: one more instruction, no third.
-//! - Sibling threads share a cache: one transfer serves the requests of both that
-//!   wait for it. Their think time slows down while they think at once.
-//! - Stores go through a store buffer and block nobody. They commit in program order,
-//!   but fetch their lines at the same time, as x86 cores do: without that a queued
-//!   lock's hand-over is four transfers in a row. Locked instructions and smp_mb() drain
-//!   the buffer. A CPU sees its own stores at once. That is
-//!   x86's total store order; weaker memory is the checker's business.
-//! - Waiters of `spin_until` sleep until a write takes their copy away, then read
-//!   again after up to a PAUSE and a load.
-//! - Requests for a line in use queue in order of arrival; with a given probability
-//!   one of the line's own L3 group goes first. Strict nearest-first starves.
-//! - Who waits for the others between two phases of a workload looks once a microsecond.
-//! - A calibrated model charges each access with the ordinary instructions before it, fitted on
-//!   one point; those of the next forty accesses cost nothing while a core waits for a line,
-//!   which is as far as it looks ahead. In the models that come with the suite a hit's load-to-use
-//!   time stands for them.
-//! - Think time varies by a seeded jitter. RCU's heavy fence costs an IPI to every
-//!   other CPU, and them an interrupt. CPUs can be preempted ([`Preemption`]).
+//! - Every access to a shared cell is an event in virtual time. The line of a cell is its offset in
+//!   the region / 64, so layout and false sharing are the native ones.
+//! - A line is modified by one CPU, shared by cores, or in memory. Exclusive transfers go one at a
+//!   time. The shared reads of an L3 group arrive one after the other, the first from where the
+//!   line was, the others from within the group. That queue is what makes a ticket lock collapse
+//!   (Boyd-Wickizer et al., "Non-scalable locks are dangerous", OLS 2012). Shared reads that cross
+//!   from one group to others pass the line's home one by one, too.
+//! - Costs go by distance: same CPU, sibling thread, L3 group, package, other package, memory
+//!   (David et al., "Everything You Always Wanted to Know About Synchronization but Were Afraid to
+//!   Ask", SOSP 2013, measure them).
+//! - An exclusive transfer waits until the reads before it have arrived. After the instruction that
+//!   fetched a line, the core keeps it long enough for exactly one more locked instruction.
+//! - Sibling threads share a cache: one transfer serves both if both wait for it. Their think time
+//!   slows down while they think at once.
+//! - Stores go through a store buffer and block no CPU. They commit in program order, but fetch
+//!   their lines at the same time, as x86 cores do: without that a queued lock's hand-over is four
+//!   transfers in a row. Locked instructions and smp_mb() drain the buffer. A CPU sees its own
+//!   stores at once. That is x86's total store order; only the checker has weaker memory.
+//! - Waiters of `spin_until` sleep until a write takes their copy away, then read again after up to
+//!   a PAUSE and a load.
+//! - Requests for a line in use queue in order of arrival; with a given probability one of the
+//!   line's own L3 group goes first. With strict nearest-first order CPUs starve.
+//! - A CPU that waits at a phase barrier polls once per microsecond.
+//! - A calibrated model charges each access with the ordinary instructions before it, fitted on one
+//!   point. While a core waits for a line, those of the next forty accesses cost nothing: that is
+//!   as far as it looks ahead. In the models that come with the suite a hit's load-to-use time
+//!   stands for them.
+//! - Think time varies by a seeded jitter.
+//! - RCU's heavy fence costs its CPU an IPI to every other CPU, and each of them an interrupt.
+//! - CPUs can be preempted ([`Preemption`]).
 //!
-//! # What is not
+//! # What is not modelled
 //!
 //! Which instructions are between shared accesses, cache capacity (lines stay where they are),
-//! bandwidth, prefetching, NUMA homes, frequency, TLBs, instruction caches.
-//! `setup` and `finish` cost nothing. `wmb` costs nothing, as on x86. `fill` and `scan` of a run
-//! of bytes drain the store buffer and wait for their lines, unlike single stores.
+//! bandwidth, prefetching, NUMA homes, frequency, TLBs, instruction caches. `setup` and `finish`
+//! cost nothing. `wmb` costs nothing, as on x86. `fill` and `scan` of a run of bytes drain the
+//! store buffer and wait for their lines, unlike single stores.
 //!
 //! The structure comes from a study against lockhammer's published curves
 //! (ARM-software/synchronization-benchmarks) and was chosen with sight of them.
 
 mod account;
 mod coherence;
+mod config;
 mod model;
 mod places;
 mod scheduler;
 
 pub use account::{Account, FieldTraffic, HOTTEST, HotLine, SOURCES, Traffic};
+pub use config::{Config, Preemption};
 pub use model::{
     Behaviour, Costs, MOST_CPUS, Model, ModelError, Numbering, Ratio, Shape, Siblings, Time,
 };
 
-use crate::lock::{Local, LockKind, might_sleep};
+use crate::lock::{Local, LockKind};
 use crate::native::message;
-use crate::region::{Extent, LINE};
-use crate::topology::Pin;
-use crate::{Atomic, Cpu, Failure, Machine, Outcome, Phase, Plain, System, Word};
+use crate::region::LINE;
+use crate::{Atomic, Cpu, Extent, Failure, Machine, Outcome, Phase, Plain, System, Word};
 use corosensei::stack::DefaultStack;
 use corosensei::{Coroutine, CoroutineResult};
 use scheduler::{Installed, with};
@@ -96,53 +98,19 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
 use std::sync::Arc;
 
-/// Virtual CPUs over lock kind `K`. One run at a time on a host thread.
+/// Virtual CPUs over lock kind `K`. A host thread has at most one run at a time.
 pub struct Simulated<K: LockKind>(PhantomData<fn() -> K>);
-
-/// How a simulated run goes. Times are virtual.
-#[derive(Clone, Debug)]
-pub struct Config {
-    pub model: Arc<Model>,
-    /// The model's CPU of each worker, none twice.
-    pub pins: Vec<usize>,
-    pub warm_ns: u64,
-    /// u64::MAX: no clock, everything is measured.
-    pub measure_ns: u64,
-    pub seed: u64,
-    pub preemption: Option<Preemption>,
-}
-
-/// Each CPU is taken away for `for_ns`, at random times `every_ns` apart on average.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Preemption {
-    pub every_ns: u64,
-    pub for_ns: u64,
-}
-
-impl Config {
-    /// `workers` side by side without a clock, for tests.
-    pub fn untimed(model: Model, workers: usize) -> Self {
-        let pins = Pin::Compact.take(&model.topology(), workers).expect("the model has the CPUs");
-        let model = Arc::new(model);
-        Self { model, pins, warm_ns: 0, measure_ns: u64::MAX, seed: 1, preemption: None }
-    }
-
-    fn check(&self) -> Result<(), Failure> {
-        let order = Pin::List(self.pins.clone()).order(&self.model.topology());
-        order.map(|_| ()).map_err(|e| Failure::Unsupported(format!("{}: {e}", self.model.name)))
-    }
-}
 
 thread_local! {
     static ACCOUNT: RefCell<Option<Account>> = const { RefCell::new(None) };
 }
 
-/// The line accounting of this thread's last run, once.
+/// The line accounts of this thread's last run. None: there was no run since the last call.
 pub fn take_account() -> Option<Account> {
     ACCOUNT.take()
 }
 
-/// A shared word: transparent, so that the layout is the native one.
+/// A shared word: `repr(transparent)`, so that the layout is the native one.
 #[repr(transparent)]
 pub struct Shared<T: Word>(T::Native);
 
@@ -165,7 +133,8 @@ impl<T: Word> Shared<T> {
         }
     }
 
-    /// A locked instruction; nothing runs between the load and the store.
+    /// A locked instruction: stores `new(value)` and returns the value before. No other CPU runs
+    /// between the load and the store.
     pub fn modify(&self, new: impl FnOnce(T) -> T) -> T {
         scheduler::own(self.address());
         let before = self.0.load();
@@ -174,7 +143,7 @@ impl<T: Word> Shared<T> {
     }
 }
 
-/// Parts of a word: what x86 code does and no other machine here can.
+/// Stores to parts of a word: x86 code does them, and no other machine here can.
 impl Shared<u32> {
     /// Stores the lowest byte.
     pub fn store_byte(&self, value: u8) {
@@ -254,7 +223,7 @@ impl<T: Word> Atomic<T> for Shared<T> {
     }
 }
 
-/// Memory that one lock protects: charged as any other line.
+/// Memory that one lock protects: charged as any other cell.
 #[repr(transparent)]
 pub struct Cell<T: Word>(Shared<T>);
 
@@ -297,7 +266,7 @@ impl<K: LockKind> Cpu<Simulated<K>> for SimulatedCpu<K> {
         scheduler::work(ns);
     }
     fn sleep_jiffy(&self) {
-        might_sleep(&self.local, "schedule_timeout");
+        self.local.might_sleep("schedule_timeout");
         scheduler::sleep_jiffy();
     }
     fn relax(&self) {
@@ -321,15 +290,15 @@ impl<K: LockKind> Cpu<Simulated<K>> for SimulatedCpu<K> {
     }
 }
 
-/// Bytes of a coroutine's stack: unoptimised code needs more than it should.
+/// Bytes of a coroutine's stack: much, because unoptimised code needs much.
 const STACK: usize = 1 << 18;
-/// How often who waits for another CPU's progress looks for it: coarse, since nobody waits for that
-/// within a phase, and 383 who look at every PAUSE are all that a simulation would do.
+/// Polling period of cond_resched(), nanoseconds. Coarse on purpose: nothing waits this way inside
+/// a phase, and 383 CPUs that poll every PAUSE would be all the simulator does.
 const RESCHED_NS: u64 = 1000;
 
 type Worker = Coroutine<(), (), ()>;
 
-/// One worker's coroutine; what it returns goes to its place in `results`.
+/// One worker's coroutine; its result goes to its place in `results`.
 fn spawn<K: LockKind, S: 'static, R: 'static>(
     id: usize,
     system: &Arc<System<Simulated<K>>>,
@@ -370,9 +339,9 @@ fn conduct(mut coroutines: Vec<Worker>) -> Result<(), Failure> {
 
 impl<K: LockKind> Machine for Simulated<K> {
     const SITES: bool = true;
-    /// What an assertion reads would be charged: the same virtual time in every build.
+    /// The accesses of an assertion would be charged, and virtual time would depend on the build.
     const ASSERTS: bool = false;
-    /// Looking costs no virtual time.
+    /// Reading the clock costs no virtual time.
     const VIRTUAL: bool = true;
     const SAMPLE: u64 = 1;
     type Config = Config;

@@ -1,5 +1,5 @@
-//! Machine models as data: a topology, and costs each with the source it was taken
-//! from. Guards that no simulation runs on a figure that nobody can trace.
+//! Machine models as data: a topology, and costs, each with the source that it was taken from.
+//! Guards that no simulation runs on a figure without a source.
 
 use crate::topology::{CoreKind, Cpu, Topology};
 use serde::{Deserialize, Serialize};
@@ -19,27 +19,51 @@ const BUILT_IN: [(&str, &str); 8] = [
 /// CPUs that a model may have.
 pub const MOST_CPUS: usize = 2048;
 
-/// A model that cannot be used: the file, the key, what was expected.
+/// Why a model cannot be used.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ModelError {
+    /// Neither a built-in model nor a file name.
     #[error("no machine model '{name}'; there are {known}, or a path to a .toml file")]
-    Unknown { name: String, known: String },
+    Unknown {
+        /// The name asked for.
+        name: String,
+        /// The built-in models' names, as a list.
+        known: String,
+    },
+    /// A file that cannot be read, or is not TOML of the right keys and types.
     #[error("{file}: {why}")]
-    File { file: String, why: String },
+    File {
+        /// The file.
+        file: String,
+        /// The error.
+        why: String,
+    },
+    /// A value out of range.
     #[error("{file}: {key}: expected {expected}")]
-    Value { file: String, key: String, expected: &'static str },
+    Value {
+        /// The file.
+        file: String,
+        /// The key, with its table.
+        key: String,
+        /// The range.
+        expected: &'static str,
+    },
 }
 
 /// A machine to simulate.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Model {
+    /// Its name in plans and results; not in the file.
     #[serde(skip)]
     pub name: String,
     /// One line for lists and chart titles.
     pub title: String,
+    /// How CPUs are arranged and numbered.
     pub topology: Shape,
+    /// How long accesses, interrupts and instructions take.
     pub cost: Costs,
+    /// How the machine behaves besides, as ratios.
     pub shape: Behaviour,
 }
 
@@ -47,15 +71,19 @@ pub struct Model {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Shape {
+    /// Packages of the machine.
     pub packages: usize,
-    /// L3 groups of a package.
+    /// L3 groups per package.
     pub l3_groups: usize,
-    /// Cores of an L3 group.
+    /// Cores per L3 group.
     pub cores: usize,
-    /// Threads of a core.
+    /// Threads per core.
     pub smt: usize,
+    /// Where consecutive cores are.
     pub numbering: Numbering,
+    /// Which numbers the threads of a core have.
     pub siblings: Siblings,
+    /// Where all this comes from.
     pub source: String,
 }
 
@@ -73,9 +101,9 @@ pub enum Numbering {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Siblings {
-    /// n and n + 1.
+    /// `n` and `n + 1`.
     Adjacent,
-    /// n and n + all cores.
+    /// `n` and `n` plus the number of cores.
     Split,
 }
 
@@ -83,7 +111,9 @@ pub enum Siblings {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Time {
+    /// Nanoseconds.
     pub ns: f64,
+    /// The measurement, data set or paper, or that it is an estimate.
     pub source: String,
 }
 
@@ -91,11 +121,13 @@ pub struct Time {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Ratio {
+    /// The ratio.
     pub ratio: f64,
+    /// As [`Time::source`].
     pub source: String,
 }
 
-/// What things take, nanoseconds.
+/// How long accesses, interrupts and instructions take.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Costs {
@@ -105,48 +137,50 @@ pub struct Costs {
     pub store: Time,
     /// A locked instruction on a line this core owns; also smp_mb().
     pub locked: Time,
-    /// The ordinary instructions before each load, store or locked instruction, where they
-    /// are not thought part of a hit. After a transfer they cost nothing for as long as it
-    /// took: a core looks ahead.
+    /// The ordinary instructions before each load, store or locked instruction, in models in which
+    /// `hit` does not include them. After a transfer they cost nothing for as long as it took,
+    /// because a core looks ahead.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ordinary: Option<Time>,
-    /// How long a core keeps a line after the access it fetched it for: what follows at
+    /// How long a core keeps a line after the access that fetched it: an access that follows at
     /// once still hits.
     pub stay: Time,
-    /// What a line that the sibling thread wrote last costs more than a hit.
+    /// A hit on a line that the sibling thread wrote last costs this much more.
     pub smt: Time,
     /// An exclusive transfer from another core of the L3 group.
     pub l3: Time,
-    /// ... from another L3 group of the package.
+    /// An exclusive transfer from another L3 group of the package.
     pub package: Time,
-    /// ... from another package.
+    /// An exclusive transfer from another package.
     pub remote: Time,
-    /// ... from memory, when no cache has the line.
+    /// A transfer from memory, when no cache has the line.
     pub memory: Time,
+    /// A PAUSE.
     pub pause: Time,
-    /// Looking at one byte in a bulk scan.
+    /// A look at one byte in a bulk scan.
     pub scan_byte: Time,
-    /// A grace period's IPI round, and what each CPU adds to it.
+    /// A grace period's IPI round.
     pub ipi: Time,
+    /// Added to that round per CPU.
     pub ipi_per_cpu: Time,
-    /// What an IPI takes from the CPU it hits.
+    /// Lost by the CPU that an IPI interrupts.
     pub ipi_handler: Time,
 }
 
-/// How the machine behaves, as ratios.
+/// How the machine behaves besides, as ratios.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Behaviour {
-    /// A shared read's latency over an exclusive transfer's.
+    /// Latency of a shared read, relative to an exclusive transfer.
     pub read_latency: Ratio,
-    /// How far apart the shared reads of an L3 group arrive, over `l3`; those from other
-    /// groups, over the transfer's price.
+    /// Time between the arrivals of two shared reads in an L3 group, relative to `l3`; for reads
+    /// from other groups, relative to the transfer's cost.
     pub read_occupancy: Ratio,
-    /// How often a waiter of the line's own L3 group goes before older requests.
+    /// Probability that a waiter of the line's own L3 group goes before older requests.
     pub nearest_first: Ratio,
     /// Think time varies by plus or minus this.
     pub jitter: Ratio,
-    /// Think time while all other threads of the core think too, over think time alone.
+    /// Think time while all other threads of the core think too, relative to think time alone.
     pub smt_slowdown: Ratio,
 }
 
@@ -157,6 +191,10 @@ impl Model {
     }
 
     /// A built-in model, or one in a file whose name ends in `.toml`.
+    ///
+    /// # Errors
+    ///
+    /// [`ModelError::Unknown`], or as [`Model::parse`].
     pub fn load(name: &str) -> Result<Self, ModelError> {
         if let Some((name, text)) = BUILT_IN.iter().find(|(known, _)| *known == name) {
             return Self::parse(name, &format!("{name}.toml"), text);
@@ -171,7 +209,11 @@ impl Model {
         Self::parse(stem.rsplit('/').next().unwrap_or(stem), name, &text)
     }
 
-    /// `file` is for messages.
+    /// The model that the TOML `text` describes; `file` is for messages.
+    ///
+    /// # Errors
+    ///
+    /// [`ModelError::File`] or [`ModelError::Value`].
     pub fn parse(name: &str, file: &str, text: &str) -> Result<Self, ModelError> {
         let wrong = |e: toml::de::Error| ModelError::File { file: file.into(), why: e.to_string() };
         let model = Self { name: name.into(), ..toml::from_str(text).map_err(wrong)? };
@@ -183,7 +225,11 @@ impl Model {
         Ok(model)
     }
 
-    /// The first key that is out of range, and what it should be.
+    /// Whether all values are in range and have a source.
+    ///
+    /// # Errors
+    ///
+    /// The first key for which that is not so, and what is expected there.
     pub fn check(&self) -> Result<(), (String, &'static str)> {
         let t = &self.topology;
         for (key, n) in [("packages", t.packages), ("l3-groups", t.l3_groups), ("cores", t.cores)] {
@@ -216,6 +262,7 @@ impl Model {
         Ok(())
     }
 
+    /// Number of CPUs.
     pub fn cpus(&self) -> usize {
         self.topology.packages * self.topology.l3_groups * self.topology.cores * self.topology.smt
     }
@@ -285,14 +332,14 @@ impl Behaviour {
 }
 
 impl Time {
-    /// Picoseconds: what simulations count in.
+    /// In picoseconds, the unit of simulations.
     pub fn ps(&self) -> u64 {
         (self.ns * 1000.0).round() as u64
     }
 }
 
 impl Ratio {
-    /// Thousandths: simulations know no floating point.
+    /// In thousandths: simulations have no floating point.
     pub fn permille(&self) -> u64 {
         (self.ratio * 1000.0).round() as u64
     }

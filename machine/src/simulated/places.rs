@@ -1,16 +1,20 @@
-//! Where the CPUs of a run are: cores, L3 groups, packages, and how far apart.
+//! Where the CPUs of a run are on the model's machine: cores, L3 groups, packages, and how far
+//! apart two cores are.
 
 use super::model::Model;
 use crate::topology::Distance;
 
-/// Where the CPUs of a run are.
+/// Where the CPUs of a run are. Cores are numbered from 0 over those that the run uses.
 pub(super) struct Places {
+    /// The core of each CPU.
     pub core: Vec<u16>,
-    /// The other threads of its core.
+    /// The other threads of each CPU's core.
     pub mates: Vec<Vec<usize>>,
-    /// By core.
+    /// The L3 group of each core.
     pub l3: Vec<u16>,
+    /// The package of each core.
     pub package: Vec<u16>,
+    /// Number of L3 groups of the whole machine.
     pub groups: usize,
 }
 
@@ -53,7 +57,7 @@ impl Places {
         }
     }
 
-    pub fn group_of(&self, who: usize) -> usize {
-        self.l3[self.core[who] as usize] as usize
+    pub fn group_of(&self, cpu: usize) -> usize {
+        self.l3[self.core[cpu] as usize] as usize
     }
 }

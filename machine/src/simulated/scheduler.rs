@@ -1,11 +1,10 @@
-//! Virtual time: one event queue, one coroutine a CPU, store buffers, phases. Guards
-//! that shared accesses take effect in the order of virtual time whatever the host
-//! does, and that a run in which nobody can go on ends with who waits for what.
+//! Virtual time: one event queue, one coroutine per CPU, store buffers, phases. Guards that shared
+//! accesses take effect in the order of virtual time whatever the host does, and that a run in
+//! which no CPU can go on ends with a list of what each waits for.
 //!
-//! A CPU runs ahead on its own clock until it touches shared memory; there it waits
-//! until no earlier event is left. Everything here is integer picoseconds.
+//! A CPU runs ahead on its own clock until it touches shared memory; there it waits until no
+//! earlier event is left. All times here are integer picoseconds.
 
-use super::account::Account;
 mod access;
 mod event;
 mod stores;
@@ -14,9 +13,10 @@ mod think;
 pub(super) use access::*;
 pub(super) use stores::write_word;
 
+use super::account::Account;
 use super::coherence::{Access, At, By, Grant, Memory, Start};
+use super::config::{Config, Preemption};
 use super::model::Time;
-use super::{Config, Preemption};
 use crate::Phase;
 use corosensei::Yielder;
 use event::{Event, What};
@@ -26,42 +26,49 @@ use std::collections::{BinaryHeap, VecDeque};
 use stores::Store;
 use think::Work;
 
-/// A run that is this long past its end, or past its start if it has none, is stuck.
+/// A run is stuck when it is this long past its window, or past its start if it has no window.
 const PATIENCE: u64 = 10_000_000_000_000;
-/// Accesses, with the ordinary instructions before each, that a core begins while a transfer
-/// is under way: of twelve instructions each, 500 (reorder buffers hold 224 to 512).
+/// How many accesses, with the ordinary instructions before each, a core begins while a transfer is
+/// under way: with twelve instructions each that is 500 (reorder buffers hold 224 to 512).
 const LOOK_AHEAD: u64 = 40;
 /// One jiffy at HZ=250.
 const JIFFY: u64 = 4_000_000_000;
 
+/// A virtual CPU.
 struct Virtual {
     clock: u64,
+    /// Events that resume an older generation are void.
     generation: u32,
-    /// When the access it sleeps for is done.
+    /// When the access that it sleeps for is done.
     granted: Option<u64>,
     buffer: VecDeque<Store>,
     /// Sleeps until its buffer is empty.
     fenced: bool,
     work: Option<Work>,
-    /// What it may still run of what comes after a transfer: done while that was under way.
+    /// Ordinary instructions that it ran during its last transfer, as time: the next accesses do
+    /// not pay for them.
     ahead: u64,
-    /// Time that interrupts took and that it has yet to spend.
+    /// Time that interrupts took and that its clock does not have yet.
     debt: u64,
+    /// When it is taken away next.
     preempted_at: u64,
+    /// The cell that it waits for, or waited for last: for messages.
     waits_for: Option<At>,
     yielder: *const Yielder<(), ()>,
     ended: bool,
 }
 
-/// What an access does next.
+/// How an access goes on.
 enum Flow {
+    /// The caller makes its effect now.
     Done,
-    /// Others come first: ask again when this CPU runs next.
+    /// Other events are earlier: ask again when this CPU runs next.
     Later,
     /// The access is complete when this CPU runs next.
     Sleep,
 }
 
+/// The model's costs in picoseconds and ratios in thousandths.
 struct Times {
     hit: u64,
     store: u64,
@@ -75,21 +82,26 @@ struct Times {
     nearest_first: u64,
     jitter: u64,
     smt_slowdown: u64,
-    threads_a_core: u64,
+    threads_per_core: u64,
 }
 
+/// A simulation.
 pub(super) struct Sim {
     memory: Memory,
     queue: BinaryHeap<Reverse<Event>>,
+    /// Number of events created, modulo 2^32.
     created: u32,
     rng: fastrand::Rng,
+    /// The time of the current event.
     now: u64,
+    /// The running CPU; the number of workers while the set-up CPU runs.
     me: usize,
     cpus: Vec<Virtual>,
     times: Times,
     preemption: Option<Preemption>,
     /// The measured window; u64::MAX: no clock, everything is measured.
     window: (u64, u64),
+    /// Workers that have not closed their window.
     open_windows: usize,
     /// Off while `setup` and `finish` run and after a failure.
     charged: bool,
@@ -101,7 +113,7 @@ thread_local! {
     static SIM: RefCell<Option<Sim>> = const { RefCell::new(None) };
 }
 
-/// The simulation of this thread until the value is dropped.
+/// Keeps a simulation in its thread-local place until it is dropped.
 pub(super) struct Installed;
 
 impl Installed {
@@ -163,7 +175,7 @@ impl Sim {
                 nearest_first: shape.nearest_first.permille(),
                 jitter: shape.jitter.permille(),
                 smt_slowdown: shape.smt_slowdown.permille(),
-                threads_a_core: config.model.topology.smt as u64,
+                threads_per_core: config.model.topology.smt as u64,
             },
             preemption: config.preemption,
             window,
@@ -178,7 +190,7 @@ impl Sim {
         &mut self.memory
     }
 
-    /// The workers start, each within the first half microsecond.
+    /// Starts the workers, each at a random time within the first half microsecond.
     pub fn start(&mut self) {
         self.charged = true;
         for cpu in 0..self.cpus.len() {
@@ -187,7 +199,7 @@ impl Sim {
         }
     }
 
-    /// `setup`, `finish` and whatever a failed worker left behind are not charged.
+    /// Ends the charging: `finish`, and the destructors of a failed worker, cost nothing.
     pub fn stop(&mut self) {
         self.charged = false;
     }
@@ -288,8 +300,8 @@ impl Sim {
         }
     }
 
-    /// Does what is due before the running CPU's clock. False: another CPU is earlier,
-    /// and this one will run again when it is its turn.
+    /// Handles all events up to the running CPU's clock. False: another CPU is earlier, and this
+    /// one will run again when it is its turn.
     fn reach(&mut self) -> bool {
         let me = self.me;
         self.pass_interrupts();
@@ -327,7 +339,7 @@ impl Sim {
         }
     }
 
-    /// Asks for a line at this very moment, which is the running CPU's turn.
+    /// Asks for a line now; it is the running CPU's turn.
     fn ask(&mut self, address: usize, access: Access) -> Flow {
         let at = self.memory.locate(address);
         self.memory.counting = self.now >= self.window.0 && self.now < self.window.1;
@@ -349,7 +361,8 @@ impl Sim {
         }
     }
 
-    /// What `cpu` has asked for is there at `done`. Meanwhile it has run on as far as it can.
+    /// The line that `cpu` asked for arrives at `done`. Meanwhile it has run ahead as far as it
+    /// can.
     fn arrived(&mut self, cpu: usize, done: u64) {
         let own = self.times.hit.max(self.times.locked);
         let cpu = &mut self.cpus[cpu];
@@ -367,7 +380,7 @@ impl Sim {
         }
     }
 
-    /// Serves those who queue for a line, as far as the line is free.
+    /// Serves the requests that queue for a line, as far as the line is free.
     fn serve(&mut self, at: At) {
         self.memory.counting = self.now >= self.window.0 && self.now < self.window.1;
         loop {
@@ -384,11 +397,11 @@ impl Sim {
                         self.wake(at, done);
                     }
                     match request.by {
-                        By::Store => self.stored(request.who, done),
-                        By::Prefetch => self.prefetched(request.who, at, done),
+                        By::Store => self.stored(request.cpu, done),
+                        By::Prefetch => self.prefetched(request.cpu, at, done),
                         By::Instruction => {
-                            self.cpus[request.who].granted = Some(done);
-                            self.resume_at(self.now, request.who);
+                            self.cpus[request.cpu].granted = Some(done);
+                            self.resume_at(self.now, request.cpu);
                         }
                     }
                 }

@@ -1,6 +1,6 @@
-//! What is counted: named sets, or a user's own events from a TOML file. Guards the ratios:
-//! events that are divided by one another are in one group, which the PMU counts at the same time
-//! or not at all, and no group is larger than any PMU has registers free.
+//! The events to count: named sets, or a user's own events from a TOML file. Guards ratios of
+//! counts: events that are divided by one another are in one group, which the PMU counts at the
+//! same time or not at all, and no group needs more registers than every PMU has free.
 
 use std::fmt;
 use std::path::Path;
@@ -45,23 +45,24 @@ impl fmt::Display for Set {
 /// One event.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Event {
-    /// perf's name, so that `perf stat -e` counts the same.
+    /// perf's name, so that `perf stat -e` counts the same
     pub name: String,
-    /// Or why the kernel cannot be asked for it.
+    /// the event for the kernel, or the reason why it cannot be opened
     pub kind: Result<Kind, String>,
-    /// Where the kernel may be counted: in it too.
+    /// count it in the kernel too, if that is allowed
     pub kernel: bool,
-    /// Happens in the kernel only: without it the count would be 0.
+    /// it occurs only in the kernel: without the kernel the count would be 0
     pub kernel_only: bool,
 }
 
-/// How the kernel is told.
+/// An event in the terms of perf_event_open(2).
 #[derive(Clone, Debug, PartialEq)]
 pub enum Kind {
+    /// an event with a name in the kernel's ABI
     Named(perf_event::events::Event),
-    /// config and config1 of PERF_TYPE_RAW, as the processor's manual has them.
+    /// config and config1 of PERF_TYPE_RAW, from the processor's manual
     Raw(u64, u64),
-    /// By its id.
+    /// a tracepoint, by its id in tracefs
     Tracepoint(u64),
 }
 
@@ -77,6 +78,7 @@ fn event(name: &str, kind: impl Into<perf_event::events::Event>) -> Event {
 pub type Groups = Arc<[Vec<Event>]>;
 
 impl Set {
+    /// The events of the set in their groups.
     pub fn groups(self) -> Groups {
         let load = |which| Cache { which, operation: CacheOp::READ, result: CacheResult::MISS };
         let mut groups = match self {
@@ -108,7 +110,7 @@ impl Set {
     }
 }
 
-/// They need no register, and work in any VM.
+/// The software events, which need no register and work in any VM.
 fn software() -> Vec<Event> {
     vec![
         event("context-switches", Software::CONTEXT_SWITCHES),
@@ -131,7 +133,7 @@ struct Entry {
     raw: Option<u64>,
     raw1: Option<u64>,
     tracepoint: Option<String>,
-    /// Events of one group are counted at the same time.
+    /// events of one group are counted at the same time
     group: Option<String>,
     #[serde(default = "yes")]
     kernel: bool,
@@ -141,11 +143,14 @@ fn yes() -> bool {
     true
 }
 
-/// More would be multiplexed to nothing.
+/// The most events of a file: with more, each one would be on the PMU for too short a time.
 const MOST: usize = 64;
 
-/// The groups that `text` names, and the software events; `roots` is where tracepoints have
-/// their ids.
+/// The groups that `text` names, and the software events. The ids of tracepoints are read below
+/// `roots`.
+///
+/// # Errors
+/// The line or the event that is wrong, and what was expected.
 pub fn parse(text: &str, roots: &Roots) -> Result<Groups, String> {
     let file: File = toml::from_str(text).map_err(|error| {
         let line = error.span().map_or(1, |span| text[..span.start].matches('\n').count() + 1);
@@ -171,7 +176,10 @@ pub fn parse(text: &str, roots: &Roots) -> Result<Groups, String> {
     Ok(groups.into_iter().map(|(_, events)| events).chain([software]).collect())
 }
 
-/// Reads a user's file; a message names it.
+/// Reads a user's file.
+///
+/// # Errors
+/// Those of reading it and of [`parse`], after the file's name.
 pub fn read(path: &Path, roots: &Roots) -> Result<Groups, String> {
     let named = |why: String| format!("{}: {why}", path.display());
     let text = std::fs::read_to_string(path).map_err(|error| named(error.to_string()))?;

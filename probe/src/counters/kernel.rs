@@ -1,5 +1,5 @@
-//! Groups of counters by perf_event_open(2), through the `perf-event` crate. A trait, so that a
-//! fake one can give every error the kernel gives.
+//! Groups of counters by perf_event_open(2), through the `perf-event` crate. [`Group`] is a trait
+//! so that a test's group can return every error of the kernel.
 
 use std::io;
 
@@ -7,30 +7,47 @@ use perf_event::{Builder, Counter, Group as Leader};
 
 use super::events::{Event, Kind};
 
-/// What a group has counted since it was opened.
+/// The counts of a group since it was opened.
 #[derive(Clone, Debug, Default)]
 pub struct Raw {
-    /// In the order of the group's events.
+    /// in the order of the group's events
     pub counts: Vec<u64>,
-    /// Time the group was meant to run and time it was on the PMU, ns.
+    /// time in which the group was enabled, ns
     pub enabled_ns: u64,
+    /// time in which it was on the PMU, ns
     pub running_ns: u64,
 }
 
 /// Counters of the calling thread that run together or not at all.
 pub trait Group: Sized {
-    /// Opens all of `events`, disabled; each with the kernel counted or not. Else which one
-    /// failed: then none is open. Each thread opens its own: many kernels refuse groups that
-    /// are inherited (EINVAL).
+    /// Opens all of `events`, disabled, each with or without the kernel. Each thread opens its own
+    /// groups: many kernels refuse inherited groups (EINVAL).
+    ///
+    /// # Errors
+    /// The index of the event that failed, and the error of perf_event_open(2). Then none is open.
     fn open(events: &[(Event, bool)]) -> Result<Self, (usize, io::Error)>;
+    /// Starts counting.
+    ///
+    /// # Errors
+    /// That of ioctl(2).
     fn enable(&mut self) -> io::Result<()>;
+    /// Stops counting.
+    ///
+    /// # Errors
+    /// That of ioctl(2).
     fn disable(&mut self) -> io::Result<()>;
+    /// Reads the counts.
+    ///
+    /// # Errors
+    /// That of read(2).
     fn read(&mut self) -> io::Result<Raw>;
 }
 
-/// A single counter has no leader: it saves a file descriptor a thread.
+/// Counters of the kernel.
 pub enum Perf {
+    /// one counter, without a leader: this saves a file descriptor per thread
     Single(Counter),
+    /// several counters that run together
     Group(Leader, Vec<Counter>),
 }
 
@@ -38,7 +55,7 @@ fn builder(event: &Event, kernel: bool) -> Builder<'_> {
     const PERF_TYPE_TRACEPOINT: u32 = 2;
     const PERF_TYPE_RAW: u32 = 4;
     let mut builder = Builder::new();
-    match event.kind.as_ref().expect("only what the kernel can be asked for is opened") {
+    match event.kind.as_ref().expect("events without a kind are not opened") {
         Kind::Named(named) => builder = builder.kind(named.clone()),
         Kind::Raw(config, config1) => {
             let attrs = builder.attrs_mut();
@@ -50,7 +67,7 @@ fn builder(event: &Event, kernel: bool) -> Builder<'_> {
             (attrs.type_, attrs.config) = (PERF_TYPE_TRACEPOINT, *id);
         }
     }
-    // The crate excludes the kernel unless told otherwise.
+    // The crate excludes the kernel by default.
     builder.exclude_kernel(!kernel);
     builder
 }
@@ -60,8 +77,8 @@ impl Group for Perf {
         if let [(event, kernel)] = events {
             return builder(event, *kernel).build().map(Perf::Single).map_err(|e| (0, e));
         }
-        // A leader whose member could not be opened reads wrong (perf-event 0.4.9): a new one
-        // is made for every attempt.
+        // A leader reads wrong counts after a member could not be opened (perf-event 0.4.9), so
+        // every attempt makes a new one.
         let mut leader = Leader::new().map_err(|e| (0, e))?;
         let mut members = Vec::new();
         for (at, (event, kernel)) in events.iter().enumerate() {

@@ -1,13 +1,14 @@
-//! Hardware and software counters of one thread. Guards three ways in which a counter lies: a
-//! silent 0 for an event it may not see, a partial sum, and a count scaled up unseen.
+//! Hardware and software counters of one thread. Guards against three wrong counts: a 0 for an
+//! event that may not be counted, a sum that lacks a thread, and a scaled count that is not marked.
 //!
-//! A group that the PMU cannot hold, as the kernel says (EINVAL) or as a trial shows in which it
-//! never ran (an NMI watchdog has a register), is split: what is left is counted separately.
+//! A group that the PMU cannot hold is split, and its events are counted separately. The kernel
+//! reports such a group (EINVAL), or it never runs in a trial (an NMI watchdog holds a register).
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 
 use results::schema::{Counter, Reading};
+use rustix::io::Errno;
 
 use super::{Roots, reason};
 
@@ -24,21 +25,22 @@ pub struct Counters<G = Perf> {
 }
 
 struct Open<G> {
-    /// As shown: with `:u` where the kernel is left out.
+    /// as displayed: with `:u` where the kernel is not counted
     names: Vec<String>,
     group: Result<G, String>,
     before: Raw,
 }
 
 impl Counters {
-    /// Opens the groups for the calling thread. What cannot be had says why in the result.
+    /// Opens the groups for the calling thread. The result has the reason for each event that
+    /// cannot be counted.
     pub fn open(groups: &[Vec<Event>]) -> Self {
         Self::open_on(groups, &paranoid(&Roots::default()))
     }
 }
 
 impl<G: Group> Counters<G> {
-    /// `paranoid` is `kernel.perf_event_paranoid`, for the reason when something is forbidden.
+    /// `paranoid` is `kernel.perf_event_paranoid`, for the reason where an event is forbidden.
     fn open_on(groups: &[Vec<Event>], paranoid: &str) -> Self {
         let mut all = Self { groups: Vec::new(), missing: BTreeMap::new() };
         for group in groups {
@@ -55,7 +57,7 @@ impl<G: Group> Counters<G> {
         all
     }
 
-    /// Opens what of `group` can be had, in as few groups as can be had.
+    /// Opens the events of `group` that can be counted, in as few groups as possible.
     fn open_group(&mut self, mut group: Vec<(Event, bool)>, paranoid: &str) {
         while !group.is_empty() {
             match G::open(&group) {
@@ -73,7 +75,7 @@ impl<G: Group> Counters<G> {
                     let (event, kernel) = &mut group[at];
                     if forbidden(&error) && *kernel && !event.kernel_only {
                         *kernel = false;
-                    } else if error.raw_os_error() == Some(libc::EINVAL) && at > 0 {
+                    } else if Errno::from_io_error(&error) == Some(Errno::INVAL) && at > 0 {
                         let rest = group.split_off(at);
                         self.open_group(rest, paranoid);
                     } else {
@@ -95,9 +97,9 @@ impl<G: Group> Counters<G> {
         }
     }
 
-    /// Stops counting and gives what was counted since `start`.
+    /// Stops counting and returns the counts since `start`, by event.
     pub fn stop(&mut self) -> BTreeMap<String, Counter> {
-        // All stop before any is read: reading is work that the others would count.
+        // All stop before the first is read: the others would count the reading.
         for open in &mut self.groups {
             open.attempt("stop", |group, _| group.disable());
         }
@@ -109,7 +111,7 @@ impl<G: Group> Counters<G> {
 }
 
 impl<G: Group> Open<G> {
-    /// Whatever fails is not counted from then on.
+    /// Runs `step`; a group that fails is not counted from then on.
     fn attempt(&mut self, what: &str, step: impl FnOnce(&mut G, &mut Raw) -> io::Result<()>) {
         if let Ok(group) = &mut self.group
             && let Err(error) = step(group, &mut self.before)
@@ -148,38 +150,37 @@ fn lacking(why: &str) -> Counter {
     Counter::Unsupported { unsupported: why.into() }
 }
 
-/// perf's name for an event without the kernel's share ends in `:u`.
+/// The displayed name: as in perf, it ends in `:u` where the kernel is not counted.
 fn shown(event: &Event, kernel: bool) -> String {
     let user = if kernel || !event.kernel { "" } else { ":u" };
     format!("{}{user}", event.name)
 }
 
-/// Whether the group had no moment on the PMU while it was enabled.
+/// True if the group was never on the PMU while it was enabled.
 fn never_runs(group: &mut impl Group) -> bool {
     let trial = group.enable().and_then(|()| group.disable()).and_then(|()| group.read());
     trial.is_ok_and(|read| read.enabled_ns > 0 && read.running_ns == 0)
 }
 
 fn forbidden(error: &io::Error) -> bool {
-    matches!(error.raw_os_error(), Some(libc::EACCES | libc::EPERM))
+    matches!(Errno::from_io_error(error), Some(Errno::ACCESS | Errno::PERM))
 }
 
-/// One line that says why an event cannot be had.
+/// One line that says why an event cannot be counted.
 fn why(error: &io::Error, paranoid: &str) -> String {
-    let errno = error.raw_os_error().unwrap_or(0);
     let words = reason(error);
     let name = words.split(':').next().unwrap_or(&words);
-    match errno {
-        libc::ENOENT | libc::EOPNOTSUPP | libc::ENODEV => {
+    match Errno::from_io_error(error) {
+        Some(Errno::NOENT | Errno::OPNOTSUPP | Errno::NODEV) => {
             format!("unsupported: {name} (no PMU here, or it has no such event)")
         }
-        libc::ENOSYS => format!("unsupported: {name} (kernel without perf events)"),
-        libc::EINVAL => format!("unsupported: {name} (this kernel does not take the event)"),
-        libc::EACCES | libc::EPERM => {
+        Some(Errno::NOSYS) => format!("unsupported: {name} (kernel without perf events)"),
+        Some(Errno::INVAL) => format!("unsupported: {name} (this kernel does not take the event)"),
+        Some(Errno::ACCESS | Errno::PERM) => {
             format!("forbidden: {name} (perf_event_paranoid={paranoid}; needs CAP_PERFMON)")
         }
-        libc::EMFILE | libc::ENFILE => format!("busy: {name} (too many open files)"),
-        libc::ENOSPC | libc::EBUSY => format!("busy: {name} (no counter register left)"),
+        Some(Errno::MFILE | Errno::NFILE) => format!("busy: {name} (too many open files)"),
+        Some(Errno::NOSPC | Errno::BUSY) => format!("busy: {name} (no counter register left)"),
         _ => format!("unsupported: {words}"),
     }
 }
@@ -191,7 +192,7 @@ fn paranoid(roots: &Roots) -> String {
     }
 }
 
-/// Sum over threads. A counter that any thread lacks has no sum.
+/// The sum over threads. A counter that any thread lacks has no sum.
 pub fn sum(threads: &[BTreeMap<String, Counter>]) -> BTreeMap<String, Counter> {
     let missing = || lacking("not counted on every thread");
     let names: BTreeSet<&String> = threads.iter().flat_map(BTreeMap::keys).collect();

@@ -6,12 +6,14 @@ use std::time::Duration;
 
 use super::*;
 
+type Answer = Result<(), Errno>;
+
 /// Count, time enabled and time running, or an error.
-type Read = Result<(u64, u64, u64), i32>;
+type Read = Result<(u64, u64, u64), Errno>;
 
 thread_local! {
     /// What the fake kernel answers to an open with the kernel included, and to one without.
-    static OPEN: Cell<(i32, i32)> = const { Cell::new((0, 0)) };
+    static OPEN: Cell<(Answer, Answer)> = const { Cell::new((Ok(()), Ok(()))) };
     /// Groups of more members than this are refused with EINVAL.
     static FITS: Cell<usize> = const { Cell::new(usize::MAX) };
     /// Groups of more members than this never run.
@@ -19,7 +21,7 @@ thread_local! {
     /// Before and after.
     static READS: RefCell<[Read; 2]> =
         const { RefCell::new([Ok((5, 10, 10)), Ok((25, 50, 50))]) };
-    static STOPS: Cell<i32> = const { Cell::new(0) };
+    static STOPS: Cell<Answer> = const { Cell::new(Ok(())) };
     static GROUPS: RefCell<Vec<usize>> = const { RefCell::new(Vec::new()) };
 }
 
@@ -28,16 +30,14 @@ struct Fake {
     reads: usize,
 }
 
-fn answer(errno: i32) -> io::Result<()> {
-    if errno == 0 { Ok(()) } else { Err(io::Error::from_raw_os_error(errno)) }
-}
-
 impl Group for Fake {
     fn open(events: &[(Event, bool)]) -> Result<Self, (usize, io::Error)> {
         for (at, (_, kernel)) in events.iter().enumerate() {
             let (with, without) = OPEN.get();
-            answer(if *kernel { with } else { without }).map_err(|e| (at, e))?;
-            answer(if at >= FITS.get() { libc::EINVAL } else { 0 }).map_err(|e| (at, e))?;
+            (if *kernel { with } else { without }).map_err(|e| (at, e.into()))?;
+            if at >= FITS.get() {
+                return Err((at, Errno::INVAL.into()));
+            }
         }
         GROUPS.with_borrow_mut(|groups| groups.push(events.len()));
         Ok(Fake { members: events.len(), reads: 0 })
@@ -46,7 +46,7 @@ impl Group for Fake {
         Ok(())
     }
     fn disable(&mut self) -> io::Result<()> {
-        answer(STOPS.get())
+        Ok(STOPS.get()?)
     }
     fn read(&mut self) -> io::Result<Raw> {
         // A group's trial is not among the two.
@@ -56,15 +56,14 @@ impl Group for Fake {
             let running_ns = if self.members > RUNS.get() { 0 } else { 1 };
             return Ok(Raw { counts: vec![0; self.members], enabled_ns: 1, running_ns });
         }
-        let (count, enabled_ns, running_ns) = READS
-            .with_borrow(|reads| reads[self.reads - trial - 1])
-            .map_err(io::Error::from_raw_os_error)?;
+        let (count, enabled_ns, running_ns) =
+            READS.with_borrow(|reads| reads[self.reads - trial - 1])?;
         Ok(Raw { counts: vec![count; self.members], enabled_ns, running_ns })
     }
 }
 
 /// One start and stop of the core set.
-fn run(open: (i32, i32)) -> BTreeMap<String, Counter> {
+fn run(open: (Answer, Answer)) -> BTreeMap<String, Counter> {
     OPEN.set(open);
     GROUPS.take();
     let mut counters = Counters::<Fake>::open_on(&Set::Core.groups(), "4");
@@ -74,7 +73,7 @@ fn run(open: (i32, i32)) -> BTreeMap<String, Counter> {
 
 fn run_reads(reads: [Read; 2]) -> BTreeMap<String, Counter> {
     READS.set(reads);
-    run((0, 0))
+    run((Ok(()), Ok(())))
 }
 
 fn unsupported(counter: &Counter) -> &str {
@@ -87,19 +86,19 @@ fn unsupported(counter: &Counter) -> &str {
 #[test]
 fn every_error_of_the_kernel_has_its_reason() {
     for (errno, expected) in [
-        (libc::ENOENT, "unsupported: ENOENT (no PMU"),
-        (libc::EOPNOTSUPP, "unsupported: EOPNOTSUPP (no PMU"),
-        (libc::ENODEV, "unsupported: ENODEV (no PMU"),
-        (libc::ENOSYS, "unsupported: ENOSYS (kernel without"),
-        (libc::EINVAL, "unsupported: EINVAL (this kernel"),
-        (libc::EACCES, "forbidden: EACCES (perf_event_paranoid=4"),
-        (libc::EPERM, "forbidden: EPERM (perf_event_paranoid=4"),
-        (libc::EMFILE, "busy: EMFILE"),
-        (libc::ENOSPC, "busy: ENOSPC"),
-        (libc::EBUSY, "busy: EBUSY"),
-        (libc::E2BIG, "unsupported: Argument list too long"),
+        (Errno::NOENT, "unsupported: ENOENT (no PMU"),
+        (Errno::OPNOTSUPP, "unsupported: EOPNOTSUPP (no PMU"),
+        (Errno::NODEV, "unsupported: ENODEV (no PMU"),
+        (Errno::NOSYS, "unsupported: ENOSYS (kernel without"),
+        (Errno::INVAL, "unsupported: EINVAL (this kernel"),
+        (Errno::ACCESS, "forbidden: EACCES (perf_event_paranoid=4"),
+        (Errno::PERM, "forbidden: EPERM (perf_event_paranoid=4"),
+        (Errno::MFILE, "busy: EMFILE"),
+        (Errno::NOSPC, "busy: ENOSPC"),
+        (Errno::BUSY, "busy: EBUSY"),
+        (Errno::TOOBIG, "unsupported: Argument list too long"),
     ] {
-        let counters = run((errno, errno));
+        let counters = run((Err(errno), Err(errno)));
         assert_eq!(counters.len(), 8);
         for counter in counters.values() {
             assert!(unsupported(counter).starts_with(expected), "{counter:?}");
@@ -109,7 +108,7 @@ fn every_error_of_the_kernel_has_its_reason() {
 
 #[test]
 fn without_the_kernel_the_name_says_so_and_switches_are_not_zero() {
-    let counters = run((libc::EACCES, 0));
+    let counters = run((Err(Errno::ACCESS), Ok(())));
     let names: Vec<_> = counters.keys().map(String::as_str).collect();
     assert!(names.contains(&"cycles:u") && names.contains(&"page-faults:u"), "{names:?}");
     assert!(unsupported(&counters["context-switches"]).starts_with("forbidden: EACCES"));
@@ -118,14 +117,14 @@ fn without_the_kernel_the_name_says_so_and_switches_are_not_zero() {
 
 #[test]
 fn what_is_divided_is_counted_together() {
-    assert_eq!(run((0, 0)).len(), 8);
+    assert_eq!(run((Ok(()), Ok(()))).len(), 8);
     assert_eq!(GROUPS.take(), [3, 2, 3]);
 }
 
 #[test]
 fn a_group_that_the_pmu_cannot_hold_is_split() {
     let all = |groups: &[usize]| {
-        let counters = run((0, 0));
+        let counters = run((Ok(()), Ok(())));
         assert!(counters.values().all(|c| matches!(c, Counter::Value { .. })), "{counters:?}");
         assert_eq!(GROUPS.take(), groups);
     };
@@ -140,7 +139,7 @@ fn a_group_that_the_pmu_cannot_hold_is_split() {
 
 #[test]
 fn only_what_was_counted_since_start() {
-    assert_eq!(run((0, 0))["cycles"], Counter::Value { value: 20, scaled: 1.0 });
+    assert_eq!(run((Ok(()), Ok(())))["cycles"], Counter::Value { value: 20, scaled: 1.0 });
 }
 
 #[test]
@@ -157,11 +156,11 @@ fn never_scheduled_is_not_zero() {
 
 #[test]
 fn late_errors_are_not_zero_either() {
-    let start = run_reads([Err(libc::EIO), Ok((9, 9, 9))]);
+    let start = run_reads([Err(Errno::IO), Ok((9, 9, 9))]);
     assert!(unsupported(&start["cycles"]).starts_with("failed to start: EIO"));
-    let stop = run_reads([Ok((0, 0, 0)), Err(libc::EIO)]);
+    let stop = run_reads([Ok((0, 0, 0)), Err(Errno::IO)]);
     assert!(unsupported(&stop["cycles"]).starts_with("failed to read: EIO"));
-    STOPS.set(libc::ENODEV);
+    STOPS.set(Err(Errno::NODEV));
     let disable = run_reads([Ok((5, 10, 10)), Ok((25, 50, 50))]);
     assert!(unsupported(&disable["cycles"]).starts_with("failed to stop: ENODEV"));
 }

@@ -1,21 +1,26 @@
-//! What no simulated access sees: the ordinary instructions before it, some twelve of them
-//! (`make costs`). Guards that their price is fitted on one point only, and says so.
+//! The price of the ordinary instructions before each simulated access, some twelve of them
+//! (`make costs`): the simulator sees accesses only. Guards that the price is fitted on one point,
+//! and that the model says so.
 
 use std::sync::Arc;
 
 use machine::simulated::{Model, Time};
 use machine::topology::Topology;
 
-use crate::validate::host::{options, run};
+use crate::one_run::{options, run};
 use bench_harness::plan::{Host, Options};
 use bench_harness::units::Threads;
 
-/// The point that is fitted: churn by this variant with this lock on one thread.
+/// Variant and lock of the fitted point, which is churn on one thread.
 pub const FITTED: (&str, &str) = ("percluster", "tas");
 const STEPS: usize = 4;
 
-/// Prices the ordinary instructions before an access: so high that the fitted point takes as
+/// Sets the price of the ordinary instructions before an access so that the fitted point takes as
 /// long on the model as it does here.
+///
+/// # Errors
+///
+/// A line that says why the point has no figure here or on the model.
 pub fn fit(topology: &Topology, model: &mut Model) -> Result<(), String> {
     let mut simulated = |ns: f64| {
         let source = "fitted".into();
@@ -27,7 +32,7 @@ pub fn fit(topology: &Topology, model: &mut Model) -> Result<(), String> {
     let bare = simulated(0.0)?;
     let missing = here - bare;
     let mut ns = if missing > 0.0 { 1.0 } else { 0.0 };
-    // Not quite proportional: the more there is, the less hides behind transfers.
+    // Not quite proportional: the higher the price, the less of it hides behind transfers.
     for _ in 0..STEPS {
         if ns > 0.0 {
             ns *= missing / (simulated(ns)? - bare);
@@ -43,7 +48,7 @@ pub fn fit(topology: &Topology, model: &mut Model) -> Result<(), String> {
     Ok(())
 }
 
-/// Nanoseconds an operation of the fitted point: the least.
+/// Nanoseconds per operation of the fitted point: the least of the trials.
 fn point(host: &Host, topology: &Topology, seconds: f64) -> Result<f64, String> {
     let plan = Options {
         variant: vec![FITTED.0.into()],

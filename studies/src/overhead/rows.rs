@@ -1,4 +1,4 @@
-//! The rows of the table: what is held against what.
+//! The rows of the table, each a pair of ways to do an operation.
 
 use std::hint::black_box;
 
@@ -9,7 +9,7 @@ use variants::percluster::PerCluster;
 use super::ways::{Hand, Nothing, Off, On, by_hand, churned, fault, in_engine, setting};
 use super::{Effort, GOAL, Pair, Row};
 use crate::null::Null;
-use bench_harness::plan::SAMPLE;
+use bench_harness::plan::defaults;
 use bench_harness::workload::Stage;
 use bench_harness::workload::churn::Local;
 
@@ -19,9 +19,9 @@ pub(super) const ALL: [Rows; 6] = [null, record, timed, sampled, sites, engine];
 
 /// Not timed at all.
 const NEVER: u32 = u32::MAX;
-/// What a record may take beyond the two clock reads, ns.
+/// The most that a record should take beyond the two clock reads, ns.
 const RECORD: f64 = 3.5;
-/// What accounting may add to an uncontended lock pair, ns.
+/// The most that accounting should add to an uncontended lock pair, ns.
 const SITES: f64 = 1.0;
 
 /// An allocator that does nothing.
@@ -83,11 +83,12 @@ fn sampled(effort: &Effort) -> Result<Vec<Row>, Failure> {
     let churn = |sample| {
         move |seed| in_engine::<On, PerCluster<On>, Local<On>>(effort, &setting(seed, sample))
     };
-    let some = Pair::measure(effort, churn(NEVER), churn(SAMPLE))?;
+    let usual = defaults::sample();
+    let some = Pair::measure(effort, churn(NEVER), churn(usual))?;
     let all = Pair::measure(effort, churn(NEVER), churn(1))?;
     Ok(vec![
         some.base("churn operation, untimed"),
-        some.more(format!("1 in {SAMPLE} timed"), None),
+        some.more(format!("1 in {usual} timed"), None),
         all.more("all timed", None),
     ])
 }
@@ -106,8 +107,9 @@ fn lock_pair<M: Machine<Config = native::Config>>(effort: &Effort) -> Result<f64
 /// Lock sites, on a lock alone and in the allocator.
 fn sites(effort: &Effort) -> Result<Vec<Row>, Failure> {
     let pair = Pair::measure(effort, |_| lock_pair::<Off>(effort), |_| lock_pair::<On>(effort))?;
-    let off = |seed| in_engine::<Off, PerCluster<Off>, Local<Off>>(effort, &setting(seed, SAMPLE));
-    let on = |seed| in_engine::<On, PerCluster<On>, Local<On>>(effort, &setting(seed, SAMPLE));
+    let setting = |seed| setting(seed, defaults::sample());
+    let off = |seed| in_engine::<Off, PerCluster<Off>, Local<Off>>(effort, &setting(seed));
+    let on = |seed| in_engine::<On, PerCluster<On>, Local<On>>(effort, &setting(seed));
     let churn = Pair::measure(effort, off, on)?;
     Ok(vec![
         pair.base("uncontended lock pair, no accounting"),
@@ -122,7 +124,8 @@ fn engine(effort: &Effort) -> Result<Vec<Row>, Failure> {
     let effort = &Effort { rounds: 2 * effort.rounds, ..*effort };
     let fault = |stage: &_, cpu: &_, hand: &mut Hand| fault(stage, cpu, &mut hand.rng);
     let hand = |seed| by_hand::<On, _>(effort, churned(seed), fault);
-    let engine = |seed| in_engine::<On, PerCluster<On>, Local<On>>(effort, &setting(seed, SAMPLE));
+    let setting = |seed| setting(seed, defaults::sample());
+    let engine = |seed| in_engine::<On, PerCluster<On>, Local<On>>(effort, &setting(seed));
     let pair = Pair::measure(effort, hand, engine)?;
     Ok(vec![
         pair.base("churn operation, loop by hand"),

@@ -11,7 +11,7 @@ use variants::percluster::PerCluster;
 
 use super::Effort;
 use bench_harness::meter::{Kind, Meter};
-use bench_harness::plan::SAMPLE;
+use bench_harness::plan::defaults::sample;
 use bench_harness::trial::{self, Setting};
 use bench_harness::units::{Fill, Orders, Size};
 use bench_harness::workload::churn::Local;
@@ -21,7 +21,7 @@ use probe::recorder::Recorder;
 pub(super) type On = Native<Tas, true>;
 pub(super) type Off = Native<Tas, false>;
 
-/// A loop by hand reads the clock once in so many turns.
+/// Turns of a loop by hand between two reads of the clock.
 const TURNS: u32 = 1024;
 
 pub(super) fn setting(seed: u64, sample: u32) -> Setting {
@@ -31,7 +31,7 @@ pub(super) fn setting(seed: u64, sample: u32) -> Setting {
     Setting { params, threads: 1, seed, sample, measure: Duration::MAX, host: None }
 }
 
-/// ns an operation of a trial takes.
+/// Time per operation of a trial, ns.
 pub(super) fn in_engine<M, A, W>(effort: &Effort, setting: &Setting) -> Result<f64, Failure>
 where
     M: Machine<Config = native::Config>,
@@ -46,13 +46,13 @@ where
     Ok(time as f64 / logs[0].meter.total().max(1) as f64)
 }
 
-/// What a loop by hand has beside the state.
+/// The state of a loop by hand beside the system under test.
 pub(super) struct Hand {
     pub rng: fastrand::Rng,
     pub recorder: Recorder,
 }
 
-/// ns that one of the operations takes which `turn` says it did.
+/// Time per operation, ns; `turn` returns how many operations it did.
 pub(super) fn by_hand<M, S>(
     effort: &Effort,
     setup: impl Fn(&M::Cpu) -> S + Send + Sync + 'static,
@@ -96,7 +96,7 @@ fn turns<M: Machine, S>(
 /// A percluster device as churn sets it up.
 pub(super) fn churned(seed: u64) -> impl Fn(&<On as Machine>::Cpu) -> Stage<On, PerCluster<On>> {
     move |cpu| {
-        let stage = Stage::new::<Local<On>>(&setting(seed, SAMPLE), cpu);
+        let stage = Stage::new::<Local<On>>(&setting(seed, sample()), cpu);
         let _set_up = Local::<On>::new(&stage, cpu);
         stage
     }
@@ -121,6 +121,10 @@ pub(super) fn fault(
 }
 
 /// The time that `iters` operations of churn take, as another harness would ask for them.
+///
+/// # Errors
+///
+/// A [`Failure`] where the CPU cannot be used.
 pub fn churn_fault(cpu: usize, iters: u64) -> Result<Duration, Failure> {
     let mut config = native::Config::untimed(1);
     config.pins = vec![Some(cpu)];

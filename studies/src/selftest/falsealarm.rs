@@ -27,7 +27,7 @@ pub(super) fn check(run: &Loaded, schedule: impl Fn(usize, u32, u64) -> Vec<Slot
         cells.chunks_exact(2 * MIN_SAMPLES).enumerate().map(alarm).collect();
     let (n, alarms) = (comparisons.len(), comparisons.iter().filter(|alarm| **alarm).count());
     if n < 10 {
-        return Finding::untold(CHECK, "most trials were refused: see swapscale doctor");
+        return Finding::undecided(CHECK, "most trials were refused: see swapscale doctor");
     }
     let most = most(n);
     let figure = format!(
@@ -37,7 +37,8 @@ pub(super) fn check(run: &Loaded, schedule: impl Fn(usize, u32, u64) -> Vec<Slot
     Finding::new(CHECK, alarms <= most, figure)
 }
 
-/// So many of `n` comparisons at level [`ALPHA`] are exceeded in less than 1 of 100 self-tests.
+/// The number of false alarms in `n` comparisons at level [`ALPHA`] that fewer than 1 in 100
+/// self-tests exceed.
 fn most(n: usize) -> usize {
     let mut exactly = (1.0 - ALPHA).powi(n as i32);
     let mut up_to = exactly;

@@ -1,5 +1,6 @@
-//! Who is done early keeps the load on, or the late ones are measured without contention (the
-//! guard of the kernel's refscale is inverted and never runs; LLFree's harness has none).
+//! Workers that are done early must keep the load on, or the late ones are measured without
+//! contention (the guard of the kernel's refscale is inverted and never runs; LLFree's harness has
+//! none).
 
 use std::time::Duration;
 
@@ -72,7 +73,7 @@ pub(super) fn check(harness: &impl Harness) -> Finding {
             return Finding::new(CHECK, after >= STEPS, figure);
         }
     }
-    Finding::untold(CHECK, "worker 1 did not get a CPU in its window, five times")
+    Finding::undecided(CHECK, "worker 1 did not get a CPU in its window, five times")
 }
 
 #[cfg(test)]
@@ -112,7 +113,7 @@ mod tests {
     }
 
     #[test]
-    fn early_finishers_who_stop_are_found_out() {
+    fn early_finishers_that_stop_are_found_out() {
         let finding = check(&StopsEarly);
         assert!(finding.broken(), "{finding}");
     }

@@ -23,7 +23,6 @@ use bench_harness::workload::{Stage, Workload};
 pub(super) struct Busted;
 
 impl LockKind for Busted {
-    const NAME: &'static str = "busted";
     type Lock<M: Machine> = BustedLock;
 }
 
@@ -118,7 +117,7 @@ pub(super) fn check<Bad: LockKind>(cpus: &[usize]) -> Finding {
     let native = cpus.len() > 1;
     let mut said = Vec::new();
     let mut held = true;
-    // What is wanted to panic need not say so twice.
+    // These runs are expected to panic: no message.
     let hook = std::panic::take_hook();
     std::panic::set_hook(Box::new(|_| {}));
     let mut bad = vec![("simulated", simulated::<Bad>())];
@@ -129,7 +128,7 @@ pub(super) fn check<Bad: LockKind>(cpus: &[usize]) -> Finding {
     for (machine, result) in bad {
         held &= matches!(result, Err(Failure::Panicked(_)));
         let why = result.err().map_or("not rejected".into(), |failure| failure.to_string());
-        said.push(format!("{} on {machine}: {why}", Bad::NAME));
+        said.push(format!("busted on {machine}: {why}"));
     }
     for (name, _) in KINDS {
         let results = with_lock!(name, K => {

@@ -6,8 +6,8 @@ use bench_harness::schedule::Slot;
 
 const ORDERS: u64 = 500;
 
-/// What is wrong with one order of `points` times `trials`, and the largest difference of the
-/// points' mean positions.
+/// The fault of one order of `points` times `trials`, if it has one, and the largest difference of
+/// the points' mean positions.
 fn judge(slots: &[Slot], points: usize, trials: u32) -> (Option<&'static str>, f64) {
     if slots.len() != points * trials as usize {
         return (Some("not every point has all its trials"), 0.0);

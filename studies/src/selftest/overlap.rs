@@ -16,7 +16,7 @@ use bench_harness::workload::{Stage, Workload};
 
 /// Additions in a row, so that looking whether another came in between costs little.
 const BATCH: u64 = 256;
-/// In so many of its batches a worker must meet the other's additions.
+/// The least share of a worker's batches in which it must meet the other's additions.
 const MET: f64 = 0.5;
 const WINDOW: Duration = Duration::from_millis(200);
 
@@ -52,7 +52,7 @@ impl Workload<M> for Trap {
 pub(super) fn check(harness: &impl Harness, cpus: &[usize]) -> Finding {
     const CHECK: &str = "overlap";
     if cpus.len() < 2 {
-        return Finding::untold(CHECK, "one CPU: nothing runs at the same time here");
+        return Finding::undecided(CHECK, "one CPU: nothing runs at the same time here");
     }
     let run = |n: usize| harness.run::<Trap>(&config(&cpus[..n], WINDOW), &setting(n));
     let (alone, both) = match (run(1), run(2)) {

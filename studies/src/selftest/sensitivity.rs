@@ -1,5 +1,5 @@
-//! What a comparison can find here in a given time: the smallest slowdown that most comparisons
-//! show, by the number of trials. Put in by scaling real trials, so that the noise is this machine's.
+//! The smallest slowdown that most comparisons show, by the number of trials. Slowdowns are put in
+//! by scaling real trials, so that the noise is this machine's.
 
 use results::schema::Cell;
 use results::stats::MIN_SAMPLES;
@@ -10,7 +10,7 @@ use super::Finding;
 /// Slowdowns tried, in percent.
 const SLOWDOWNS: [f64; 12] = [0.2, 0.5, 1.0, 1.5, 2.0, 3.0, 5.0, 7.5, 10.0, 15.0, 25.0, 50.0];
 const COMPARISONS: usize = 60;
-/// A slowdown is found if so many of the comparisons show it.
+/// The share of comparisons that must show a slowdown for it to count as found.
 const FOUND: f64 = 0.8;
 
 /// `worse` says whether the second trials are slower than the first.

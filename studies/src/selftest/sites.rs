@@ -79,14 +79,14 @@ fn code(start: u64) -> io::Result<Code> {
 /// `off` and `on` are held against the bare pair.
 pub(super) fn check(pairs: io::Result<[Code; 3]>) -> Finding {
     if cfg!(debug_assertions) {
-        return Finding::untold(CHECK, "a debug build checks the order of locks at each");
+        return Finding::undecided(CHECK, "a debug build checks the order of locks at each");
     }
     if cfg!(not(target_arch = "x86_64")) {
-        return Finding::untold(CHECK, "it reads the instructions of x86-64 only");
+        return Finding::undecided(CHECK, "it reads the instructions of x86-64 only");
     }
     match pairs {
         Ok(pairs) => compare(&pairs),
-        Err(e) => Finding::untold(CHECK, &format!("/proc/self/mem: {e}")),
+        Err(e) => Finding::undecided(CHECK, &format!("/proc/self/mem: {e}")),
     }
 }
 

@@ -1,5 +1,5 @@
-//! Many short trials of one point, by the engine and through its files, for what can be said of
-//! comparisons here: every difference between them is false, every slowdown put in is true.
+//! Many short trials of one point, by the engine and through its files. Comparisons of them have a
+//! known answer: every difference between them is false, every slowdown put in is true.
 
 use std::time::Duration;
 
@@ -33,7 +33,7 @@ pub(super) fn measure(topology: &Topology, time: Duration) -> Result<Loaded, Eng
         label: Some("selftest".into()),
         ..Options::default()
     };
-    let plan = Plan::new(options, &Host::here(topology)).expect("these options are well");
+    let plan = Plan::new(options, &Host::here(topology)).expect("these options make a plan");
     let dir = tempfile::tempdir().map_err(|source| {
         let path = std::env::temp_dir();
         results::Error::Io { action: "make a directory in", path, source }

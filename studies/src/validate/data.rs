@@ -1,5 +1,5 @@
 //! Measurements in lockhammer's columns. Guards that a row that cannot be used is named
-//! by file and line, and that locks nobody here knows are skipped in the open.
+//! by file and line, and that rows of unknown locks are skipped in the open.
 
 use super::hammer::Lock;
 use std::collections::BTreeMap;
@@ -29,8 +29,13 @@ pub struct Data {
 const COLUMNS: [&str; 6] = ["host", "lock", "critical", "parallel", "threads", "median_ns_per_op"];
 
 impl Data {
-    /// `file` is for messages. Lines that begin with # are comments; columns may be in any
-    /// order, others are ignored.
+    /// Reads rows; `file` is for messages. Lines that begin with # are comments. Columns may be in
+    /// any order, unknown ones are ignored.
+    ///
+    /// # Errors
+    ///
+    /// A line that names the file, and the line and column of a value that cannot be used; also
+    /// where a column is missing or no row is of a simulated lock.
     pub fn parse(file: &str, text: &str) -> Result<Self, String> {
         let text = text.trim_start_matches('\u{feff}');
         let used = |l: &str| !l.starts_with('#') && !l.trim().is_empty();
@@ -92,7 +97,7 @@ impl Data {
         hosts
     }
 
-    /// What was skipped, a line a lock.
+    /// The rows that were skipped, one line per lock.
     pub fn notes(&self) -> String {
         let note = |(lock, n): (&String, &usize)| {
             format!("skipped: {n} rows of '{lock}', which is not simulated\n")

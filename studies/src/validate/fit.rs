@@ -4,9 +4,10 @@
 
 use super::data::{Data, Row};
 use super::hammer::{Hammered, Lock, Point, hammer};
-use super::verdict::{Verdict, median};
+use super::verdict::{SETTLED, Verdict};
 use machine::simulated::{Model, Ratio, Time};
 use rayon::prelude::*;
+use results::stats::median;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
@@ -16,11 +17,11 @@ pub struct Host<'a> {
     /// CPUs in the order in which the threads were pinned.
     pins: Vec<usize>,
     data: &'a Data,
-    /// What was stated or fitted, and what from, a line each.
+    /// What was stated or fitted, and from what: one line per constant.
     pub constants: Vec<String>,
     /// Costs that the topology file states: not fitted.
     stated: Vec<&'static str>,
-    /// Delay loops took this times what they were asked for.
+    /// The real length of a delay loop over the one asked for.
     stretch: f64,
 }
 
@@ -47,7 +48,7 @@ impl<'a> Host<'a> {
     }
 
     /// How many cores, L3 groups and packages the first `threads` threads are on.
-    fn spread(&self, threads: usize) -> [usize; 3] {
+    fn occupied(&self, threads: usize) -> [usize; 3] {
         let topology = self.model.topology();
         let cpus = || self.pins[..threads].iter().filter_map(|&cpu| topology.cpu(cpu));
         let count = |ids: BTreeSet<usize>| ids.len();
@@ -58,8 +59,8 @@ impl<'a> Host<'a> {
         ]
     }
 
-    /// What starting and joining one thread adds to its operations, and how late the
-    /// last of `threads` starts, both an operation a thread: from the empty loop.
+    /// From the empty loop, in nanoseconds per operation of a thread: what starting and joining
+    /// one thread adds, and how late the last of `threads` starts.
     fn overhead(&self, threads: usize) -> (f64, f64) {
         let empty = |n: usize| self.measured(Lock::Empty, (0, 0), n).map(|ns| ns * n as f64);
         let alone = empty(1).unwrap_or(0.0);
@@ -96,6 +97,10 @@ impl<'a> Host<'a> {
     }
 
     /// Derives the constants from the rows that may be used for it.
+    ///
+    /// # Errors
+    ///
+    /// A line that names host, lock and threads where a simulation fails.
     pub fn fit(&mut self) -> Result<(), String> {
         let one = |lock| self.measured(lock, (0, 0), 1);
         let empty = one(Lock::Empty);
@@ -129,16 +134,17 @@ impl<'a> Host<'a> {
         self.constants
             .push(format!("{}: delays x {:.3}, fitted: empty, 1 thread", self.name, self.stretch));
         let smt = self.model.topology.smt;
-        let paired = |n: usize| smt > 1 && self.spread(n)[0] * smt == n;
+        let paired = |n: usize| smt > 1 && self.occupied(n)[0] * smt == n;
         let same = |r: &&Row| r.lock == Lock::Empty && (r.held, r.apart) == (load.held, load.apart);
         let ratio = |r: &Row| {
             let (joined, late) = self.overhead(r.threads);
             (r.ns * r.threads as f64 - joined - late) / alone
         };
         let rows = self.rows().filter(same).filter(|r| paired(r.threads));
-        if let Some(ratio) = median(rows.map(ratio).collect()) {
+        let ratios: Vec<f64> = rows.map(ratio).collect();
+        if !ratios.is_empty() {
             let from = "empty with a delay, all threads of each core";
-            self.set("smt-slowdown", ratio.clamp(1.0, 4.0), "fitted", from);
+            self.set("smt-slowdown", median(&ratios).clamp(1.0, 4.0), "fitted", from);
         }
     }
 
@@ -150,12 +156,12 @@ impl<'a> Host<'a> {
         let rows: Vec<Row> = self
             .rows()
             .filter(counter)
-            .filter(|r| self.spread(r.threads)[0] > 1)
+            .filter(|r| self.occupied(r.threads)[0] > 1)
             .cloned()
             .collect();
         let near = |most: [usize; 2]| {
             let within = |r: &&Row| {
-                let [_, groups, packages] = self.spread(r.threads);
+                let [_, groups, packages] = self.occupied(r.threads);
                 groups <= most[0] && packages <= most[1]
             };
             rows.iter().filter(within).cloned().collect::<Vec<Row>>()
@@ -175,10 +181,7 @@ impl<'a> Host<'a> {
             self.scale(middle);
             let errors: Result<Vec<f64>, String> =
                 rows.par_iter().map(|r| Ok(self.predict(r, FITTING)?.0 / r.ns - 1.0)).collect();
-            match median(errors?) {
-                Some(error) if error > 0.0 => high = middle,
-                _ => low = middle,
-            }
+            if median(&errors?) > 0.0 { high = middle } else { low = middle }
         }
         let ns = ((low + high) / 2.0).round();
         self.scale(ns);
@@ -198,7 +201,7 @@ impl<'a> Host<'a> {
         cost.remote.ns *= if remote { 1.0 } else { factor };
     }
 
-    /// Says what the distances that the counter does not identify have become.
+    /// Notes the prices of the distances that the counter does not identify.
     fn name_scaled(&mut self) {
         let (shape, cost) = (&self.model.topology, &self.model.cost);
         let there = [
@@ -217,7 +220,7 @@ impl<'a> Host<'a> {
         }
     }
 
-    /// Nanoseconds an operation, and what the simulation of it took.
+    /// Nanoseconds per operation, and what the simulation of it took.
     fn predict(&self, row: &Row, operations: u64) -> Result<(f64, Hammered), String> {
         let run = hammer(&self.model, &self.point(row), operations, 1);
         let run = run.map_err(|e| {
@@ -226,7 +229,11 @@ impl<'a> Host<'a> {
         Ok((run.ns + self.overhead(row.threads).0 / row.threads as f64, run))
     }
 
-    /// All curves that are predictions.
+    /// Predicts every curve up to `most_threads`, and holds it against its measurement.
+    ///
+    /// # Errors
+    ///
+    /// A line that names host, lock and threads where a simulation fails.
     pub fn judge(&self, most_threads: usize) -> Result<Vec<Verdict>, String> {
         let predicted = |r: &&Row| Lock::PREDICTED.contains(&r.lock) && r.threads <= most_threads;
         let rows: Vec<&Row> = self.rows().filter(predicted).collect();
@@ -251,7 +258,7 @@ impl<'a> Host<'a> {
                     held: row.held,
                     apart: row.apart,
                     threads: row.threads,
-                    packages: self.spread(row.threads)[2],
+                    packages: self.occupied(row.threads)[2],
                     measured: row.ns,
                     predicted: ns,
                     operations,
@@ -265,13 +272,11 @@ impl<'a> Host<'a> {
     }
 }
 
-/// Operations a thread of a simulation that only serves a fit.
+/// Operations per thread of a simulation that only serves a fit.
 const FITTING: u64 = 60;
-/// ... of the first one of a cell, each next one has twice as many.
+/// Operations per thread of a cell's first simulation; each next one has twice as many.
 const FEWEST: u64 = 60;
-/// As many as lockhammer's own runs had.
+/// No more operations per thread than lockhammer's own runs had.
 const MOST: u64 = 5000;
-/// A figure that doubling the operations moves by less has settled.
-pub(super) const SETTLED: f64 = 0.03;
-/// No longer run is begun after one that had more events.
+/// A simulation with more events than this is a cell's last.
 const MOST_EVENTS: u64 = 3_000_000;

@@ -1,5 +1,5 @@
-//! lockhammer's loop on a simulated machine: fixed work a thread, and the time until
-//! the last one is done.
+//! lockhammer's loop on a simulated machine: fixed work per thread, and the time until the last
+//! thread is done.
 
 use super::locks::{Empty, IncDec, M, Osq, Queued, SwapMutex, Tested, Ticket};
 use machine::simulated::{Config, Model, take_account};
@@ -11,10 +11,11 @@ use std::sync::Arc;
 pub struct Point {
     pub lock: Lock,
     pub pins: Vec<usize>,
-    /// Nanoseconds held, and not held, an operation.
+    /// Nanoseconds per operation with the lock held.
     pub held: u64,
+    /// Nanoseconds per operation without it.
     pub apart: u64,
-    /// Nanoseconds an operation a thread by which the last thread starts late.
+    /// Nanoseconds per operation of a thread by which the last thread starts late.
     pub late: f64,
 }
 
@@ -54,14 +55,18 @@ impl Lock {
     }
 }
 
-/// What a simulated run gave.
+/// The result of a simulated run.
 pub struct Hammered {
-    /// Nanoseconds an operation of all threads together.
+    /// Nanoseconds per operation of all threads together.
     pub ns: f64,
     pub events: u64,
 }
 
-/// The benchmark with `operations` a thread.
+/// The benchmark with `operations` per thread.
+///
+/// # Errors
+///
+/// A [`Failure`] of the simulated machine.
 pub fn hammer(
     model: &Arc<Model>,
     point: &Point,

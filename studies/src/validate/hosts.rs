@@ -27,9 +27,9 @@ struct Known {
     topology: Option<Arranged>,
     /// The CPUs in the order in which the threads were pinned; 0, 1, 2 .. if not given.
     pins: Option<Vec<usize>>,
-    /// What a transfer between L3 groups of a package costs, where it is known.
+    /// Cost of a transfer between L3 groups of a package, ns, where it is known.
     package_ns: Option<f64>,
-    /// ... between packages.
+    /// Cost of a transfer between packages, ns, where it is known.
     remote_ns: Option<f64>,
 }
 
@@ -38,12 +38,12 @@ struct Known {
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 struct Arranged {
     packages: usize,
-    /// Of a package.
+    /// L3 groups per package.
     #[serde(default = "one")]
     l3_groups: usize,
-    /// Of an L3 group.
+    /// Cores per L3 group.
     cores: usize,
-    /// Threads of a core.
+    /// Threads per core.
     #[serde(default = "one")]
     smt: usize,
     #[serde(default = "blocks")]
@@ -98,12 +98,20 @@ impl Known {
 }
 
 impl Hosts {
-    /// `file` is for messages.
+    /// Reads a topology file; `file` is for messages.
+    ///
+    /// # Errors
+    ///
+    /// A line that names the file and the key that is wrong.
     pub fn parse(file: &str, text: &str) -> Result<Self, String> {
         toml::from_str(text).map_err(|e| format!("{file}: {e}"))
     }
 
     /// The host called `name`, ready to be fitted.
+    ///
+    /// # Errors
+    ///
+    /// A line that names the key of the topology file that is missing or wrong.
     pub fn host<'a>(&self, file: &str, name: &str, data: &'a Data) -> Result<Host<'a>, String> {
         let key = format!("{file}: host.{name}");
         let known = self.host.get(name).ok_or(format!(

@@ -1,6 +1,6 @@
 //! The kernel build of the swap allocator's lock series: W3 on a machine like its author's.
-//! What is predicted is the time lost waiting for locks: Before = After + simulated wait,
-//! with After as published. One parameter, how often a job swaps, is fitted at -j24.
+//! The time lost waiting for locks is predicted: Before = After + simulated wait, with After as
+//! published. One parameter, how often a job swaps, is fitted at -j24.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -62,13 +62,17 @@ const WARM: u64 = 400_000;
 const MEASURED: u64 = 60_000;
 
 impl Row {
-    /// What all jobs together take without waiting for locks, ns.
+    /// The time of all jobs together without waits for locks, ns.
     fn work_ns(&self) -> f64 {
         self.real.after * self.jobs as f64 * 1e9
     }
 }
 
-/// Build times, waits and who waited, held against the cover letter.
+/// Build times, waits and the callers that waited, held against the cover letter.
+///
+/// # Errors
+///
+/// A line that names the simulation that failed.
 pub fn section() -> Result<Section, String> {
     let data: Experiment = toml::from_str(PUBLISHED).expect("it comes with the program");
     let model = Arc::new(Model::load(&data.model).map_err(|e| e.to_string())?);
@@ -112,13 +116,13 @@ fn notes(fit: &Seen, pages: f64) -> Vec<String> {
     ]
 }
 
-/// What one page swapped out costs a job, ns.
+/// The cost of one page swapped out to a job, ns.
 #[derive(Clone, Debug, Default)]
 struct Seen {
-    /// All but waiting for locks.
+    /// All of it but waits for locks.
     work_ns: f64,
     wait_ns: f64,
-    /// Of `work_ns`, what is think time.
+    /// The think time in `work_ns`.
     think_ns: f64,
     sites: Vec<SiteStats>,
 }
@@ -138,7 +142,7 @@ fn fit(model: &Arc<Model>, data: &Experiment) -> Result<(Seen, f64), Failure> {
     Ok((seen, pages))
 }
 
-/// The same build with as many jobs as in `row`: think time is what After leaves of it.
+/// The same build with the jobs of `row`. Think time is what After leaves beside the swapping.
 fn predict(model: &Arc<Model>, row: &Row, fit: &Seen, pages: f64) -> Result<Seen, Failure> {
     let mut seen = fit.clone();
     for _ in 0..2 {

@@ -39,10 +39,14 @@ enum Kind {
     Cas,
 }
 
-/// Gets and puts of a thread; every point is simulated with twice as many too.
+/// Gets and puts per thread; every point is simulated with twice as many too.
 const OPERATIONS: u64 = 100;
 
-/// Both curves, held against what was published.
+/// Both curves, held against the published ones.
+///
+/// # Errors
+///
+/// A line that names the simulation that failed.
 pub fn section() -> Result<Section, String> {
     let data: Experiment = toml::from_str(PUBLISHED).expect("it comes with the program");
     let mut model = Model::load(&data.model).map_err(|e| e.to_string())?;
@@ -101,7 +105,7 @@ struct List {
     held: Region<M, Word>,
 }
 
-/// What a frame that is in no list has for its next.
+/// The `next` of a frame that is in no list.
 const OUTSIDE: u64 = u64::MAX;
 const FRAME: u64 = u32::MAX as u64;
 const TAG: u64 = FRAME + 1;

@@ -113,7 +113,7 @@ pub struct Queued {
     nodes: Region<M, QueuedNode>,
 }
 
-/// lockhammer allocates 64 bytes a thread and uses the first 16.
+/// lockhammer allocates 64 bytes per thread and uses the first 16.
 #[repr(C, align(64))]
 struct QueuedNode {
     next: Shared<u64>,
@@ -241,7 +241,7 @@ impl Osq {
         &self.nodes[(base + me) as usize - 1]
     }
 
-    /// osq_wait_next() of a holder: who is behind `node`, or 0 if nobody is any more.
+    /// osq_wait_next() of a holder: the CPU + 1 behind `node`, or 0 if there is none any more.
     fn wait_next(&self, cpu: &C, node: &OsqNode, me: u32) -> u64 {
         let tail = &self.globals[0].tail;
         loop {

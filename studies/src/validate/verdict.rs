@@ -1,11 +1,14 @@
 //! Predictions held against measurements: tables, medians of errors, and for every
 //! target whether it is met. Guards that a miss is printed as one.
 
-use super::fit::SETTLED;
 use super::hammer::Lock;
+use results::stats::median;
 use results::validation::{self, Basis, Section};
 use std::collections::BTreeMap;
 use std::fmt::Write;
+
+/// A figure that doubling the operations moves by less has settled.
+pub(super) const SETTLED: f64 = 0.03;
 
 /// One cell, held against its measurement.
 #[derive(Clone, Debug)]
@@ -17,14 +20,14 @@ pub struct Verdict {
     pub threads: usize,
     /// How many packages those threads are on.
     pub packages: usize,
-    /// Nanoseconds an operation of all threads.
+    /// Nanoseconds per operation of all threads.
     pub measured: f64,
     pub predicted: f64,
-    /// A thread, of the longest simulation.
+    /// Operations per thread of the longest simulation.
     pub operations: u64,
-    /// How much half as many operations differ.
+    /// By which share the figure differs from that of half as many operations.
     pub unsettled: f64,
-    /// Of all simulations of this cell.
+    /// Events of all simulations of this cell.
     pub events: u64,
     pub hand_overs: u64,
 }
@@ -66,12 +69,6 @@ pub fn section(verdicts: &[Verdict], source: &str, notes: Vec<String>) -> Sectio
 
 /// Below this, the curves are think time over n for nearly any lock.
 const FEW: usize = 4;
-
-pub(super) fn median(mut values: Vec<f64>) -> Option<f64> {
-    values.sort_by(f64::total_cmp);
-    let n = values.len();
-    (n > 0).then(|| (values[(n - 1) / 2] + values[n / 2]) / 2.0)
-}
 
 /// Tables of cells, errors, order and best thread counts, each target with its verdict.
 pub fn report(verdicts: &[Verdict]) -> String {
@@ -116,7 +113,7 @@ fn curves(verdicts: &[Verdict]) -> String {
     text
 }
 
-/// What the median error of a lock may be, per cent.
+/// The largest median error that a lock should have, percent.
 fn limit(lock: Lock, held: bool) -> f64 {
     match lock {
         _ if !held => 35.0,
@@ -139,7 +136,7 @@ fn errors(judged: &[&Verdict]) -> String {
     for ((empty, lock, whose), errors) in groups {
         let (n, most) = (errors.len(), limit(lock, !empty));
         let load = if empty { "nothing held" } else { "held" };
-        let error = 100.0 * median(errors).unwrap_or_default();
+        let error = 100.0 * median(&errors);
         let across = !empty && lock == Lock::Swap && whose != "within a package";
         let (judged, bound) = match across {
             true => ("    ", String::new()),
@@ -155,7 +152,8 @@ fn errors(judged: &[&Verdict]) -> String {
         let wanted = |v: &&&Verdict| held.is_none_or(|held| held == (v.held > 0));
         let errors: Vec<f64> = judged.iter().filter(wanted).map(|v| v.error()).collect();
         let n = errors.len();
-        if let Some(error) = median(errors).map(|e| 100.0 * e) {
+        if n > 0 {
+            let error = 100.0 * median(&errors);
             let _ = writeln!(
                 text,
                 "  {} {load:12} all locks, hosts pooled            {error:5.1} % (at most 20 %), \
@@ -184,7 +182,7 @@ fn order(verdicts: &[&Verdict]) -> (usize, usize) {
     counts
 }
 
-/// What the predicted best thread count costs against the measured best.
+/// The throughput that is lost by taking the predicted best thread count.
 fn best(verdicts: &[Verdict]) -> String {
     let mut curves: BTreeMap<(&str, String, Lock), Vec<&Verdict>> = BTreeMap::new();
     for v in verdicts.iter().filter(|v| v.held > 0) {

@@ -1,21 +1,22 @@
-//! What code on a virtual CPU calls: every access waits here for its turn in virtual
-//! time. Nothing is charged outside the workers.
+//! The calls of code on a virtual CPU into the simulation: every access waits here for its turn in
+//! virtual time. Guards that nothing is charged outside the workers.
 
 use super::super::coherence::Access;
 use super::stores::Forwarded;
 use super::{Flow, JIFFY, SIM, Sim};
 use crate::Phase;
 
-/// None where nothing is charged.
+/// Runs `step` on this thread's simulation. None: nothing is charged now.
 fn charged<T>(step: impl FnOnce(&mut Sim) -> T) -> Option<T> {
     SIM.with_borrow_mut(|sim| sim.as_mut().filter(|s| s.charged).map(step))
 }
 
+/// Runs `step` on this thread's simulation. None: there is none.
 pub(in crate::simulated) fn with<T>(step: impl FnOnce(&mut Sim) -> T) -> Option<T> {
     SIM.with_borrow_mut(|sim| sim.as_mut().map(step))
 }
 
-/// Back to the scheduler until this CPU's next event.
+/// Gives control to the scheduler until this CPU's next event.
 fn suspend() {
     if std::thread::panicking() {
         return;
@@ -29,7 +30,7 @@ fn suspend() {
     }
 }
 
-/// The ordinary instructions before an access.
+/// Charges the ordinary instructions before an access.
 fn ordinary() {
     charged(|sim| {
         let each = sim.times.ordinary;
@@ -40,7 +41,7 @@ fn ordinary() {
     });
 }
 
-/// One access of the running CPU; when it returns, the effect may be made.
+/// One access of the running CPU; the caller makes its effect when this returns.
 fn access(address: usize, kind: Access) {
     let first = charged(|sim| if sim.reach() { sim.ask(address, kind) } else { Flow::Later });
     match first {
@@ -74,7 +75,7 @@ pub(in crate::simulated) fn read(address: usize, bytes: usize) -> Option<u64> {
     None
 }
 
-/// Charges a store. False: the caller has to make it, now.
+/// Charges a store. True: it is in the store buffer. False: the caller makes it now.
 pub(in crate::simulated) fn write(address: usize, bytes: usize, bits: u64) -> bool {
     ordinary();
     match charged(|sim| sim.store(address, bytes, bits)) {
@@ -109,8 +110,8 @@ pub(in crate::simulated) fn fence() {
     charged(|sim| sim.me().clock += sim.times.locked);
 }
 
-/// Sleeps until another CPU writes to the line of `address`, which this CPU has just
-/// read. False: nobody else could ever write there.
+/// Sleeps until another CPU writes to the line of `address`, which this CPU has just read. False:
+/// no other CPU is running that could.
 pub(in crate::simulated) fn park(address: usize) -> bool {
     if charged(|sim| sim.park(address)).is_none() {
         return false;
@@ -119,7 +120,7 @@ pub(in crate::simulated) fn park(address: usize) -> bool {
     true
 }
 
-/// `ns` of think time.
+/// `ns` nanoseconds of think time.
 pub(in crate::simulated) fn work(ns: u64) {
     let Some(length) = charged(|sim| sim.jittered(ns * 1000)) else { return };
     if charged(|sim| sim.works_alone(length)) == Some(false) {
@@ -130,11 +131,12 @@ pub(in crate::simulated) fn work(ns: u64) {
     }
 }
 
+/// A PAUSE.
 pub(in crate::simulated) fn relax() {
     charged(|sim| sim.me().clock += sim.times.pause);
 }
 
-/// Until the next jiffy begins.
+/// Sleeps until the next jiffy begins, and up to a microsecond longer.
 pub(in crate::simulated) fn sleep_jiffy() {
     charged(|sim| {
         let late = sim.rng.u64(0..1_000_000);
@@ -150,22 +152,24 @@ pub(in crate::simulated) fn interrupt_all() {
     charged(Sim::interrupt_all);
 }
 
-/// `bytes` looked at in bulk, all in one line.
+/// Charges a look at each of `bytes` bytes of one line.
 pub(in crate::simulated) fn scanned(bytes: usize) {
     charged(|sim| sim.me().clock += sim.times.scan_byte * bytes as u64);
 }
 
-/// Charges a bulk access to a whole line.
+/// Charges a bulk read of a whole line.
 pub(in crate::simulated) fn read_line(address: usize) {
     access(address, Access::Read);
 }
 
+/// Charges a bulk write of a whole line: eight stores.
 pub(in crate::simulated) fn write_line(address: usize) {
     if let Some(store) = charged(|sim| sim.times.store) {
         access(address, Access::Write(8 * store));
     }
 }
 
+/// The running CPU is in kernel function `function`.
 pub(in crate::simulated) fn enter(function: &'static str) {
     charged(|sim| sim.memory.enter(sim.me, function));
 }
@@ -175,15 +179,17 @@ pub(in crate::simulated) fn clock() -> u64 {
     with(|sim| sim.cpus.get(sim.me).map_or(sim.now, |me| me.clock) / 1000).unwrap_or(0)
 }
 
+/// The phase at the running CPU's clock.
 pub(in crate::simulated) fn phase() -> Phase {
     let phase = with(|sim| sim.phase()).unwrap_or(Phase::Stop);
     if phase == Phase::Overrun {
-        // Lets the others go on even if this CPU's operations touch nothing shared.
+        // Lets the other CPUs go on even if this CPU's operations touch nothing shared.
         reach();
     }
     phase
 }
 
+/// A worker has stopped counting.
 pub(in crate::simulated) fn window_closed() {
     with(|sim| sim.open_windows = sim.open_windows.saturating_sub(1));
 }

@@ -1,22 +1,23 @@
-//! What happens next in virtual time, and the order of what happens at once.
+//! Events in virtual time. Guards that two events at one time have an order, and the same one in
+//! every run with the same seed.
 
 use super::super::coherence::At;
 
 #[derive(Clone, Copy, Debug)]
 pub(super) enum What {
-    /// A CPU goes on, if it is still this generation of its sleep.
+    /// (CPU, generation): the CPU goes on, unless it was woken since this was scheduled.
     Resume(usize, u32),
-    /// The oldest store of a CPU's buffer asks for its line.
+    /// The oldest store in a CPU's buffer asks for its line.
     Drain(usize),
-    /// A younger one does, ahead of its turn.
+    /// A younger store does, ahead of its turn.
     Prefetch(usize, At),
-    /// A line may be free for those who queue for it.
+    /// A line may be free for the requests in its queue.
     Free(At),
 }
 
 pub(super) struct Event {
     pub time: u64,
-    /// Random, then in order of creation: breaks ties of time.
+    /// Breaks ties of time: random in the high half, the order of creation in the low half.
     pub tie: u64,
     pub what: What,
 }

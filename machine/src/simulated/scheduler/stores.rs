@@ -1,6 +1,6 @@
-//! Store buffers: stores block nobody, commit in program order, and fetch their lines
-//! at the same time. Guards that nobody else sees a store before it commits, nor its own
-//! CPU a word of which only a part has.
+//! Store buffers: stores block no CPU, commit in program order, and fetch their lines at the same
+//! time. Guards that no other CPU sees a store before it commits, and that a CPU never reads a word
+//! of which a store of its own has committed only a part.
 
 use super::super::coherence::{Access, At, By, Start};
 use super::event::What;
@@ -16,11 +16,11 @@ pub(super) struct Store {
     bytes: usize,
     at: At,
     time: u64,
-    /// A heavy fence has made it visible before its line came.
+    /// A heavy fence has made it visible before its line arrived.
     applied: bool,
-    /// Its line has been asked for ahead of its turn and is not there yet.
+    /// Its line was requested ahead of its turn and has not arrived.
     prefetching: bool,
-    /// Its turn has come meanwhile.
+    /// Its turn has come.
     due: bool,
 }
 
@@ -32,6 +32,7 @@ impl Store {
     }
 }
 
+/// Stores the low `bytes` of `bits` at `address`.
 pub(in crate::simulated) fn write_word(address: usize, bytes: usize, bits: u64) {
     // SAFETY: the address is that of a cell of at least this size in a registered region,
     // aligned as its size; pending stores to a region are applied before it is given
@@ -49,7 +50,7 @@ pub(in crate::simulated) fn write_word(address: usize, bytes: usize, bits: u64) 
 
 /// Entries of a store buffer (Skylake: 56).
 const BUFFER: usize = 56;
-/// What a load finds in its CPU's store buffer.
+/// A load's bytes in its CPU's store buffer.
 pub(super) enum Forwarded {
     Nothing,
     All(u64),
@@ -58,7 +59,7 @@ pub(super) enum Forwarded {
 }
 
 impl Sim {
-    /// A region goes: what was to be stored there is stored at once.
+    /// A region is freed: buffered stores to it take effect at once.
     pub fn unregister(&mut self, base: usize) {
         let Some((base, end)) = self.memory.unregister(base) else { return };
         for cpu in &mut self.cpus {
@@ -68,7 +69,7 @@ impl Sim {
         }
     }
 
-    /// What the running CPU itself last stored at `address` and nobody sees yet.
+    /// The running CPU's last buffered store at `address`, which no other CPU sees yet.
     pub(super) fn forwarded(&mut self, address: usize, bytes: usize) -> Forwarded {
         let hit = self.times.hit;
         let me = self.me();
@@ -84,7 +85,8 @@ impl Sim {
         }
     }
 
-    /// Done: the caller stores now. Later: it is in the buffer.
+    /// Done: the caller stores now. Later: the store is in the buffer. Sleep: it is, and the buffer
+    /// is full.
     pub(super) fn store(&mut self, address: usize, bytes: usize, bits: u64) -> Flow {
         let (me, cost) = (self.me, self.times.store);
         self.cpus[me].clock += cost;
@@ -125,8 +127,8 @@ impl Sim {
         if full { Flow::Sleep } else { Flow::Later }
     }
 
-    /// A store that is not the oldest asks for its line: commits are in order, the
-    /// transfers before them overlap.
+    /// A store that is not the oldest asks for its line: commits are in order, but their transfers
+    /// overlap.
     pub(super) fn prefetch(&mut self, cpu: usize, at: At) {
         let mut buffered = self.cpus[cpu].buffer.iter_mut().skip(1);
         let Some(store) = buffered.find(|s| s.at.same_line(&at)) else { return };

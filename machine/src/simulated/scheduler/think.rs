@@ -1,12 +1,13 @@
-//! Think time: jittered, and stretched while other threads of the core think too.
+//! Think time: jittered, and slowed down while other threads of the core think too.
 
 use super::Sim;
 
 /// Think time in progress, for CPUs whose siblings run too.
 pub(super) struct Work {
+    /// Picoseconds that it takes alone from `since` on.
     left: u64,
     since: u64,
-    /// Thousandths that it takes now.
+    /// Its slowdown now, in thousandths.
     pace: u64,
 }
 
@@ -16,7 +17,7 @@ impl Sim {
         length - spread + self.rng.u64(0..=2 * spread)
     }
 
-    /// True: no sibling thread takes part in this run, the time is charged already.
+    /// True: no sibling thread takes part in this run, and the time is charged.
     pub(super) fn works_alone(&mut self, length: u64) -> bool {
         let alone = self.memory.mates(self.me).is_empty() || self.times.smt_slowdown == 1000;
         if alone {
@@ -38,15 +39,16 @@ impl Sim {
         self.repace_mates();
     }
 
-    /// Thousandths that think time of `cpu` takes while those of its core think who do.
+    /// The slowdown of think time of `cpu` now, in thousandths: by how many threads of its core
+    /// think.
     pub(super) fn pace(&self, cpu: usize) -> u64 {
         let busy = self.memory.mates(cpu).iter().filter(|&&m| self.cpus[m].work.is_some());
-        let others = self.times.threads_a_core.saturating_sub(1).max(1);
+        let others = self.times.threads_per_core.saturating_sub(1).max(1);
         1000 + (self.times.smt_slowdown - 1000) * busy.count() as u64 / others
     }
 
-    /// The running CPU works, or no longer: what its core's other threads have left takes
-    /// another time from now on.
+    /// The running CPU has begun or ended its think time: that of its core's other threads changes
+    /// pace.
     pub(super) fn repace_mates(&mut self) {
         for n in 0..self.memory.mates(self.me).len() {
             let mate = self.memory.mates(self.me)[n];

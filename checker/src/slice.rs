@@ -1,6 +1,6 @@
-//! Which steps of a failing execution a reader needs: from what broke, backwards along
-//! what was read and who wrote it, with the lock sections around. The same history
-//! always tells the same story.
+//! A backward slice of a failing execution (Weiser, "Program Slicing", ICSE 1981; here of a
+//! history, so a dynamic one): from the violation back along reads and the writes that they saw,
+//! with the lock sections around. Guards that the same history always gives the same slice.
 
 use machine::checked::{Op, Seen, Step, Trace};
 use std::collections::BTreeSet;
@@ -9,7 +9,7 @@ fn writes(step: &Step) -> bool {
     matches!(step.op, Op::Store | Op::Set | Op::Rmw { .. })
 }
 
-/// Cells whose steps explain nothing, unless the violation is about them.
+/// Beginnings of the names of cells that are left out, unless the violation is about them.
 const MACHINERY: [&str; 14] = [
     "rcu",
     "mcs_node",
@@ -26,14 +26,15 @@ const MACHINERY: [&str; 14] = [
     "si.active",
     "si.working",
 ];
-/// Words that every story of swapoff is about.
-const PLOT: [&str; 2] = ["si.flags", "users.state"];
-/// Notes that are told only where the violation is about what they say.
+/// Words of the swapoff protocol: every change of them is in the slice.
+const PROTOCOL: [&str; 2] = ["si.flags", "users.state"];
+/// Notes that begin so are left out, unless the violation is about them.
 const ASIDES: &str = "avail list";
-/// The most steps of a loop without end that are told.
+/// At most this many steps of an endless loop are in the slice.
 const LOOP: usize = 16;
 
-/// Beginnings of the cells that a violation is about, besides those that it names.
+/// Beginnings of the cells that a violation is about, besides those that it names. I3 .. I12 are
+/// invariants of docs/catalogue.md.
 fn subjects(violation: &str) -> &'static [&'static str] {
     match violation.split_once(':').map_or("", |(invariant, _)| invariant) {
         "I3" if violation.ends_with("the device's end") => &["si.max"],
@@ -49,23 +50,23 @@ fn subjects(violation: &str) -> &'static [&'static str] {
 
 /// The only function that makes a slot allocated.
 const ALLOCATES: &str = "cluster_alloc_range";
-/// Those that put a device on the avail list and take it off.
+/// The functions that put a device on the avail list and take it off.
 const LISTS: [&str; 2] = ["add_to_avail_list", "del_from_avail_list"];
 
 fn reads(step: &Step) -> bool {
     matches!(step.op, Op::Load | Op::Get | Op::Rmw { .. })
 }
 
-/// A history, and what is asked of it again and again.
-pub(super) struct Story<'a> {
+/// A history, and what every step of the slicing needs from it.
+pub(super) struct Slice<'a> {
     trace: &'a Trace,
-    /// Each step: the steps at which its CPU had taken the locks that it holds.
+    /// Per step: the steps at which its CPU took the locks that it holds.
     held: Vec<Vec<usize>>,
-    /// Cells that more than one CPU touches, and somebody writes.
+    /// Cells that more than one CPU accesses and at least one writes.
     shared: BTreeSet<&'a str>,
 }
 
-impl<'a> Story<'a> {
+impl<'a> Slice<'a> {
     pub(super) fn new(trace: &'a Trace) -> Self {
         let run = &trace.steps[trace.start..];
         let written: BTreeSet<&str> =
@@ -93,31 +94,31 @@ impl<'a> Story<'a> {
         self.trace.violation.contains(cell) || about.iter().any(|s| cell.starts_with(s))
     }
 
-    /// Whether steps on the cell can explain anything.
-    fn tells(&self, cell: &str) -> bool {
-        !self.inside(cell)
+    /// Whether steps on the cell can be in the slice.
+    fn relevant(&self, cell: &str) -> bool {
+        !self.list_link(cell)
             && (self.named(cell) || !self.machinery(cell) && self.shared.contains(cell))
     }
 
-    /// The insides of lists, which no reader wants to see.
-    fn inside(&self, cell: &str) -> bool {
+    /// Whether the cell is a link inside a list: never in the slice.
+    fn list_link(&self, cell: &str) -> bool {
         cell.ends_with("_clusters") || cell.contains(".list.")
     }
 
     fn machinery(&self, cell: &str) -> bool {
-        self.inside(cell) || MACHINERY.iter().any(|m| cell.starts_with(m))
+        self.list_link(cell) || MACHINERY.iter().any(|m| cell.starts_with(m))
     }
 
-    /// Where the story begins: what broke, swapoff's milestones and barriers, every
-    /// change of the words of the plot.
-    fn seeds(&self) -> Vec<usize> {
-        let plot = |n: &usize| {
+    /// Where slicing begins (the slicing criterion): the violation, swapoff's milestones and
+    /// barriers, and every change of a word of the protocol.
+    fn criterion(&self) -> Vec<usize> {
+        let milestone = |n: &usize| {
             let step = self.step(*n);
             let word = match step.cell.as_str() {
-                // What frees count is of interest to who reads it.
+                // Changes by frees are added where another step reads them.
                 "si.inuse_pages" => step.function == ALLOCATES || LISTS.contains(&step.function),
                 cell if cell.starts_with("swap_map[") && step.function == ALLOCATES => true,
-                cell => PLOT.contains(&cell) || self.named(cell) && !self.inside(cell),
+                cell => PROTOCOL.contains(&cell) || self.named(cell) && !self.list_link(cell),
             };
             step.cpu < self.trace.workers
                 && match step.op {
@@ -126,21 +127,21 @@ impl<'a> Story<'a> {
                 }
         };
         let ends = (0..self.trace.workers).filter_map(|cpu| {
-            let own = |&n: &usize| self.step(n).cpu == cpu && self.tells(&self.step(n).cell);
+            let own = |&n: &usize| self.step(n).cpu == cpu && self.relevant(&self.step(n).cell);
             self.run().rev().find(|n| own(n) && !matches!(self.step(*n).op, Op::Unlock))
         });
-        self.run().filter(plot).chain(ends).chain(self.end_of_all()).collect()
+        self.run().filter(milestone).chain(ends).chain(self.last_acts()).collect()
     }
 
-    /// The last that the CPU did which broke something: a few steps, or, if it does the
-    /// same for ever, once what it does.
-    fn end_of_all(&self) -> Vec<usize> {
+    /// The last acts of the CPU that broke something: two accesses, or, if it loops for ever, one
+    /// round of the loop.
+    fn last_acts(&self) -> Vec<usize> {
         let Some(last) = self.trace.steps.last() else { return Vec::new() };
-        let told = |n: &usize| {
+        let shown = |n: &usize| {
             let step = self.step(*n);
             step.cpu == last.cpu && step.op != Op::Note && !self.machinery(&step.cell)
         };
-        let own = self.run().rev().filter(told).filter(|_| last.cpu < self.trace.workers);
+        let own = self.run().rev().filter(shown).filter(|_| last.cpu < self.trace.workers);
         if !self.trace.violation.starts_with("no end") {
             return own
                 .filter(|n| !matches!(self.step(*n).op, Op::Lock | Op::Unlock))
@@ -155,7 +156,7 @@ impl<'a> Story<'a> {
         own.take_while(same).take(LOOP).collect()
     }
 
-    /// A ci->lock section with nothing in it.
+    /// Whether an empty ci->lock section begins at step `n`.
     fn is_barrier(&self, n: usize) -> bool {
         let step = self.step(n);
         let mut next = (n + 1..self.trace.steps.len()).filter(|&m| self.step(m).cpu == step.cpu);
@@ -165,24 +166,24 @@ impl<'a> Story<'a> {
             && end.is_some_and(|end| end.op == Op::Unlock && end.cell == step.cell)
     }
 
-    /// What one has to know to understand step `n`: what it read and who wrote that
-    /// before or after, and for a write what its CPU had looked at before.
-    fn causes(&self, n: usize) -> Vec<usize> {
+    /// The steps that step `n` depends on. For a read: the write that it saw, and the next write to
+    /// the cell by another CPU. For a write: what its CPU had read before.
+    fn dependences(&self, n: usize) -> Vec<usize> {
         let step = self.step(n);
         let theirs = |m: &usize| {
             let other = self.step(*m);
             other.cpu != step.cpu && other.cell == step.cell && writes(other)
         };
-        let mut causes = Vec::new();
+        let mut found = Vec::new();
         if reads(step) {
             match step.stale {
-                Some(Seen::Step(seen)) => causes.push(seen),
+                Some(Seen::Step(seen)) => found.push(seen),
                 Some(Seen::Initial) => (),
-                None => causes.extend(self.run().rev().filter(|&m| m < n).find(theirs)),
+                None => found.extend(self.run().rev().filter(|&m| m < n).find(theirs)),
             }
-            causes.extend(self.run().filter(|&m| m > n).find(theirs));
+            found.extend(self.run().filter(|&m| m > n).find(theirs));
         }
-        let looked = |m: &usize| {
+        let tested = |m: &usize| {
             let own = self.step(*m);
             let changed = self.run().any(|k| {
                 let other = self.step(k);
@@ -190,34 +191,34 @@ impl<'a> Story<'a> {
             });
             own.cpu == step.cpu
                 && matches!(own.op, Op::Load | Op::Get)
-                && self.tells(&own.cell)
+                && self.relevant(&own.cell)
                 && changed
         };
         let last = n + 1 == self.trace.steps.len();
         if writes(step) || last {
-            causes.extend(self.run().rev().filter(|&m| m < n).find(looked));
+            found.extend(self.run().rev().filter(|&m| m < n).find(tested));
         }
-        causes.retain(|&m| m >= self.trace.start && self.step(m).cpu < self.trace.workers);
-        causes
+        found.retain(|&m| m >= self.trace.start && self.step(m).cpu < self.trace.workers);
+        found
     }
 
-    /// The steps a reader needs, in order.
-    pub(super) fn told(&self) -> Vec<usize> {
+    /// The steps in the slice, in order.
+    pub(super) fn steps(&self) -> Vec<usize> {
         let mut kept = BTreeSet::new();
-        let mut todo = self.seeds();
+        let mut todo = self.criterion();
         while let Some(n) = todo.pop() {
             if kept.insert(n) {
-                todo.extend(self.causes(n));
+                todo.extend(self.dependences(n));
             }
         }
         let steps: Vec<usize> = kept.iter().copied().collect();
-        kept.extend(self.locks(&steps));
+        kept.extend(self.sections_around(&steps));
         without_repeats(self.trace, kept.into_iter().collect())
     }
 
-    /// The lock sections around `kept` steps: those of clusters and devices, and others
-    /// if more than one CPU has steps inside. And the ends of barriers.
-    fn locks(&self, kept: &[usize]) -> BTreeSet<usize> {
+    /// Begin and end of the lock sections around `kept` steps: of clusters and devices always, of
+    /// other locks if more than one CPU has a section in the slice. And the ends of barriers.
+    fn sections_around(&self, kept: &[usize]) -> BTreeSet<usize> {
         let access = |n: &&usize| !matches!(self.step(**n).op, Op::Note | Op::Lock | Op::Unlock);
         let around: BTreeSet<usize> =
             kept.iter().filter(access).flat_map(|&n| self.held[n].iter().copied()).collect();
@@ -248,7 +249,7 @@ impl<'a> Story<'a> {
     }
 }
 
-/// For each step, where its CPU had taken the locks that it then holds.
+/// Per step: the steps at which its CPU took the locks that it then holds.
 fn sections(trace: &Trace) -> Vec<Vec<usize>> {
     let mut now: Vec<Vec<usize>> = vec![Vec::new(); trace.workers + 1];
     let mut held = Vec::with_capacity(trace.steps.len());
@@ -265,7 +266,7 @@ fn sections(trace: &Trace) -> Vec<Vec<usize>> {
     held
 }
 
-/// A CPU that waits reads the same again and again: once is enough.
+/// `kept` without repeated reads: a waiting CPU reads the same cell again and again.
 fn without_repeats(trace: &Trace, kept: Vec<usize>) -> Vec<usize> {
     let steps = &trace.steps;
     let repeats = |&n: &usize| {

@@ -1,0 +1,27 @@
+//! Why a plan cannot be made: one line that names the key, or the file and its line.
+
+use std::path::PathBuf;
+
+use machine::topology::TopologyError;
+
+#[derive(Debug, thiserror::Error)]
+pub enum PlanError {
+    #[error("{}: {source}", path.display())]
+    Read { path: PathBuf, source: std::io::Error },
+    #[error("{}:{line}:{column}: {message}", path.display())]
+    Parse { path: PathBuf, line: usize, column: usize, message: String },
+    #[error("{key} '{value}': expected {expected}")]
+    Value { key: &'static str, value: String, expected: String },
+    #[error("{0}")]
+    Events(String),
+    #[error(transparent)]
+    Pin(#[from] TopologyError),
+}
+
+pub(super) fn refuse<T>(
+    key: &'static str,
+    value: impl ToString,
+    expected: impl Into<String>,
+) -> Result<T, PlanError> {
+    Err(PlanError::Value { key, value: value.to_string(), expected: expected.into() })
+}

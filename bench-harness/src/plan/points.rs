@@ -1,0 +1,173 @@
+//! The points of a plan: the product of all axes, each value once. Guards that every value is one
+//! its axis has, and that no option of a plan is without effect.
+
+use std::iter::once;
+
+use variants::registry;
+
+use super::error::{PlanError, refuse};
+use super::options::Options;
+use crate::units::{CLUSTER, Preempt};
+use crate::workload::{self, Params};
+
+/// One thing to be measured, `trials` times.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Point {
+    pub variant: &'static str,
+    pub lock: &'static str,
+    pub workload: &'static str,
+    pub threads: usize,
+    pub params: Params,
+    /// How a model's CPUs are taken away.
+    pub preempt: Option<Preempt>,
+}
+
+/// The product of all axes, each value once.
+pub(super) fn points(options: &Options, cpus: usize, model: bool) -> Result<Vec<Point>, PlanError> {
+    let variants = registry::VARIANTS.iter();
+    let variants = variants.flat_map(|v| once(v.name).chain(v.releases.iter().copied()));
+    let variants = named("variant", &options.variant, variants, |name| {
+        registry::find(name).map(|variant| variant.name)
+    })?;
+    let locks = machine::lock::KINDS.iter().map(|(name, _)| *name);
+    let locks =
+        named("lock", &options.lock, locks.clone(), |name| locks.clone().find(|l| *l == name))?;
+    let workloads = workload::LIST.iter().map(|entry| entry.id);
+    let workloads = named("workload", &options.workload, workloads, |id| {
+        workload::find(id).map(|entry| entry.id)
+    })?;
+    let threads = threads(options, cpus, model)?;
+    let preempts = preempts(options, model)?;
+    used(options, &workloads)?;
+    let mut points = Vec::new();
+    for id in &workloads {
+        let entry = workload::find(id).expect("just looked up");
+        let params = params(options, entry)?;
+        for (variant, lock) in variants.iter().flat_map(|v| locks.iter().map(move |l| (*v, *l))) {
+            let all = threads.iter().flat_map(|t| params.iter().map(move |p| (*t, p)));
+            let all = all.flat_map(|(t, p)| preempts.iter().map(move |preempt| (t, p, *preempt)));
+            points.extend(all.map(|(threads, params, preempt)| Point {
+                variant,
+                lock,
+                workload: entry.id,
+                threads,
+                params: params.clone(),
+                preempt,
+            }));
+        }
+    }
+    Ok(points)
+}
+
+/// Refuses orders and batches that no workload of the plan has a use for.
+fn used(options: &Options, workloads: &[&str]) -> Result<(), PlanError> {
+    let having = |has: fn(&Params) -> bool| {
+        let all = workload::LIST.iter().filter(|entry| has(&(entry.defaults)()));
+        all.map(|entry| entry.id).collect::<Vec<_>>()
+    };
+    let check = |key, given: Option<String>, has: fn(&Params) -> bool| match given {
+        Some(value) if !having(has).iter().any(|id| workloads.contains(id)) => {
+            let having = having(has).join(", ");
+            refuse(key, value, format!("a workload that has a use for it: {having}"))
+        }
+        _ => Ok(()),
+    };
+    check("orders", options.orders.as_ref().map(ToString::to_string), |p| p.orders.is_some())?;
+    check("batch", options.batch.first().map(ToString::to_string), |p| p.batch.is_some())
+}
+
+/// The ids that `names` stand for, each once, in the order given.
+fn named(
+    key: &'static str,
+    names: &[String],
+    known: impl Iterator<Item = &'static str>,
+    id: impl Fn(&str) -> Option<&'static str>,
+) -> Result<Vec<&'static str>, PlanError> {
+    let mut found = Vec::new();
+    for name in names {
+        let Some(id) = id(name) else {
+            let all = known.collect::<Vec<_>>().join(", ");
+            return refuse(key, name, format!("one of {all}"));
+        };
+        if !found.contains(&id) {
+            found.push(id);
+        }
+    }
+    Ok(found)
+}
+
+/// How a model's CPUs are taken away; natively those that share the host's CPUs do it.
+fn preempts(options: &Options, model: bool) -> Result<Vec<Option<Preempt>>, PlanError> {
+    let mut all: Vec<Option<Preempt>> = Vec::new();
+    for preempt in options.preempt.iter().map(|preempt| preempt.some()) {
+        if !all.contains(&preempt) {
+            all.push(preempt);
+        }
+    }
+    if !model && all.iter().any(Option::is_some) {
+        let given = options.preempt.iter().map(Preempt::to_string).collect::<Vec<_>>().join(",");
+        return refuse("preempt", given, "a model in --machine; natively --oversubscribe does it");
+    }
+    Ok(if all.is_empty() { vec![None] } else { all })
+}
+
+fn threads(options: &Options, cpus: usize, model: bool) -> Result<Vec<usize>, PlanError> {
+    let mut all: Vec<usize> = options.threads.iter().flat_map(|t| t.expand(cpus)).collect();
+    all.sort_unstable();
+    all.dedup();
+    match all.last() {
+        Some(&most) if most > cpus && model => {
+            refuse("threads", most, format!("at most {cpus}, the model's CPUs: none is shared"))
+        }
+        Some(&most) if most > cpus && !options.oversubscribe => {
+            refuse("threads", most, format!("at most {cpus}, the CPUs here, or --oversubscribe"))
+        }
+        Some(&most) if most > 4096 => refuse("threads", most, "at most 4096"),
+        _ => Ok(all),
+    }
+}
+
+fn params(options: &Options, workload: &workload::Entry) -> Result<Vec<Params>, PlanError> {
+    let default = (workload.defaults)();
+    fn or<T: Clone>(list: &[T], one: T) -> Vec<T> {
+        if list.is_empty() { vec![one] } else { list.to_vec() }
+    }
+    let fills = or(&options.fill, default.fill);
+    // What a workload has no use for is no axis of it.
+    let batches: Vec<_> = match default.batch {
+        Some(batch) => or(&options.batch, batch).into_iter().map(Some).collect(),
+        None => vec![None],
+    };
+    if let Some(batch) = options.batch.iter().find(|batch| !(1..=CLUSTER as u32).contains(*batch)) {
+        return refuse("batch", batch, format!("1 to {CLUSTER} entries"));
+    }
+    let sizes = or(&options.size, default.size);
+    let smallest = sizes.iter().min_by_key(|size| size.bytes()).expect("never empty");
+    if let Some(fill) = fills.iter().find(|fill| fill.of(smallest.slots()) > smallest.slots()) {
+        return refuse("fill", fill, format!("at most the size of the device, {smallest}"));
+    }
+    let rates: Vec<_> = options.rate.iter().map(|rate| Some(rate.0)).collect();
+    let rates = if rates.is_empty() { vec![None] } else { rates };
+    let first = Params {
+        orders: default.orders.clone().map(|mix| options.orders.clone().unwrap_or(mix)),
+        think_ns: options.think_ns.unwrap_or(default.think_ns),
+        ..default
+    };
+    let mut all = product(vec![first], &sizes, |params, size| params.size = size);
+    all = product(all, &fills, |params, fill| params.fill = fill);
+    all = product(all, &batches, |params, batch| params.batch = batch);
+    Ok(product(all, &rates, |params, rate| params.rate = rate))
+}
+
+/// Each of `all` with each of `values`, no two the same.
+fn product<T: Copy>(all: Vec<Params>, values: &[T], set: fn(&mut Params, T)) -> Vec<Params> {
+    let mut more: Vec<Params> = Vec::new();
+    for (params, value) in all.iter().flat_map(|p| values.iter().map(move |v| (p, *v))) {
+        let mut params = params.clone();
+        set(&mut params, value);
+        if !more.contains(&params) {
+            more.push(params);
+        }
+    }
+    more
+}

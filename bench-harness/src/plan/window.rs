@@ -1,0 +1,89 @@
+//! How long the window of a trial is, and when a run ends that repeats trials until intervals are
+//! narrow. Guards that a run fits its budget.
+
+use std::time::Duration;
+
+use results::sequential;
+
+use super::error::{PlanError, refuse};
+use super::options::Options;
+use crate::units::Budget;
+
+/// When a run without a number of trials ends.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Until {
+    /// Half of each point's interval, as a share of its median.
+    pub width: f64,
+    pub budget: Duration,
+}
+
+/// Beside its window a trial has a set-up, a warm-up and an end.
+pub(super) const BESIDE_WINDOW: Duration = Duration::from_millis(250);
+pub(super) const SHORTEST_WINDOW: Duration = Duration::from_millis(50);
+const LONGEST_WINDOW_OF_BUDGET: Duration = Duration::from_secs(2);
+
+/// What `--until` asks for; the budget has a default then, so that every run ends.
+pub(super) fn until(
+    given: &Options,
+    default: &Options,
+    simulated: bool,
+) -> Result<Option<Until>, PlanError> {
+    let Some(width) = given.until else { return Ok(None) };
+    if simulated {
+        return refuse("until", width, "a number of trials on a model, whose time is virtual");
+    }
+    if let Some(trials) = given.trials {
+        return refuse("trials", trials, "no number of trials beside until");
+    }
+    let Budget(budget) = given.budget.or(default.budget).expect("the table has it");
+    Ok(Some(Until { width: width.share(), budget }))
+}
+
+/// The length of a trial's window where the budget decides the number of trials: the budget must
+/// have room for the first look at the intervals.
+pub(super) fn window_until(
+    given: &Options,
+    default: &Options,
+    points: usize,
+    until: Until,
+) -> Result<Duration, PlanError> {
+    let measure = seconds(given, default)?;
+    let cells = points as u32 * sequential::looks().next().expect("there is a first") as u32;
+    let need = (measure + measure / 5 + BESIDE_WINDOW) * cells;
+    if need > until.budget {
+        let need = need.as_secs_f64().ceil();
+        let expected = format!("at least {need}s for {cells} cells, the first look with --until");
+        return refuse("budget", Budget(until.budget), expected);
+    }
+    Ok(measure)
+}
+
+fn seconds(given: &Options, default: &Options) -> Result<Duration, PlanError> {
+    match given.seconds.or(default.seconds).expect("the table has it") {
+        seconds @ 0.0001..=86_400.0 => Ok(Duration::from_secs_f64(seconds)),
+        seconds => refuse("seconds", seconds, "0.0001 to 86400"),
+    }
+}
+
+/// The length of a trial's window: the seconds, or what the budget leaves each of `cells`.
+pub(super) fn window(
+    given: &Options,
+    default: &Options,
+    cells: usize,
+    simulated: bool,
+) -> Result<Duration, PlanError> {
+    let Some(Budget(budget)) = given.budget else { return seconds(given, default) };
+    if let Some(seconds) = given.seconds {
+        return refuse("seconds", seconds, "not both seconds and budget, except with until");
+    }
+    if simulated {
+        return refuse("budget", Budget(budget), "seconds of virtual time on a model");
+    }
+    let share = budget / cells as u32;
+    let least = BESIDE_WINDOW + SHORTEST_WINDOW;
+    if share < least {
+        let need = (least * cells as u32).as_secs_f64().ceil();
+        return refuse("budget", Budget(budget), format!("at least {need}s for {cells} cells"));
+    }
+    Ok((share - BESIDE_WINDOW).min(LONGEST_WINDOW_OF_BUDGET))
+}

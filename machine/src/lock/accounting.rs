@@ -1,0 +1,249 @@
+//! The accounts of lock sites, per CPU: acquisitions, waits, hold times, and which CPU held the
+//! lock during a wait. Guards that the accounting does not distort what it measures: everything is
+//! CPU-local and put together when the run is over; the clock is read on contended paths only; hold
+//! times, times between acquisitions and looks at the holder are sampled, 1 in [`Machine::SAMPLE`].
+//! An acquisition that is neither contended nor sampled costs one count and two stores to lines of
+//! its own.
+
+use super::intervals::Intervals;
+use super::posted::{self, Posted};
+use super::sites::{self, Key, MAX_SITES, Site};
+use crate::Machine;
+use std::cell::{Cell, RefCell};
+use std::sync::Arc;
+
+/// The account of one site on one CPU. Times in nanoseconds of the machine's clock.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct SiteStats {
+    /// [`Site::lock`].
+    pub lock: &'static str,
+    /// [`Site::caller`].
+    pub caller: &'static str,
+    /// Acquisitions, by lock or trylock.
+    pub acquired: u64,
+    /// Acquisitions that had to wait.
+    pub contended: u64,
+    /// Failed trylocks.
+    pub missed: u64,
+    /// Sum of all waits.
+    pub wait_total: u64,
+    /// The longest wait.
+    pub wait_max: u64,
+    /// Acquisitions whose hold time was measured.
+    pub hold_sampled: u64,
+    /// Sum of the measured hold times.
+    pub hold_total: u64,
+    /// The longest measured hold time.
+    pub hold_max: u64,
+    /// Waits that looked for the holder and the other waiters.
+    pub looked: u64,
+    /// Other waiters that those looks found, in all.
+    pub queue_total: u64,
+    /// The most other waiters that one look found.
+    pub queue_max: u64,
+    /// (waits, ns) by the CPU that held the lock when the wait began.
+    pub waited_for: Vec<(u64, u64)>,
+    /// Times from an acquisition here to this CPU's next one here.
+    pub again: Intervals,
+    /// When the last sampled acquisition was; 0 before the first.
+    last: u64,
+}
+
+impl SiteStats {
+    /// Sets all counts to 0, keeps the memory.
+    fn reset(&mut self) {
+        let (mut waited_for, mut again) =
+            (std::mem::take(&mut self.waited_for), std::mem::take(&mut self.again));
+        waited_for.fill((0, 0));
+        again.reset();
+        *self = Self { waited_for, again, ..Self::default() };
+    }
+
+    fn waited(&mut self, wait: Wait, now: u64, cpus: usize) {
+        let ns = now.saturating_sub(wait.began);
+        self.contended += 1;
+        self.wait_total += ns;
+        self.wait_max = self.wait_max.max(ns);
+        let Some(seen) = wait.seen else { return };
+        self.looked += 1;
+        self.queue_total += seen.waiting;
+        self.queue_max = self.queue_max.max(seen.waiting);
+        if let Some(holder) = seen.holder {
+            self.waited_for.resize(cpus, (0, 0));
+            let (waits, total) = &mut self.waited_for[holder];
+            (*waits, *total) = (*waits + 1, *total + ns);
+        }
+    }
+}
+
+/// Whether acquisition `n` of a site is in the sample: 1 in `SAMPLE`, chosen by multiples of the
+/// golden ratio, so that no batch size of an allocator keeps in step with them.
+#[inline]
+fn in_sample<M: Machine>(n: u64) -> bool {
+    n.wrapping_mul(0x9e37_79b9_7f4a_7c15) <= u64::MAX / M::SAMPLE
+}
+
+/// A wait that has begun.
+#[derive(Clone, Copy, Default)]
+pub(super) struct Wait {
+    /// 0: no wait.
+    began: u64,
+    seen: Option<posted::Seen>,
+}
+
+/// The part of an acquisition that its guard keeps.
+#[derive(Clone, Copy, Default)]
+pub(super) struct Hold {
+    key: Key,
+    /// When the lock was taken, if the acquisition is in the sample; else 0.
+    since: u64,
+}
+
+/// The accounts of one CPU.
+pub(super) struct Accounting {
+    cpu: usize,
+    /// Acquisitions by site. In a box, as a coroutine's start takes no large values.
+    acquired: Box<[Cell<u64>; MAX_SITES]>,
+    sites: RefCell<Vec<SiteStats>>,
+    mine: Arc<Posted>,
+    posted: Arc<[Arc<Posted>]>,
+}
+
+impl Accounting {
+    /// Of CPU `cpu`; with `on` false it has no tables and must not be used.
+    pub(super) fn new(cpu: usize, on: bool, posted: Arc<[Arc<Posted>]>) -> Self {
+        let sites = if on { MAX_SITES } else { 0 };
+        Self {
+            cpu,
+            acquired: Box::new([const { Cell::new(0) }; MAX_SITES]),
+            sites: RefCell::new(vec![SiteStats::default(); sites]),
+            mine: posted[cpu].clone(),
+            posted,
+        }
+    }
+
+    /// A wait for the lock at `address` begins; one in `SAMPLE` looks for the holder.
+    #[cold]
+    pub(super) fn waits<M: Machine>(
+        &self,
+        site: &'static Site,
+        address: usize,
+        now: impl Fn() -> u64,
+    ) -> Wait {
+        self.mine.waits_for(address);
+        let looks = self.sites.borrow()[site.key().index()].contended.is_multiple_of(M::SAMPLE);
+        let began = now().max(1);
+        let seen = looks.then(|| posted::look(&self.posted, self.cpu, address, began));
+        Wait { began, seen }
+    }
+
+    /// Counts an acquisition and the wait before it.
+    #[inline(always)]
+    pub(super) fn took<M: Machine>(
+        &self,
+        site: &'static Site,
+        address: usize,
+        wait: Wait,
+        now: impl Fn() -> u64,
+    ) -> Hold {
+        let key = site.key();
+        if wait.began != 0 {
+            self.waited(key, wait, &now);
+        }
+        let acquired = &self.acquired[key.index()];
+        let n = acquired.get();
+        acquired.set(n + 1);
+        let (begins, ends) = (in_sample::<M>(n), in_sample::<M>(n.wrapping_sub(1)));
+        let since = if begins | ends { self.sampled(key, begins, ends, now) } else { 0 };
+        self.mine.acquired::<M>(key.place(), address);
+        Hold { key, since }
+    }
+
+    #[cold]
+    fn waited(&self, key: Key, wait: Wait, now: impl Fn() -> u64) {
+        self.mine.waits_for(0);
+        self.sites.borrow_mut()[key.index()].waited(wait, now(), self.posted.len());
+    }
+
+    /// An acquisition that is in the sample, or the one after it.
+    #[cold]
+    fn sampled(&self, key: Key, begins: bool, ends: bool, now: impl Fn() -> u64) -> u64 {
+        let (now, stats) = (now().max(1), &mut self.sites.borrow_mut()[key.index()]);
+        if ends && stats.last != 0 {
+            stats.again.record(now.saturating_sub(stats.last));
+        }
+        if begins {
+            stats.last = now;
+            return now;
+        }
+        0
+    }
+
+    /// Counts a failed trylock.
+    #[cold]
+    pub(super) fn missed(&self, site: &'static Site) {
+        self.sites.borrow_mut()[site.key().index()].missed += 1;
+    }
+
+    /// The lock of `hold` is about to be given up.
+    #[inline]
+    pub(super) fn releases<M: Machine>(&self, hold: Hold, now: impl Fn() -> u64) {
+        // A simulated CPU runs ahead of the others: at their time the lock is still held.
+        let until = if M::VIRTUAL { now() } else { 0 };
+        self.mine.released::<M>(hold.key.place(), until);
+        if hold.since != 0 {
+            self.hold_ended(hold, now);
+        }
+    }
+
+    #[cold]
+    fn hold_ended(&self, hold: Hold, now: impl Fn() -> u64) {
+        let ns = now().saturating_sub(hold.since);
+        let stats = &mut self.sites.borrow_mut()[hold.key.index()];
+        stats.hold_sampled += 1;
+        stats.hold_total += ns;
+        stats.hold_max = stats.hold_max.max(ns);
+    }
+
+    pub(super) fn reset(&self) {
+        self.acquired.iter().for_each(|acquired| acquired.set(0));
+        self.sites.borrow_mut().iter_mut().for_each(SiteStats::reset);
+    }
+
+    pub(super) fn stats(&self) -> Vec<SiteStats> {
+        let known = sites::known();
+        let stats = self.sites.borrow();
+        let all = known.iter().zip(stats.iter()).zip(&*self.acquired);
+        let used = all.filter(|((_, s), acquired)| acquired.get() + s.missed > 0);
+        used.map(|((site, s), acquired)| SiteStats {
+            lock: site.lock,
+            caller: site.caller,
+            acquired: acquired.get(),
+            ..s.clone()
+        })
+        .collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Native;
+    use crate::lock::Tas;
+    use crate::simulated::Simulated;
+
+    /// Every place in a batch is sampled as often as its share.
+    #[test]
+    fn the_sample_is_in_step_with_no_batch() {
+        for batch in [2u64, 7, 32, 64, 512] {
+            let mut places = vec![0u64; batch as usize];
+            let n = batch * 64 * 200;
+            (0..n).filter(|n| in_sample::<Native<Tas, true>>(*n)).for_each(|n| {
+                places[(n % batch) as usize] += 1;
+            });
+            let (least, most) = (places.iter().min().unwrap(), places.iter().max().unwrap());
+            assert!(*least > 150 && *most < 250, "batch {batch}: {least} to {most} of 200");
+        }
+        assert!((0..100).all(in_sample::<Simulated<Tas>>), "the simulator samples every one");
+    }
+}
