@@ -2,13 +2,14 @@
 //! stopped counting, then check the allocator. Guards that what is counted happened while every
 //! worker was at work, and that a wrong allocator has no figures.
 
+use std::any::Any;
 use std::collections::BTreeMap;
 use std::num::NonZeroU64;
 use std::time::Duration;
 
 use machine::{Cpu, Failure, Machine, Phase, Region, SiteStats};
 use results::schema::Counter;
-use variants::{Swap, SwapAllocator, SwpEntry};
+use variants::{Spec, Swap, SwapAllocator, SwpEntry};
 
 use crate::meter::Meter;
 use crate::workload::{Params, Stage, Workload, block};
@@ -64,9 +65,17 @@ where
 }
 
 /// A trial whose variant and workload are behind a pointer: the code that drives it is compiled
-/// once per machine, not once per pair of them. It costs each worker one dynamic call in all.
+/// once per machine, not once per pair of them. It costs a worker a handful of dynamic calls in
+/// all, and an operation none.
 trait AnyTrial<M: Machine>: Send + Sync {
-    fn work(&self, cpu: &M::Cpu, setting: &Setting) -> Log;
+    /// The rate of an open loop.
+    fn rate(&self) -> Option<NonZeroU64>;
+    /// A new worker's own state, for [`AnyTrial::load`].
+    fn worker(&self, cpu: &M::Cpu) -> Box<dyn Any>;
+    /// Works until the phase after `last`.
+    fn load(&self, cpu: &M::Cpu, worker: &mut dyn Any, meter: &mut Meter, last: Phase);
+    /// See [`Workload::is_control`].
+    fn is_control(&self, threads: usize, worker: usize) -> bool;
     fn verify(&self, cpu: &M::Cpu);
 }
 
@@ -81,10 +90,26 @@ fn run_erased<M: Machine>(
     let outcome = M::run(
         config,
         move |cpu| make(&setup, cpu),
-        move |trial, cpu| trial.work(cpu, &work),
+        move |trial, cpu| work_through::<M>(&**trial, cpu, &work),
         |trial, cpu| trial.verify(cpu),
     )?;
     Ok(outcome.workers)
+}
+
+/// One worker's life: warm-up, window, and load until the last worker's window is over.
+fn work_through<M: Machine>(trial: &dyn AnyTrial<M>, cpu: &M::Cpu, setting: &Setting) -> Log {
+    let mut worker = trial.worker(cpu);
+    let sample = if trial.rate().is_some() { 1 } else { setting.sample };
+    let mut meter = Meter::new(sample);
+    let window = Window::new(setting.host.as_ref());
+    trial.load(cpu, &mut *worker, &mut meter, Phase::Warm);
+    let window = window.open::<M>(cpu, &mut meter, setting.measure);
+    trial.load(cpu, &mut *worker, &mut meter, Phase::Measure);
+    let counted = std::mem::replace(&mut meter, Meter::new(sample));
+    let log = window.close::<M>(cpu, counted, trial.is_control(setting.threads, cpu.id()));
+    cpu.window_closed();
+    trial.load(cpu, &mut *worker, &mut meter, Phase::Overrun);
+    log
 }
 
 struct Trial<M: Machine, A: SwapAllocator<M>, W> {
@@ -107,26 +132,6 @@ impl<M: Machine, A: SwapAllocator<M>, W: Workload<M>> Trial<M, A, W> {
 
     fn workload(&self) -> &W {
         &self.workload[0].0
-    }
-
-    /// Works until the phase after `last`. There is one call of the workload's step, so that it is
-    /// compiled into the loop.
-    #[inline(never)]
-    fn load(&self, cpu: &M::Cpu, worker: &mut W::Worker, meter: &mut Meter, last: Phase) {
-        let Params { think_ns, rate, .. } = self.stage.params;
-        let mut schedule = rate.map(|rate| OpenLoop { start: cpu.now(), rate, next: 0 });
-        while cpu.phase() as u8 <= last as u8 {
-            if let Some(schedule) = &mut schedule {
-                match schedule.wait::<M>(cpu, last) {
-                    None => return,
-                    due => meter.intended = due,
-                }
-            }
-            self.workload().step(&self.stage, cpu, worker, meter);
-            if think_ns > 0 {
-                cpu.work(think_ns);
-            }
-        }
     }
 }
 
@@ -154,38 +159,56 @@ impl OpenLoop {
 }
 
 impl<M: Machine, A: SwapAllocator<M>, W: Workload<M>> AnyTrial<M> for Trial<M, A, W> {
-    fn work(&self, cpu: &M::Cpu, setting: &Setting) -> Log {
-        let mut worker = self.workload().worker(&self.stage, cpu);
-        let sample = if self.stage.params.rate.is_some() { 1 } else { setting.sample };
-        let mut meter = Meter::new(sample);
-        let window = Window::new(setting.host.as_ref());
-        self.load(cpu, &mut worker, &mut meter, Phase::Warm);
-        let window = window.open::<M>(cpu, &mut meter, setting.measure);
-        self.load(cpu, &mut worker, &mut meter, Phase::Measure);
-        let counted = std::mem::replace(&mut meter, Meter::new(sample));
-        let log = window.close::<M>(cpu, counted, W::is_control(setting.threads, cpu.id()));
-        cpu.window_closed();
-        self.load(cpu, &mut worker, &mut meter, Phase::Overrun);
-        log
+    fn rate(&self) -> Option<NonZeroU64> {
+        self.stage.params.rate
+    }
+
+    fn worker(&self, cpu: &M::Cpu) -> Box<dyn Any> {
+        Box::new(self.workload().worker(&self.stage, cpu))
+    }
+
+    /// There is one call of the workload's step, so that it is compiled into the loop.
+    fn load(&self, cpu: &M::Cpu, worker: &mut dyn Any, meter: &mut Meter, last: Phase) {
+        let worker = worker.downcast_mut().expect("a worker of this workload");
+        let Params { think_ns, rate, .. } = self.stage.params;
+        let mut schedule = rate.map(|rate| OpenLoop { start: cpu.now(), rate, next: 0 });
+        while cpu.phase() as u8 <= last as u8 {
+            if let Some(schedule) = &mut schedule {
+                match schedule.wait::<M>(cpu, last) {
+                    None => return,
+                    due => meter.intended = due,
+                }
+            }
+            self.workload().step(&self.stage, cpu, worker, meter);
+            if think_ns > 0 {
+                cpu.work(think_ns);
+            }
+        }
+    }
+
+    fn is_control(&self, threads: usize, worker: usize) -> bool {
+        W::is_control(threads, worker)
     }
 
     /// A fast wrong allocator fails here.
     fn verify(&self, cpu: &M::Cpu) {
         let sharing = if W::FORKS { Sharing::Forked } else { Sharing::None };
-        verify(&self.stage, cpu, sharing);
-        if let Err(broken) = self.workload().validate() {
-            panic!("{broken}");
-        }
+        verify(&self.stage, cpu, sharing, &|| self.workload().validate());
     }
 }
 
 impl<M: Machine, A: SwapAllocator<M>> Stage<M, A> {
     /// The devices and owners that workload `W` wants, all devices on.
     pub fn new<W: Workload<M>>(setting: &Setting, cpu: &M::Cpu) -> Self {
+        Self::open(&W::spec(&setting.params, setting.threads), setting, cpu)
+    }
+
+    /// Compiled once for all workloads.
+    #[inline(never)]
+    fn open(spec: &Spec, setting: &Setting, cpu: &M::Cpu) -> Self {
         let Setting { params, threads, seed, .. } = setting.clone();
-        let spec = W::spec(&params, threads);
         let devices = spec.devices.len();
-        let swap = Swap::new(&spec, cpu);
+        let swap = Swap::new(spec, cpu);
         for dev in 0..devices {
             assert!(swap.swapon(cpu, dev), "a fresh device can be switched on");
         }
@@ -231,10 +254,16 @@ impl Window {
     }
 }
 
-fn verify<M: Machine, A: SwapAllocator<M>>(stage: &Stage<M, A>, cpu: &M::Cpu, sharing: Sharing) {
+#[inline(never)]
+fn verify<M: Machine, A: SwapAllocator<M>>(
+    stage: &Stage<M, A>,
+    cpu: &M::Cpu,
+    sharing: Sharing,
+    workload: &dyn Fn() -> Result<(), String>,
+) {
     stage.swap.alloc.run_work(cpu);
-    let broken = stage.swap.alloc.validate().and_then(|()| users_match(stage, sharing));
-    if let Err(broken) = broken {
+    let slots = stage.swap.alloc.validate().and_then(|()| users_match(stage, sharing));
+    if let Err(broken) = slots.and_then(|()| workload()) {
         panic!("{broken}");
     }
 }

@@ -53,7 +53,7 @@ pub struct Stage<M: Machine, A: SwapAllocator<M>> {
 /// A workload. The engine calls `new` once, `worker` on each CPU, then `step` until time is up.
 pub trait Workload<M: Machine>: Send + Sync + Sized + 'static {
     /// A worker's private state.
-    type Worker;
+    type Worker: 'static;
     /// Whether page-table entries may share a slot. Without forks, a slot with two entries was
     /// handed out twice.
     const FORKS: bool = false;

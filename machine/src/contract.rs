@@ -76,8 +76,8 @@ pub trait Plain<T: Word>: Send + Sync {
 /// A spinlock's algorithm. Tokens have no `Drop`: a simulated CPU may be abandoned in the middle
 /// of anything.
 pub trait RawLock<M: Machine>: Send + Sync {
-    /// The part of an acquisition that `unlock` needs, such as a queue node.
-    type Token;
+    /// The part of an acquisition that `unlock` needs, such as a queue node's number.
+    type Token: Token;
     /// A free lock.
     fn new() -> Self;
     /// Takes the lock; calls `contended` once if it has to wait.
@@ -88,6 +88,39 @@ pub trait RawLock<M: Machine>: Send + Sync {
     fn unlock(&self, cpu: &M::Cpu, token: Self::Token);
     /// Whether the lock is held, outside the machine's accounting: for validation.
     fn peek_locked(&self) -> bool;
+}
+
+/// What [`RawLock::lock`] returns and [`RawLock::unlock`] takes: a number, or nothing.
+pub trait Token: Copy {
+    /// As a number; 0 for nothing.
+    fn number(self) -> u32;
+    /// The token of that number.
+    fn of(number: u32) -> Self;
+}
+
+impl Token for () {
+    fn number(self) -> u32 {
+        0
+    }
+    fn of(_: u32) {}
+}
+
+impl Token for u16 {
+    fn number(self) -> u32 {
+        self.into()
+    }
+    fn of(number: u32) -> u16 {
+        number as u16
+    }
+}
+
+impl Token for u32 {
+    fn number(self) -> u32 {
+        self
+    }
+    fn of(number: u32) -> u32 {
+        number
+    }
 }
 
 /// A kind of lock: the same algorithm on every machine.

@@ -2,7 +2,7 @@
 //! row: this test has a list of its own, made by the same macro, with a toy in it.
 
 use machine::checked::{self, Loom, Spin, scenarios};
-use machine::lock::{KINDS, LockKind};
+use machine::lock::{Any, KINDS, LockKind};
 use machine::simulated::{self, Model, Simulated};
 use machine::{Cpu, Fields, Machine, Native, Plain, Region, Site, SpinLock, native};
 
@@ -84,6 +84,27 @@ fn every_lock_excludes_on_simulated_machines() {
     for (name, _) in KINDS {
         machine::with_lock!(name, K => simulated::<K>(name)).expect("it is in the list");
     }
+}
+
+/// The simulator's one type for all locks does, access by access, what the lock's own type does.
+#[test]
+#[cfg_attr(miri, ignore)]
+fn any_lock_is_the_lock_that_was_chosen() {
+    let account = |run: fn(&str), name| {
+        run(name);
+        let account = simulated::take_account().expect("a run has one");
+        (account.events, account.virtual_ps, account.callers)
+    };
+    let mut seen = Vec::new();
+    for (name, _) in KINDS {
+        assert!(Any::choose(name));
+        let own = machine::with_lock!(name, K => account(simulated::<K>, name));
+        let any = account(simulated::<Any>, name);
+        assert_eq!(own.expect("it is in the list"), any, "{name}");
+        assert!(!seen.contains(&any), "{name} is told from the others");
+        seen.push(any);
+    }
+    assert!(!Any::choose("no such lock"));
 }
 
 #[test]

@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use machine::lock::Any;
 use machine::simulated::{self, FieldTraffic, Model, SOURCES, Traffic};
 use machine::{Failure, Machine, Native, Simulated, native, with_lock};
 use results::schema::{HotLine, Line, LineCaller};
@@ -64,11 +65,10 @@ pub(super) fn simulated(
         preemption: point.preempt.map(|preempt| preempt.0),
     };
     let setting = setting(plan, label, None);
-    let logs = with_lock!(point.lock, K => {
-        on_machine::<Simulated<K>>(&config, point, &setting)
-    });
+    assert!(Any::choose(point.lock), "{CHECKED}");
+    let logs = on_machine::<Simulated<Any>>(&config, point, &setting)?;
     let places = Places { topology: &plan.topology, cpus: &cpus };
-    let (mut cell, histograms) = assemble(label, &logs.expect(CHECKED)?, places, None);
+    let (mut cell, histograms) = assemble(label, &logs, places, None);
     let account = simulated::take_account().expect("a run that succeeded has one");
     let (fields, callers, lines) = (account.fields, account.callers, account.hottest);
     cell.lines = Some(fields.into_iter().map(field).collect());

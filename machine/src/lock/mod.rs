@@ -12,7 +12,7 @@ mod posted;
 mod sites;
 mod spin;
 
-pub use crate::contract::{LockKind, RawLock};
+pub use crate::contract::{LockKind, RawLock, Token};
 pub use accounting::SiteStats;
 pub use intervals::Intervals;
 pub use local::{Local, NESTING};
@@ -76,3 +76,7 @@ locks! {
     mcs::Mcs, "FIFO queue, each waiter spins on its own node (Mellor-Crummey, Scott 1991)";
     qspin::Qspin, "queued spinlock: a pending waiter, then an MCS queue (Linux 4.2 on)";
 }
+
+// Behind the list, whose macro it uses.
+mod any;
+pub use any::Any;
