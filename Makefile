@@ -91,6 +91,8 @@ test: lint ## format, clippy, rustdoc, licences, and every test
 
 lint: ## format, clippy, rustdoc; warnings denied; then deny
 	cargo fmt --all --check
+	@# cargo fmt does not see modules that a macro declares.
+	rustfmt --edition 2024 --check machine/src/lock/*.rs machine/tests/toy/*.rs
 	cargo clippy --locked --workspace --all-targets -- -D warnings
 	RUSTDOCFLAGS="-D warnings" cargo doc --locked --workspace --no-deps --document-private-items
 	@$(MAKE) --no-print-directory deny
