@@ -35,11 +35,6 @@ unsafe impl<M: Machine, T: Send> Send for Region<M, T> {}
 unsafe impl<M: Machine, T: Sync> Sync for Region<M, T> {}
 
 impl<M: Machine, T> Region<M, T> {
-    fn layout(len: usize) -> Layout {
-        let layout = Layout::array::<T>(len.max(1)).expect("a region fits the address space");
-        layout.align_to(LINE).expect("64 is a power of two").pad_to_align()
-    }
-
     /// `len` elements made by `init(index)`; `fields` are (name, byte offset) as in [`Fields`].
     ///
     /// # Panics
@@ -52,14 +47,7 @@ impl<M: Machine, T> Region<M, T> {
         mut init: impl FnMut(usize) -> T,
     ) -> Self {
         const { assert!(size_of::<T>() > 0, "a region of nothing has no address") };
-        let layout = Self::layout(len);
-        // SAFETY: the layout has a non-zero size: T has one, and the layout room for one T.
-        #[allow(unsafe_code)]
-        let memory = unsafe { alloc(layout) }.cast::<T>();
-        let base = NonNull::new(memory).unwrap_or_else(|| handle_alloc_error(layout));
-        let (address, stride) = (base.as_ptr() as usize, size_of::<T>());
-        let bytes = layout.size();
-        M::register(&Extent { base: address, bytes, len, stride, name, fields });
+        let base = allocate::<M>(len, Layout::new::<T>(), name, fields).cast::<T>();
         for i in 0..len {
             // SAFETY: i < len elements of freshly allocated memory.
             #[allow(unsafe_code)]
@@ -69,6 +57,33 @@ impl<M: Machine, T> Region<M, T> {
         }
         Self { base, len, machine: PhantomData, owns: PhantomData }
     }
+}
+
+/// `len` elements of layout `element`, on lines of their own.
+fn layout(len: usize, element: Layout) -> Layout {
+    // An element's size is a multiple of its alignment: elements lie side by side.
+    let bytes = element.size().checked_mul(len.max(1));
+    let layout = bytes.and_then(|bytes| Layout::from_size_align(bytes, element.align()).ok());
+    let layout = layout.expect("a region fits the address space");
+    layout.align_to(LINE).expect("64 is a power of two").pad_to_align()
+}
+
+/// Memory that the machine knows by name. Compiled once per machine, not per type of element.
+#[inline(never)]
+fn allocate<M: Machine>(
+    len: usize,
+    element: Layout,
+    name: &'static str,
+    fields: Vec<(&'static str, usize)>,
+) -> NonNull<u8> {
+    let layout = layout(len, element);
+    // SAFETY: the layout has a non-zero size: an element has one, and there is room for one.
+    #[allow(unsafe_code)]
+    let memory = unsafe { alloc(layout) };
+    let memory = NonNull::new(memory).unwrap_or_else(|| handle_alloc_error(layout));
+    let (base, bytes, stride) = (memory.as_ptr() as usize, layout.size(), element.size());
+    M::register(&Extent { base, bytes, len, stride, name, fields });
+    memory
 }
 
 impl<M: Machine, T: Fields> Region<M, T> {
@@ -98,7 +113,7 @@ impl<M: Machine, T> Drop for Region<M, T> {
         #[allow(unsafe_code)]
         unsafe {
             std::ptr::slice_from_raw_parts_mut(self.base.as_ptr(), self.len).drop_in_place();
-            dealloc(self.base.as_ptr().cast(), Self::layout(self.len));
+            dealloc(self.base.as_ptr().cast(), layout(self.len, Layout::new::<T>()));
         }
     }
 }
