@@ -18,6 +18,7 @@ pub mod kernel;
 pub mod lab;
 pub mod load;
 pub mod metric;
+mod plausible;
 mod plural;
 pub mod report;
 pub mod schema;
