@@ -51,6 +51,7 @@ pub fn cell() -> Cell {
         key: key(),
         seed: 1,
         duration_ns: 1_000_000_000,
+        asked_ns: Some(1_000_000_000),
         order_in_run: 0,
         per_thread: vec![4_000_000, 4_200_000],
         ops_per_s: 8_200_000.0,
