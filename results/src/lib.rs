@@ -9,6 +9,7 @@ pub mod aggregate;
 pub mod compare;
 mod distance;
 pub mod disturbed;
+pub mod elsewhere;
 pub mod error;
 pub mod example;
 pub mod hit;

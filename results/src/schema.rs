@@ -24,7 +24,8 @@ pub const LEAST_OVERLAP: f64 = 0.95;
 pub struct Run {
     /// schema version of the whole directory
     pub schema: u32,
-    /// name of the run's directory: `<utc-time>-<host>-<label>`
+    /// name of the run's directory: `<utc-time>-<random>-<host>-<label>`, in older runs without
+    /// the random part
     pub id: String,
     /// start of the run, UTC, RFC 3339
     pub created_utc: String,
@@ -34,6 +35,9 @@ pub struct Run {
     pub command: String,
     /// the plan as the engine resolved it: every default written out
     pub plan: serde_json::Value,
+    /// text of the plan's events file, if it names one
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub events: Option<String>,
     /// the machine the variants ran on
     pub machine: MachineId,
     /// the host the program ran on

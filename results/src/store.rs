@@ -248,7 +248,10 @@ impl Drop for Lock {
 
 /// Whether a rename failed because its target exists.
 fn taken(kind: ErrorKind) -> bool {
-    matches!(kind, ErrorKind::AlreadyExists | ErrorKind::DirectoryNotEmpty | ErrorKind::NotADirectory)
+    matches!(
+        kind,
+        ErrorKind::AlreadyExists | ErrorKind::DirectoryNotEmpty | ErrorKind::NotADirectory
+    )
 }
 
 /// Read one run's directory.
@@ -394,20 +397,14 @@ fn sync_dir(dir: &Path) -> io::Result<()> {
 /// vboxsf): they say that the call, the descriptor or the permission is wrong. That is no failure of
 /// the disk.
 fn synced(result: io::Result<()>) -> io::Result<()> {
-    const EBADF: i32 = 9;
+    // EBADF and EOPNOTSUPP have no ErrorKind in every version of std.
+    let by_number = |error: &io::Error| matches!(error.raw_os_error(), Some(9 | 95));
+    let by_kind = |error: &io::Error| {
+        use ErrorKind::{InvalidInput, IsADirectory, PermissionDenied, Unsupported};
+        matches!(error.kind(), InvalidInput | IsADirectory | PermissionDenied | Unsupported)
+    };
     match result {
-        Err(error)
-            if error.raw_os_error() == Some(EBADF)
-                || matches!(
-                    error.kind(),
-                    ErrorKind::InvalidInput
-                        | ErrorKind::Unsupported
-                        | ErrorKind::PermissionDenied
-                        | ErrorKind::IsADirectory
-                ) =>
-        {
-            Ok(())
-        }
+        Err(error) if by_number(&error) || by_kind(&error) => Ok(()),
         result => result,
     }
 }
