@@ -51,7 +51,7 @@ pub fn run(args: &Args) -> ExitCode {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::from(1),
         Err(message) => {
-            eprintln!("swapscale check: {message}");
+            crate::say(format_args!("swapscale check: {message}"));
             ExitCode::from(2)
         }
     }

@@ -58,12 +58,13 @@ pub fn run(args: &Args) -> Answer {
     let worse: Vec<_> = worse.collect();
     for row in &worse {
         let percent = 100.0 * row.change().abs();
-        eprintln!("swapscale: worse by {percent:.1}%: {}", point(&row.key));
+        crate::say(format_args!("swapscale: worse by {percent:.1}%: {}", point(&row.key)));
     }
     let fragile = report.undisturbed.iter().flat_map(|again| &again.rows);
     let fragile: Vec<_> = fragile.filter(|row| args.strict && !row.stands()).collect();
     for row in &fragile {
-        eprintln!("swapscale: no verdict without the trials that were hit: {}", point(&row.key));
+        let point = point(&row.key);
+        crate::say(format_args!("swapscale: no verdict without the trials that were hit: {point}"));
     }
     Ok(ExitCode::from(u8::from(!worse.is_empty() || !fragile.is_empty())))
 }

@@ -91,7 +91,7 @@ mod linux {
 
     use super::{Command, Compare, Report, RunArgs};
     use crate::report::{FormatArgs, say_notes};
-    use crate::{Answer, print, progress};
+    use crate::{Answer, print, progress, say};
 
     /// `swapscale run --machine kernel`.
     pub fn run(args: &RunArgs, options: Options, out: &Path, format: &FormatArgs) -> Answer {
@@ -111,7 +111,7 @@ mod linux {
             let (key, result, hit) = (&cell.key, Ok(cell.ops_per_s), hit.as_deref());
             progress::show(Progress { done, all, key, result, hit });
         })?;
-        summary.refused.iter().for_each(|why| eprintln!("no figure: {why}"));
+        summary.refused.iter().for_each(|why| say(format_args!("no figure: {why}")));
         let dir = dir.ok_or("every trial was refused")?;
         progress::report(format, &[store::load(&dir)?])?;
         Ok(ExitCode::SUCCESS)
@@ -125,9 +125,9 @@ mod linux {
             Command::Cleanup => {
                 let undone = live::cleanup()?;
                 if undone.is_empty() {
-                    println!("nothing to undo");
+                    print("nothing to undo\n")?;
                 }
-                undone.iter().for_each(|entry| println!("undone: {entry}"));
+                print(&undone.iter().map(|e| format!("undone: {e}\n")).collect::<String>())?;
                 Ok(ExitCode::SUCCESS)
             }
             Command::Status => status(),
@@ -138,13 +138,14 @@ mod linux {
 
     fn status() -> Answer {
         let running = live::running();
-        println!("kernel {}: scheme {}", running.name, running.scheme);
+        let mut text = format!("kernel {}: scheme {}\n", running.name, running.scheme);
         match live::status(&live::directory())? {
-            None => println!("nothing is recorded as made"),
+            None => text += "nothing is recorded as made\n",
             Some((pid, entries)) => {
-                entries.iter().for_each(|entry| println!("made by process {pid}: {entry}"));
+                text.extend(entries.iter().map(|e| format!("made by process {pid}: {e}\n")));
             }
         }
+        print(&text)?;
         Ok(ExitCode::SUCCESS)
     }
 
@@ -172,7 +173,7 @@ mod linux {
                 fs::write(&path, text).map_err(|error| format!("{}: {error}", path.display()))?;
             }
             print(&mail)?;
-            eprintln!("{}", args.out.join(format!("{stem}.png")).display());
+            say(args.out.join(format!("{stem}.png")).display());
         }
         Ok(ExitCode::SUCCESS)
     }

@@ -65,7 +65,7 @@ pub fn guest() -> ! {
 pub fn run(args: &Args) -> crate::Answer {
     let plan = resolve(args)?;
     let command = crate::command_line();
-    let outcome = lab::run(&plan, &args.out, &command, |line| eprintln!("{line}"))?;
+    let outcome = lab::run(&plan, &args.out, &command, |line| crate::say(line))?;
     let runs = results::store::load_all(&outcome.runs)?;
     if runs.is_empty() {
         let why = outcome.notes.join("; ");

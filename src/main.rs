@@ -1,9 +1,12 @@
 //! The `swapscale` command: one file per subcommand, thin over the crates. Guards the exit code: 0
 //! for success, 1 for a negative answer (a regression, a broken invariant, a fault that escaped),
 //! and 2 for bad input or an environment that cannot do it, after one line that says what was
-//! expected.
+//! expected. Nothing in it prints by `println!` or `eprintln!`, which panic where the reader has gone
+//! or the disk is full.
+#![warn(clippy::print_stdout, clippy::print_stderr)]
 
 use std::error::Error;
+use std::fmt::Display;
 use std::io::{ErrorKind, Write};
 use std::process::ExitCode;
 
@@ -28,7 +31,7 @@ mod validate;
 
 /// The command as it was given, without the path that this program was started by.
 fn command_line() -> String {
-    let arguments = std::env::args().skip(1);
+    let arguments = std::env::args_os().skip(1).map(|word| word.to_string_lossy().into_owned());
     std::iter::once("swapscale".into()).chain(arguments).collect::<Vec<String>>().join(" ")
 }
 
@@ -97,7 +100,7 @@ fn main() -> ExitCode {
         Command::Kernel(command) => kernel::main(&command),
     };
     answer.unwrap_or_else(|error| {
-        eprintln!("swapscale: {error}");
+        say(format_args!("swapscale: {error}"));
         ExitCode::from(2)
     })
 }
@@ -118,7 +121,7 @@ fn parse() -> Cli {
         let what = text.split("\n\nUsage:").next().unwrap_or_default();
         let what = what.split("\n\nFor more information").next().unwrap_or_default();
         let line = what.split_whitespace().collect::<Vec<_>>().join(" ");
-        eprintln!("swapscale: {}", line.trim_start_matches("error: "));
+        say(format_args!("swapscale: {}", line.trim_start_matches("error: ")));
         std::process::exit(2)
     })
 }
@@ -131,4 +134,10 @@ fn print(text: &str) -> Result<(), Box<dyn Error>> {
         }
         _ => Ok(()),
     }
+}
+
+/// Writes a line to standard error. Where nobody reads it or the disk is full, the work goes on: its
+/// results are elsewhere.
+fn say(line: impl Display) {
+    let _ = writeln!(std::io::stderr(), "{line}");
 }

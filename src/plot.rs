@@ -44,7 +44,9 @@ pub fn run(args: &Args) -> Answer {
                 let svg = files.iter().filter(|f| f.extension().is_some_and(|e| e == "svg"));
                 svg.for_each(|file| said += &format!("{}\n", file.display()));
             }
-            Drawn::Absent { chart, reason } => eprintln!("{chart}: not drawn, {reason}"),
+            Drawn::Absent { chart, reason } => {
+                crate::say(format_args!("{chart}: not drawn, {reason}"))
+            }
         }
     }
     print(&format!("{said}{}\n", page.display()))?;

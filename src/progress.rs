@@ -8,8 +8,8 @@ use results::metric::Metric;
 use results::report::{Report, sides};
 use results::store::Loaded;
 
-use crate::print;
 use crate::report::FormatArgs;
+use crate::{print, say};
 
 /// One line per cell, printed between measurements.
 pub fn show(progress: Progress) {
@@ -18,9 +18,9 @@ pub fn show(progress: Progress) {
     match result {
         Ok(rate) => {
             let hit = hit.map(|why| format!(" (hit: {why})")).unwrap_or_default();
-            eprintln!("[{done}/{all}] {point}: {:.3} Mops/s{hit}", rate / 1e6);
+            say(format_args!("[{done}/{all}] {point}: {:.3} Mops/s{hit}", rate / 1e6));
         }
-        Err(why) => eprintln!("[{done}/{all}] {point}: refused: {why}"),
+        Err(why) => say(format_args!("[{done}/{all}] {point}: refused: {why}")),
     }
 }
 
@@ -30,6 +30,6 @@ pub fn report(format: &FormatArgs, run: &[Loaded; 1]) -> Result<(), Box<dyn Erro
     let mut report = Report::new(&sides, &Metric::Throughput)?;
     report.add_shapes(&sides)?;
     print(&format.chosen().render(&report))?;
-    eprintln!("{}", run[0].dir.display());
+    say(run[0].dir.display());
     Ok(())
 }

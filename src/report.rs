@@ -57,7 +57,7 @@ impl FormatArgs {
 /// Remarks on runs that were read, to standard error: a torn line that was dropped.
 pub fn say_notes(runs: &[Loaded]) {
     for note in runs.iter().flat_map(|run| &run.notes) {
-        eprintln!("swapscale: {note}");
+        crate::say(format_args!("swapscale: {note}"));
     }
 }
 

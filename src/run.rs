@@ -1,5 +1,6 @@
 //! `swapscale run`: measures a plan and leaves a run's directory behind.
 
+use std::error::Error;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -9,16 +10,19 @@ use bench_harness::engine::{self, EngineError, Finished};
 use bench_harness::plan::{Host, Options, Plan, PlanError, defaults};
 use machine::simulated::Model;
 use machine::topology::Topology;
-use results::store::{self, Writer};
+use probe::environment;
+use results::elsewhere::Differences;
+use results::store::{self, Loaded, Writer};
 
 use crate::report::FormatArgs;
-use crate::{Answer, kernel, progress};
+use crate::{Answer, kernel, progress, say};
 
 #[derive(clap::Args)]
 pub struct Args {
     #[command(flatten)]
     options: Options,
-    /// A plan in TOML. Its keys are the names of these options; an option given here wins
+    /// A plan in TOML, - for standard input. Its keys are the names of these options; an option
+    /// given here wins
     #[arg(long, value_name = "FILE")]
     plan: Option<PathBuf>,
     /// Directory below which the run's own directory is made
@@ -27,6 +31,10 @@ pub struct Args {
     /// Go on with a run that was stopped: its directory, or the newest one in --out
     #[arg(long, value_name = "RUN", num_args = 0..=1)]
     resume: Option<Option<PathBuf>>,
+    /// With --resume: go on although the machine, its kernel or this program is another one now. A
+    /// note in the run says so
+    #[arg(long, requires = "resume")]
+    force: bool,
     #[command(flatten)]
     live: kernel::RunArgs,
     #[command(flatten)]
@@ -61,6 +69,7 @@ pub fn run(args: Args) -> Answer {
     }
     let topology = Topology::here()?;
     let plan = plan(options, &topology).map_err(|error| from_file(&args, error))?;
+    plan.fits()?;
     let run = engine::describe(&plan, &topology, plan.options.command());
     let writer = Writer::create(&args.out, run)?;
     measure(&args, &plan, writer, &[])
@@ -74,14 +83,49 @@ fn resume(args: &Args, dir: Option<&Path>) -> Answer {
     }
     let newest = || Ok(store::load_all(&[&args.out])?.pop().expect("never empty").dir);
     let dir = dir.map_or_else(newest, |dir| Ok::<_, results::Error>(dir.to_owned()))?;
-    let (writer, loaded) = Writer::resume(&dir)?;
-    loaded.notes.iter().for_each(|note| eprintln!("swapscale: {note}"));
+    let (mut writer, loaded) = Writer::resume(&dir)?;
+    loaded.notes.iter().for_each(|note| say(format_args!("swapscale: {note}")));
     let file = dir.join("run.json");
     let options = serde_json::from_value(loaded.run.plan.clone());
     let options = options.map_err(|e| format!("{}: plan: {e}", file.display()))?;
     let topology = Topology::here()?;
     let plan = plan(options, &topology).map_err(|e| format!("{}: {e}", file.display()))?;
+    as_it_began(args.force, &plan, &topology, &mut writer, &loaded)?;
+    plan.fits()?;
     measure(args, &plan, writer, &loaded.cells)
+}
+
+/// Checks that the run goes on where it began; with `--force` a note in it says where it did not. A
+/// model predicts the same on every host, so that only another program is refused there.
+fn as_it_began(
+    force: bool,
+    plan: &Plan,
+    topology: &Topology,
+    writer: &mut Writer,
+    loaded: &Loaded,
+) -> Result<(), Box<dyn Error>> {
+    let here = environment::here(topology, engine::now);
+    let Differences { machine, mut program } = Differences::between(&loaded.run.environment, &here);
+    if loaded.run.events.is_some() && loaded.run.events != plan.events {
+        program.push("the events file has another text".into());
+    }
+    let refused: Vec<String> =
+        if plan.model.is_some() { program.clone() } else { [&machine[..], &program].concat() };
+    if !refused.is_empty() && !force {
+        let (dir, differences) = (writer.dir().display(), refused.join("; "));
+        return Err(format!(
+            "{dir}: {differences}: expected the machine and the program that began the run, or \
+             --force"
+        )
+        .into());
+    }
+    let all = [machine, program].concat().join("; ");
+    if !all.is_empty() {
+        let note = format!("resumed after {} cells: {all}", loaded.cells.len());
+        say(format_args!("swapscale: WARNING: {note}"));
+        writer.remark(note)?;
+    }
+    Ok(())
 }
 
 /// The plan on this host, or on the model that the options name.
@@ -116,20 +160,26 @@ fn measure(
     mut writer: Writer,
     finished: &[results::schema::Cell],
 ) -> Answer {
+    if let Some(note) = writer.note() {
+        say(format_args!("swapscale: {note}"));
+    }
     let dir = writer.dir().to_owned();
     let each = format!("of {:.4} s each, into {}", plan.measure.as_secs_f64(), dir.display());
     match plan.until {
-        Some(until) => eprintln!("for {} s at most, cells {each}", until.budget.as_secs_f64()),
+        Some(until) => {
+            let most = until.budget.as_secs_f64();
+            say(format_args!("for {most} s at most, cells {each}"));
+        }
         None => {
             let cells = plan.points.len() * plan.trials as usize - finished.len();
-            eprintln!("{cells} cells {each}");
+            say(format_args!("{cells} cells {each}"));
         }
     }
     let began = Instant::now();
     let ended = match engine::run(plan, &mut writer, finished, progress::show) {
         Ok(ended) => ended,
         Err(wrong @ EngineError::Wrong { .. }) => {
-            eprintln!("swapscale: {wrong}");
+            say(format_args!("swapscale: {wrong}"));
             return Ok(ExitCode::from(1));
         }
         Err(other) => return Err(other.into()),
@@ -156,9 +206,9 @@ fn measure(
 fn simulated(ended: &Finished, took: Duration) {
     let (events, handovers) = (ended.events as f64 / 1e6, ended.handovers as f64 / 1e6);
     let (seconds, threads) = (took.as_secs_f64(), rayon::current_num_threads());
-    eprintln!(
+    say(format_args!(
         "simulated {events:.1} M events and {handovers:.2} M lock hand-overs in {seconds:.1} s \
          on {threads} threads: {:.1} M events/s",
         events / seconds
-    );
+    ));
 }

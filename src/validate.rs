@@ -89,9 +89,7 @@ pub fn run(args: &Args) -> Answer {
         sections.push(section);
     }
     let Some(out) = &args.out else { return Ok(ExitCode::SUCCESS) };
-    let command = std::env::args().skip(1).collect::<Vec<_>>().join(" ");
-    let command = format!("swapscale {command}");
-    let validation = Validation { command, commit: commit()?, sections };
+    let validation = Validation { command: crate::command_line(), commit: commit()?, sections };
     validation.write(out)?;
     drawn(&validation, out)
 }
@@ -141,7 +139,8 @@ fn curves(args: &Args) -> Result<Section, Box<dyn std::error::Error>> {
 fn this_host(out: Option<&Path>) -> Result<Section, Box<dyn std::error::Error>> {
     let show = |progress: Progress| {
         if progress.done.is_multiple_of(20) || progress.done == progress.all {
-            eprintln!("[{}/{}] {}", progress.done, progress.all, progress.key.machine);
+            let Progress { done, all, key, .. } = progress;
+            crate::say(format_args!("[{done}/{all}] {}", key.machine));
         }
     };
     Ok(host::section(&Topology::here()?, out, show)?)

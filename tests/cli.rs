@@ -137,6 +137,55 @@ fn a_run_cut_anywhere_is_resumed_to_the_same_cells() {
 }
 
 #[test]
+fn a_plan_is_read_from_standard_input() {
+    let dir = tempfile::tempdir().unwrap();
+    fs::write(dir.path().join("plan"), "trials = 2\nfill = \"50%\"\n").unwrap();
+    let run = |plan: &str| {
+        let input = fs::File::open(dir.path().join(plan)).unwrap();
+        let mut words = [&SHORT[..7], &SHORT[9..], &["--plan", "-", "--machine", "vm-32"]].concat();
+        words[8] = "0.002";
+        let mut command = Command::new(env!("CARGO_BIN_EXE_swapscale"));
+        command.args(words).current_dir(dir.path()).stdin(input).output().unwrap()
+    };
+    stdout(&run("plan"));
+    let cells = fs::read_to_string(only_run(&dir).join("cells.jsonl")).unwrap();
+    assert_eq!(cells.lines().count(), 2);
+    assert!(cells.contains(r#""fill":"50""#), "{cells}");
+    fs::write(dir.path().join("bad"), "trails = 2\n").unwrap();
+    let output = run("bad");
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(2), "{said}");
+    assert!(said.contains("standard input:1:1: unknown field `trails`"), "{said}");
+}
+
+/// Bytes that are no UTF-8, in a path and in a value.
+#[cfg(unix)]
+#[test]
+fn arguments_need_not_be_utf_8() {
+    use std::ffi::OsStr;
+    use std::os::unix::ffi::OsStrExt;
+    let dir = tempfile::tempdir().unwrap();
+    let odd = OsStr::from_bytes(b"odd\xff");
+    let run = |words: &[&str]| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_swapscale"));
+        command.args(words).arg(odd).current_dir(dir.path()).output().unwrap()
+    };
+    let short = [&SHORT[..13], &["--machine", "vm-32", "--seconds", "0.002", "--out"]].concat();
+    let short: Vec<&str> = [&short[..9], &short[11..]].concat();
+    stdout(&run(&short));
+    assert_eq!(fs::read_dir(dir.path().join(odd)).unwrap().count(), 1);
+    for option in ["--events", "--label", "--fill"] {
+        let output = run(&["run", option]);
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(2), "{option}: {said}");
+        assert_eq!(said.lines().count(), 1, "{option}: {said}");
+    }
+    let output = run(&["validate", "--redraw"]);
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.code() == Some(2) && !said.contains("panicked"), "{said}");
+}
+
+#[test]
 fn bad_options_are_one_line() {
     let dir = tempfile::tempdir().unwrap();
     let bad = |option: &[&str], words: &[&str]| {
@@ -146,6 +195,9 @@ fn bad_options_are_one_line() {
     bad(&["--pin", "60000"], &["60000"]);
     bad(&["--fill", "200"], &["fill", "200", "0 to 100"]);
     bad(&["--size", "3MiB"], &["--size", "3MiB", "2MiB"]);
+    bad(&["--size", "64MB"], &["--size", "64MB", "power of 1000", "64MiB"]);
+    bad(&["--budget", "90"], &["--budget", "90", "unit"]);
+    bad(&["--force"], &["--force", "--resume"]);
     bad(&["--budget", "4m"], &["seconds", "budget"]);
     bad(&["--machine", "abacus"], &["machine", "abacus", "native"]);
     bad(&["--resume"], &["--resume"]);

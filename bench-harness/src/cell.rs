@@ -105,6 +105,8 @@ pub fn assemble(
         key: label.key(),
         seed: label.seed,
         duration_ns: windows.duration,
+        // A worker of a model cannot be held up from outside.
+        asked_ns: host.is_some().then_some(windows.planned_ns),
         order_in_run: label.order_in_run,
         ops_per_s: per_thread.iter().sum::<u64>() as f64 / (windows.duration as f64 / 1e9),
         jain: jain(&per_thread),

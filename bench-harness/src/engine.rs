@@ -3,10 +3,10 @@
 //! repeated, then refused, and a wrong allocator ends the run.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::io::Write;
 use std::sync::mpsc;
 use std::time::Duration;
 
-use jiff::Timestamp;
 use machine::Failure;
 pub use machine::native::now;
 use machine::topology::Topology;
@@ -24,6 +24,7 @@ use until::Watch;
 
 mod machines;
 mod until;
+mod watchdog;
 
 #[derive(Debug, thiserror::Error)]
 pub enum EngineError {
@@ -41,7 +42,7 @@ pub fn describe(plan: &Plan, topology: &Topology, command: String) -> Run {
     let mut environment = environment::here(topology, now);
     let (probe, note) = clock::calibrate(now);
     environment.notes.push(note);
-    let created = Timestamp::now();
+    let created = store::created_now();
     let label = plan.label.clone();
     let host = environment.host.known().map_or("unknown", String::as_str);
     Run {
@@ -51,6 +52,7 @@ pub fn describe(plan: &Plan, topology: &Topology, command: String) -> Run {
         label,
         command,
         plan: serde_json::to_value(&plan.options).expect("options are plain data"),
+        events: plan.events.clone(),
         machine: MachineId {
             kind: if plan.model.is_some() { MachineKind::Simulated } else { MachineKind::Native },
             name: plan.machine().into(),
@@ -93,7 +95,8 @@ pub struct Finished {
 ///
 /// [`EngineError::Wrong`] where a variant breaks an invariant, [`EngineError::Machine`] where the
 /// machine cannot run a trial, [`EngineError::Store`] where a cell cannot be written. Cells stored
-/// before stay.
+/// before stay. A trial on this host that does not end ends the process, with one line and exit code
+/// 2: threads that spin cannot be stopped otherwise.
 pub fn run(
     plan: &Plan,
     writer: &mut Writer,
@@ -271,7 +274,12 @@ fn refusal(cell: &Cell, strict: bool) -> Option<String> {
 fn measure(plan: &Plan, label: &Label) -> Result<Measured, EngineError> {
     let point = label.point;
     let measured = match &plan.model {
-        None => machines::native(plan, label),
+        None => {
+            let patience =
+                watchdog::patience(label.measure, label.per_cpu, point.params.size.bytes());
+            let late = || exit_from_a_trial_without_end(label, patience);
+            watchdog::watched(patience, late, || machines::native(plan, label))
+        }
         Some(model) => machines::simulated(plan, label, model),
     };
     measured.map_err(|why| match why {
@@ -283,6 +291,20 @@ fn measure(plan: &Plan, label: &Label) -> Result<Measured, EngineError> {
         },
         other => EngineError::Machine(other),
     })
+}
+
+/// Every cell before this one is on disk, so nothing is lost.
+fn exit_from_a_trial_without_end(label: &Label, patience: Duration) {
+    let (point, seconds) = (label.point, patience.as_secs());
+    let _ = writeln!(
+        std::io::stderr(),
+        "swapscale: {} on {}, {} threads: a trial of {:.4} s has not ended after {seconds} s",
+        point.variant,
+        point.workload,
+        point.threads,
+        label.measure.as_secs_f64()
+    );
+    std::process::exit(2);
 }
 
 #[cfg(test)]

@@ -1,6 +1,7 @@
 //! The counts of one worker: operations by kind, latencies of a sample of them, and what else a
 //! workload records. Everything is the worker's own; nothing here is shared. Guards the cost of
-//! measuring: an operation that is not in the sample costs a decrement.
+//! measuring: an operation that is not in the sample costs a decrement, and so does a step between
+//! two looks at the clock.
 
 use std::collections::BTreeMap;
 
@@ -115,6 +116,10 @@ const SWAPOFFS_KEPT: usize = 64;
 /// A swapoff: when it began, the slots in use then, and its steps or its error.
 pub type SwapoffSeen = (u64, u64, Result<Steps, SwapoffError>);
 
+/// Time between two looks at the clock, ns, where no timed operation reads it as often. A look costs
+/// 10 to 40 ns, so less than a thousandth of it; a gap of 1 ms is 16 times as long, and stands out.
+const LOOK_NS: u64 = 62_500;
+
 /// Everything one worker counted.
 #[derive(Clone, Debug)]
 pub struct Meter {
@@ -130,6 +135,12 @@ pub struct Meter {
     /// When it ends.
     part_ends: u64,
     pub gaps: GapMeter,
+    /// Steps until the next look at the clock.
+    steps_left: u64,
+    /// Steps between two looks.
+    steps_per_look: u64,
+    /// When the last look was.
+    looked: u64,
     pub counts: BTreeMap<&'static str, u64>,
     pub swapoffs: Vec<SwapoffSeen>,
     /// (name, unit) with (when, value).
@@ -161,10 +172,42 @@ impl Meter {
             part: 0,
             part_ends: u64::MAX,
             gaps: GapMeter::default(),
+            steps_left: u64::MAX,
+            steps_per_look: 1,
+            looked: 0,
             counts: BTreeMap::new(),
             swapoffs: Vec::new(),
             series: BTreeMap::new(),
         }
+    }
+
+    /// Reads the clock now and then for gaps, however few operations are timed.
+    pub fn watch_clock(mut self) -> Self {
+        self.steps_left = 1;
+        self
+    }
+
+    /// A step is done.
+    #[inline]
+    pub fn step<M: Machine>(&mut self, cpu: &impl Cpu<M>) {
+        self.steps_left -= 1;
+        if self.steps_left == 0 {
+            self.look(cpu.now());
+        }
+    }
+
+    /// Steps differ from workload to workload: their number is doubled or halved towards one look
+    /// per [`LOOK_NS`].
+    #[cold]
+    fn look(&mut self, now: u64) {
+        let passed = now.saturating_sub(std::mem::replace(&mut self.looked, now));
+        if passed < LOOK_NS / 2 {
+            self.steps_per_look *= 2;
+        } else if passed > 2 * LOOK_NS {
+            self.steps_per_look = (self.steps_per_look / 2).max(1);
+        }
+        self.steps_left = self.steps_per_look;
+        self.gaps.feed_after(LOOK_NS / 2, now);
     }
 
     /// Runs one operation; it says whether it succeeded. There is one call of it, timed or not, so
@@ -258,7 +301,6 @@ impl Meter {
                 over_time.reset();
             }
         }
-        self.gaps = GapMeter::default();
         self.counts.clear();
         self.swapoffs.clear();
         self.series.clear();
@@ -268,10 +310,12 @@ impl Meter {
     pub fn opened(&mut self, at: u64, measure_ns: u64) {
         (self.opened, self.part_shift) = (at, part_shift(measure_ns));
         (self.part, self.part_ends) = (0, at + (1 << self.part_shift));
+        self.gaps.open(at);
     }
 
-    /// The window is closed.
-    pub fn closed(&mut self) {
+    /// The window was closed at `at`.
+    pub fn closed(&mut self, at: u64) {
+        self.gaps.feed(at);
         self.end_part();
     }
 
@@ -304,5 +348,40 @@ mod tests {
         let outcome = Native::<Tas, true>::run(&config, |_| (), worker, |_, _| {}).unwrap();
         let places = outcome.workers[0];
         assert!(places.iter().all(|n| (140..260).contains(n)), "200 each: {places:?}");
+    }
+
+    /// A worker of which no operation is timed: it still sees a stop, wherever in its window.
+    #[test]
+    fn gaps_are_seen_without_timed_operations() {
+        let worker = |_: &(), cpu: &_| {
+            let mut meter = Meter::new(u32::MAX).watch_clock();
+            let stop = std::time::Duration::from_millis(60);
+            let steps = |meter: &mut Meter| {
+                for _ in 0..200_000 {
+                    meter.op::<Native<Tas, true>>(cpu, Kind::Get, || true);
+                    meter.step::<Native<Tas, true>>(cpu);
+                }
+            };
+            steps(&mut meter);
+            let mut seen = Vec::new();
+            for at in 0..3 {
+                meter.reset();
+                meter.opened(native::now(), 1_000_000);
+                let sleep_at = |place| (at == place).then(|| std::thread::sleep(stop));
+                sleep_at(0);
+                steps(&mut meter);
+                sleep_at(1);
+                steps(&mut meter);
+                sleep_at(2);
+                meter.closed(native::now());
+                seen.push(meter.gaps.max_ns);
+            }
+            (seen, meter.steps_per_look)
+        };
+        let config = native::Config::untimed(1);
+        let outcome = Native::<Tas, true>::run(&config, |_| (), worker, |_, _| {}).unwrap();
+        let (seen, steps_per_look) = &outcome.workers[0];
+        assert!(seen.iter().all(|gap| *gap >= 60_000_000), "{seen:?}");
+        assert!(*steps_per_look > 1, "the clock is not read at each step");
     }
 }

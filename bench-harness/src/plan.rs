@@ -13,6 +13,7 @@ use probe::{Roots, environment};
 
 pub mod defaults;
 mod error;
+mod memory;
 mod options;
 mod points;
 mod text;
@@ -52,6 +53,8 @@ pub struct Plan {
     /// One operation in `sample` is timed, on average.
     pub sample: u32,
     pub counters: Groups,
+    /// The text of the events file, if there is one.
+    pub events: Option<String>,
     /// The run's name.
     pub label: String,
 }
@@ -112,6 +115,7 @@ impl Plan {
         if cells > MOST_CELLS {
             return refuse("trials", trials, format!("at most {MOST_CELLS} cells, not {cells}"));
         }
+        let (counters, events) = counters(&options)?;
         let measure = match until {
             Some(until) => window::window_until(&given, &default, points.len(), until)?,
             None => window::window(&given, &default, cells, host.model.is_some())?,
@@ -129,10 +133,25 @@ impl Plan {
             cpus,
             pin: pin.to_string(),
             sample,
-            counters: counters(&options)?,
+            counters,
+            events,
             label: options.label.clone().expect(FILLED),
             options: written_out(given, options, until),
         })
+    }
+
+    /// Checks that the host has the memory that the largest trial takes; on a model the largest of
+    /// those that run side by side.
+    ///
+    /// # Errors
+    ///
+    /// [`PlanError::Memory`] where it has not.
+    pub fn fits(&self) -> Result<(), PlanError> {
+        let (model, at_once) = match self.model {
+            None => (false, 1),
+            Some(_) => (true, rayon::current_num_threads()),
+        };
+        memory::fits(&self.points, model, at_once, &Roots::default())
     }
 
     /// The machine's name as cells have it.
@@ -146,12 +165,15 @@ impl Plan {
     }
 }
 
-/// A user's events, or a named set.
-fn counters(options: &Options) -> Result<Groups, PlanError> {
-    match &options.events {
-        Some(file) => events::read(file, &Roots::default()).map_err(PlanError::Events),
-        None => Ok(options.counters.expect(FILLED).groups()),
-    }
+/// A user's events with their text, or a named set.
+fn counters(options: &Options) -> Result<(Groups, Option<String>), PlanError> {
+    let Some(file) = &options.events else {
+        return Ok((options.counters.expect(FILLED).groups(), None));
+    };
+    let named = |why: String| PlanError::Events(format!("{}: {why}", file.display()));
+    let text = std::fs::read_to_string(file).map_err(|error| named(error.to_string()))?;
+    let groups = events::parse(&text, &Roots::default()).map_err(named)?;
+    Ok((groups, Some(text)))
 }
 
 /// The options as `run.json` has them. Defaults that each cell or the run itself shows are left

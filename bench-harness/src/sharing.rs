@@ -79,7 +79,8 @@ fn sharing(
     let mut handover: BTreeMap<String, u64> = BTreeMap::new();
     let mut again = Intervals::default();
     for (worker, site) in seen {
-        per_thread[*worker] = site.acquired;
+        // Several sites in the source may share lock and caller.
+        per_thread[*worker] += site.acquired;
         again.merge(&site.again);
         let mut unseen = site.looked;
         for (holder, (waits, _)) in site.waited_for.iter().enumerate().filter(|(_, w)| w.0 > 0) {
@@ -228,6 +229,32 @@ mod tests {
         let one = of([60_000, 30], 100);
         assert!((1.0..1.1).contains(&one.lwss.unwrap()), "{one:?}");
         assert_eq!(working_set(&[(0, &SiteStats::default())], 1), None, "nothing was timed");
+    }
+
+    /// Two places in one function take one lock: they are one row, and each acquisition counts.
+    #[test]
+    fn places_of_one_name_add_up() {
+        static AGAIN: LockSite = LockSite::new("test->lock", "hold");
+        type M = Native<Tas, true>;
+        let run = M::run(
+            &machine::native::Config::untimed(2),
+            |_| SpinLock::<M>::new(),
+            |lock, cpu| {
+                for site in [&SITE, &AGAIN, &AGAIN] {
+                    let guard = lock.lock(cpu, site);
+                    lock.unlock(cpu, guard);
+                }
+                cpu.local().sites()
+            },
+            |_, _| {},
+        );
+        let workers = run.unwrap().workers;
+        let stats: Vec<&[SiteStats]> = workers.iter().map(Vec::as_slice).collect();
+        assert!(stats.iter().all(|sites| sites.len() == 2), "two places: {stats:?}");
+        let topology = Topology::made_of(Vec::new());
+        let all = sites(&stats, Places { topology: &topology, cpus: &[] }, 1_000_000);
+        assert_eq!((all.len(), all[0].acquisitions), (1, Some(6)));
+        assert_eq!(all[0].sharing.as_ref().unwrap().per_thread, [3, 3]);
     }
 
     #[test]

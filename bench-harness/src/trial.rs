@@ -100,15 +100,19 @@ fn run_erased<M: Machine>(
 fn work_through<M: Machine>(trial: &dyn AnyTrial<M>, cpu: &M::Cpu, setting: &Setting) -> Log {
     let mut worker = trial.worker(cpu);
     let sample = if trial.rate().is_some() { 1 } else { setting.sample };
-    let mut meter = Meter::new(sample);
+    let meter = || match setting.host {
+        // In an open loop every operation is timed.
+        Some(_) if trial.rate().is_none() => Meter::new(sample).watch_clock(),
+        _ => Meter::new(sample),
+    };
+    let (mut counting, mut uncounted) = (meter(), meter());
     let window = Window::new(setting.host.as_ref());
-    trial.load(cpu, &mut *worker, &mut meter, Phase::Warm);
-    let window = window.open::<M>(cpu, &mut meter, setting.measure);
-    trial.load(cpu, &mut *worker, &mut meter, Phase::Measure);
-    let counted = std::mem::replace(&mut meter, Meter::new(sample));
-    let log = window.close::<M>(cpu, counted, trial.is_control(setting.threads, cpu.id()));
+    trial.load(cpu, &mut *worker, &mut counting, Phase::Warm);
+    let window = window.open::<M>(cpu, &mut counting, setting.measure);
+    trial.load(cpu, &mut *worker, &mut counting, Phase::Measure);
+    let log = window.close::<M>(cpu, counting, trial.is_control(setting.threads, cpu.id()));
     cpu.window_closed();
-    trial.load(cpu, &mut *worker, &mut meter, Phase::Overrun);
+    trial.load(cpu, &mut *worker, &mut uncounted, Phase::Overrun);
     log
 }
 
@@ -180,6 +184,7 @@ impl<M: Machine, A: SwapAllocator<M>, W: Workload<M>> AnyTrial<M> for Trial<M, A
                 }
             }
             self.workload().step(&self.stage, cpu, worker, meter);
+            meter.step(cpu);
             if think_ns > 0 {
                 cpu.work(think_ns);
             }
@@ -244,7 +249,7 @@ impl Window {
 
     fn close<M: Machine>(self, cpu: &M::Cpu, mut meter: Meter, control: bool) -> Log {
         let (closed, sites) = (cpu.now(), cpu.local().sites());
-        meter.closed();
+        meter.closed(closed);
         let host = self.host.map(|(mut counters, mut noise)| {
             let counters = counters.stop();
             noise.gaps = std::mem::take(&mut meter.gaps);

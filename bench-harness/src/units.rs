@@ -80,18 +80,20 @@ impl Size {
 impl FromStr for Size {
     type Err = String;
     fn from_str(text: &str) -> Result<Self, String> {
-        let expected = || "expected a multiple of 2MiB up to 16384GiB, such as 64MiB or 10GiB";
+        let expected = || "expected a multiple of 2MiB below 16384GiB, such as 64MiB or 10GiB";
         let split = text.find(|c: char| !c.is_ascii_digit()).ok_or_else(expected)?;
         let (number, unit) = text.split_at(split);
-        // `G`, `GB` and `GiB` are the same to the tools that make swap files.
-        let unit = UNITS.iter().find(|(name, _)| {
-            [&name[..1], &name.replace('i', ""), name].iter().any(|n| unit.eq_ignore_ascii_case(n))
-        });
+        // A MB is a million bytes, and no number of them that anybody means is whole clusters.
+        if UNITS.iter().any(|(name, _)| unit.eq_ignore_ascii_case(&name.replace('i', ""))) {
+            return Err(format!("'{unit}' is a power of 1000; {}", expected()));
+        }
+        // `G` and `GiB` are the same to the tools that make swap files.
+        let unit = UNITS
+            .iter()
+            .find(|(name, _)| [&name[..1], name].iter().any(|n| unit.eq_ignore_ascii_case(n)));
         let bytes = unit.and_then(|(_, unit)| number.parse::<u64>().ok()?.checked_mul(*unit));
         match bytes {
-            Some(bytes)
-                if bytes > 0 && bytes.is_multiple_of(CLUSTER * PAGE) && bytes <= 1 << 44 =>
-            {
+            Some(bytes) if bytes > 0 && bytes.is_multiple_of(CLUSTER * PAGE) && bytes < 1 << 44 => {
                 Ok(Self { bytes })
             }
             _ => Err(expected().into()),
@@ -128,10 +130,11 @@ impl Fill {
 impl FromStr for Fill {
     type Err = String;
     fn from_str(text: &str) -> Result<Self, String> {
-        match text.parse() {
+        match text.strip_suffix('%').unwrap_or(text).parse() {
             Ok(percent @ 0..=100) => Ok(Self::Percent(percent)),
             _ => text.parse().map(Self::Fixed).map_err(|_| {
-                "expected 0 to 100 percent, or an amount that is a multiple of 2MiB".into()
+                "expected 0 to 100 percent, or an amount that is a multiple of 2MiB, such as 64MiB"
+                    .into()
             }),
         }
     }
@@ -146,22 +149,25 @@ impl fmt::Display for Fill {
     }
 }
 
-/// The longest time that a whole run may take.
+/// The longest time that a whole run may take: `90s`, `4m30s` or `0.5h`.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Budget(pub Duration);
 
 impl FromStr for Budget {
     type Err = String;
     fn from_str(text: &str) -> Result<Self, String> {
-        let expected = || "expected a time such as 90s, 4m or 1h";
-        let (number, seconds) = match text.as_bytes().last() {
-            Some(b's') => (&text[..text.len() - 1], 1.0),
-            Some(b'm') => (&text[..text.len() - 1], 60.0),
-            Some(b'h') => (&text[..text.len() - 1], 3600.0),
-            _ => return Err(expected().into()),
-        };
-        let time: f64 = number.parse().map_err(|_| expected())?;
-        match time * seconds {
+        let expected = || "expected a time with its unit, such as 90s, 4m30s or 1h";
+        let (mut rest, mut seconds) = (text, 0.0);
+        for (unit, each) in [('h', 3600.0), ('m', 60.0), ('s', 1.0)] {
+            let Some((number, after)) = rest.split_once(unit) else { continue };
+            let number: f64 = number.parse().map_err(|_| expected())?;
+            if number.is_sign_negative() {
+                return Err(expected().into());
+            }
+            (rest, seconds) = (after, seconds + number * each);
+        }
+        match seconds {
+            _ if !rest.is_empty() => Err(expected().into()),
             seconds if seconds > 0.0 && seconds <= 1e6 => {
                 Ok(Self(Duration::from_secs_f64(seconds)))
             }
@@ -339,9 +345,9 @@ mod tests {
     #[test]
     fn values_are_shown_as_they_are_parsed() {
         ["1", "384", "auto"].iter().for_each(|text| round_trip::<Threads>(text));
-        ["2MiB", "10GiB", "10g", "6MB", "4096K"].iter().for_each(|text| round_trip::<Size>(text));
-        ["0", "75", "1GiB"].iter().for_each(|text| round_trip::<Fill>(text));
-        ["90s", "4m", "0.5h"].iter().for_each(|text| round_trip::<Budget>(text));
+        ["2MiB", "10GiB", "10g", "6m", "4096K"].iter().for_each(|text| round_trip::<Size>(text));
+        ["0", "75", "75%", "1GiB"].iter().for_each(|text| round_trip::<Fill>(text));
+        ["90s", "4m", "0.5h", "4m30s", "1h0.5s"].iter().for_each(|text| round_trip::<Budget>(text));
         ["none", "2ms:500us", "1s:1ns"].iter().for_each(|text| round_trip::<Preempt>(text));
         ["0", "9", "0:.7,2:.1,4:.2", "0,4"].iter().for_each(|text| round_trip::<Orders>(text));
         ["1", "200k", "1.5M", "1e9"].iter().for_each(|text| round_trip::<Rate>(text));
@@ -349,6 +355,9 @@ mod tests {
         assert_eq!("1.5M".parse::<Rate>().unwrap().0.get(), 1_500_000);
         assert_eq!("1%".parse::<Width>().unwrap().share(), 0.01);
         assert_eq!("1GiB".parse::<Size>().unwrap().slots(), 262_144);
+        assert_eq!("4m30s".parse::<Budget>().unwrap().0.as_secs(), 270);
+        assert_eq!("1h1m1s".parse::<Budget>().unwrap().0.as_secs(), 3661);
+        assert_eq!("75%".parse::<Fill>().unwrap(), Fill::Percent(75));
     }
 
     #[test]
@@ -369,6 +378,13 @@ mod tests {
         assert!(rates.iter().all(|text| text.parse::<Rate>().is_err()));
         assert!(["0%", "51%", "-1", "NaN", "%"].iter().all(|text| text.parse::<Width>().is_err()));
         assert!("101".parse::<Fill>().is_err() && "-1".parse::<Fill>().is_err());
+        let budgets = ["90", "30s4m", "4m30", "4m4m", "-4m", "4m-1s", "NaNs", "infs", "ms", "4 m"];
+        assert!(budgets.iter().all(|text| text.parse::<Budget>().is_err()));
+        assert!("90".parse::<Budget>().unwrap_err().contains("with its unit"));
+        let decimal = "64MB".parse::<Size>().unwrap_err();
+        assert!(decimal.contains("'MB' is a power of 1000") && decimal.contains("64MiB"));
+        assert!(["1gb", "64kb"].iter().all(|text| text.parse::<Size>().is_err()));
+        assert!(["%", "50%%", "-1%", "1GiB%"].iter().all(|text| text.parse::<Fill>().is_err()));
         assert!("0:0".parse::<Orders>().is_err() && "0s".parse::<Budget>().is_err());
     }
 

@@ -18,10 +18,9 @@ pub use qemu::{Console, find as find_qemu};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use jiff::Timestamp;
 use machine::topology::Topology;
 use results::schema::{MachineId, MachineKind, ProbeCost, Reading, Run, SCHEMA};
-use results::store::{Writer, run_id};
+use results::store::{Writer, created_now, run_id};
 
 use crate::live::{self, Error};
 use probe::{Roots, environment};
@@ -174,7 +173,7 @@ impl Keeper {
 
 /// The run of one kernel. The environment describes the host, apart from the kernel.
 fn describe(plan: &Plan, kernel: &Kernel, accel: Accel, command: &str) -> Run {
-    let created = Timestamp::now();
+    let created = created_now();
     let mut environment = match Topology::here() {
         Ok(topology) => environment::read(&Roots::default(), &topology),
         Err(error) => unreachable!("the topology was read to choose CPUs: {error}"),
@@ -196,6 +195,7 @@ fn describe(plan: &Plan, kernel: &Kernel, accel: Accel, command: &str) -> Run {
         label: format!("lab-{}", kernel.name),
         command: command.into(),
         plan: serde_json::to_value(&plan.args).expect("plain data"),
+        events: None,
         machine: MachineId { kind, name: kernel.name.clone(), predicted: false },
         environment,
         probe: ProbeCost { clock_read_ns: unknown(), record_ns: unknown() },

@@ -13,6 +13,7 @@ pub mod doctor;
 pub mod environment;
 #[cfg(test)]
 mod fixture;
+pub mod memory;
 pub mod noise;
 pub mod recorder;
 

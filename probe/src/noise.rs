@@ -40,13 +40,18 @@ impl Watch {
     /// The disturbances of the interval, from the host and from `workers`.
     pub fn finish(self, workers: &[WorkerNoise]) -> Noise {
         let switches = workers.iter().map(|w| w.involuntary_switches.clone());
-        let total = |of: fn(&GapMeter) -> u64| workers.iter().map(|w| of(&w.gaps)).sum();
+        let gaps = |sum: fn(&mut dyn Iterator<Item = &GapMeter>) -> u64| match workers {
+            [_, ..] if workers.iter().all(|w| w.gaps.looked()) => {
+                Reading::Known(sum(&mut workers.iter().map(|w| &w.gaps)))
+            }
+            _ => Reading::unknown("no operation was timed"),
+        };
         Noise {
             steal_ns: since(&self.steal, &steal_ns(&self.roots, &self.cpus)),
             involuntary_switches: switches.fold(Reading::Known(0), |a, b| both(a, b, |a, b| a + b)),
-            gaps: Reading::Known(total(|gaps| gaps.count)),
-            gap_max_ns: Reading::Known(workers.iter().map(|w| w.gaps.max_ns).max().unwrap_or(0)),
-            gap_total_ns: Reading::Known(total(|gaps| gaps.total_ns)),
+            gaps: gaps(|all| all.map(|gaps| gaps.count).sum()),
+            gap_max_ns: gaps(|all| all.map(|gaps| gaps.max_ns).max().unwrap_or(0)),
+            gap_total_ns: gaps(|all| all.map(|gaps| gaps.total_ns).sum()),
             frequency_drift: both(
                 self.khz,
                 frequency_khz(&self.roots, &self.cpus),
@@ -105,7 +110,12 @@ impl Worker {
 #[derive(Clone, Debug, Default)]
 pub struct GapMeter {
     last: Option<u64>,
+    /// the first interval, until the second one shows which of them is the longer
+    first: Option<u64>,
+    /// 0 before there are two intervals
     mean_ns: u64,
+    /// intervals since the window opened
+    intervals: u64,
     /// number of gaps
     pub count: u64,
     /// the longest gap, ns
@@ -120,15 +130,50 @@ impl GapMeter {
     pub fn feed(&mut self, now: u64) {
         let Some(last) = self.last.replace(now) else { return };
         let interval = now.saturating_sub(last);
-        if self.mean_ns == 0 {
-            self.mean_ns = interval;
-        } else if interval > GAP_NS && interval > GAP_TIMES * self.mean_ns {
+        self.intervals += 1;
+        if self.mean_ns > 0 {
+            return self.judge(interval);
+        }
+        match self.first.take() {
+            None => self.first = Some(interval),
+            // Either may be the gap: the mean starts at the shorter one.
+            Some(first) => {
+                self.mean_ns = first.min(interval).max(1);
+                self.judge(first);
+                self.judge(interval);
+            }
+        }
+    }
+
+    #[inline]
+    fn judge(&mut self, interval: u64) {
+        if interval > GAP_NS && interval > GAP_TIMES * self.mean_ns {
             self.count += 1;
             self.max_ns = self.max_ns.max(interval);
             self.total_ns += interval - self.mean_ns;
         }
         // A gap moves the mean a little: intervals that stay long are soon no gaps any more.
-        self.mean_ns = (15 * self.mean_ns + interval.min(GAP_TIMES * self.mean_ns)) / 16;
+        let mean = (15 * self.mean_ns + interval.min(GAP_TIMES * self.mean_ns)) / 16;
+        self.mean_ns = mean.max(1);
+    }
+
+    /// As [`GapMeter::feed`], unless the last timestamp is younger than `least` ns.
+    pub fn feed_after(&mut self, least: u64, now: u64) {
+        if self.last.is_none_or(|last| now.saturating_sub(last) >= least) {
+            self.feed(now);
+        }
+    }
+
+    /// The window opens: what was counted is forgotten. The mean is kept, so that a gap at the
+    /// start of the window stands out.
+    pub fn open(&mut self, now: u64) {
+        *self = Self { mean_ns: self.mean_ns, last: Some(now), ..Self::default() };
+    }
+
+    /// Whether there was more than one interval: a window that only its two ends bound has shown
+    /// no gap, and no absence of gaps.
+    fn looked(&self) -> bool {
+        self.intervals > 1
     }
 
     /// Takes `now` as the last timestamp: the time before it was a long operation and no gap.
@@ -237,9 +282,12 @@ mod tests {
         host.put(status, &switches(7));
         [0, 100, 200, 50_000, 50_100].into_iter().for_each(|now| workers[1].gaps.feed(now));
         let seen = workers.map(|w| w.finish(&host.roots));
-        let noise = watch.finish(&seen);
+        let nothing_timed = Watch::start(&host.roots, &[0]).finish(&seen);
+        assert_eq!(nothing_timed.gaps, Reading::unknown("no operation was timed"));
+        assert!(nothing_timed.gap_max_ns.known().or(nothing_timed.gap_total_ns.known()).is_none());
+        let noise = watch.finish(&seen[1..]);
         assert_eq!(noise.steal_ns, Reading::Known(30_000_000));
-        assert_eq!(noise.involuntary_switches, Reading::Known(10));
+        assert_eq!(noise.involuntary_switches, Reading::Known(5));
         assert_eq!((noise.gaps, noise.gap_max_ns), (Reading::Known(1), Reading::Known(49_800)));
         assert_eq!(noise.gap_total_ns, Reading::Known(49_700));
         assert_eq!(noise.throttled, Reading::Known(3));
@@ -258,6 +306,9 @@ mod tests {
             (meter.count, meter.max_ns)
         };
         assert_eq!(gaps(&[100, 90, 312_000, 100, 11_000, 100]), (2, 312_000));
+        assert_eq!(gaps(&[312_000, 100, 90]), (1, 312_000), "the first interval is no mean");
+        assert_eq!(gaps(&[100, 312_000]), (1, 312_000), "nor is it the second");
+        assert_eq!(gaps(&[312_000]), (0, 0), "one interval has nothing to stand out from");
         assert_eq!(gaps(&[100, 90, 9_000, 100]), (0, 0), "below 10 us");
         assert_eq!(gaps(&[60_000, 70_000, 64_000, 200_000]), (0, 0), "64 contended operations");
         assert_eq!(gaps(&[60_000, 70_000, 64_000, 2_000_000]), (1, 2_000_000));
@@ -268,6 +319,32 @@ mod tests {
         swapoff.skip(90_000_000);
         swapoff.feed(90_000_100);
         assert_eq!(swapoff.count, 0, "a long operation is no gap");
+    }
+
+    /// A stop that begins or ends a window lies between one of its ends and a timestamp.
+    #[test]
+    fn a_window_sees_gaps_at_both_of_its_ends() {
+        let mut meter = GapMeter::default();
+        [0, 300_000, 600_000, 900_000].into_iter().for_each(|now| meter.feed(now));
+        meter.open(1_000_000);
+        assert_eq!((meter.count, meter.looked()), (0, false));
+        meter.feed(51_000_000);
+        meter.feed(51_300_000);
+        meter.feed(951_300_000);
+        assert_eq!((meter.count, meter.max_ns), (2, 900_000_000));
+        assert!(meter.looked());
+    }
+
+    #[test]
+    fn a_look_beside_the_timed_operations_is_left_out_where_those_are_frequent() {
+        let mut meter = GapMeter::default();
+        for now in (0..100).map(|n| 20_000 * n) {
+            meter.feed(now);
+            meter.feed_after(30_000, now + 100);
+        }
+        assert_eq!(meter.intervals, 99);
+        meter.feed_after(30_000, 99 * 20_000 + 5_000_000);
+        assert_eq!((meter.count, meter.max_ns), (1, 5_000_000));
     }
 
     #[test]

@@ -18,7 +18,10 @@ pub enum Error {
     /// a file is not what it should be
     #[error("{path}: {problem}; expected {expected}")]
     Corrupt { path: PathBuf, problem: String, expected: &'static str },
-    /// a line of `cells.jsonl` is not a cell, or the same cell again
+    /// a second process would write a run
+    #[error("{path}: another swapscale writes this run (pid {pid})")]
+    Locked { path: PathBuf, pid: String },
+    /// a line of `cells.jsonl` is not a cell
     #[error("{path}: line {line}: {problem}; expected one cell, as JSON")]
     CorruptLine { path: PathBuf, line: usize, problem: String },
     /// a value that JSON or a histogram's log cannot hold

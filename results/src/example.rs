@@ -16,6 +16,7 @@ pub fn run() -> Run {
                   --trials 8 --seed 1 --label example"
             .into(),
         plan: serde_json::json!({ "trials": 8, "seconds": 1.0 }),
+        events: None,
         machine: MachineId { kind: MachineKind::Native, name: "native".into(), predicted: false },
         environment: environment(),
         probe: ProbeCost { clock_read_ns: known(9.8), record_ns: known(2.8) },
@@ -51,6 +52,7 @@ pub fn cell() -> Cell {
         key: key(),
         seed: 1,
         duration_ns: 1_000_000_000,
+        asked_ns: Some(1_000_000_000),
         order_in_run: 0,
         per_thread: vec![4_000_000, 4_200_000],
         ops_per_s: 8_200_000.0,

@@ -24,7 +24,8 @@ pub const LEAST_OVERLAP: f64 = 0.95;
 pub struct Run {
     /// schema version of the whole directory
     pub schema: u32,
-    /// name of the run's directory: `<utc-time>-<host>-<label>`
+    /// name of the run's directory: `<utc-time>-<random>-<host>-<label>`, in older runs without
+    /// the random part
     pub id: String,
     /// start of the run, UTC, RFC 3339
     pub created_utc: String,
@@ -34,6 +35,9 @@ pub struct Run {
     pub command: String,
     /// the plan as the engine resolved it: every default written out
     pub plan: serde_json::Value,
+    /// text of the plan's events file, if it names one
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub events: Option<String>,
     /// the machine the variants ran on
     pub machine: MachineId,
     /// the host the program ran on
@@ -189,6 +193,9 @@ pub struct Cell {
     pub seed: u64,
     /// measured interval, ns (virtual ns on a simulated machine)
     pub duration_ns: u64,
+    /// interval that the plan asked for, ns; absent where time is virtual, and in older runs
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub asked_ns: Option<u64>,
     /// position in the run, from 0: trials are interleaved
     pub order_in_run: u64,
     /// operations each thread finished in the interval, without the failed ones
@@ -268,6 +275,14 @@ pub struct Kind {
     pub response: Option<Latency>,
 }
 
+impl Kind {
+    /// Whether each operation was timed, so that the `max` of [`Latency`] is the longest of all. Of
+    /// a sample it is the longest of those that were timed, and not more.
+    pub fn each_timed(&self) -> bool {
+        self.sampled_every == 1
+    }
+}
+
 /// Summary of a histogram. All but `n` in ns.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Latency {
@@ -285,7 +300,7 @@ pub struct Latency {
     pub p999: u64,
     /// 99.99th percentile, ns
     pub p9999: u64,
-    /// longest, ns
+    /// longest of those that were timed, ns: of all, only where `sampled_every` is 1
     pub max: u64,
     /// arithmetic mean, ns
     #[serde(serialize_with = "six")]

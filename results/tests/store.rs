@@ -4,7 +4,7 @@
 use std::fs;
 use std::path::Path;
 
-use results::store::{self, Writer};
+use results::store::{self, Loaded, Writer};
 use results::{Error, example, schema::Cell};
 
 fn cell(block: u32) -> Cell {
@@ -93,7 +93,8 @@ fn run_json_cut_at_every_byte_is_a_clear_error() {
     }
 }
 
-fn load_with_line(number: usize, change: impl Fn(&str) -> String) -> Error {
+/// The run of [`three_cells`] with one line altered.
+fn load_with_line(number: usize, change: impl Fn(&str) -> String) -> Result<Loaded, Error> {
     let root = tempfile::tempdir().unwrap();
     let writer = three_cells(root.path());
     let path = writer.dir().join("cells.jsonl");
@@ -104,19 +105,105 @@ fn load_with_line(number: usize, change: impl Fn(&str) -> String) -> Error {
         .map(|(at, line)| if at + 1 == number { change(line) } else { line.to_owned() } + "\n")
         .collect();
     fs::write(&path, lines.concat()).unwrap();
-    store::load(writer.dir()).unwrap_err()
+    store::load(writer.dir())
 }
 
 #[test]
 fn a_corrupt_line_in_the_middle_names_file_and_line() {
-    let error = load_with_line(2, |line| line.replacen(':', ";", 1)).to_string();
+    let message = |change: fn(&str) -> String| load_with_line(2, change).unwrap_err().to_string();
+    let error = message(|line| line.replacen(':', ";", 1));
     assert!(error.contains("cells.jsonl: line 2: "), "{error}");
+    let error = message(|line| line.replace(r#""overlap":"#, r#""overlap":-"#));
+    assert!(error.contains("cells.jsonl: line 2: overlap is -"), "{error}");
+}
+
+/// As two writers leave it: the run can be read, and no figure counts twice.
+#[test]
+fn of_a_cell_that_stands_twice_the_first_counts() {
+    let again = |line: &str| line.replace(r#""block":2"#, r#""block":0"#);
+    let loaded = load_with_line(3, again).unwrap();
+    assert_eq!(loaded.cells, [cell(0), cell(1)]);
+    let [note] = &loaded.notes[..] else { panic!("{:?}", loaded.notes) };
+    assert!(note.contains("cells.jsonl: 1 cells stand twice"), "{note}");
+    assert!(note.contains("line 3 has the key of line 1"), "{note}");
+}
+
+/// Two writers share the name of a cell's histograms: whose they are is not known.
+#[test]
+fn histograms_that_two_cells_name_belong_to_neither() {
+    let root = tempfile::tempdir().unwrap();
+    let mut writer = Writer::create(root.path(), example::run()).unwrap();
+    let (mut first, mut other) = (cell(0), cell(1));
+    (first.hlog, other.hlog) = (Some("00000.hlog".into()), Some("00001.hlog".into()));
+    let mut again = first.clone();
+    again.seed += 1;
+    [&first, &other, &again, &other].into_iter().for_each(|cell| writer.append(cell).unwrap());
+    let loaded = store::load(writer.dir()).unwrap();
+    let named: Vec<_> = loaded.cells.iter().map(|cell| cell.hlog.as_deref()).collect();
+    assert_eq!(named, [None, Some("00001.hlog")], "the second pair is equal");
 }
 
 #[test]
-fn a_cell_that_stands_twice_is_refused() {
-    let error = load_with_line(3, |line| line.replace(r#""block":2"#, r#""block":0"#)).to_string();
-    assert!(error.contains("line 3: the same key as line 1"), "{error}");
+fn a_run_has_one_writer() {
+    let root = tempfile::tempdir().unwrap();
+    let first = three_cells(root.path());
+    assert_eq!(first.note(), None, "this file system has locks");
+    let dir = first.dir().to_owned();
+    let before = fs::read(dir.join("cells.jsonl")).unwrap();
+    let refused = Writer::resume(&dir).unwrap_err().to_string();
+    let pid = std::process::id();
+    let expected = format!("another swapscale writes this run (pid {pid})");
+    assert_eq!(refused, format!("{}: {expected}", dir.display()));
+    assert_eq!(store::load(&dir).unwrap().cells.len(), 3, "a reader is no writer");
+    drop(first);
+    let (second, _) = Writer::resume(&dir).unwrap();
+    assert!(Writer::resume(&dir).is_err(), "a resumed run is locked too");
+    drop(second);
+    assert_eq!(fs::read(dir.join("cells.jsonl")).unwrap(), before);
+    let hidden = |entry: &fs::DirEntry| entry.file_name().as_encoded_bytes().starts_with(b".");
+    let left = fs::read_dir(&dir).unwrap().flatten().filter(hidden).count();
+    assert_eq!(left, 0, "the writer's own file is gone");
+}
+
+#[test]
+fn a_remark_is_on_disk() {
+    let root = tempfile::tempdir().unwrap();
+    let mut writer = three_cells(root.path());
+    writer.remark("it was resumed".into()).unwrap();
+    let loaded = store::load(writer.dir()).unwrap();
+    assert_eq!(loaded.run.environment.notes.last().unwrap(), "it was resumed");
+    assert_eq!(loaded.cells.len(), 3);
+}
+
+/// Each in one directory, in one second, with one name.
+#[test]
+fn runs_that_begin_together_are_as_many_runs() {
+    const RUNS: usize = 8;
+    let root = tempfile::tempdir().unwrap();
+    let begin = std::sync::Barrier::new(RUNS);
+    let create = || {
+        begin.wait();
+        Writer::create(root.path(), example::run()).map(|writer| writer.run().id.clone())
+    };
+    let mut ids: Vec<String> = std::thread::scope(|scope| {
+        let all: Vec<_> = (0..RUNS).map(|_| scope.spawn(create)).collect();
+        all.into_iter().map(|one| one.join().unwrap().unwrap()).collect()
+    });
+    ids.sort();
+    let loaded = store::load_all(&[root.path()]).unwrap();
+    let found: Vec<&str> = loaded.iter().map(|run| &run.run.id[..]).collect();
+    assert_eq!(found, ids);
+    ids.dedup();
+    assert_eq!(ids.len(), RUNS);
+}
+
+#[test]
+fn runs_of_one_second_have_ids_of_their_own() {
+    let id = || store::run_id("2026-01-02T03:04:05Z".parse().unwrap(), "a host", "label");
+    let ids: std::collections::BTreeSet<String> = (0..100).map(|_| id()).collect();
+    assert_eq!(ids.len(), 100);
+    let one = ids.first().unwrap();
+    assert!(one.starts_with("20260102T030405Z-") && one.ends_with("-a-host-label"), "{one}");
 }
 
 #[test]
@@ -209,17 +296,19 @@ fn a_full_disk_leaves_whole_lines() {
     }
     let root = tempfile::tempdir().unwrap();
     let writer = Writer::create(root.path(), example::run()).unwrap();
+    let dir = writer.dir().to_owned();
+    drop(writer);
     let child = std::process::Command::new("sh")
         .args([
             "-c",
             r#"trap "" XFSZ; ulimit -f 8; exec "$0" --exact a_full_disk_leaves_whole_lines"#,
         ])
         .arg(std::env::current_exe().unwrap())
-        .env(FULL, writer.dir())
+        .env(FULL, &dir)
         .output()
         .unwrap();
     assert!(child.status.success(), "{}", String::from_utf8_lossy(&child.stdout));
-    let loaded = store::load(writer.dir()).unwrap();
+    let loaded = store::load(&dir).unwrap();
     assert!((1..9).contains(&loaded.cells.len()), "{} cells", loaded.cells.len());
     assert!(loaded.notes.is_empty(), "a torn line was left: {:?}", loaded.notes);
 }

@@ -4,6 +4,8 @@ use std::path::PathBuf;
 
 use machine::topology::TopologyError;
 
+use super::memory::Bytes;
+
 #[derive(Debug, thiserror::Error)]
 pub enum PlanError {
     #[error("{}: {source}", path.display())]
@@ -12,10 +14,23 @@ pub enum PlanError {
     Parse { path: PathBuf, line: usize, column: usize, message: String },
     #[error("{key} '{value}': expected {expected}")]
     Value { key: &'static str, value: String, expected: String },
+    #[error(
+        "memory: {} needs about {needs}, {available} available: expected smaller devices, or fewer \
+         threads",
+        together(point, *at_once)
+    )]
+    Memory { point: String, at_once: usize, needs: Bytes, available: Bytes },
     #[error("{0}")]
     Events(String),
     #[error(transparent)]
     Pin(#[from] TopologyError),
+}
+
+fn together(point: &str, at_once: usize) -> String {
+    match at_once {
+        1 => point.to_owned(),
+        n => format!("{n} trials at once, the largest {point}:"),
+    }
 }
 
 pub(super) fn refuse<T>(

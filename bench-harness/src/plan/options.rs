@@ -104,7 +104,7 @@ pub struct Options {
     #[arg(long)]
     pub strict: bool,
     /// Events to count instead: a TOML file of raw events and tracepoints (docs/counters.md)
-    #[arg(long, value_name = "FILE", conflicts_with = "counters")]
+    #[arg(long, value_name = "FILE", conflicts_with = "counters", value_parser = text::path)]
     pub events: Option<PathBuf>,
     /// On a model, how often and how long each CPU is taken away: none, or as 2ms:500us
     #[arg(long, value_delimiter = ',', value_name = "EVERY:FOR,..")]
@@ -115,14 +115,18 @@ pub struct Options {
 }
 
 impl Options {
-    /// Reads a plan file.
+    /// Reads a plan file; `-` is standard input.
     ///
     /// # Errors
     ///
     /// [`PlanError::Read`] where the file cannot be read, and the errors of [`Options::parse`].
     pub fn read(path: &Path) -> Result<Self, PlanError> {
-        let text = std::fs::read_to_string(path)
-            .map_err(|source| PlanError::Read { path: path.to_owned(), source })?;
+        let (text, path) = if path == Path::new("-") {
+            (std::io::read_to_string(std::io::stdin()), Path::new("standard input"))
+        } else {
+            (std::fs::read_to_string(path), path)
+        };
+        let text = text.map_err(|source| PlanError::Read { path: path.to_owned(), source })?;
         Self::parse(&text, path)
     }
 

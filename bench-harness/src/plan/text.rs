@@ -1,7 +1,9 @@
 //! Options in a file are written as on the command line: `threads = "1,2"`, `threads = 1` and
 //! `threads = [1, 2]` are the same, and each value is parsed by its own `FromStr`.
 
+use std::convert::Infallible;
 use std::fmt::{self, Display};
+use std::path::PathBuf;
 use std::str::FromStr;
 
 use serde::de::{Deserialize, Deserializer, Error, SeqAccess, Visitor};
@@ -61,6 +63,11 @@ where
     T: FromStr<Err: Display>,
 {
     Words::deserialize(deserializer)?.0.iter().map(|word| parse(word)).collect()
+}
+
+/// A path that `run.json` can hold: clap refuses one that is no UTF-8.
+pub(super) fn path(text: &str) -> Result<PathBuf, Infallible> {
+    Ok(text.into())
 }
 
 /// A value of our own, written by its `Display`: for serde's `with`.

@@ -3,10 +3,9 @@
 use std::path::{Path, PathBuf};
 
 use hdrhistogram::Histogram;
-use jiff::Timestamp;
 use machine::topology::Topology;
 use results::schema::{Cell, MachineId, MachineKind, ProbeCost, Reading, Run, SCHEMA};
-use results::store::{Writer, run_id};
+use results::store::{Writer, created_now, run_id};
 
 use super::{Args, Error, Summary, sys};
 use probe::{clock, environment};
@@ -49,7 +48,7 @@ fn describe(
     label: &str,
     command: &str,
 ) -> Run {
-    let created = Timestamp::now();
+    let created = created_now();
     let mut environment = environment::here(topology, sys::now_ns);
     environment.notes.extend(summary.notes.iter().cloned());
     let host = environment.host.known().cloned().unwrap_or_else(|| "unknown".into());
@@ -61,6 +60,7 @@ fn describe(
         label: label.into(),
         command: command.into(),
         plan: serde_json::to_value(args).expect("plain data"),
+        events: None,
         machine: MachineId {
             kind: MachineKind::Kernel,
             name: summary.release.name.clone(),

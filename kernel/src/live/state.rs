@@ -150,7 +150,9 @@ impl Made {
 impl Drop for Made {
     fn drop(&mut self) {
         if let Err(error) = self.undo() {
-            eprintln!("swapscale: {error}; try `swapscale kernel cleanup`");
+            // Standard error may be closed.
+            let _ =
+                writeln!(std::io::stderr(), "swapscale: {error}; try `swapscale kernel cleanup`");
         }
     }
 }

@@ -202,6 +202,7 @@ impl Measured<'_> {
             key,
             seed,
             duration_ns,
+            asked_ns: Some(duration_ns),
             order_in_run: order,
             ops_per_s,
             jain: jain(&per_thread),
