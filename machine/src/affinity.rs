@@ -27,6 +27,18 @@ pub fn pin(cpu: usize) -> io::Result<()> {
     if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
 }
 
+/// Whether a thread of this process can be pinned to the CPU with the kernel's number `cpu`: a
+/// thread of its own tries. The affinity mask does not say so: CPUs that the kernel isolates
+/// (`isolcpus=`) are in no mask, and can be pinned to.
+///
+/// # Errors
+///
+/// As [`pin`], or that of starting the thread.
+pub fn may_pin(cpu: usize) -> io::Result<()> {
+    let attempt = std::thread::Builder::new().spawn(move || pin(cpu))?;
+    attempt.join().expect("a system call does not panic")
+}
+
 /// The CPUs that the calling thread may run on, by the kernel's numbers, ascending: its affinity
 /// mask within its cpuset. CPUs that are offline are not among them.
 ///
