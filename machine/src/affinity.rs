@@ -65,6 +65,23 @@ pub fn allowed() -> io::Result<Vec<usize>> {
     Ok((0..mask.len() * BITS).filter(set).collect())
 }
 
+/// The scheduling policy that new threads of the calling thread get, as sched(7) numbers them. A
+/// policy that is reset on fork is SCHED_OTHER for them.
+///
+/// # Errors
+///
+/// That of sched_getscheduler(2). The call is made directly: musl's function always fails.
+pub fn policy() -> io::Result<libc::c_int> {
+    // SAFETY: the call takes one number and touches no memory.
+    #[allow(unsafe_code)]
+    let policy = unsafe { libc::syscall(libc::SYS_sched_getscheduler, 0) } as libc::c_int;
+    match policy {
+        ..0 => Err(io::Error::last_os_error()),
+        policy if policy & libc::SCHED_RESET_ON_FORK != 0 => Ok(libc::SCHED_OTHER),
+        policy => Ok(policy),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

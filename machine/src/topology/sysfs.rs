@@ -218,9 +218,8 @@ impl Sysfs {
     /// Before Linux 6.13 Intel's low-power cores are in `cpu_atom`, without an L3 that the other
     /// efficient cores have.
     fn outside_the_l3(&self, kinds: &mut BTreeMap<usize, CoreKind>) {
-        let efficient = |(id, kind): (&usize, &CoreKind)| {
-            (*kind == CoreKind::Efficient).then_some(*id)
-        };
+        let efficient =
+            |(id, kind): (&usize, &CoreKind)| (*kind == CoreKind::Efficient).then_some(*id);
         let efficient: Vec<usize> = kinds.iter().filter_map(efficient).collect();
         // What this look lacks is noted by the one that places the usable CPUs.
         let mut look = Sysfs::new(&self.root);
