@@ -61,6 +61,9 @@ pub fn run(args: Args) -> Answer {
     }
     let topology = Topology::here()?;
     let plan = plan(options, &topology).map_err(|error| from_file(&args, error))?;
+    if let (None, Some(note)) = (&plan.model, topology.left_out()) {
+        eprintln!("swapscale: {note}");
+    }
     let run = engine::describe(&plan, &topology, plan.options.command());
     let writer = Writer::create(&args.out, run)?;
     measure(&args, &plan, writer, &[])
