@@ -164,5 +164,8 @@ fn console(data: &[u8]) {
 }
 
 fn counted(data: &[u8]) {
-    let _ = events::parse(&text(data), &Roots { proc: "/none".into(), sys: "/none".into() });
+    let _ = events::parse(
+        &text(data),
+        &Roots { proc: "/none".into(), sys: "/none".into(), etc: "/none".into() },
+    );
 }

@@ -79,6 +79,8 @@ enum Command {
 }
 
 fn main() -> ExitCode {
+    let (commit, dirty) = (env!("SWAPSCALE_COMMIT"), env!("SWAPSCALE_DIRTY"));
+    probe::commit::built(commit, dirty, env!("CARGO_MANIFEST_DIR"));
     #[cfg(target_os = "linux")]
     if lab::is_guest() {
         lab::guest();

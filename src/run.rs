@@ -70,6 +70,9 @@ pub fn run(args: Args) -> Answer {
     let topology = Topology::here()?;
     let plan = plan(options, &topology).map_err(|error| from_file(&args, error))?;
     plan.fits()?;
+    if let (None, Some(note)) = (&plan.model, topology.left_out()) {
+        crate::say(format_args!("swapscale: {note}"));
+    }
     let run = engine::describe(&plan, &topology, plan.options.command());
     let writer = Writer::create(&args.out, run)?;
     measure(&args, &plan, writer, &[])

@@ -3,9 +3,8 @@
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use bench_harness::engine::{self, Progress};
+use bench_harness::engine::Progress;
 use machine::topology::Topology;
-use probe::environment;
 use results::schema::Reading;
 use results::validation::{Section, Validation};
 use studies::validate::{
@@ -89,7 +88,7 @@ pub fn run(args: &Args) -> Answer {
         sections.push(section);
     }
     let Some(out) = &args.out else { return Ok(ExitCode::SUCCESS) };
-    let validation = Validation { command: crate::command_line(), commit: commit()?, sections };
+    let validation = Validation { command: crate::command_line(), commit: commit(), sections };
     validation.write(out)?;
     drawn(&validation, out)
 }
@@ -147,8 +146,8 @@ fn this_host(out: Option<&Path>) -> Result<Section, Box<dyn std::error::Error>> 
 }
 
 /// The commit that the program was built from; with a plus where the tree had changes.
-fn commit() -> Result<Reading<String>, Box<dyn std::error::Error>> {
-    let environment = environment::here(&Topology::here()?, engine::now);
-    let dirty = environment.dirty.known() == Some(&true);
-    Ok(environment.commit.and_then(|commit| Ok(if dirty { commit + "+" } else { commit })))
+fn commit() -> Reading<String> {
+    let (commit, dirty) = probe::commit::of_this_program();
+    let dirty = dirty.known() == Some(&true);
+    commit.and_then(|commit| Ok(if dirty { commit + "+" } else { commit }))
 }

@@ -304,7 +304,7 @@ fn a_stop_that_ends_a_window_is_seen() {
             std::thread::sleep(Duration::from_millis(5));
         }
         std::thread::sleep(Duration::from_millis(500));
-        let signal = |name| {
+        let signal = |name: &str| {
             let pid = child.id().to_string();
             assert!(Command::new("kill").args([name, &pid]).status().unwrap().success());
         };

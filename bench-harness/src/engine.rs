@@ -19,7 +19,7 @@ use results::store::{self, Writer};
 use crate::cell::Label;
 use crate::plan::Plan;
 use crate::schedule::{Slot, interleaved};
-use probe::{clock, environment};
+use probe::{Roots, clock, environment};
 use until::Watch;
 
 mod machines;
@@ -40,6 +40,11 @@ pub enum EngineError {
 /// The content of `run.json`, which is written before the first cell; calibrates the probes.
 pub fn describe(plan: &Plan, topology: &Topology, command: String) -> Run {
     let mut environment = environment::here(topology, now);
+    if plan.model.is_none() {
+        let most = plan.points.iter().map(|point| point.threads).max().unwrap_or_default();
+        let used = &plan.cpus[..most.min(plan.cpus.len())];
+        environment.governor = environment::governor(&Roots::default(), used);
+    }
     let (probe, note) = clock::calibrate(now);
     environment.notes.push(note);
     let created = store::created_now();

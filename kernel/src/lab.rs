@@ -178,7 +178,7 @@ fn describe(plan: &Plan, kernel: &Kernel, accel: Accel, command: &str) -> Run {
         Ok(topology) => environment::read(&Roots::default(), &topology),
         Err(error) => unreachable!("the topology was read to choose CPUs: {error}"),
     };
-    (environment.commit, environment.dirty) = environment::commit();
+    probe::commit::record(&mut environment);
     environment.kernel = Reading::Known(kernel.name.clone());
     let (memory, cpus) = (plan.memory_mib, plan.args.cpus.len());
     environment.notes.push(format!(

@@ -27,6 +27,18 @@ pub fn pin(cpu: usize) -> io::Result<()> {
     if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
 }
 
+/// Whether a thread of this process can be pinned to the CPU with the kernel's number `cpu`: a
+/// thread of its own tries. The affinity mask does not say so: CPUs that the kernel isolates
+/// (`isolcpus=`) are in no mask, and can be pinned to.
+///
+/// # Errors
+///
+/// As [`pin`], or that of starting the thread.
+pub fn may_pin(cpu: usize) -> io::Result<()> {
+    let attempt = std::thread::Builder::new().spawn(move || pin(cpu))?;
+    attempt.join().expect("a system call does not panic")
+}
+
 /// The CPUs that the calling thread may run on, by the kernel's numbers, ascending: its affinity
 /// mask within its cpuset. CPUs that are offline are not among them.
 ///
@@ -51,6 +63,23 @@ pub fn allowed() -> io::Result<Vec<usize>> {
     }
     let set = |cpu: &usize| mask[cpu / BITS] >> (cpu % BITS) & 1 == 1;
     Ok((0..mask.len() * BITS).filter(set).collect())
+}
+
+/// The scheduling policy that new threads of the calling thread get, as sched(7) numbers them. A
+/// policy that is reset on fork is SCHED_OTHER for them.
+///
+/// # Errors
+///
+/// That of sched_getscheduler(2). The call is made directly: musl's function always fails.
+pub fn policy() -> io::Result<libc::c_int> {
+    // SAFETY: the call takes one number and touches no memory.
+    #[allow(unsafe_code)]
+    let policy = unsafe { libc::syscall(libc::SYS_sched_getscheduler, 0) } as libc::c_int;
+    match policy {
+        ..0 => Err(io::Error::last_os_error()),
+        policy if policy & libc::SCHED_RESET_ON_FORK != 0 => Ok(libc::SCHED_OTHER),
+        policy => Ok(policy),
+    }
 }
 
 #[cfg(test)]

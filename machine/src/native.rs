@@ -1,6 +1,6 @@
 //! The machine that the process runs on: real atomics, pinned threads, the TSC. Guards that a run
-//! ends, whatever its workers do: the first panic is kept and all waits are given up. Plain cells
-//! are relaxed atomics: the same instructions as ordinary memory, and sound.
+//! ends, whatever its workers do: the first panic is kept and all waits are given up, as they are
+//! where a thread cannot be started. Plain cells are relaxed atomics: the same instructions as ordinary memory, and sound.
 
 use crate::lock::{Local, LockKind};
 use crate::{Atomic, Cpu, Failure, Machine, Outcome, Phase, Plain, System, Word, affinity};
@@ -10,8 +10,13 @@ use std::marker::PhantomData;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::Ordering::{Acquire, Relaxed, Release, SeqCst};
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicUsize, compiler_fence, fence};
-use std::sync::{Arc, Barrier, Mutex, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
+use std::{io, thread};
+
+use start::Start;
+
+mod start;
 
 /// Pinned threads over lock kind `K`; `SITES` accounts every lock site.
 pub struct Native<K: LockKind, const SITES: bool>(PhantomData<fn() -> K>);
@@ -68,10 +73,10 @@ fn spin(mut done: impl FnMut() -> bool) {
 #[cold]
 fn wait_long() {
     let failed = |run: &Option<Arc<Shared>>| run.as_ref().is_some_and(|r| r.failed.load(Relaxed));
-    if RUN.with_borrow(failed) && !std::thread::panicking() {
+    if RUN.with_borrow(failed) && !thread::panicking() {
         panic!("{ANOTHER_FAILED}");
     }
-    std::thread::yield_now();
+    thread::yield_now();
 }
 
 /// A read-modify-write that also orders the relaxed accesses around it, as the kernel's operations
@@ -238,9 +243,9 @@ impl<K: LockKind, const SITES: bool> Cpu<Native<K, SITES>> for NativeCpu<K, SITE
 
     fn sleep_jiffy(&self) {
         self.local.might_sleep("schedule_timeout");
-        std::thread::sleep(JIFFY);
+        thread::sleep(JIFFY);
         let failed = self.shared.failed.load(Relaxed);
-        assert!(!failed || std::thread::panicking(), "{ANOTHER_FAILED}");
+        assert!(!failed || thread::panicking(), "{ANOTHER_FAILED}");
     }
 
     #[inline]
@@ -316,7 +321,7 @@ impl Shared {
             return;
         }
         for (wait, next) in [(config.warm, Phase::Measure), (config.measure, Phase::Overrun)] {
-            std::thread::sleep(wait);
+            thread::sleep(wait);
             if self.failed.load(Relaxed) {
                 return;
             }
@@ -344,12 +349,16 @@ fn pin(cpu: Option<usize>) -> Result<(), Failure> {
 /// Checks that the calling thread may still run on its CPU alone. The kernel moves it elsewhere,
 /// without a word, when that CPU is taken away.
 fn still_pinned(cpu: Option<usize>) -> Result<(), Failure> {
-    let Some(cpu) = cpu else { return Ok(()) };
-    if affinity::allowed().unwrap_or_default() == [cpu] {
-        Ok(())
-    } else {
-        Err(Failure::Lost { cpu })
+    match cpu {
+        Some(cpu) if lost(cpu, affinity::allowed()) => Err(Failure::Lost { cpu }),
+        _ => Ok(()),
     }
+}
+
+/// Whether a worker's affinity shows that `cpu` was taken from it. An affinity that cannot be read
+/// shows nothing: the worker was pinned at the start.
+fn lost(cpu: usize, affinity: io::Result<Vec<usize>>) -> bool {
+    affinity.is_ok_and(|cpus| cpus != [cpu])
 }
 
 impl<K: LockKind, const SITES: bool> Machine for Native<K, SITES> {
@@ -371,6 +380,7 @@ impl<K: LockKind, const SITES: bool> Machine for Native<K, SITES> {
         R: Send + 'static,
     {
         membarrier::register()?;
+        start::check_realtime(config)?;
         let workers = config.pins.len();
         let system = Arc::new(System::new(workers));
         let shared = Arc::new(Shared::new(config, workers));
@@ -386,10 +396,12 @@ impl<K: LockKind, const SITES: bool> Machine for Native<K, SITES> {
         };
         let boot = cpu(workers);
         let state = shared.guarded(|| setup(&boot)).ok_or_else(failure)?;
-        let start = Barrier::new(workers + 1);
+        let start = Start::default();
         let body = |id: usize| {
             let pinned = pin(config.pins[id]);
-            start.wait();
+            if !start.wait() {
+                return Err(failure());
+            }
             if let Err(failure) = &pinned {
                 shared.fail(failure.to_string());
             }
@@ -398,10 +410,15 @@ impl<K: LockKind, const SITES: bool> Machine for Native<K, SITES> {
             let result = shared.guarded(|| worker(&state, &me)).ok_or_else(failure)?;
             still_pinned(config.pins[id]).map(|()| result)
         };
-        let ended: Result<Vec<R>, _> = std::thread::scope(|scope| {
+        let ended: Result<Vec<R>, _> = thread::scope(|scope| {
             let body = &body;
-            let threads: Vec<_> = (0..workers).map(|id| scope.spawn(move || body(id))).collect();
-            start.wait();
+            let spawn = |id| {
+                let thread = thread::Builder::new().spawn_scoped(scope, move || body(id));
+                thread.map_err(|error| start::not_started(id, workers, &error))
+            };
+            let threads = (0..workers).map(spawn).collect::<Result<Vec<_>, _>>();
+            let threads = threads.inspect_err(|_| start.give_up())?;
+            start.begin(workers);
             shared.conduct(config);
             threads.into_iter().map(|t| t.join().expect("panics are caught inside")).collect()
         });
@@ -455,5 +472,18 @@ mod membarrier {
 
     pub(super) fn all_cpus() {
         call(MembarrierCommand::PrivateExpedited).expect("registered before the run");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn not_knowing_is_not_taken_away() {
+        assert!(!lost(3, Ok(vec![3])));
+        assert!(lost(3, Ok(vec![0, 1, 2])));
+        assert!(lost(3, Ok(vec![3, 4])), "a CPU that comes back gives the thread all of them");
+        assert!(!lost(3, Err(io::ErrorKind::InvalidInput.into())));
     }
 }

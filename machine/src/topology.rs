@@ -1,41 +1,26 @@
 //! Which CPUs there are and how far apart they are: packages, NUMA nodes, L3 groups, cores, SMT
-//! siblings and core types, read from sysfs. Guards that no two workers share a CPU: every pin
-//! policy is a permutation of the usable CPUs.
+//! siblings and core types. Guards that no two workers share a CPU: every pin policy is a
+//! permutation of the usable CPUs. Guards also that no machine is refused because a file of sysfs
+//! is missing: such a file has a plain default and leaves a note.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::str::FromStr;
 
-/// CPU numbers above this come from a damaged file or a typing error, not from a machine.
-const MAX_CPU: usize = 1 << 16;
+use crate::affinity;
+use sysfs::{Sysfs, parse_list};
+
+mod sysfs;
 
 /// Why there is no topology, or no order of CPUs.
 #[derive(Debug, thiserror::Error)]
 pub enum TopologyError {
-    /// A file cannot be read.
-    #[error("{}: {source}", path.display())]
-    Read {
-        /// The file.
-        path: PathBuf,
-        /// Why not.
-        source: std::io::Error,
-    },
-    /// A file has other text than the kernel writes.
-    #[error("{}: '{text}': expected {expected}", path.display())]
-    Parse {
-        /// The file.
-        path: PathBuf,
-        /// Its text.
-        text: String,
-        /// What it should be.
-        expected: &'static str,
-    },
-    /// The affinity mask has no CPU that is online.
-    #[error("{}: none of the online CPUs may be used by this process", path.display())]
+    /// Neither the affinity mask nor sysfs names a CPU.
+    #[error("no CPU to run on: the affinity mask has none, and {sys} names none")]
     NoCpu {
-        /// The list of online CPUs.
-        path: PathBuf,
+        /// The root of sysfs.
+        sys: String,
     },
     /// A text that is no pin policy.
     #[error("pin policy '{0}': expected compact, spread, smt-last or a CPU list such as 0,2,4-7")]
@@ -44,12 +29,16 @@ pub enum TopologyError {
     #[error("pin list: CPU {0} is named twice")]
     Twice(usize),
     /// A pin list names a CPU that this process may not use.
-    #[error("pin list: CPU {cpu} is not usable here; usable: {usable}")]
+    #[error("pin list: CPU {cpu} is not usable here{why}; usable: {usable}{hint}")]
     NotUsable {
         /// The CPU.
         cpu: usize,
+        /// The kernel's reason, where it was asked, after a colon.
+        why: String,
         /// The CPUs that are usable, as a list.
         usable: String,
+        /// How to start the program on that CPU, where there may be a way.
+        hint: String,
     },
     /// A policy has too few CPUs.
     #[error("{wanted} threads do not fit on {have} CPUs ({policy})")]
@@ -63,13 +52,26 @@ pub enum TopologyError {
     },
 }
 
-/// Type of a core on a machine that mixes two. Sorts the fast ones first.
+/// Type of a core on a machine that mixes types. Sorts the fast ones first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum CoreKind {
-    /// All cores alike, or the faster type of a hybrid machine.
+    /// All cores alike, or the fastest type: Intel's `cpu_core`, or on Arm the highest capacity.
     Performance,
-    /// Intel's `cpu_atom`, or on Arm a `cpu_capacity` below the machine's highest.
+    /// The second type: Intel's `cpu_atom`, or on Arm the next lower capacity.
     Efficient,
+    /// The slowest type: Intel's `cpu_lowpower` or the cores of `cpu_atom` outside the L3, or on
+    /// Arm any capacity below the first two.
+    LowPower,
+}
+
+impl fmt::Display for CoreKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            CoreKind::Performance => "performance",
+            CoreKind::Efficient => "efficient",
+            CoreKind::LowPower => "low-power",
+        })
+    }
 }
 
 /// One usable CPU and its place. Group numbers are dense, count from 0 over the whole machine and
@@ -115,54 +117,89 @@ pub struct Topology {
     pub offline: Vec<usize>,
     /// Online, but outside the affinity mask or the cpuset.
     pub forbidden: Vec<usize>,
+    /// Those of `forbidden` that the kernel was told to isolate (`isolcpus=`).
+    pub isolated: Vec<usize>,
+    /// What sysfs does not say here, and what is assumed instead; one sentence each.
+    pub notes: Vec<String>,
+    /// Whether a pin list may name a CPU outside the affinity mask: the kernel is then asked. True
+    /// for the machine itself, false for a description of one.
+    pub asks_kernel: bool,
 }
 
 impl Topology {
     /// Reads this machine and the calling thread's affinity, which is within its cpuset. Call it
     /// once, first thing in `main`: after a pin the mask has a single CPU.
     ///
+    /// Without `/sys` and `/proc` the CPUs of the affinity mask are cores of one package; without
+    /// a mask too, there is the CPU that the calling thread runs on.
+    ///
     /// # Errors
     ///
     /// As [`Topology::read`].
     pub fn here() -> Result<Self, TopologyError> {
-        let path = Path::new("/proc/thread-self/status");
-        let status = read(path)?;
-        let list = status.lines().find_map(|l| l.strip_prefix("Cpus_allowed_list:"));
-        let allowed = cpus_in(path, list.unwrap_or_default())?;
-        Self::read(Path::new("/sys"), Some(&allowed))
+        let sys = Path::new("/sys");
+        let listed = sysfs::allowed(Path::new("/proc/thread-self/status"));
+        let (allowed, note) = mask(affinity::allowed(), listed, Sysfs::new(sys).online());
+        let found = Self::read(sys, allowed.as_deref());
+        let only = || Self::read(sys, Some(&[rustix::thread::sched_getcpu()]));
+        let mut topology = found.or_else(|_| only())?;
+        topology.notes.extend(note);
+        topology.asks_kernel = true;
+        Ok(topology)
     }
 
-    /// Reads the sysfs tree at `root`; `allowed` is the affinity mask, `None` for no limit.
+    /// Reads the sysfs tree at `root`. `allowed` are the CPUs of the affinity mask, each of which
+    /// the kernel can run a thread on; `None` where the mask is not known. The mask is true where
+    /// `online` contradicts it: lxcfs lets `online` count from 0 in a container, whose mask has the
+    /// host's numbers.
     ///
     /// # Errors
     ///
-    /// [`TopologyError::Read`] or [`TopologyError::Parse`] for a file that is not as the kernel
-    /// writes it, [`TopologyError::NoCpu`] if no CPU is usable.
+    /// [`TopologyError::NoCpu`] if neither the mask nor the tree names a CPU.
     pub fn read(root: &Path, allowed: Option<&[usize]>) -> Result<Self, TopologyError> {
-        let dir = root.join("devices/system/cpu");
-        let online = read_list(&dir.join("online"))?;
-        let present = optional(read_list(&dir.join("present")))?.unwrap_or_default();
-        let may_use = |id: &usize| allowed.is_none_or(|list| list.contains(id));
-        let usable: Vec<usize> = online.iter().copied().filter(may_use).collect();
+        let mut sysfs = Sysfs::new(root);
+        let mut online = match (sysfs.online(), allowed) {
+            (Some(online), _) => online,
+            (None, Some(allowed)) => allowed.to_vec(),
+            (None, None) => sysfs.cpu_directories(),
+        };
+        let mut usable = allowed.unwrap_or(&online).to_vec();
+        usable.sort_unstable();
+        usable.dedup();
         if usable.is_empty() {
-            return Err(TopologyError::NoCpu { path: dir.join("online") });
+            return Err(TopologyError::NoCpu { sys: root.display().to_string() });
         }
-        let nodes = read_nodes(&root.join("devices/system/node"))?;
-        let efficient = read_efficient(root, &online)?;
-        let mut places = Vec::new();
-        for &id in &usable {
-            places.push(Place::read(&dir, id, &nodes, &efficient)?);
+        if let Some(unknown) = usable.iter().find(|id| !online.contains(id)) {
+            sysfs.note(format!(
+                "the affinity mask has CPU {unknown}, which is not among the online CPUs {}; the \
+                 mask counts (a container's own view of /sys?)",
+                ranges(&online)
+            ));
+            online.clone_from(&usable);
         }
+        let present = sysfs.present().unwrap_or_default();
+        let isolated = sysfs.isolated();
+        let forbidden: Vec<_> = online.iter().copied().filter(|id| !usable.contains(id)).collect();
         Ok(Self {
-            cpus: number(places),
+            cpus: number(sysfs.places(&usable, &online)),
             offline: present.into_iter().filter(|id| !online.contains(id)).collect(),
-            forbidden: online.iter().copied().filter(|id| !usable.contains(id)).collect(),
+            isolated: forbidden.iter().copied().filter(|id| isolated.contains(id)).collect(),
+            forbidden,
+            notes: sysfs.into_notes(),
+            asks_kernel: false,
         })
     }
 
     /// The topology of a machine that is only described; `cpus` by ascending id.
     pub fn made_of(cpus: Vec<Cpu>) -> Self {
-        Self { cpus, offline: Vec::new(), forbidden: Vec::new() }
+        Self {
+            cpus,
+            offline: Vec::new(),
+            forbidden: Vec::new(),
+            isolated: Vec::new(),
+            notes: Vec::new(),
+            asks_kernel: false,
+        }
     }
 
     /// The usable CPUs, by ascending id.
@@ -200,9 +237,19 @@ impl Topology {
         self.cpus.iter().any(|c| c.smt > 0)
     }
 
-    /// True when usable CPUs are of two core types.
-    pub fn hybrid(&self) -> bool {
-        self.cpus.iter().any(|c| c.kind != self.cpus[0].kind)
+    /// The core types of the usable CPUs, fast ones first, with the number of CPUs of each.
+    pub fn kinds(&self) -> BTreeMap<CoreKind, usize> {
+        let mut kinds = BTreeMap::new();
+        self.cpus.iter().for_each(|c| *kinds.entry(c.kind).or_insert(0) += 1);
+        kinds
+    }
+
+    /// Says which isolated CPUs no policy uses, and how to use them; `None` where there are none.
+    pub fn left_out(&self) -> Option<String> {
+        let list = ranges(&self.isolated);
+        (!list.is_empty()).then(|| {
+            format!("CPUs {list} are isolated and left out; --pin {list} or taskset -c uses them")
+        })
     }
 
     fn count(&self, group: impl Fn(&Cpu) -> usize) -> usize {
@@ -229,9 +276,11 @@ impl Topology {
 /// In what order workers fill the CPUs.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Pin {
-    /// As close together as possible: both threads of a core, then the L3, then the package.
+    /// Fast core types first. Within a type as close together as possible: both threads of a core,
+    /// then the L3, then the package.
     Compact,
-    /// As far apart as possible: one worker on every package, then on every L3, then on every core.
+    /// Fast core types first. Within a type as far apart as possible: one worker on every package,
+    /// then on every L3, then on every core. Second threads come last.
     Spread,
     /// Like compact, but second threads only when every core has its first.
     SmtLast,
@@ -275,8 +324,8 @@ impl Pin {
     }
 }
 
-fn near(c: &Cpu) -> (usize, usize, usize, CoreKind, usize) {
-    (c.package, c.node, c.l3, c.kind, c.core)
+fn near(c: &Cpu) -> (CoreKind, usize, usize, usize, usize) {
+    (c.kind, c.package, c.node, c.l3, c.core)
 }
 
 /// Position of each group among its siblings in the enclosing group. Sorting by the innermost
@@ -315,14 +364,52 @@ fn checked(list: &[usize], topology: &Topology) -> Result<Vec<usize>, TopologyEr
     let mut seen = BTreeSet::new();
     for &cpu in list {
         if topology.cpu(cpu).is_none() {
-            let usable = ranges(&topology.cpus.iter().map(|c| c.id).collect::<Vec<_>>());
-            return Err(TopologyError::NotUsable { cpu, usable });
+            let usable = || ranges(&topology.cpus.iter().map(|c| c.id).collect::<Vec<_>>());
+            if !topology.asks_kernel {
+                let (why, hint) = (String::new(), String::new());
+                return Err(TopologyError::NotUsable { cpu, why, usable: usable(), hint });
+            }
+            affinity::may_pin(cpu).map_err(|error| TopologyError::NotUsable {
+                cpu,
+                why: format!(": {error} (offline, or outside the cpuset of this process?)"),
+                usable: usable(),
+                hint: format!("; or start as taskset -c {} swapscale ..", ranges(list)),
+            })?;
         }
         if !seen.insert(cpu) {
             return Err(TopologyError::Twice(cpu));
         }
     }
     Ok(list.to_vec())
+}
+
+/// The CPUs that may be used, and a note if they are uncertain. `mask` is the system call's answer,
+/// which has no CPU that is offline. `listed` is the kernel's text, which may have such CPUs.
+/// Either may be another machine's where a container imitates one, so a CPU has to be in both.
+fn mask(
+    mask: std::io::Result<Vec<usize>>,
+    listed: Option<Vec<usize>>,
+    online: Option<Vec<usize>>,
+) -> (Option<Vec<usize>>, Option<String>) {
+    let both = |a: &[usize], b: &[usize]| -> Vec<usize> {
+        a.iter().copied().filter(|id| b.contains(id)).collect()
+    };
+    match (mask, listed) {
+        (Ok(mask), Some(listed)) => match both(&mask, &listed) {
+            none if none.is_empty() => (Some(mask), None),
+            cpus => (Some(cpus), None),
+        },
+        (Ok(mask), None) => (Some(mask), None),
+        (Err(error), Some(listed)) => {
+            let note = format!("sched_getaffinity: {error}; /proc names the usable CPUs");
+            let cpus = online.map(|online| both(&listed, &online));
+            (Some(cpus.filter(|cpus| !cpus.is_empty()).unwrap_or(listed)), Some(note))
+        }
+        (Err(error), None) => {
+            let note = format!("sched_getaffinity: {error}; all online CPUs count as usable");
+            (None, Some(note))
+        }
+    }
 }
 
 impl FromStr for Pin {
@@ -352,27 +439,12 @@ impl fmt::Display for Pin {
 }
 
 /// `0-3,8` for 0, 1, 2, 3, 8; keeps the order.
-fn ranges(list: &[usize]) -> String {
+pub fn ranges(list: &[usize]) -> String {
     let runs = list.chunk_by(|a, b| a + 1 == *b).map(|run| match run {
         [one] => one.to_string(),
         _ => format!("{}-{}", run[0], run[run.len() - 1]),
     });
     runs.collect::<Vec<_>>().join(",")
-}
-
-/// The kernel's list format (`bitmap_parselist`), in the order given; empty text is no CPU.
-fn parse_list(text: &str) -> Option<Vec<usize>> {
-    let mut list = Vec::new();
-    for part in text.trim().split(',').filter(|_| !text.trim().is_empty()) {
-        let (first, last) = part.split_once('-').unwrap_or((part, part));
-        let (first, last): (usize, usize) = (first.parse().ok()?, last.parse().ok()?);
-        // A list that names more than all CPUs there can be is damaged, and would fill memory.
-        if first > last || last > MAX_CPU || list.len() > MAX_CPU {
-            return None;
-        }
-        list.extend(first..=last);
-    }
-    Some(list)
 }
 
 /// What sysfs says about one CPU, before groups are numbered.
@@ -385,29 +457,6 @@ struct Place {
     /// Lowest CPU of its core.
     core: usize,
     kind: CoreKind,
-}
-
-impl Place {
-    fn read(
-        dir: &Path,
-        id: usize,
-        nodes: &BTreeMap<usize, usize>,
-        efficient: &BTreeSet<usize>,
-    ) -> Result<Self, TopologyError> {
-        let cpu = dir.join(format!("cpu{id}"));
-        let siblings = cpu.join("topology/thread_siblings_list");
-        let kind =
-            if efficient.contains(&id) { CoreKind::Efficient } else { CoreKind::Performance };
-        Ok(Self {
-            id,
-            // -1 where the firmware has no entry (Arm guests): all such CPUs are one package.
-            package: read_number(&cpu.join("topology/physical_package_id"))?,
-            node: nodes.get(&id).copied().unwrap_or(0),
-            l3: read_l3(&cpu.join("cache"))?.unwrap_or(usize::MAX),
-            core: lowest(&siblings, &read_list(&siblings)?)?,
-            kind,
-        })
-    }
 }
 
 /// Turns the kernel's group numbers into dense ones. A group is keyed by its package as well, so a
@@ -442,98 +491,23 @@ fn dense(keys: impl Iterator<Item = Key>) -> BTreeMap<Key, usize> {
     sorted.into_iter().enumerate().map(|(n, key)| (key, n)).collect()
 }
 
-/// The node of each CPU, from every `nodeN/cpulist`. Without CONFIG_NUMA the directory does not
-/// exist.
-fn read_nodes(dir: &Path) -> Result<BTreeMap<usize, usize>, TopologyError> {
-    let mut nodes = BTreeMap::new();
-    for (node, path) in numbered(dir, "node")? {
-        for cpu in read_list(&path.join("cpulist"))? {
-            nodes.insert(cpu, node);
-        }
-    }
-    Ok(nodes)
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-/// Lowest CPU that shares this one's L3, when it has one.
-fn read_l3(cache: &Path) -> Result<Option<usize>, TopologyError> {
-    for (_, index) in numbered(cache, "index")? {
-        if read_number(&index.join("level"))? == 3 {
-            let shared = index.join("shared_cpu_list");
-            return Ok(Some(lowest(&shared, &read_list(&shared)?)?));
-        }
-    }
-    Ok(None)
-}
-
-/// The slower cores: Intel names them in `cpu_atom`, Arm gives every CPU a capacity.
-fn read_efficient(root: &Path, online: &[usize]) -> Result<BTreeSet<usize>, TopologyError> {
-    if let Some(atom) = optional(read_list(&root.join("devices/cpu_atom/cpus")))? {
-        return Ok(atom.into_iter().collect());
-    }
-    let mut capacity = BTreeMap::new();
-    for &id in online {
-        let path = root.join(format!("devices/system/cpu/cpu{id}/cpu_capacity"));
-        if let Some(value) = optional(read_number(&path))? {
-            capacity.insert(id, value);
-        }
-    }
-    let highest = capacity.values().copied().max();
-    Ok(capacity.into_iter().filter(|(_, c)| Some(*c) < highest).map(|(id, _)| id).collect())
-}
-
-/// `prefixN` entries of a directory by number; none when the directory does not exist.
-fn numbered(dir: &Path, prefix: &str) -> Result<BTreeMap<usize, PathBuf>, TopologyError> {
-    let at = |source| TopologyError::Read { path: dir.to_owned(), source };
-    let Some(entries) = optional(std::fs::read_dir(dir).map_err(at))? else {
-        return Ok(BTreeMap::new());
-    };
-    let mut found = BTreeMap::new();
-    for entry in entries {
-        let entry = entry.map_err(at)?;
-        let number = entry.file_name().to_str().and_then(|n| n.strip_prefix(prefix)?.parse().ok());
-        if let Some(number) = number {
-            found.insert(number, entry.path());
-        }
-    }
-    Ok(found)
-}
-
-fn read(path: &Path) -> Result<String, TopologyError> {
-    std::fs::read_to_string(path)
-        .map_err(|source| TopologyError::Read { path: path.to_owned(), source })
-}
-
-fn read_number(path: &Path) -> Result<i64, TopologyError> {
-    let text = read(path)?;
-    let wrong = || parse_error(path, &text, "a number");
-    text.trim().parse().map_err(|_| wrong())
-}
-
-fn read_list(path: &Path) -> Result<Vec<usize>, TopologyError> {
-    cpus_in(path, &read(path)?)
-}
-
-fn cpus_in(path: &Path, text: &str) -> Result<Vec<usize>, TopologyError> {
-    parse_list(text).ok_or_else(|| parse_error(path, text, "a CPU list such as 0-3,8"))
-}
-
-fn lowest(path: &Path, list: &[usize]) -> Result<usize, TopologyError> {
-    list.iter().copied().min().ok_or_else(|| parse_error(path, "", "at least one CPU"))
-}
-
-fn parse_error(path: &Path, text: &str, expected: &'static str) -> TopologyError {
-    TopologyError::Parse { path: path.to_owned(), text: text.trim().to_owned(), expected }
-}
-
-/// `None` for a file that does not exist, which for most of sysfs means: not on this machine.
-fn optional<T>(result: Result<T, TopologyError>) -> Result<Option<T>, TopologyError> {
-    match result {
-        Ok(value) => Ok(Some(value)),
-        Err(TopologyError::Read { source, .. })
-            if source.kind() == std::io::ErrorKind::NotFound =>
-        {
-            Ok(None)
-        }
-        Err(error) => Err(error),
+    #[test]
+    fn the_mask_and_the_list_of_proc_are_both_heard() {
+        let failed = || Err(std::io::ErrorKind::PermissionDenied.into());
+        let list = |text: &str| parse_list(text);
+        // The kernel lists all possible CPUs; the system call names those that are there.
+        assert_eq!(mask(Ok(vec![0, 1]), list("0-127"), list("0-1")), (list("0-1"), None));
+        assert_eq!(mask(Ok((0..1024).collect()), list("0-15"), None), (list("0-15"), None));
+        assert_eq!(mask(Ok(vec![4]), list("0-1"), None), (list("4"), None), "nothing in both");
+        assert_eq!(mask(Ok(vec![4]), None, None), (list("4"), None), "no /proc");
+        let (cpus, note) = mask(failed(), list("0-127"), list("0-3"));
+        assert!(cpus == list("0-3") && note.unwrap().contains("sched_getaffinity: "));
+        assert_eq!(mask(failed(), list("1"), None).0, list("1"));
+        assert_eq!(mask(failed(), list("1"), list("0")).0, list("1"), "lxcfs");
+        assert_eq!(mask(failed(), None, list("0")).0, None);
     }
 }

@@ -98,3 +98,28 @@ fn two_locks_of_a_class_and_a_sleep_under_a_lock_are_reported() {
     });
     assert!(message.contains("sleeps with c->lock of takes_c held"), "{message}");
 }
+
+/// The test below runs this program again, with this variable and little address space.
+const STARVED: &str = "MACHINE_TEST_FEW_THREADS";
+
+/// Where the system starts only some of the threads, those must not wait for the others.
+#[test]
+#[cfg_attr(miri, ignore)]
+fn threads_that_cannot_be_started_end_the_run() {
+    if std::env::var_os(STARVED).is_some() {
+        let run = M::run(&Config::untimed(16), |_| (), |_, _| (), |_, _| ());
+        let Err(Failure::Unsupported(why)) = run else { panic!("should have failed: {run:?}") };
+        println!("{why}");
+        return;
+    }
+    let test = std::env::current_exe().unwrap();
+    let name = "threads_that_cannot_be_started_end_the_run";
+    let shell = format!("ulimit -v 4000000 && exec timeout 60 {test:?} --exact {name} --nocapture");
+    let mut child = std::process::Command::new("sh");
+    // A stack of 1 GiB: the first threads fit.
+    child.args(["-c", &shell]).env(STARVED, "1").env("RUST_MIN_STACK", (1 << 30).to_string());
+    let out = child.output().unwrap();
+    let text = String::from_utf8_lossy(&out.stdout);
+    assert!(out.status.success(), "{out:?}");
+    assert!(text.contains(" of 16 cannot be started: "), "{text}");
+}

@@ -1,5 +1,6 @@
 //! Topology and pin policies against fixture trees of other machines. Guards that groups are those
-//! of the hardware, and that no policy ever names a CPU twice.
+//! of the hardware, that no policy ever names a CPU twice, and that a tree which lacks any of its
+//! files is read all the same.
 
 use machine::topology::{CoreKind, Distance, Pin, Topology, TopologyError};
 use proptest::prelude::*;
@@ -43,6 +44,7 @@ impl Tree {
             tree.put(&node, &list(&|o| o.node == c.node));
         }
         tree.put("devices/system/cpu/online", &list(&|_| true));
+        tree.put("devices/system/cpu/present", &list(&|_| true));
         tree
     }
 
@@ -119,7 +121,7 @@ fn two_vcpu_vm() {
 fn two_socket_smt_xeon() {
     let t = Tree::new(&xeon()).read();
     assert_eq!((t.packages(), t.nodes(), t.l3_groups(), t.cores(), t.smt()), (2, 2, 2, 56, true));
-    assert!(!t.hybrid());
+    assert_eq!(kinds(&t), [112]);
     assert_eq!(ids(&t, "compact")[..4], [0, 56, 1, 57]);
     assert_eq!(ids(&t, "compact")[56], 28, "socket 0 fills with both threads first");
     assert_eq!(ids(&t, "smt-last")[..3], [0, 1, 2]);
@@ -150,25 +152,89 @@ fn hybrid_desktop() {
     let tree = Tree::new(&cpus);
     tree.put("devices/cpu_atom/cpus", slow);
     let t = tree.read();
-    assert!(t.hybrid() && t.smt());
+    assert!(t.smt());
     assert_eq!((t.cores(), t.l3_groups()), (16, 2));
+    assert_eq!(kinds(&t), [12, 8, 2], "the efficient cores outside the L3 are low-power cores");
     assert_eq!(t.cpu(12).unwrap().kind, CoreKind::Efficient);
     assert_eq!(ids(&t, "smt-last")[..7], [0, 2, 4, 6, 8, 10, 12]);
     assert_eq!(ids(&t, "smt-last")[16..], [1, 3, 5, 7, 9, 11]);
     assert_eq!(ids(&t, "spread")[..6], [0, 2, 4, 6, 8, 10], "fast cores first");
+    assert_eq!(ids(&t, "spread")[6..16], [12, 13, 14, 15, 16, 17, 18, 19, 20, 21]);
+    assert_eq!(ids(&t, "compact")[20..], [20, 21]);
     assert_eq!(t.distance(0, 20), Some(Distance::Package), "outside the L3");
+}
+
+/// CPUs of each core type that there is, fast ones first.
+fn kinds(t: &Topology) -> Vec<usize> {
+    t.kinds().into_values().collect()
+}
+
+#[test]
+fn lists_name_three_core_types() {
+    let (cpus, _) = hybrid();
+    let tree = Tree::new(&cpus);
+    tree.put("devices/cpu_core/cpus", "0-11");
+    tree.put("devices/cpu_atom/cpus", "12-19");
+    tree.put("devices/cpu_lowpower/cpus", "20-21");
+    let t = tree.read();
+    assert_eq!(kinds(&t), [12, 8, 2]);
+    assert!(t.notes.is_empty(), "{:?}", t.notes);
+    for pin in ["compact", "spread", "smt-last"] {
+        let low = |id: &usize| *id >= 20;
+        let order = ids(&t, pin);
+        let fast = order.iter().take_while(|id| !low(id)).count();
+        assert!(fast >= 14, "{pin}: low-power cores come after the efficient ones: {order:?}");
+    }
+    // A CPU in no list is not fast, and without `cpu_core` all that is not named is.
+    tree.put("devices/cpu_atom/cpus", "12-18");
+    assert_eq!(kinds(&tree.read()), [12, 8, 2]);
+    fs::remove_file(tree.path().join("devices/cpu_core/cpus")).unwrap();
+    assert_eq!(kinds(&tree.read()), [13, 7, 2]);
+    // Lakefield and Lunar Lake: no efficient core has an L3, so that says nothing.
+    fs::remove_file(tree.path().join("devices/cpu_lowpower/cpus")).unwrap();
+    tree.put("devices/cpu_atom/cpus", "20-21");
+    assert_eq!(kinds(&tree.read()), [20, 2]);
+}
+
+fn capacities(values: &[u32]) -> Tree {
+    let cpu = |id| Fixture { id, package: 0, node: 0, l3: Some(id / 4), core: id };
+    let tree = Tree::new(&(0..values.len()).map(cpu).collect::<Vec<_>>());
+    for (cpu, value) in values.iter().enumerate() {
+        tree.put(&format!("devices/system/cpu/cpu{cpu}/cpu_capacity"), &value.to_string());
+        tree.put(&format!("devices/system/cpu/cpu{cpu}/topology/physical_package_id"), "-1");
+    }
+    tree
 }
 
 #[test]
 fn arm_capacities_tell_core_types() {
-    let tree = Tree::new(&vm());
-    tree.put("devices/system/cpu/cpu0/cpu_capacity", "381");
-    tree.put("devices/system/cpu/cpu1/cpu_capacity", "1024");
-    tree.put("devices/system/cpu/cpu0/topology/physical_package_id", "-1");
-    tree.put("devices/system/cpu/cpu1/topology/physical_package_id", "-1");
-    let t = tree.read();
+    let t = capacities(&[381, 1024]).read();
     assert_eq!(t.packages(), 1);
     assert_eq!(ids(&t, "compact"), [1, 0], "fast core first");
+    // Four small, three middle and one big core; the small ones have an L3 group to themselves.
+    let t = capacities(&[250, 250, 250, 250, 620, 620, 620, 1024]).read();
+    assert_eq!(kinds(&t), [1, 3, 4]);
+    for pin in ["compact", "spread", "smt-last"] {
+        assert_eq!(ids(&t, pin), [7, 4, 5, 6, 0, 1, 2, 3], "{pin}");
+    }
+    let five = capacities(&[100, 200, 400, 800, 1024]).read();
+    assert_eq!(kinds(&five), [1, 1, 3], "there are three types at most");
+}
+
+#[test]
+fn capacities_within_20_percent_are_one_type() {
+    // NVIDIA Grace: 72 like cores.
+    let grace: Vec<u32> = (0..72).map(|cpu| 1007 + cpu * 5 % 18).collect();
+    assert_eq!(kinds(&capacities(&grace).read()), [72]);
+    assert_eq!(ids(&capacities(&grace).read(), "compact")[..4], [0, 1, 2, 3]);
+    for (value, types) in [(820, 1), (819, 2)] {
+        assert_eq!(kinds(&capacities(&[value, 1024]).read()).len(), types, "{value} of 1024");
+    }
+    // The highest of a type counts: a chain of small steps is not one type.
+    assert_eq!(kinds(&capacities(&[1000, 850, 720, 610]).read()), [2, 2]);
+    // A machine whose usable cores are all slow is a machine of slow cores.
+    let t = Topology::read(capacities(&[381, 381, 1024]).path(), Some(&[0, 1])).unwrap();
+    assert_eq!(t.kinds().into_keys().collect::<Vec<_>>(), [CoreKind::Efficient]);
 }
 
 #[test]
@@ -187,11 +253,56 @@ fn holes_in_the_numbering() {
 #[test]
 fn affinity_limits_the_choice() {
     let tree = Tree::new(&xeon());
-    let t = Topology::read(tree.path(), Some(&[3, 59, 60, 500])).unwrap();
+    let t = Topology::read(tree.path(), Some(&[60, 3, 59])).unwrap();
     assert_eq!(ids(&t, "smt-last"), [3, 60, 59], "60 is the first usable thread of its core");
     assert_eq!(t.forbidden.len(), 109);
-    let none = Topology::read(tree.path(), Some(&[500])).unwrap_err().to_string();
-    assert!(none.contains("cpu/online") && none.contains("none of the online CPUs"), "{none}");
+    let none = Topology::read(tree.path(), Some(&[])).unwrap_err().to_string();
+    assert!(none.contains("no CPU to run on"), "{none}");
+}
+
+/// lxcfs: `online` counts the container's CPUs from 0, the mask has the host's numbers.
+#[test]
+fn the_mask_is_true_where_online_contradicts_it() {
+    let tree = Tree::new(&xeon());
+    tree.put("devices/system/cpu/online", "0-1");
+    let t = Topology::read(tree.path(), Some(&[40, 41])).unwrap();
+    assert_eq!(ids(&t, "compact"), [40, 41]);
+    assert_eq!(t.forbidden, [0; 0], "`online` is another numbering and forbids nothing");
+    assert_eq!(t.distance(40, 41), Some(Distance::L3), "the rest of sysfs is the host's");
+    assert!(t.notes[0].contains("mask has CPU 40"), "{:?}", t.notes);
+}
+
+#[test]
+fn isolated_cpus_are_left_out_and_named() {
+    let tree = Tree::new(&xeon());
+    tree.put("devices/system/cpu/isolated", "2-3,60");
+    let t = Topology::read(tree.path(), Some(&[0, 1, 60])).unwrap();
+    assert_eq!(t.isolated, [2, 3], "60 is isolated and usable: taskset has given it");
+    let note = t.left_out().unwrap();
+    assert_eq!(note, "CPUs 2-3 are isolated and left out; --pin 2-3 or taskset -c uses them");
+    assert_eq!(tree.read().left_out(), None);
+}
+
+/// A pin list may name a CPU outside the mask: the kernel decides, on this machine's own CPUs.
+#[test]
+fn a_named_cpu_is_tried() {
+    let usable = machine::affinity::allowed().unwrap();
+    let cpu = |&id: &usize| Fixture { id, package: 0, node: 0, l3: Some(0), core: id };
+    let tree = Tree::new(&usable.iter().map(cpu).collect::<Vec<_>>());
+    let first = usable[0];
+    let mut t = Topology::read(tree.path(), Some(&[first])).unwrap();
+    let list = |t: &Topology, cpus: &[usize]| Pin::List(cpus.to_vec()).order(t);
+    if let [_, .., last] = usable[..] {
+        assert!(list(&t, &[last, first]).is_err(), "a description is not asked");
+        t.asks_kernel = true;
+        assert_eq!(list(&t, &[last, first]).unwrap(), [last, first]);
+        assert!(matches!(list(&t, &[last, last]), Err(TopologyError::Twice(_))));
+    }
+    t.asks_kernel = true;
+    let refused = list(&t, &[first, 60_000]).unwrap_err().to_string();
+    assert!(refused.contains("CPU 60000 is not usable here: Invalid argument"), "{refused}");
+    assert!(refused.contains(&format!("start as taskset -c {first},60000")), "{refused}");
+    assert_eq!(refused.lines().count(), 1);
 }
 
 #[test]
@@ -200,27 +311,116 @@ fn this_machine_reads() {
     assert_eq!(Pin::Compact.order(&t).unwrap().len(), t.cpus().len());
 }
 
-#[test]
-fn errors_name_the_file() {
-    let broken = |file: &str, text: Option<&str>| {
-        let tree = Tree::new(&xeon());
-        match text {
-            Some(text) => tree.put(file, text),
-            None => fs::remove_file(tree.path().join(file)).unwrap(),
-        }
-        let message = Topology::read(tree.path(), None).unwrap_err().to_string();
-        assert!(message.contains(file), "{message}");
-        message
+/// 2 sockets of 16 cores, each with an L3 and a node.
+fn two_sockets() -> Vec<Fixture> {
+    let cpu = |id: usize| {
+        let socket = id / 16;
+        Fixture { id, package: socket, node: socket, l3: Some(socket), core: id }
     };
-    broken("devices/system/cpu/online", None);
-    assert!(broken("devices/system/cpu/online", Some("0-x")).contains("a CPU list such as"));
-    broken("devices/system/cpu/online", Some("0-99999999999"));
-    broken("devices/system/cpu/online", Some("3-1"));
-    broken("devices/system/cpu/cpu7/topology/physical_package_id", Some("one"));
-    broken("devices/system/cpu/cpu7/topology/thread_siblings_list", None);
-    broken("devices/system/cpu/cpu7/topology/thread_siblings_list", Some(""));
-    broken("devices/system/cpu/cpu7/cache/index3/shared_cpu_list", None);
-    broken("devices/system/node/node1/cpulist", Some("?"));
+    (0..32).map(cpu).collect()
+}
+
+/// The tree of two sockets with one file missing (None) or with another text: the topology, and its
+/// only note, which names the file.
+fn spoiled(file: &str, text: Option<&str>) -> (Topology, String) {
+    let tree = Tree::new(&two_sockets());
+    let path = tree.path().join(file);
+    match text {
+        Some(text) => tree.put(file, text),
+        None if path.is_dir() => fs::remove_dir_all(path).unwrap(),
+        None => fs::remove_file(path).unwrap(),
+    }
+    let all: Vec<usize> = (0..32).collect();
+    let t = Topology::read(tree.path(), Some(&all)).unwrap();
+    assert_eq!(t.notes.len(), 1, "{file}: {:?}", t.notes);
+    let note = t.notes[0].clone();
+    assert!(note.contains(file), "{note}");
+    assert_eq!(ids(&t, "spread").len(), 32, "{file}");
+    (t, note)
+}
+
+#[test]
+fn a_file_that_is_missing_or_damaged_has_a_default_and_a_note() {
+    let cpu = "devices/system/cpu";
+    let note = |file: &str, text, instead: &str| {
+        let (t, note) = spoiled(&format!("{cpu}/{file}"), text);
+        assert!(note.contains(instead), "{note}");
+        t
+    };
+    for text in [None, Some("0-x"), Some("0-99999999999"), Some("3-1"), Some("")] {
+        let t = note("online", text, "the affinity mask count as all");
+        assert_eq!((t.cpus().len(), t.forbidden.len()), (32, 0));
+    }
+    note("present", None, "offline are not known");
+    note("isolated", Some("all"), "isolated CPUs are not known");
+    for text in [None, Some("one"), Some("")] {
+        let t = note("cpu7/topology/physical_package_id", text, "part of the first package");
+        assert_eq!(t.packages(), 2);
+    }
+    for text in [None, Some(""), Some("?")] {
+        let t = note("cpu7/topology/thread_siblings_list", text, "a core of its own");
+        assert_eq!(t.distance(7, 8), Some(Distance::L3));
+        let t = note("cpu7/cache/index3/shared_cpu_list", text, "count as one L3 group");
+        assert_eq!(t.distance(7, 8), Some(Distance::Package));
+    }
+    let t = note("cpu7/cache/index3/level", None, "it counts as no cache");
+    assert_eq!(t.distance(7, 8), Some(Distance::Package));
+    note("cpu7/cache/index0/level", None, "it counts as no cache");
+    note("cpu7/cache", None, "count as one L3 group");
+    note("cpu7/cpu_capacity", Some("fast"), "counts as a fast core");
+    let (t, _) = spoiled("devices/system/node", None);
+    assert_eq!(t.nodes(), 2, "a node lies within a package");
+    let (t, note) = spoiled("devices/cpu_atom/cpus", Some("4-"));
+    assert!(note.contains("another type of core") && kinds(&t) == [32], "{note}");
+}
+
+#[test]
+fn nodes_without_cpus_and_cpus_without_node() {
+    let tree = Tree::new(&two_sockets());
+    tree.put("devices/system/node/node2/cpulist", "");
+    let t = tree.read();
+    assert_eq!((t.nodes(), t.notes.len()), (2, 0), "a node of memory alone is no fault");
+    for text in [None, Some("?"), Some("")] {
+        let node = tree.path().join("devices/system/node/node1/cpulist");
+        match text {
+            Some(text) => tree.put("devices/system/node/node1/cpulist", text),
+            None => fs::remove_file(node).unwrap(),
+        }
+        let t = tree.read();
+        let notes = t.notes.join("\n");
+        assert!(notes.contains("no node has CPU 16, and 15 more like it"), "{notes}");
+        assert_eq!((t.cpus().len(), t.packages()), (32, 2));
+    }
+}
+
+/// What many CPUs lack is one note.
+#[test]
+fn an_empty_tree_leaves_what_the_mask_says() {
+    let empty = tempfile::tempdir().unwrap();
+    for root in [empty.path(), Path::new("/no/such/directory")] {
+        let t = Topology::read(root, Some(&[0, 1, 5])).unwrap();
+        assert_eq!(ids(&t, "compact"), [0, 1, 5]);
+        assert_eq!((t.packages(), t.nodes(), t.l3_groups(), t.cores()), (1, 1, 1, 3));
+        assert_eq!(t.notes.len(), 6, "{:?}", t.notes);
+        assert!(Topology::read(root, None).is_err());
+    }
+    let tree = Tree::new(&holes());
+    fs::remove_file(tree.path().join("devices/system/cpu/online")).unwrap();
+    assert_eq!(ids(&tree.read(), "5,71"), [5, 71], "the directories name the CPUs");
+}
+
+#[test]
+fn a_machine_of_1920_cpus() {
+    let cpu = |id: usize| {
+        let core = id % 960;
+        Fixture { id, package: core / 60, node: core / 60, l3: None, core }
+    };
+    let tree = Tree::new(&[1900, 1023, 1024, 964].map(cpu));
+    tree.put("devices/system/cpu/online", "0-1919");
+    tree.put("devices/system/cpu/present", "0-1919");
+    let t = Topology::read(tree.path(), Some(&[964, 1023, 1024, 1900])).unwrap();
+    assert_eq!(ids(&t, "compact"), [964, 1023, 1024, 1900]);
+    assert_eq!((t.forbidden.len(), t.offline.len(), t.packages()), (1916, 0, 3));
 }
 
 #[test]
@@ -228,7 +428,8 @@ fn policies_parse_and_print() {
     for text in ["compact", "spread", "smt-last", "0-3,8,6", "5"] {
         assert_eq!(text.parse::<Pin>().unwrap().to_string(), text);
     }
-    for text in ["", "compcat", "1,,2", "1-", "4-2", "-1", "0-70000"] {
+    assert_eq!("0-6:2,7".parse::<Pin>().unwrap(), Pin::List(vec![0, 2, 4, 6, 7]));
+    for text in ["", "compcat", "1,,2", "1-", "4-2", "-1", "0-70000", "0-6:0", "3:1", "0-6:"] {
         let message = text.parse::<Pin>().unwrap_err().to_string();
         assert!(message.contains("expected compact, spread, smt-last"), "{message}");
     }

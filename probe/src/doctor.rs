@@ -81,7 +81,8 @@ pub fn examine(roots: &Roots, topology: &Topology, trial: &Trial) -> Vec<Finding
         smt(topology),
         cpu_limit(roots, topology),
         affinity(topology),
-        isolated(roots),
+        sysfs(topology),
+        isolated(roots, topology),
         clocksource(roots),
         thp(roots),
         pmu(trial),
@@ -223,19 +224,12 @@ fn load(roots: &Roots) -> Finding {
 }
 
 fn governor(roots: &Roots, topology: &Topology) -> Finding {
-    let file = |cpu: usize| format!("devices/system/cpu/cpu{cpu}/cpufreq/scaling_governor");
-    let mut governors = BTreeMap::new();
-    let mut unknown = None;
-    for cpu in topology.cpus() {
-        match roots.sys(&file(cpu.id)) {
-            Reading::Known(governor) => *governors.entry(governor).or_insert(0) += 1,
-            Reading::Unknown { unknown: reason } => unknown = Some(reason),
-        }
-    }
+    let cpus: Vec<usize> = topology.cpus().iter().map(|cpu| cpu.id).collect();
+    let (governors, unknown) = environment::governors(roots, &cpus);
     let names = governors.iter().map(|(name, cpus)| format!("{name} on {cpus} CPUs"));
     let names = names.collect::<Vec<_>>().join(", ");
     let (severity, here) = match unknown {
-        Some(reason) => (Severity::Note, format!("unknown ({reason})")),
+        Some((reason, _)) => (Severity::Note, format!("unknown ({reason})")),
         None if governors.keys().all(|g| g == "performance") => (Severity::Ok, names),
         None => (Severity::Warn, names),
     };
@@ -315,8 +309,26 @@ fn affinity(topology: &Topology) -> Finding {
     }
 }
 
-fn isolated(roots: &Roots) -> Finding {
+fn sysfs(topology: &Topology) -> Finding {
+    let (severity, here) = match topology.notes.as_slice() {
+        [] => (Severity::Ok, "says where each CPU sits".into()),
+        notes => (Severity::Warn, notes.join(". ")),
+    };
+    Finding {
+        id: "sysfs",
+        severity,
+        here,
+        effect: "Where CPUs sit is partly assumed: --pin compact and spread may place workers \
+                 otherwise than they say, and the record of the machine is incomplete.",
+        fix: "mount /sys into the container or sandbox, or name the CPUs: --pin LIST",
+    }
+}
+
+fn isolated(roots: &Roots, topology: &Topology) -> Finding {
     let (severity, here) = match roots.sys("devices/system/cpu/isolated") {
+        _ if topology.left_out().is_some() => {
+            (Severity::Note, topology.left_out().unwrap_or_default())
+        }
         Reading::Known(list) if list.is_empty() => (Severity::Note, "no CPU is isolated".into()),
         Reading::Known(list) => (Severity::Ok, format!("CPUs {list}")),
         Reading::Unknown { unknown } => (Severity::Note, format!("unknown ({unknown})")),
@@ -433,6 +445,8 @@ mod tests {
             ("sys/devices/system/cpu/cpufreq/boost", "0"),
             ("sys/devices/system/clocksource/clocksource0/current_clocksource", "tsc"),
             ("sys/devices/system/cpu/online", &format!("0-{last}")),
+            ("sys/devices/system/cpu/present", &format!("0-{last}")),
+            ("sys/devices/system/node/node0/cpulist", &format!("0-{last}")),
         ]);
         for cpu in 0..cpus {
             let first = cpu / threads * threads;
@@ -440,6 +454,8 @@ mod tests {
             host.put(&format!("{CPU}/cpu{cpu}/topology/physical_package_id"), "0");
             host.put(&format!("{CPU}/cpu{cpu}/topology/thread_siblings_list"), &core);
             host.put(&format!("{CPU}/cpu{cpu}/cpufreq/scaling_governor"), "performance");
+            host.put(&format!("{CPU}/cpu{cpu}/cache/index3/level"), "3");
+            host.put(&format!("{CPU}/cpu{cpu}/cache/index3/shared_cpu_list"), "0-3");
         }
         host
     }
@@ -469,7 +485,7 @@ mod tests {
     #[test]
     fn a_prepared_machine_has_nothing_to_set() {
         let findings = look(&host(4, 1), &quiet());
-        assert_eq!(findings.len(), 14);
+        assert_eq!(findings.len(), 15);
         for finding in findings {
             assert_eq!(finding.severity, Severity::Ok, "{finding:?}");
         }
@@ -498,6 +514,7 @@ mod tests {
             (clock, "kvm-clock", "clocksource", Note, "kvm-clock"),
             (thp, "[always] madvise never", "thp", Note, "always"),
             ("proc/self/cgroup", "0::/job", "cpu-limit", Warn, "1.50 of 4 CPUs"),
+            ("sys/devices/system/node/node0/cpulist", "?", "sysfs", Warn, "node0/cpulist: '?'"),
         ] {
             let host = host(4, 1);
             host.put("sys/fs/cgroup/job/cpu.max", "150000 100000");
@@ -551,6 +568,27 @@ mod tests {
     }
 
     #[test]
+    fn nothing_is_needed_to_examine_a_machine() {
+        let host = Fixture::new(&[]);
+        let topology = Topology::read(&host.roots.sys, Some(&[0, 1])).unwrap();
+        let findings = examine(&host.roots, &topology, &quiet());
+        assert_eq!(findings.len(), 15);
+        let (severity, here) = of(&findings, "sysfs");
+        assert!(severity == Severity::Warn && here.contains("online: no such file"), "{here}");
+        assert_eq!(of(&findings, "isolated").0, Severity::Note);
+        let environment = environment::read(&host.roots, &topology);
+        assert!(environment.notes.iter().any(|note| note.contains("online: no such file")));
+    }
+
+    #[test]
+    fn isolated_cpus_that_are_left_out_are_named() {
+        let host = host(4, 1);
+        let topology = Topology::read(&host.roots.sys, Some(&[0, 2, 3])).unwrap();
+        let (severity, here) = of(&examine(&host.roots, &topology, &quiet()), "isolated");
+        assert!(severity == Severity::Note && here.contains("CPUs 1 are isolated and left out"));
+    }
+
+    #[test]
     fn the_text_is_narrow_and_says_what_to_do() {
         let host = host(2, 2);
         host.put("proc/cpuinfo", "flags : hypervisor");
@@ -559,7 +597,7 @@ mod tests {
         assert!(text.lines().all(|l| l.len() <= 80), "{text}");
         assert!(text.starts_with("WARN  virtualized  virtual machine"), "{text}");
         assert!(text.contains("Set it: --pin smt-last"), "{text}");
-        assert!(text.ends_with("1 to set right, 1 to keep in mind, 12 ok\n"), "{text}");
+        assert!(text.ends_with("1 to set right, 1 to keep in mind, 13 ok\n"), "{text}");
         let json = serde_json::to_value(&findings[0]).unwrap();
         assert_eq!((&json["id"], &json["severity"]), (&"virtualized".into(), &"warn".into()));
     }

@@ -1,14 +1,14 @@
 //! The host as a run records it. Guards that two runs can be distinguished by the machine, the
 //! kernel, the settings and the commit; a value that cannot be read is recorded with the reason.
 
+use std::collections::BTreeMap;
 use std::path::Path;
-use std::process::Command;
 use std::time::Duration;
 
 use machine::topology::Topology;
 use results::schema::{Environment, Reading};
 
-use super::{Roots, clock};
+use super::{Roots, clock, commit, identity};
 
 /// The whole record of this host. `now` is the clock that times the operations, ns.
 pub fn here(topology: &Topology, now: impl FnMut() -> u64) -> Environment {
@@ -22,19 +22,16 @@ pub fn here(topology: &Topology, now: impl FnMut() -> u64) -> Environment {
         Some(step) => Reading::Known(step as f64),
         None => Reading::unknown("the clock stands still"),
     };
-    (environment.commit, environment.dirty) = commit();
+    commit::record(&mut environment);
     environment
 }
 
-/// The commit of the checkout in which this program was built, and whether its sources differ from
-/// the commit.
-pub fn commit() -> (Reading<String>, Reading<bool>) {
-    checkout(Path::new(env!("CARGO_MANIFEST_DIR")))
-}
-
-/// The record from the kernel's files below `roots`; the clock and the commit are left unknown.
+/// The record from the host's files below `roots`; the clock and the commit are left unknown. The
+/// governor is that of all usable CPUs.
 pub fn read(roots: &Roots, topology: &Topology) -> Environment {
     let online = topology.cpus().len() + topology.forbidden.len();
+    let usable: Vec<usize> = topology.cpus().iter().map(|cpu| cpu.id).collect();
+    let (identity, lacks) = identity::identity(roots, std::env::var("SLURMD_NODENAME").ok());
     Environment {
         host: roots.proc("sys/kernel/hostname"),
         cpu_model: cpu_model(roots),
@@ -43,7 +40,7 @@ pub fn read(roots: &Roots, topology: &Topology) -> Environment {
         smt: Reading::Known(topology.smt()),
         numa_nodes: Reading::Known(topology.nodes() as u32),
         kernel: kernel(roots),
-        governor: roots.sys("devices/system/cpu/cpu0/cpufreq/scaling_governor"),
+        governor: governor(roots, &usable),
         turbo: turbo(roots),
         thp: thp(roots),
         virtualized: virtualized(roots),
@@ -53,12 +50,14 @@ pub fn read(roots: &Roots, topology: &Topology) -> Environment {
         dirty: Reading::unknown("not looked up"),
         tsc: tsc(roots),
         clock_ns: Reading::unknown("not calibrated"),
-        notes: notes(roots, topology),
+        identity,
+        boot_id: roots.proc("sys/kernel/random/boot_id"),
+        notes: notes(roots, topology).into_iter().chain(lacks).collect(),
     }
 }
 
 /// The value of `key` in the first block of `/proc/cpuinfo`.
-fn cpuinfo(roots: &Roots, key: &str) -> Reading<String> {
+pub(crate) fn cpuinfo(roots: &Roots, key: &str) -> Reading<String> {
     roots.proc("cpuinfo").and_then(|text| {
         let field = |line: &str| {
             let (name, value) = line.split_once(':')?;
@@ -69,7 +68,7 @@ fn cpuinfo(roots: &Roots, key: &str) -> Reading<String> {
 }
 
 /// The CPU's name; Arm kernels print no name, only the numbers of implementer and part.
-fn cpu_model(roots: &Roots) -> Reading<String> {
+pub(crate) fn cpu_model(roots: &Roots) -> Reading<String> {
     match (cpuinfo(roots, "CPU implementer"), cpuinfo(roots, "CPU part")) {
         (Reading::Known(implementer), Reading::Known(part)) => {
             Reading::Known(format!("implementer {implementer} part {part}"))
@@ -86,6 +85,37 @@ fn kernel(roots: &Roots) -> Reading<String> {
             Reading::Unknown { .. } => release,
         })
     })
+}
+
+/// The cpufreq governor of these CPUs; where they differ, with the number of CPUs of each.
+pub fn governor(roots: &Roots, cpus: &[usize]) -> Reading<String> {
+    match governors(roots, cpus) {
+        (known, unknown) if known.is_empty() => {
+            Reading::unknown(unknown.map_or("no CPU".into(), |(why, _)| why))
+        }
+        (known, None) if known.len() == 1 => known.into_keys().map(Reading::Known).next().unwrap(),
+        (known, unknown) => {
+            let known = known.into_iter().map(|(name, cpus)| format!("{name} on {cpus} CPUs"));
+            let unknown = unknown.map(|(_, cpus)| format!("unknown on {cpus} CPUs"));
+            Reading::Known(known.chain(unknown).collect::<Vec<_>>().join(", "))
+        }
+    }
+}
+
+/// How many of these CPUs have each governor; and, if any has none that can be read, a reason and
+/// the number of such CPUs.
+pub(crate) fn governors(
+    roots: &Roots,
+    cpus: &[usize],
+) -> (BTreeMap<String, usize>, Option<(String, usize)>) {
+    let (mut known, mut unknown) = (BTreeMap::new(), None);
+    for cpu in cpus {
+        match roots.sys(&format!("devices/system/cpu/cpu{cpu}/cpufreq/scaling_governor")) {
+            Reading::Known(name) => *known.entry(name).or_insert(0) += 1,
+            Reading::Unknown { unknown: why } => unknown.get_or_insert((why, 0)).1 += 1,
+        }
+    }
+    (known, unknown)
 }
 
 /// True where the clock may boost above its nominal rate.
@@ -109,28 +139,79 @@ pub fn thp(roots: &Roots) -> Reading<String> {
     })
 }
 
-/// The hypervisor's name, `none` on bare metal. x86 shows a CPU flag in a guest, Arm an entry in
-/// the device tree.
+/// The hypervisor's name, `none` on bare metal. x86 shows a CPU flag in a guest. Elsewhere the
+/// firmware's tables say so: the device tree, or DMI where ACPI takes its place.
 pub fn virtualized(roots: &Roots) -> Reading<String> {
-    let name = || {
-        let parts = [
-            roots.sys("hypervisor/type"),
-            roots.sys("class/dmi/id/sys_vendor"),
-            roots.sys("class/dmi/id/product_name"),
-        ];
-        let parts: Vec<&str> = parts.iter().filter_map(|p| p.known().map(String::as_str)).collect();
-        if parts.is_empty() { "unnamed hypervisor".into() } else { parts.join(" ") }
-    };
     match cpuinfo(roots, "flags") {
         Reading::Known(flags) if flags.split(' ').any(|f| f == "hypervisor") => {
-            Reading::Known(name())
+            let name = firmware_names(roots).join(" ");
+            let unnamed = || "unnamed hypervisor".into();
+            Reading::Known(if name.is_empty() { unnamed() } else { name })
         }
         Reading::Known(_) => Reading::Known("none".into()),
-        Reading::Unknown { unknown } => match roots.proc("device-tree/hypervisor/compatible") {
-            Reading::Known(text) => Reading::Known(text.trim_end_matches('\0').to_owned()),
-            Reading::Unknown { .. } => Reading::unknown(unknown),
-        },
+        Reading::Unknown { unknown } => without_flags(roots, unknown),
     }
+}
+
+/// What names the hypervisor, or the maker and the product of bare metal.
+fn firmware_names(roots: &Roots) -> Vec<String> {
+    let files = ["hypervisor/type", "class/dmi/id/sys_vendor", "class/dmi/id/product_name"];
+    files.iter().filter_map(|file| roots.sys(file).known().cloned()).collect()
+}
+
+/// Parts of the names that hypervisors and clouds give the makers and products of their virtual
+/// machines, in lower case. QEMU calls itself `QEMU`, and with libvirt `KVM Virtual Machine`.
+const GUESTS: &[&str] = &[
+    "qemu",
+    "kvm",
+    "virtual machine",
+    "vmware",
+    "virtualbox",
+    "xen",
+    "bochs",
+    "parallels",
+    "bhyve",
+    "amazon ec2",
+    "google compute engine",
+    "openstack",
+    "kubevirt",
+    "apple virtualization",
+    "alibaba cloud",
+    "tencent cloud",
+    "huaweicloud",
+    "digitalocean",
+    "hetzner",
+    "nutanix",
+    "ovirt",
+    "firecracker",
+    "cloud hypervisor",
+    "hyper-v",
+    "vultr",
+    "scaleway",
+    "linode",
+    "upcloud",
+];
+
+/// [`virtualized`] where `/proc/cpuinfo` has no flags, for the reason `why`: on Arm and RISC-V.
+fn without_flags(roots: &Roots, why: String) -> Reading<String> {
+    let tree = |file: &str| {
+        let text = roots.proc(&format!("device-tree/{file}"));
+        text.known().map(|text| text.replace('\0', " ").trim().to_owned())
+    };
+    if let Some(hypervisor) = tree("hypervisor/compatible") {
+        return Reading::Known(hypervisor);
+    }
+    let names = firmware_names(roots);
+    let described = tree("compatible");
+    if names.is_empty() && described.is_none() {
+        return Reading::unknown(format!("{why}, no DMI, no device tree"));
+    }
+    let name = names.into_iter().chain(described).collect::<Vec<_>>().join(" ");
+    let lower = name.to_lowercase();
+    // Clouds rent bare metal under the same maker's name; QEMU's board is `linux,dummy-virt`.
+    let metal = lower.contains(".metal") || lower.ends_with("-metal");
+    let guest = lower.contains("dummy-virt") || GUESTS.iter().any(|guest| lower.contains(guest));
+    Reading::Known(if guest && !metal { name } else { "none".into() })
 }
 
 fn mem_total(roots: &Roots) -> Reading<u64> {
@@ -193,8 +274,16 @@ fn notes(roots: &Roots, topology: &Topology) -> Vec<String> {
         let (may, not) = (topology.cpus().len(), topology.forbidden.len());
         notes.push(format!("affinity or cpuset allows {may} of {} online CPUs", may + not));
     }
-    if topology.hybrid() {
-        notes.push("two types of core: threads beyond the first type run on slower cores".into());
+    notes.extend(topology.left_out());
+    notes.extend(topology.notes.iter().cloned());
+    let kinds = topology.kinds();
+    if kinds.len() > 1 {
+        let each = kinds.iter().map(|(kind, cpus)| format!("{cpus} {kind}"));
+        let each = each.collect::<Vec<_>>().join(", ");
+        notes.push(format!(
+            "{} types of core ({each} CPUs): threads beyond the first type run on slower cores",
+            kinds.len()
+        ));
     }
     if let Some(limit) = cpu_limit(roots) {
         notes.push(format!("control group limits CPU time to {limit:.2} CPUs"));
@@ -208,34 +297,6 @@ fn notes(roots: &Roots, topology: &Topology) -> Vec<String> {
         }
     }
     notes
-}
-
-/// The files that can change the program: not the documents, and not the committed runs.
-const SOURCES: &[&str] =
-    &[":/", ":(top,exclude)*.md", ":(top,exclude)results/reference", ":(top,exclude)plots/gallery"];
-
-/// Commit and dirty flag of the checkout at `dir`, in which the program was built: `cargo` builds
-/// before it runs, so the sources that are there now are those of the program.
-fn checkout(dir: &Path) -> (Reading<String>, Reading<bool>) {
-    let git = |args: &[&str]| {
-        let mut git = Command::new("git");
-        // Set inside hooks, where they name another repository.
-        git.env_remove("GIT_DIR").env_remove("GIT_WORK_TREE").env_remove("GIT_INDEX_FILE");
-        let out = git.arg("--no-optional-locks").arg("-C").arg(dir).args(args).output();
-        let out = match out {
-            Ok(out) => out,
-            Err(error) => return Reading::unknown(format!("git: {}", super::reason(&error))),
-        };
-        if out.status.success() {
-            return Reading::Known(String::from_utf8_lossy(&out.stdout).trim_end().to_owned());
-        }
-        let message = String::from_utf8_lossy(&out.stderr);
-        Reading::unknown(format!("git: {}", message.lines().next().unwrap_or("failed")))
-    };
-    let commit = git(&["rev-parse", "--verify", "HEAD"]);
-    let changes =
-        git(&[&["status", "--porcelain", "--untracked-files=no", "--"], SOURCES].concat());
-    (commit, changes.and_then(|changes| Ok(!changes.is_empty())))
 }
 
 #[cfg(test)]
@@ -260,11 +321,21 @@ mod tests {
             ("sys/class/dmi/id/sys_vendor", "Amazon EC2"),
             ("sys/devices/system/cpu/online", "0-3"),
             ("sys/devices/system/cpu/present", "0-7"),
+            ("sys/devices/system/cpu/isolated", "2-3"),
+            ("sys/devices/system/node/node0/cpulist", "0-3"),
+            ("sys/devices/cpu_core/cpus", "0"),
+            ("sys/devices/cpu_atom/cpus", "1"),
+            ("sys/devices/cpu_lowpower/cpus", "2-3"),
+            ("sys/class/dmi/id/product_name", "m7a.large"),
+            ("proc/sys/kernel/random/boot_id", "5ad0"),
+            ("etc/machine-id", "0f1e2d3c4b5a69788796a5b4c3d2e1f0"),
         ]);
         for cpu in 0..4 {
             host.put(&format!("{CPU}/cpu{cpu}/topology/physical_package_id"), "0");
             let core = if cpu < 2 { "0-1" } else { "2-3" };
             host.put(&format!("{CPU}/cpu{cpu}/topology/thread_siblings_list"), core);
+            host.put(&format!("{CPU}/cpu{cpu}/cache/index3/level"), "3");
+            host.put(&format!("{CPU}/cpu{cpu}/cache/index3/shared_cpu_list"), "0-3");
         }
         host
     }
@@ -282,7 +353,8 @@ mod tests {
         assert_eq!(text(&e.cpu_model), "EPYC 9R14");
         assert_eq!(text(&e.kernel), "6.12.9 #1 SMP PREEMPT_DYNAMIC");
         assert_eq!(text(&e.thp), "madvise");
-        assert_eq!(text(&e.virtualized), "Amazon EC2");
+        assert_eq!(text(&e.virtualized), "Amazon EC2 m7a.large");
+        assert_eq!((text(&e.boot_id).as_str(), text(&e.identity).len()), ("5ad0", 16));
         assert_eq!(text(&e.tsc), "tsc constant_tsc");
         assert_eq!((e.cpus_online, e.smt), (Reading::Known(4), Reading::Known(true)));
         assert_eq!(e.mem_total_kib, Reading::Known(16384));
@@ -293,7 +365,11 @@ mod tests {
             [
                 "4 CPUs are offline",
                 "affinity or cpuset allows 3 of 4 online CPUs",
+                "CPUs 3 are isolated and left out; --pin 3 or taskset -c uses them",
+                "3 types of core (1 performance, 1 efficient, 1 low-power CPUs): threads beyond \
+                 the first type run on slower cores",
                 "kernel command line: isolcpus=2-3 mitigations=off",
+                "the machine's identity is without microcode (proc/cpuinfo: no 'microcode')",
             ]
         );
     }
@@ -305,9 +381,67 @@ mod tests {
         assert_eq!(virtualized(&host.roots), Reading::Known("none".into()));
         host.put("proc/cpuinfo", "CPU implementer : 0x41\nCPU part : 0xd40");
         assert_eq!(cpu_model(&host.roots).to_string(), "implementer 0x41 part 0xd40");
-        assert!(virtualized(&host.roots).to_string().contains("no 'flags'"));
         host.put("proc/device-tree/hypervisor/compatible", "linux,kvm\0");
-        assert_eq!(virtualized(&host.roots).known().unwrap().trim(), "linux,kvm");
+        assert_eq!(virtualized(&host.roots), Reading::Known("linux,kvm".into()));
+    }
+
+    /// An Arm host whose firmware has these files.
+    fn arm(files: &[(&str, &str)]) -> Reading<String> {
+        let host = Fixture::new(&[("proc/cpuinfo", "Features : fp\nCPU part : 0xd40")]);
+        files.iter().for_each(|(file, text)| host.put(file, text));
+        virtualized(&host.roots)
+    }
+
+    #[test]
+    fn the_firmware_of_an_arm_machine_tells_a_guest() {
+        let dmi = |vendor: &str, product: &str| {
+            arm(&[
+                ("sys/class/dmi/id/sys_vendor", vendor),
+                ("sys/class/dmi/id/product_name", product),
+            ])
+        };
+        let none = Reading::Known("none".to_owned());
+        assert_eq!(dmi("Amazon EC2", "m7g.large").to_string(), "Amazon EC2 m7g.large");
+        for (vendor, product) in [
+            ("Amazon EC2", "m7g.metal"),
+            ("Amazon EC2", "m8g.metal-24xl"),
+            ("HPE", "ProLiant RL300 Gen11"),
+            ("Supermicro", "ARS-221GL-NR"),
+            ("Google", "c4a-highmem-96-metal"),
+        ] {
+            assert_eq!(dmi(vendor, product), none, "{product}");
+        }
+        for (vendor, product) in [
+            ("QEMU", "KVM Virtual Machine"),
+            ("Google", "Google Compute Engine"),
+            ("Microsoft Corporation", "Virtual Machine"),
+            ("Alibaba Cloud", "Alibaba Cloud ECS"),
+            ("Apple Inc.", "Apple Virtualization Generic Platform"),
+        ] {
+            assert_eq!(dmi(vendor, product), Reading::Known(format!("{vendor} {product}")));
+        }
+        let xen = arm(&[("sys/hypervisor/type", "xen")]);
+        assert_eq!(xen, Reading::Known("xen".into()));
+        let tree = |text: &str| arm(&[("proc/device-tree/compatible", text)]);
+        assert_eq!(tree("raspberrypi,5-model-b\0brcm,bcm2712\0"), none);
+        assert_eq!(tree("linux,dummy-virt\0"), Reading::Known("linux,dummy-virt".into()));
+        let unknown = arm(&[]).to_string();
+        assert!(unknown.contains("no 'flags', no DMI, no device tree"), "{unknown}");
+    }
+
+    #[test]
+    fn the_governor_is_that_of_the_cpus_in_use() {
+        let host = vm();
+        for (cpu, name) in [(0, "powersave"), (1, "performance"), (2, "performance")] {
+            host.put(&format!("{CPU}/cpu{cpu}/cpufreq/scaling_governor"), name);
+        }
+        let text = |cpus: &[usize]| governor(&host.roots, cpus).to_string();
+        assert_eq!(text(&[1, 2]), "performance");
+        assert_eq!(text(&[0]), "powersave");
+        assert_eq!(text(&[0, 1, 2]), "performance on 2 CPUs, powersave on 1 CPUs");
+        assert_eq!(text(&[1, 3]), "performance on 1 CPUs, unknown on 1 CPUs");
+        assert!(text(&[3]).contains("cpu3/cpufreq/scaling_governor: ENOENT"));
+        assert_eq!(text(&[]), "unknown (no CPU)");
     }
 
     #[test]
@@ -343,31 +477,6 @@ mod tests {
         assert_eq!(cpu_limit(&host.roots), None);
         host.put("sys/fs/cgroup/cpu,cpuacct/job/cpu.cfs_quota_us", "50000");
         assert_eq!(cpu_limit(&host.roots), Some(0.5));
-    }
-
-    #[test]
-    fn a_checkout_tells_its_commit_and_whether_it_is_dirty() {
-        let dir = tempfile::tempdir().unwrap();
-        let (commit, dirty) = checkout(dir.path());
-        assert!(commit.to_string().contains("git: "), "{commit}");
-        assert_eq!(dirty.known(), None);
-        let git = |args: &[&str]| {
-            let who = ["-c", "user.name=a", "-c", "user.email=a@b", "-c", "commit.gpgsign=false"];
-            let out = Command::new("git").arg("-C").arg(dir.path()).args(who).args(args).output();
-            out.is_ok_and(|out| out.status.success())
-        };
-        std::fs::write(dir.path().join("a"), "1").unwrap();
-        if !(git(&["init", "-q"]) && git(&["add", "a"]) && git(&["commit", "-qm", "a"])) {
-            return; // no git here: the first half is the answer
-        }
-        let (commit, dirty) = checkout(dir.path());
-        assert_eq!(commit.known().map(String::len), Some(40));
-        assert_eq!(dirty, Reading::Known(false));
-        std::fs::write(dir.path().join("a.md"), "1").unwrap();
-        assert!(git(&["add", "a.md"]));
-        assert_eq!(checkout(dir.path()).1, Reading::Known(false), "words about it");
-        std::fs::write(dir.path().join("a"), "2").unwrap();
-        assert_eq!(checkout(dir.path()).1, Reading::Known(true));
     }
 
     #[test]

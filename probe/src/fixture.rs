@@ -12,10 +12,11 @@ pub(super) struct Fixture {
 }
 
 impl Fixture {
-    /// Files as (`proc/..` or `sys/..`, text).
+    /// Files as (`proc/..`, `sys/..` or `etc/..`, text).
     pub(super) fn new(files: &[(&str, &str)]) -> Self {
         let dir = tempfile::tempdir().unwrap();
-        let roots = Roots { proc: dir.path().join("proc"), sys: dir.path().join("sys") };
+        let [proc, sys, etc] = ["proc", "sys", "etc"].map(|name| dir.path().join(name));
+        let roots = Roots { proc, sys, etc };
         let fixture = Self { dir, roots };
         files.iter().for_each(|(path, text)| fixture.put(path, text));
         fixture

@@ -7,28 +7,33 @@ use std::path::{Path, PathBuf};
 use results::schema::Reading;
 use rustix::io::Errno;
 
+mod checkout;
 pub mod clock;
+pub mod commit;
 pub mod counters;
 pub mod doctor;
 pub mod environment;
 #[cfg(test)]
 mod fixture;
+pub mod identity;
 pub mod memory;
 pub mod noise;
 pub mod recorder;
 
-/// The directories of the kernel's files: `/proc` and `/sys`, or the fixtures of a test.
+/// The directories of the host's files, or the fixtures of a test.
 #[derive(Clone, Debug)]
 pub struct Roots {
     /// `/proc`
     pub proc: PathBuf,
     /// `/sys`
     pub sys: PathBuf,
+    /// `/etc`
+    pub etc: PathBuf,
 }
 
 impl Default for Roots {
     fn default() -> Self {
-        Self { proc: "/proc".into(), sys: "/sys".into() }
+        Self { proc: "/proc".into(), sys: "/sys".into(), etc: "/etc".into() }
     }
 }
 
@@ -41,6 +46,11 @@ impl Roots {
     /// The text of a file below `/sys`, without white space at its end.
     pub fn sys(&self, path: &str) -> Reading<String> {
         read(&self.sys.join(path))
+    }
+
+    /// The text of a file below `/etc`, without white space at its end.
+    pub fn etc(&self, path: &str) -> Reading<String> {
+        read(&self.etc.join(path))
     }
 }
 

@@ -42,6 +42,8 @@ fn environment() -> Environment {
         dirty: known(false),
         tsc: known("constant_tsc nonstop_tsc 2.596 GHz".into()),
         clock_ns: known(20.0),
+        identity: known("8f0d5a1c92e74b63".into()),
+        boot_id: known("3c1f0e52-6d0b-4f0e-9a57-2f1d8f1b7a10".into()),
         notes: vec!["the hypervisor took up to 312 us at once".into()],
     }
 }

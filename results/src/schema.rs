@@ -148,7 +148,7 @@ pub struct Environment {
     pub numa_nodes: Reading<u32>,
     /// kernel release and version, as uname(2) gives them
     pub kernel: Reading<String>,
-    /// cpufreq governor of CPU 0
+    /// cpufreq governor of the CPUs in use; where they differ, with the number of CPUs of each
     pub governor: Reading<String>,
     /// true where the clock may boost
     pub turbo: Reading<bool>,
@@ -169,6 +169,13 @@ pub struct Environment {
     /// smallest non-zero step of the clock used, ns
     #[serde(serialize_with = "six_reading")]
     pub clock_ns: Reading<f64>,
+    /// digest of what tells this machine from others: machine-id, CPU model, microcode, DMI product,
+    /// Slurm node
+    #[serde(default = "not_recorded")]
+    pub identity: Reading<String>,
+    /// the kernel's random id of this boot
+    #[serde(default = "not_recorded")]
+    pub boot_id: Reading<String>,
     /// anything else a reader should know, one sentence each
     pub notes: Vec<String>,
 }

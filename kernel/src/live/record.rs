@@ -8,7 +8,7 @@ use results::schema::{Cell, MachineId, MachineKind, ProbeCost, Reading, Run, SCH
 use results::store::{Writer, created_now, run_id};
 
 use super::{Args, Error, Summary, sys};
-use probe::{clock, environment};
+use probe::{Roots, clock, environment};
 
 /// Runs all trials and writes the cells to a new directory below `root`, which is made with the
 /// first cell. After each cell is on disk, `seen` gets the number of planned trials and the cell.
@@ -50,6 +50,9 @@ fn describe(
 ) -> Run {
     let created = created_now();
     let mut environment = environment::here(topology, sys::now_ns);
+    let most = args.threads.iter().map(|threads| *threads as usize).max().unwrap_or_default();
+    let used = &args.cpus[..most.min(args.cpus.len())];
+    environment.governor = environment::governor(&Roots::default(), used);
     environment.notes.extend(summary.notes.iter().cloned());
     let host = environment.host.known().cloned().unwrap_or_else(|| "unknown".into());
     let mut record = Histogram::<u64>::new(3).expect("3 digits are allowed");
