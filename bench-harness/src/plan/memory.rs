@@ -101,7 +101,8 @@ mod tests {
     fn with_memory(kib: u64) -> (tempfile::TempDir, Roots) {
         let dir = tempfile::tempdir().unwrap();
         std::fs::write(dir.path().join("meminfo"), format!("MemAvailable: {kib} kB")).unwrap();
-        let roots = Roots { proc: dir.path().into(), sys: dir.path().join("none") };
+        let nowhere = dir.path().join("none");
+        let roots = Roots { proc: dir.path().into(), sys: nowhere.clone(), etc: nowhere };
         (dir, roots)
     }
 
@@ -122,7 +123,7 @@ mod tests {
         let together = refused(&several, true, 8).unwrap();
         assert!(together.contains("8 trials at once, the largest churn of 32GiB"), "{together}");
         assert_eq!(refused(&several[..1], true, 8), None, "one trial has no neighbours");
-        let nowhere = Roots { proc: "/none".into(), sys: "/none".into() };
+        let nowhere = Roots { proc: "/none".into(), sys: "/none".into(), etc: "/none".into() };
         assert!(fits(&[large], false, 1, &nowhere).is_ok(), "unknown memory refuses nothing");
     }
 

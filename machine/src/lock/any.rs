@@ -2,6 +2,8 @@
 //! otherwise be compiled once per lock. Guards the simulated cells: the words, and the accesses to
 //! them, are those of the lock that was chosen.
 #![allow(unsafe_code)]
+// The token of some locks is `()`.
+#![allow(clippy::unit_arg)]
 
 use super::KINDS;
 use crate::contract::{LockKind, Token};
