@@ -197,7 +197,7 @@ fn bad_options_are_one_line() {
     bad(&["--size", "3MiB"], &["--size", "3MiB", "2MiB"]);
     bad(&["--size", "64MB"], &["--size", "64MB", "power of 1000", "64MiB"]);
     bad(&["--budget", "90"], &["--budget", "90", "unit"]);
-    bad(&["--force"], &["--force", "--resume"]);
+    bad(&["--force"], &["required", "--resume"]);
     bad(&["--budget", "4m"], &["seconds", "budget"]);
     bad(&["--machine", "abacus"], &["machine", "abacus", "native"]);
     bad(&["--resume"], &["--resume"]);

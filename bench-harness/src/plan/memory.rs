@@ -108,14 +108,14 @@ mod tests {
 
     #[test]
     fn a_point_that_does_not_fit_is_refused_with_both_amounts() {
-        let (_dir, roots) = with_memory(1 << 20);
+        let (_dir, roots) = with_memory(900 << 10);
         let refused = |points: &[Point], model, at_once| {
             fits(points, model, at_once, &roots).err().map(|error| error.to_string())
         };
         let (large, small) = (point("churn", "256GiB", 1), point("churn", "32GiB", 1));
         assert_eq!(
             refused(std::slice::from_ref(&large), false, 1).unwrap(),
-            "memory: churn of 256GiB needs about 1.0 GiB, 1.0 GiB available: expected smaller \
+            "memory: churn of 256GiB needs about 980 MiB, 900 MiB available: expected smaller \
              devices, or fewer threads"
         );
         let several = vec![small; 8];
