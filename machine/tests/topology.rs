@@ -311,13 +311,13 @@ fn this_machine_reads() {
     assert_eq!(Pin::Compact.order(&t).unwrap().len(), t.cpus().len());
 }
 
-/// 2 sockets of 16 cores, each with an L3 and a node.
+/// 2 sockets of 8 cores, each with an L3 and a node.
 fn two_sockets() -> Vec<Fixture> {
     let cpu = |id: usize| {
-        let socket = id / 16;
+        let socket = id / 8;
         Fixture { id, package: socket, node: socket, l3: Some(socket), core: id }
     };
-    (0..32).map(cpu).collect()
+    (0..16).map(cpu).collect()
 }
 
 /// The tree of two sockets with one file missing (None) or with another text: the topology, and its
@@ -330,12 +330,12 @@ fn spoiled(file: &str, text: Option<&str>) -> (Topology, String) {
         None if path.is_dir() => fs::remove_dir_all(path).unwrap(),
         None => fs::remove_file(path).unwrap(),
     }
-    let all: Vec<usize> = (0..32).collect();
+    let all: Vec<usize> = (0..16).collect();
     let t = Topology::read(tree.path(), Some(&all)).unwrap();
     assert_eq!(t.notes.len(), 1, "{file}: {:?}", t.notes);
     let note = t.notes[0].clone();
     assert!(note.contains(file), "{note}");
-    assert_eq!(ids(&t, "spread").len(), 32, "{file}");
+    assert_eq!(ids(&t, "spread").len(), 16, "{file}");
     (t, note)
 }
 
@@ -349,7 +349,7 @@ fn a_file_that_is_missing_or_damaged_has_a_default_and_a_note() {
     };
     for text in [None, Some("0-x"), Some("0-99999999999"), Some("3-1"), Some("")] {
         let t = note("online", text, "the affinity mask count as all");
-        assert_eq!((t.cpus().len(), t.forbidden.len()), (32, 0));
+        assert_eq!((t.cpus().len(), t.forbidden.len()), (16, 0));
     }
     note("present", None, "offline are not known");
     note("isolated", Some("all"), "isolated CPUs are not known");
@@ -359,19 +359,19 @@ fn a_file_that_is_missing_or_damaged_has_a_default_and_a_note() {
     }
     for text in [None, Some(""), Some("?")] {
         let t = note("cpu7/topology/thread_siblings_list", text, "a core of its own");
-        assert_eq!(t.distance(7, 8), Some(Distance::L3));
+        assert_eq!(t.distance(6, 7), Some(Distance::L3));
         let t = note("cpu7/cache/index3/shared_cpu_list", text, "count as one L3 group");
-        assert_eq!(t.distance(7, 8), Some(Distance::Package));
+        assert_eq!(t.distance(6, 7), Some(Distance::Package));
     }
     let t = note("cpu7/cache/index3/level", None, "it counts as no cache");
-    assert_eq!(t.distance(7, 8), Some(Distance::Package));
+    assert_eq!(t.distance(6, 7), Some(Distance::Package));
     note("cpu7/cache/index0/level", None, "it counts as no cache");
     note("cpu7/cache", None, "count as one L3 group");
     note("cpu7/cpu_capacity", Some("fast"), "counts as a fast core");
     let (t, _) = spoiled("devices/system/node", None);
     assert_eq!(t.nodes(), 2, "a node lies within a package");
     let (t, note) = spoiled("devices/cpu_atom/cpus", Some("4-"));
-    assert!(note.contains("another type of core") && kinds(&t) == [32], "{note}");
+    assert!(note.contains("another type of core") && kinds(&t) == [16], "{note}");
 }
 
 #[test]
@@ -388,8 +388,8 @@ fn nodes_without_cpus_and_cpus_without_node() {
         }
         let t = tree.read();
         let notes = t.notes.join("\n");
-        assert!(notes.contains("no node has CPU 16, and 15 more like it"), "{notes}");
-        assert_eq!((t.cpus().len(), t.packages()), (32, 2));
+        assert!(notes.contains("no node has CPU 8, and 7 more like it"), "{notes}");
+        assert_eq!((t.cpus().len(), t.packages()), (16, 2));
     }
 }
 

@@ -67,13 +67,21 @@ pub(crate) fn cpuinfo(roots: &Roots, key: &str) -> Reading<String> {
     })
 }
 
-/// The CPU's name; Arm kernels print no name, only the numbers of implementer and part.
+/// The CPU's name, for which each architecture has its own key: x86, RISC-V, MIPS, POWER. Arm kernels
+/// print no name, only the numbers of implementer and part.
 pub(crate) fn cpu_model(roots: &Roots) -> Reading<String> {
     match (cpuinfo(roots, "CPU implementer"), cpuinfo(roots, "CPU part")) {
         (Reading::Known(implementer), Reading::Known(part)) => {
             Reading::Known(format!("implementer {implementer} part {part}"))
         }
-        _ => cpuinfo(roots, "model name"),
+        _ => {
+            let others = ["uarch", "cpu model", "cpu"].map(|key| cpuinfo(roots, key));
+            let known = others.into_iter().find(|name| name.known().is_some());
+            match cpuinfo(roots, "model name") {
+                unknown @ Reading::Unknown { .. } => known.unwrap_or(unknown),
+                name => name,
+            }
+        }
     }
 }
 
@@ -381,6 +389,10 @@ mod tests {
         assert_eq!(virtualized(&host.roots), Reading::Known("none".into()));
         host.put("proc/cpuinfo", "CPU implementer : 0x41\nCPU part : 0xd40");
         assert_eq!(cpu_model(&host.roots).to_string(), "implementer 0x41 part 0xd40");
+        host.put("proc/cpuinfo", "processor : 0\ncpu : POWER9, altivec supported");
+        assert_eq!(cpu_model(&host.roots).to_string(), "POWER9, altivec supported");
+        host.put("proc/cpuinfo", "processor : 0");
+        assert!(cpu_model(&host.roots).to_string().contains("no 'model name'"));
         host.put("proc/device-tree/hypervisor/compatible", "linux,kvm\0");
         assert_eq!(virtualized(&host.roots), Reading::Known("linux,kvm".into()));
     }
