@@ -294,6 +294,9 @@ fn a_full_disk_leaves_whole_lines() {
         assert!(error.to_string().contains("cannot append a cell to"), "{error}");
         return;
     }
+    if std::env::var_os("SWAPSCALE_EMULATED").is_some() {
+        return eprintln!("left out: an emulated program cannot start itself again");
+    }
     let root = tempfile::tempdir().unwrap();
     let writer = Writer::create(root.path(), example::run()).unwrap();
     let dir = writer.dir().to_owned();
