@@ -24,7 +24,9 @@ pub struct Args {
     /// What is compared, as throughput or p99:alloc
     #[arg(long, default_value = "throughput")]
     metric: Metric,
-    /// Exit with 1 where a point is significantly worse by more than this
+    /// Exit with 1 where a point is significantly worse by more than this, and with 2 where a point
+    /// has too few trials to tell, or no figure in NEW. Without this option a comparison that can be
+    /// made exits with 0, whatever it shows
     #[arg(long, value_name = "PCT", value_parser = share)]
     fail_on: Option<f64>,
     /// Exit with 1 where a verdict does not stand without the trials hit from outside
@@ -37,7 +39,7 @@ pub struct Args {
 /// `5%` as 0.05.
 fn share(text: &str) -> Result<f64, String> {
     match text.strip_suffix('%').unwrap_or(text).parse::<f64>() {
-        Ok(percent) if (0.0..=100.0).contains(&percent) => Ok(percent / 100.0),
+        Ok(percent) if (0.0..=1e6).contains(&percent) => Ok(percent / 100.0),
         _ => Err("expected a percentage such as 5%".into()),
     }
 }
@@ -47,15 +49,19 @@ pub fn run(args: &Args) -> Answer {
     if args.new.is_none() && args.variant.len() < 2 {
         return Err("one run against itself: name two variants, as --variant A,B".into());
     }
+    if args.metric.higher_is_better() && args.fail_on.is_some_and(|share| share >= 1.0) {
+        let metric = &args.metric;
+        return Err(format!("--fail-on: {metric} cannot be worse by more than 100%").into());
+    }
     let runs = [store::load(&args.base)?, store::load(new)?];
     say_notes(&runs);
     let report = Report::new(&pair(&runs[0], &runs[1], &args.variant)?, &args.metric)?;
     print(&args.format.chosen().render(&report))?;
+    let Some(comparison) = report.comparisons.first() else {
+        return Err(report.notes.join("; ").into());
+    };
     let point = |key| results::aggregate::label(key, |_| true);
-    let worse = args.fail_on.into_iter().flat_map(|threshold| {
-        report.comparisons.iter().flat_map(move |c| c.regressions(threshold))
-    });
-    let worse: Vec<_> = worse.collect();
+    let worse = args.fail_on.map_or(Vec::new(), |threshold| comparison.regressions(threshold));
     for row in &worse {
         let percent = 100.0 * row.change().abs();
         crate::say(format_args!("swapscale: worse by {percent:.1}%: {}", point(&row.key)));
@@ -66,5 +72,11 @@ pub fn run(args: &Args) -> Answer {
         let point = point(&row.key);
         crate::say(format_args!("swapscale: no verdict without the trials that were hit: {point}"));
     }
-    Ok(ExitCode::from(u8::from(!worse.is_empty() || !fragile.is_empty())))
+    if !worse.is_empty() || !fragile.is_empty() {
+        return Ok(ExitCode::from(1));
+    }
+    match comparison.could_not_fail().filter(|_| args.fail_on.is_some()) {
+        Some(why) => Err(format!("this comparison could not have failed: {why}").into()),
+        None => Ok(ExitCode::SUCCESS),
+    }
 }

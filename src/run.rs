@@ -176,6 +176,8 @@ fn measure(
         None => {
             let cells = plan.points.len() * plan.trials as usize - finished.len();
             say(format_args!("{cells} cells {each}"));
+            let (points, trials) = (plan.points.len(), plan.trials as usize);
+            say(results::compare::gate_needs(points, trials));
         }
     }
     let began = Instant::now();

@@ -43,20 +43,19 @@ pub struct Axis {
 impl Axis {
     /// A linear axis from zero to a little above the largest of `values`.
     pub fn from_zero(name: &str, values: &[f64], format: fn(f64) -> String) -> Axis {
-        let (_, top) = extent(values);
+        let (bottom, top) = extent(values);
         let hi = if top > 0.0 { top * 1.05 } else { 1.0 };
-        let step = round_step(hi / 6.0);
-        let ticks = (0..=(hi / step).floor() as usize)
-            .map(|i| i as f64 * step)
-            .map(|v| Tick { value: v, label: Some(format(v)) })
-            .collect();
-        Axis { name: name.into(), scale: Scale::Linear, lo: 0.0, hi, ticks }
+        // Nothing here is below zero; a value that is, is shown where it is.
+        let lo = bottom.min(0.0) * 1.05;
+        Axis::span(name, lo, hi, format)
     }
 
-    /// A decimal logarithmic axis around `values`, which must be positive.
+    /// A decimal logarithmic axis around `values`; a linear one where they are not all positive.
     pub fn log10(name: &str, values: &[f64], format: fn(f64) -> String) -> Axis {
         let (min, max) = extent(values);
-        assert!(min > 0.0, "a logarithmic axis cannot show {min}");
+        if min < LEAST {
+            return Axis::from_zero(name, values, format);
+        }
         let (lo, hi) = (min / 1.15, max * 1.15);
         let steps: Vec<f64> = (lo.log10().floor() as i32..=hi.log10().ceil() as i32)
             .flat_map(|e| (1..10).map(move |m| f64::from(m) * 10f64.powi(e)))
@@ -76,7 +75,9 @@ impl Axis {
     /// where they are powers of two, or few.
     pub fn log2(name: &str, values: &[f64]) -> Axis {
         let (min, max) = extent(values);
-        assert!(min > 0.0, "a logarithmic axis cannot show {min}");
+        if min < LEAST {
+            return Axis::from_zero(name, values, short);
+        }
         let mut marks: Vec<f64> = (0..=max.log2().ceil() as i32).map(|e| 2f64.powi(e)).collect();
         marks.retain(|m| (min..=max).contains(m));
         if !marks.contains(&max) {
@@ -91,8 +92,8 @@ impl Axis {
 
     /// Quantiles from 0 to the largest of `values`, on a scale of nines.
     pub fn nines(name: &str, values: &[f64]) -> Axis {
-        let (_, max) = extent(values);
-        assert!(max < 1.0, "the maximum (quantile 1) lies at infinity");
+        // The maximum (quantile 1) lies at infinity.
+        let max = extent(values).1.clamp(0.0, 0.999_999_9);
         let marks = [0.0, 0.5, 0.9, 0.99, 0.999, 0.9999, 0.99999, 0.999999];
         let ticks = marks
             .into_iter()
@@ -105,7 +106,9 @@ impl Axis {
 
     /// A linear axis over exactly `lo..hi`, marked with round values inside.
     pub fn span(name: &str, lo: f64, hi: f64, format: fn(f64) -> String) -> Axis {
-        assert!(lo < hi, "an axis needs a range, not {lo}..{hi}");
+        let (lo, hi) = extent(&[lo, hi]);
+        // As many digits as a float can tell apart.
+        let hi = if hi - lo > lo.abs() * 1e-9 { hi } else { lo + 1.0f64.max(lo.abs() * 1e-6) };
         let step = round_step((hi - lo) / 6.0);
         let first = (lo / step).ceil() as i64;
         let last = (hi / step).floor() as i64;
@@ -121,11 +124,13 @@ impl Axis {
         Axis { name: name.into(), scale: Scale::Linear, lo, hi, ticks: Vec::new() }
     }
 
-    /// Where `v` lies on the axis, 0 at its start and 1 at its end.
+    /// Where `v` lies on the axis, 0 at its start and 1 at its end. What is no number, or larger than
+    /// any quantity, lies at the end.
     ///
     /// # Panics
     /// When `v` is outside the axis: the range was not derived from the data.
     pub fn at(&self, v: f64) -> f64 {
+        let v = sane(v).unwrap_or(self.hi);
         assert!(
             v >= self.lo && v <= self.hi,
             "{v} is outside the axis {:?} ({}..{})",
@@ -142,10 +147,23 @@ impl Axis {
     }
 }
 
+/// Beyond this a number is absurd for any quantity here, and its square is no float.
+const MOST: f64 = 1e100;
+/// The smallest that a logarithmic axis shows.
+const LEAST: f64 = 1e-100;
+
+/// `v` within what an axis can show; `None` for what is no number.
+fn sane(v: f64) -> Option<f64> {
+    (!v.is_nan()).then(|| v.clamp(-MOST, MOST))
+}
+
+/// The least and the largest of `values`; 0 and 1 where there is none.
 fn extent(values: &[f64]) -> (f64, f64) {
-    assert!(!values.is_empty(), "an axis needs data");
-    assert!(values.iter().all(|v| v.is_finite()), "an axis needs finite data: {values:?}");
-    values.iter().fold((f64::MAX, f64::MIN), |(lo, hi), v| (lo.min(*v), hi.max(*v)))
+    let sane = values.iter().filter_map(|v| sane(*v));
+    match sane.fold((f64::MAX, f64::MIN), |(lo, hi), v| (lo.min(v), hi.max(v))) {
+        (lo, hi) if lo > hi => (0.0, 1.0),
+        extent => extent,
+    }
 }
 
 /// Whether a mark of a logarithmic axis carries text: decades always, then 2 and 5, then 3 and 7,
@@ -213,6 +231,9 @@ pub fn short(v: f64) -> String {
 }
 
 fn short_to(v: f64, after_first: i32) -> String {
+    if v.abs() >= 1e9 {
+        return format!("{v:.1e}");
+    }
     let digits = match v.abs() {
         0.0 => 0,
         a => (after_first - a.log10().floor() as i32).clamp(0, 6) as usize,
@@ -258,6 +279,45 @@ mod tests {
     #[should_panic(expected = "outside the axis")]
     fn a_point_outside_is_refused() {
         Axis::from_zero("x", &[1.0, 2.0], si).at(50.0);
+    }
+
+    /// Numbers that no measurement gives make an axis that no reader wants, and no panic.
+    #[test]
+    fn absurd_numbers_have_a_place() {
+        let absurd = [
+            -5.0,
+            0.0,
+            f64::MAX,
+            f64::MIN,
+            f64::MIN_POSITIVE,
+            f64::NAN,
+            f64::INFINITY,
+            1e20,
+            1e-20,
+        ];
+        for a in absurd {
+            for b in absurd {
+                let values = [a, b];
+                for axis in [
+                    Axis::from_zero("x", &values, si),
+                    Axis::log10("x", &values, time),
+                    Axis::log2("x", &values),
+                    Axis::span("x", a, b, short),
+                ] {
+                    for v in values {
+                        let at = axis.at(v);
+                        assert!(
+                            (-1e-9..=1.000001).contains(&at),
+                            "{v} of {values:?}: {at} on {axis:?}"
+                        );
+                    }
+                    assert!(axis.ticks().len() < 5_000, "{values:?}");
+                }
+                Axis::nines("x", &values);
+            }
+        }
+        assert!(Axis::from_zero("x", &[], si).at(0.5) > 0.0);
+        assert!(si(1.7e308).len() < 12 && time(1e200).len() < 12 && rare(1e300).len() < 12);
     }
 
     #[test]

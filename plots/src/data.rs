@@ -6,9 +6,11 @@ use std::collections::{BTreeMap, BTreeSet};
 
 pub use results::aggregate::Group;
 use results::aggregate::{PER_CPU, groups_by};
+use results::compare::Side;
+use results::identity::machine_identity;
 use results::plural;
 use results::schema::{Cell, CellKey, LEAST_OVERLAP, MachineKind};
-use results::stats::{self, Estimate};
+use results::stats::{self, Estimate, Interval, MIN_SAMPLES};
 use results::store::Loaded;
 
 use crate::frame::Caption;
@@ -50,9 +52,11 @@ pub struct Track<'a> {
     detailed: usize,
 }
 
-/// A median and its 95 % interval, which is the median itself for a single sample.
+/// A median and its 95 % interval, in place of which fewer than [`MIN_SAMPLES`] trials have their
+/// range, from the least to the largest: see [`Median::is_range`].
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Median {
+    /// trials
     pub n: usize,
     pub lo: f64,
     pub median: f64,
@@ -60,23 +64,56 @@ pub struct Median {
 }
 
 impl Median {
-    /// `None` where there is no sample.
+    /// Of one sample per trial; `None` where there is no sample.
     pub fn of(samples: &[f64]) -> Option<Median> {
-        let Estimate { n, median, interval, .. } = Estimate::of(samples)?;
-        let (lo, hi) = interval.map_or((median, median), |i| (i.lo, i.hi));
+        let Estimate { n, median, interval, min, max, .. } = Estimate::of(samples)?;
+        let (lo, hi) = interval.map_or((min, max), |i| (i.lo, i.hi));
         Some(Median { n, lo, median, hi })
+    }
+
+    /// Of all samples of several trials. Those of one trial are no independent witnesses: the interval
+    /// is of whole trials, and the range is that of their medians.
+    pub fn of_trials(trials: &[Vec<f64>]) -> Option<Median> {
+        let medians: Vec<f64> =
+            trials.iter().filter(|t| !t.is_empty()).map(|trial| stats::median(trial)).collect();
+        let Estimate { n, min, max, .. } = Estimate::of(&medians)?;
+        let interval = stats::bootstrap_clusters(trials);
+        let (lo, hi) = interval.map_or((min, max), |i| (i.lo, i.hi));
+        let median = stats::median(&trials.concat());
+        // Of few trials of unequal length the median of all may lie beyond all medians but one.
+        Some(Median { n, lo: lo.min(median), median, hi: hi.max(median) })
     }
 
     /// How many times `base` the `new` samples are; `None` where one has no sample
     /// or a median of zero.
     pub fn of_ratio(base: &[f64], new: &[f64]) -> Option<Median> {
-        let (from, to) = (Median::of(base)?, Median::of(new)?);
-        if from.lo <= 0.0 || to.lo <= 0.0 {
+        let (from, to) = (Estimate::of(base)?, Estimate::of(new)?);
+        if from.min <= 0.0 || to.min <= 0.0 {
             return None;
         }
-        let interval = stats::bootstrap_ratio(base, new);
         let (median, n) = (to.median / from.median, from.n.min(to.n));
-        Some(Median { n, lo: interval.lo, median, hi: interval.hi })
+        let ends = match n < MIN_SAMPLES {
+            true => Interval { lo: to.min / from.max, hi: to.max / from.min },
+            false => stats::bootstrap_ratio(base, new),
+        };
+        Some(Median { n, lo: ends.lo, median, hi: ends.hi })
+    }
+
+    /// Whether `lo` and `hi` are a range of trials and no interval.
+    pub fn is_range(&self) -> bool {
+        self.n < MIN_SAMPLES
+    }
+}
+
+/// What the bars and bands of points with these numbers of trials are.
+pub fn spread(trials: impl IntoIterator<Item = usize>) -> &'static str {
+    let (few, enough): (Vec<usize>, Vec<usize>) =
+        trials.into_iter().partition(|n| *n < MIN_SAMPLES);
+    match (few.iter().max(), enough.is_empty()) {
+        (None, false) => "its 95 % interval",
+        (None, true) | (Some(0 | 1), true) => "none, as there is one trial each",
+        (Some(_), true) => "range of the trials (fewer than 6: no interval)",
+        (Some(_), false) => "its 95 % interval, or the range of fewer than 6 trials",
     }
 }
 
@@ -125,6 +162,18 @@ impl Set<'_> {
             Some(lock) if locks.len() == 1 => format!("{}, lock {lock}", self.place.conditions()),
             _ => self.place.conditions(),
         }
+    }
+
+    /// A track at all its thread counts as a side of a comparison, so that a verdict on a chart is
+    /// the one of the report's tables. `None` where it is of several runs.
+    pub fn side<'t>(&'t self, track: &'t Track) -> Option<Side<'t>> {
+        let cells: Vec<&Cell> = track.groups.iter().flat_map(|g| &g.cells).copied().collect();
+        let within = |run: &Loaded| {
+            let range = run.cells.as_ptr_range();
+            cells.iter().all(|cell| range.contains(&std::ptr::from_ref(*cell)))
+        };
+        let loaded = self.runs.iter().find(|run| within(run))?;
+        Some(Side { name: track.name.clone(), loaded, cells })
     }
 
     /// All tracks' groups with the track they belong to.
@@ -202,11 +251,11 @@ pub fn provenance(loaded: &Loaded) -> String {
 
 /// Sorts the cells of `runs` into sets.
 pub fn sets(runs: &[Loaded]) -> Vec<Set<'_>> {
-    let hosts: BTreeSet<String> = runs.iter().map(|r| r.run.environment.host.to_string()).collect();
+    let machines = Machines::of(runs);
     let mut places: Vec<(Place, Vec<(&Loaded, &Cell)>)> = Vec::new();
     for loaded in runs {
         for cell in planned_order(loaded) {
-            let place = place(loaded, cell, hosts.len() > 1);
+            let place = place(loaded, cell, &machines);
             match places.iter_mut().find(|(p, _)| *p == place) {
                 Some((_, members)) => members.push((loaded, cell)),
                 None => places.push((place, vec![(loaded, cell)])),
@@ -243,13 +292,47 @@ fn planned_order(loaded: &Loaded) -> Vec<&Cell> {
     cells
 }
 
-/// Two hosts that are both "native" are two machines.
-fn place(loaded: &Loaded, cell: &Cell, several_hosts: bool) -> Place {
-    let run = &loaded.run;
-    let mut machine = cell.key.machine.clone();
-    if several_hosts && run.machine.kind != MachineKind::Simulated {
-        machine += &format!("@{}", run.environment.host);
+/// The machines that runs were measured on. Guards that figures of two are never pooled: virtual
+/// machines often have one host name for all.
+struct Machines {
+    /// identities, each with its host's name; in the order of the runs
+    known: Vec<(String, String)>,
+}
+
+impl Machines {
+    fn of(runs: &[Loaded]) -> Machines {
+        let mut known: Vec<(String, String)> = Vec::new();
+        for run in runs.iter().filter(|run| run.run.machine.kind != MachineKind::Simulated) {
+            let environment = &run.run.environment;
+            let identity = machine_identity(environment);
+            if !known.iter().any(|(of, _)| *of == identity) {
+                known.push((identity, environment.host.to_string()));
+            }
+        }
+        Machines { known }
     }
+
+    /// What a run's machine is called beside its name: nothing where there is one only, else its host,
+    /// with a number where two hosts have one name.
+    fn suffix(&self, run: &Loaded) -> String {
+        if self.known.len() < 2 || run.run.machine.kind == MachineKind::Simulated {
+            return String::new();
+        }
+        let identity = machine_identity(&run.run.environment);
+        let host = run.run.environment.host.to_string();
+        let alike: Vec<&String> =
+            self.known.iter().filter(|(_, name)| *name == host).map(|(of, _)| of).collect();
+        match alike.iter().position(|of| **of == identity) {
+            Some(at) if alike.len() > 1 => format!("@{host}#{}", at + 1),
+            _ => format!("@{host}"),
+        }
+    }
+}
+
+/// Two hosts that are both "native" are two machines.
+fn place(loaded: &Loaded, cell: &Cell, machines: &Machines) -> Place {
+    let run = &loaded.run;
+    let machine = cell.key.machine.clone() + &machines.suffix(loaded);
     Place {
         machine,
         workload: cell.key.workload.clone(),
@@ -458,6 +541,39 @@ mod tests {
         assert_eq!(names(&two).into_iter().collect::<Vec<_>>(), ["a", "b [new]", "b [old]", "c"]);
         let alike = [run("1", "run", &["a"]), run("2", "run", &["a"])];
         assert_eq!(names(&alike).into_iter().collect::<Vec<_>>(), ["a [1]", "a [2]"]);
+    }
+
+    /// All virtual machines of one provider may be called "vm".
+    #[test]
+    fn two_machines_of_one_name_are_not_pooled() {
+        let mut runs = [common::native(&Plan::default()), common::native(&Plan::default())];
+        for run in &mut runs {
+            run.run.environment.identity = results::schema::Reading::unknown("of an older program");
+        }
+        let machines = |runs: &[Loaded]| -> BTreeSet<String> {
+            sets(runs).into_iter().map(|s| s.place.machine).collect()
+        };
+        assert_eq!(machines(&runs).len(), 1);
+        runs[1].run.environment.cpu_model = results::schema::Reading::Known("another".into());
+        let two = machines(&runs);
+        assert!(two.len() == 2 && two.iter().all(|name| name.contains('#')), "{two:?}");
+        runs[1].run.environment.host = results::schema::Reading::Known("lab2".into());
+        assert!(machines(&runs).iter().all(|name| name.contains('@') && !name.contains('#')));
+    }
+
+    #[test]
+    fn few_trials_have_a_range_and_are_called_so() {
+        let few = Median::of(&[1.0, 2.0, 9.0]).unwrap();
+        assert_eq!((few.lo, few.hi, few.is_range()), (1.0, 9.0, true));
+        let ratio = Median::of_ratio(&[1.0, 2.0], &[4.0, 6.0]).unwrap();
+        assert_eq!((ratio.lo, ratio.hi, ratio.is_range()), (2.0, 6.0, true));
+        assert!(spread([1, 1]).starts_with("none") && spread([3, 4]).starts_with("range"));
+        assert_eq!(spread([6, 8]), "its 95 % interval");
+        assert!(spread([1, 8]).contains("or the range"));
+        // 64 alike swapoffs in each of three trials are three witnesses.
+        let trials: Vec<Vec<f64>> = [1.0, 2.0, 9.0].map(|x| vec![x; 64]).into();
+        let pooled = Median::of_trials(&trials).unwrap();
+        assert_eq!((pooled.n, pooled.lo, pooled.median, pooled.hi), (3, 1.0, 2.0, 9.0));
     }
 
     #[test]

@@ -28,6 +28,8 @@ pub enum PlotError {
     Draw(String),
     #[error("nothing to draw: the runs hold no usable cell")]
     Empty,
+    #[error("{} and {} have one id, {id}: their trials would count as those of one run", first.display(), second.display())]
+    Twice { id: String, first: PathBuf, second: PathBuf },
 }
 
 impl PlotError {
@@ -72,6 +74,7 @@ pub fn draw(runs: &[Loaded], out: &Path) -> Result<Vec<Drawn>, PlotError> {
 
 /// Draws the charts that are wanted, as [`draw`] does.
 pub fn draw_only(runs: &[Loaded], out: &Path, wanted: &Wanted) -> Result<Vec<Drawn>, PlotError> {
+    each_once(runs)?;
     let sets = data::sets(runs);
     if sets.is_empty() {
         return Err(PlotError::Empty);
@@ -84,6 +87,17 @@ pub fn draw_only(runs: &[Loaded], out: &Path, wanted: &Wanted) -> Result<Vec<Dra
     jobs.retain(|job| charts.is_empty() || charts.iter().any(|c| may_be(&job.stem, c)));
     let sizes = if wanted.slides { &[style::README, style::SLIDE][..] } else { &[style::README] };
     jobs.into_par_iter().map(|job| in_sizes(out, job, sizes, charts)).collect()
+}
+
+/// Refuses runs that have one id: a copy, or two machines that began a run in one second.
+fn each_once(runs: &[Loaded]) -> Result<(), PlotError> {
+    for (at, second) in runs.iter().enumerate() {
+        if let Some(first) = runs[..at].iter().find(|first| first.run.id == second.run.id) {
+            let (first, id) = (first.dir.clone(), second.run.id.clone());
+            return Err(PlotError::Twice { id, first, second: second.dir.clone() });
+        }
+    }
+    Ok(())
 }
 
 /// Draws shares on several machines side by side into `out`, as `<stem>.svg|png` in both sizes.

@@ -178,7 +178,10 @@ fn like_is_held_against_like() {
     assert_eq!(opened.console, Vec::<String>::new());
     assert!(opened.dom.contains("Waiting by lock site at 8 threads"));
     assert!(opened.dom.contains("Share of each thread at 8 threads"));
-    assert!(!opened.dom.contains("at 64 threads"), "a variant without 64 threads is beside it");
+    for chart in ["Waiting by lock site", "Share of each thread"] {
+        let at_64 = format!("{chart} at 64 threads");
+        assert!(!opened.dom.contains(&at_64), "a variant without 64 threads is beside it");
+    }
 }
 
 #[test]
@@ -281,7 +284,7 @@ fn single_trials_have_no_interval_and_the_last_threads_a_label() {
     let plan = Plan { threads: vec![1, 2, 64, 256, 384], trials: 1, ..plan() };
     let opened = Page::of(&[common::simulated(&plan)], &[]).open(&browser, "", "");
     assert_eq!(opened.console, Vec::<String>::new());
-    assert!(opened.dom.contains("(single trials)"), "a band of a single trial");
+    assert!(opened.dom.contains("(too few trials)"), "a band of a single trial");
     let from = opened.dom.find("<section id=\"scaling\"").unwrap();
     assert!(opened.dom[from..].split("</svg>").next().unwrap().contains(">384</text>"));
 }
@@ -328,7 +331,7 @@ fn histograms_give_the_whole_curve_and_its_course() {
 }
 
 #[test]
-fn points_say_their_n_and_interval() {
+fn points_say_their_n_and_range() {
     let Some(browser) = browser() else { return };
     let opened = usual().open(
         &browser,
@@ -338,7 +341,7 @@ fn points_say_their_n_and_interval() {
          document.title = document.getElementById('tip').textContent;",
     );
     let title = opened.title();
-    for words in ["global", "1 thread:", "95 %:", "n = 3 trials"] {
+    for words in ["global", "1 thread:", "(range:", "n = 3 trials"] {
         assert!(title.contains(words), "{title} lacks {words}");
     }
 }

@@ -344,7 +344,10 @@ impl Against {
             format!("{name}: {against_one} ({})", plural(*workers as usize, "worker"))
         });
         let rates = rates.collect::<Vec<_>>().join("; ");
-        remarks.push(format!("Rate against 1 worker, with its 95 % interval: {rates}."));
+        remarks.push(format!(
+            "Rate against 1 worker, with its 95 % interval [..], or the range (..) of fewer than 6 \
+             trials: {rates}."
+        ));
         remarks
     }
 }

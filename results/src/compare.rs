@@ -1,18 +1,20 @@
 //! BASE against NEW: which points both have, how far their medians are apart, and
 //! whether that is significant. Differences between the two *environments* come
-//! first: a figure from another governor answers another question.
+//! first: a figure from another governor answers another question. The verdict of every
+//! table, page, mail and gate is the [`Outcome`] that is found here.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Serialize;
 
 use crate::aggregate::{self, Group, groups_by};
+use crate::family::{self, Blocks, Design, Point};
 use crate::hit::hit;
 use crate::metric::Metric;
 use crate::schema::{Cell, CellKey};
 use crate::stats::{self, ALPHA, Estimate, Interval, MIN_SAMPLES};
 use crate::store::Loaded;
-use crate::{Error, Result};
+use crate::{Error, Result, plural};
 
 /// One of the two that are compared.
 #[derive(Clone, Debug)]
@@ -96,12 +98,13 @@ pub struct Row {
     pub new: Estimate,
     /// median of new over median of base
     pub ratio: f64,
-    /// bootstrap interval of the ratio; none where a side has a single trial
+    /// 95 % bootstrap interval of the ratio; none where a side has fewer than [`MIN_SAMPLES`] trials
     pub interval: Option<Interval>,
-    /// Mann-Whitney, two-sided
+    /// of this row alone, exact and two-sided: Wilcoxon's signed ranks by block where the comparison
+    /// is paired, else Mann-Whitney
     pub p: Option<f64>,
-    /// the same, corrected for all the rows (Holm)
-    pub p_holm: Option<f64>,
+    /// corrected for all the rows ([`family::corrected`])
+    pub p_family: Option<f64>,
     /// verdict, after the correction
     pub outcome: Outcome,
     /// trials of base and of new that something from outside has hit
@@ -112,6 +115,12 @@ impl Row {
     /// new against base, as a share: 0.05 is 5 % more.
     pub fn change(&self) -> f64 {
         self.ratio - 1.0
+    }
+
+    /// From the farthest apart to the nearest that a trial of each side lies: what fewer than
+    /// [`MIN_SAMPLES`] trials have in place of an interval.
+    pub fn range(&self) -> Interval {
+        Interval { lo: self.new.min / self.base.max, hi: self.new.max / self.base.min }
     }
 }
 
@@ -143,11 +152,53 @@ pub struct Comparison {
     pub differences: Vec<Difference>,
     /// points that both sides have
     pub rows: Vec<Row>,
+    /// whether trials were held against each other block by block: both sides are of one run, where
+    /// they took turns
+    pub paired: bool,
+    /// points of which the base has a figure, and new has none
+    pub missing: Vec<CellKey>,
+    /// points that only new has
+    pub added: Vec<CellKey>,
     /// points of one side only, and tests that could not have shown anything
     pub notes: Vec<String>,
 }
 
+/// What `run` says of a gate over its points, before it measures them. The number of trials does
+/// not depend on the number of points (see [`family`]).
+pub fn gate_needs(points: usize, trials: usize) -> String {
+    let short = match trials < MIN_SAMPLES {
+        true => format!("; this run has {trials}, and such a gate would end with 2"),
+        false => String::new(),
+    };
+    let points = plural(points, "point");
+    format!("a gate over {points} (compare --fail-on) needs {MIN_SAMPLES} trials of each{short}")
+}
+
 impl Comparison {
+    /// Why a gate on this comparison would say nothing: points that new lacks, and points of which
+    /// no trials could have shown a difference. `None` where each point could have failed.
+    pub fn could_not_fail(&self) -> Option<String> {
+        let few: Vec<&Row> = self.rows.iter().filter(|row| row.p_family.is_none()).collect();
+        let all = self.rows.len() + self.missing.len();
+        let at = |key: &CellKey, count: usize| match count {
+            1 => name(key),
+            _ => format!("such as {}", name(key)),
+        };
+        let mut reasons = Vec::new();
+        if let Some(first) = few.first() {
+            let (few, all) = (few.len(), plural(all, "point"));
+            let what = if self.paired { "blocks that both sides have" } else { "trials per side" };
+            let first = at(&first.key, few);
+            reasons.push(format!("{few} of {all} need {MIN_SAMPLES} {what} ({first})"));
+        }
+        if let Some(first) = self.missing.first() {
+            let missing = self.missing.len();
+            let (all, where_) = (plural(all, "point"), at(first, missing));
+            reasons.push(format!("{missing} of {all} have no figure in {} ({where_})", self.new));
+        }
+        (!reasons.is_empty()).then(|| reasons.join("; "))
+    }
+
     /// Rows significantly worse by more than `threshold` (0.05 = 5 %).
     pub fn regressions(&self, threshold: f64) -> Vec<&Row> {
         self.rows
@@ -158,18 +209,21 @@ impl Comparison {
 }
 
 /// Environment fields that move figures by themselves.
-const LOUD: [&str; 10] = [
+const LOUD: [&str; 11] = [
     "commit",
     "cpu_model",
     "cpus_online",
     "dirty",
     "governor",
+    "identity",
     "kernel",
     "smt",
     "thp",
     "turbo",
     "virtualized",
 ];
+/// Options of a run that move figures by themselves, and are in no key.
+const OPTIONS: [&str; 3] = ["seconds", "sample", "counters"];
 /// Fields that say nothing about two runs being alike.
 const QUIET: [&str; 3] = ["clock_ns", "notes", "tsc"];
 
@@ -188,23 +242,40 @@ pub fn compare(base: &Side, new: &Side, metric: &Metric) -> Result<Comparison> {
         .collect();
     let mut rows = Vec::new();
     let mut notes = Vec::new();
-    let mut only_base = Vec::new();
+    let mut points = Vec::new();
+    let (mut missing, mut only_base) = (Vec::new(), Vec::new());
     for group in &base_groups {
         let Some(other) = new_groups.remove(&group.key) else {
             only_base.push(group.key.clone());
             continue;
         };
         match row(group, &other, metric) {
-            Some(row) => rows.push(row),
-            None => notes.push(format!("{}: {metric} cannot be compared", name(&group.key))),
+            Some(row) => {
+                rows.push(row);
+                points.push(Point { base: blocks(group, metric), new: blocks(&other, metric) });
+            }
+            // A point of which neither side has the metric is no point of this comparison.
+            None if group.samples(metric).is_empty() && other.samples(metric).is_empty() => {}
+            None => {
+                notes.push(format!("{}: {metric} cannot be compared", name(&group.key)));
+                missing.push(group.key.clone());
+            }
         }
     }
     if rows.is_empty() {
         return Err(nothing_in_common(base, new, metric));
     }
-    judge(&mut rows, metric, &mut notes);
+    let paired =
+        one_run(base, new) && points.iter().any(|p| family::shared(p).len() >= MIN_SAMPLES);
+    judge(&mut rows, &points, paired, metric);
+    notes.extend(too_few(&rows));
     notes.extend(alone(&base.name, &only_base));
-    notes.extend(alone(&new.name, &new_groups.into_keys().collect::<Vec<_>>()));
+    missing.extend(only_base);
+    let added: Vec<CellKey> = new_groups.into_keys().collect();
+    notes.extend(alone(&new.name, &added));
+    if !one_run(base, new) {
+        notes.push(TWO_RUNS.into());
+    }
     Ok(Comparison {
         base: base.name.clone(),
         new: new.name.clone(),
@@ -212,6 +283,9 @@ pub fn compare(base: &Side, new: &Side, metric: &Metric) -> Result<Comparison> {
         unit: metric.unit(),
         differences: differences(base, new, &apart),
         rows,
+        paired,
+        missing,
+        added,
         notes,
     })
 }
@@ -248,21 +322,35 @@ fn without(key: &CellKey, apart: &[&Axis]) -> CellKey {
     key
 }
 
-/// The figures of one point; the outcome waits for the correction over all rows.
+/// Said under every comparison of two runs.
+const TWO_RUNS: &str = "The sides are two runs. Their intervals and verdicts hold for the trials of \
+     these two runs; how far a third run of the same would lie is no part of them, and can be more.";
+
+/// Whether both sides are of one run, so that their trials took turns.
+fn one_run(base: &Side, new: &Side) -> bool {
+    std::ptr::eq(base.loaded, new.loaded) || base.loaded.dir == new.loaded.dir
+}
+
+/// A group's samples by block.
+pub fn blocks(group: &Group, metric: &Metric) -> Blocks {
+    let sample = |cell: &&Cell| Some((cell.key.block, metric.of(cell)?));
+    group.cells.iter().filter_map(sample).collect()
+}
+
+/// The figures of one point; its verdict waits for the correction over all rows.
 /// `None` where a side has no value or no positive median.
 fn row(base: &Group, new: &Group, metric: &Metric) -> Option<Row> {
-    let (base_samples, new_samples) = (base.samples(metric), new.samples(metric));
-    let (base_estimate, new_estimate) = (Estimate::of(&base_samples)?, Estimate::of(&new_samples)?);
+    let estimate = |side: &Group| Estimate::of(&side.samples(metric));
+    let (base_estimate, new_estimate) = (estimate(base)?, estimate(new)?);
     if base_estimate.min <= 0.0 {
         return None;
     }
     Some(Row {
         key: base.key.clone(),
         ratio: new_estimate.median / base_estimate.median,
-        interval: (base_estimate.n.min(new_estimate.n) > 1)
-            .then(|| stats::bootstrap_ratio(&base_samples, &new_samples)),
-        p: stats::mann_whitney(&base_samples, &new_samples),
-        p_holm: None,
+        interval: None,
+        p: None,
+        p_family: None,
         outcome: Outcome::TooFew,
         hit: [base, new].map(|side| side.cells.iter().filter(|c| hit(c).is_some()).count()),
         base: base_estimate,
@@ -270,42 +358,57 @@ fn row(base: &Group, new: &Group, metric: &Metric) -> Option<Row> {
     })
 }
 
-/// Correct for many comparisons, then call each row's outcome. A difference must
-/// pass the rank test *and* keep its interval clear of no change: so no row prints
-/// a significant delta beside an interval that holds 0 %.
-fn judge(rows: &mut [Row], metric: &Metric, notes: &mut Vec<String>) {
-    let tested: Vec<f64> = rows.iter().filter_map(|row| row.p).collect();
-    let mut corrected = stats::holm(&tested).into_iter();
-    for row in rows.iter_mut() {
-        row.p_holm = row.p.and_then(|_| corrected.next());
-        let Some(p) = row.p_holm else { continue };
+/// Test all rows together, then call each row's outcome. A difference must pass the test *and* keep
+/// its interval clear of no change: so no row prints a significant delta beside an interval that
+/// holds 0 %.
+fn judge(rows: &mut [Row], points: &[Point], paired: bool, metric: &Metric) {
+    let enough = |point: &Point| match paired {
+        true => family::shared(point).len() >= MIN_SAMPLES,
+        false => point.base.len().min(point.new.len()) >= MIN_SAMPLES,
+    };
+    let (mut tested, family): (Vec<&mut Row>, Vec<Point>) = rows
+        .iter_mut()
+        .zip(points)
+        .filter(|(_, point)| enough(point))
+        .map(|(r, p)| (r, p.clone()))
+        .unzip();
+    let design = if paired { Design::Paired } else { Design::Unpaired };
+    let corrected = family::corrected(&family, design);
+    for ((row, point), p_family) in tested.iter_mut().zip(&family).zip(corrected) {
+        (row.p, row.interval) = alone_and_interval(point, paired);
+        row.p_family = Some(p_family);
+        let differs = p_family < ALPHA && row.interval.is_some_and(|i| !i.contains(1.0));
         let better = (row.ratio > 1.0) == metric.higher_is_better();
-        row.outcome =
-            match p < ALPHA && row.interval.is_some_and(|interval| !interval.contains(1.0)) {
-                false => Outcome::NotSignificant,
-                true if better => Outcome::Better,
-                true => Outcome::Worse,
-            };
+        row.outcome = match differs {
+            false => Outcome::NotSignificant,
+            true if better => Outcome::Better,
+            true => Outcome::Worse,
+        };
     }
-    if tested.len() < rows.len() {
-        notes.push(format!(
-            "n too small: {} of {} points have fewer than {MIN_SAMPLES} trials a side",
-            rows.len() - tested.len(),
-            rows.len()
-        ));
+}
+
+/// The p-value of one point alone, and the interval of its ratio.
+fn alone_and_interval(point: &Point, paired: bool) -> (Option<f64>, Option<Interval>) {
+    let blocks = family::shared(point);
+    let kept = |side: &Blocks| -> Vec<f64> {
+        let of_pairs = side.iter().filter(|(block, _)| !paired || blocks.contains(block));
+        of_pairs.map(|(_, sample)| *sample).collect()
+    };
+    let (base, new) = (kept(&point.base), kept(&point.new));
+    if !paired {
+        return (stats::mann_whitney(&base, &new), Some(stats::bootstrap_ratio(&base, &new)));
     }
-    let powerless = rows.iter().filter(|row| {
-        row.p.is_some() && stats::smallest_p(row.base.n, row.new.n) * tested.len() as f64 >= ALPHA
-    });
-    let powerless = powerless.count();
-    if powerless > 0 {
-        notes.push(format!(
-            "n too small: with so few trials {powerless} of {} points could not have shown any \
-             difference after the correction for {} comparisons",
-            rows.len(),
-            tested.len()
-        ));
-    }
+    let differences: Vec<f64> =
+        base.iter().zip(&new).map(|(base, new)| (new / base).ln()).collect();
+    (stats::signed_rank(&differences), Some(stats::bootstrap_ratio_paired(&base, &new)))
+}
+
+fn too_few(rows: &[Row]) -> Option<String> {
+    let few = rows.iter().filter(|row| row.p_family.is_none()).count();
+    let all = rows.len();
+    (few > 0).then(|| {
+        format!("n too small: {few} of {all} points have fewer than {MIN_SAMPLES} trials a side")
+    })
 }
 
 fn nothing_in_common(base: &Side, new: &Side, metric: &Metric) -> Error {
@@ -351,6 +454,13 @@ fn differences(base: &Side, new: &Side, apart: &[&Axis]) -> Vec<Difference> {
         if (value(base), value(new)) != (base.name.clone(), new.name.clone()) {
             differ(axis.0, value(base), value(new), false);
         }
+    }
+    let option = |side: &Side, name: &str| match side.loaded.run.plan.get(name) {
+        Some(value) => value.as_str().map_or_else(|| value.to_string(), str::to_owned),
+        None => "the default".into(),
+    };
+    for name in OPTIONS {
+        differ(name, option(base, name), option(new, name), true);
     }
     let (a, b) = (json(&base.loaded.run.environment), json(&new.loaded.run.environment));
     for (field, value) in a.iter().filter(|(field, _)| !QUIET.contains(&field.as_str())) {
@@ -447,13 +557,13 @@ mod tests {
         assert!(comparison.notes[0].contains("n too small"), "{:?}", comparison.notes);
     }
 
-    /// The rank test alone would call this: 51 of 64 pairs are greater, p < 0.05.
+    /// The test alone would call this: the mean has moved. The medians have not.
     #[test]
     fn a_delta_whose_interval_holds_zero_is_not_significant() {
-        let base = [90.0, 91.0, 92.0, 93.0, 94.0, 100.1, 100.2, 100.3];
-        let new = [93.5, 95.5, 99.0, 99.9, 100.4, 100.5, 100.6, 120.0];
+        let base = [100.0, 100.1, 99.0, 100.2, 99.1, 100.0, 100.1, 99.2];
+        let new = [100.0, 100.1, 70.0, 100.2, 71.0, 100.0, 100.1, 72.0];
         let row = &against(&base, &new).rows[0];
-        assert!(row.p_holm.unwrap() < ALPHA && row.interval.unwrap().contains(1.0), "{row:?}");
+        assert!(row.interval.unwrap().contains(1.0), "{row:?}");
         assert_eq!(row.outcome, Outcome::NotSignificant);
     }
 
@@ -517,21 +627,81 @@ mod tests {
         assert!(error.to_string().contains("nothing to compare"), "{error}");
     }
 
+    /// One slow point among 40, of six trials: no number of points takes the power away.
     #[test]
-    fn many_comparisons_need_more_trials_and_say_so() {
+    fn one_slow_point_of_many_is_found() {
         let mut run = loaded(&[]);
         for threads in 1..=40 {
-            let mut of = loaded(&[("a", &SLOW), ("b", &FAST)]).cells;
+            let new = if threads == 7 { &FAST } else { &SLOW };
+            let mut of = loaded(&[("a", &SLOW[..6]), ("b", &new[..6])]).cells;
             of.iter_mut().for_each(|cell| cell.key.threads = threads);
             run.cells.extend(of);
         }
         let (base, new) = (Side::of_variant(&run, "a"), Side::of_variant(&run, "b"));
         let comparison = compare(&base.unwrap(), &new.unwrap(), &Metric::Throughput).unwrap();
-        assert!(comparison.rows.iter().all(|row| row.outcome == Outcome::NotSignificant));
+        let better: Vec<u32> = comparison
+            .rows
+            .iter()
+            .filter(|row| row.outcome == Outcome::Better)
+            .map(|row| row.key.threads)
+            .collect();
+        assert_eq!(better, [7]);
+        assert_eq!(comparison.could_not_fail(), None);
+    }
+
+    #[test]
+    fn a_gate_names_what_could_not_have_failed() {
+        let run = loaded(&[("a", &SLOW), ("b", &FAST)]);
+        let mut less = run.clone();
+        less.dir = "less".into();
+        less.cells.retain(|cell| cell.key.variant == "a" && cell.key.block < 5);
+        let comparison =
+            compare(&Side::of_run(&run), &Side::of_run(&less), &Metric::Throughput).unwrap();
+        let why = comparison.could_not_fail().unwrap();
         assert!(
-            comparison.notes[0].contains("40 of 40 points could not"),
-            "{:?}",
-            comparison.notes
+            why.contains("1 of 2 points need 6 trials per side")
+                && why.contains("1 of 2 points have no figure"),
+            "{why}"
         );
+        assert!(!why.contains('\n'), "{why}");
+        // A latency that new did not time is missing as well.
+        let mut blind = run.clone();
+        blind.dir = "blind".into();
+        for cell in blind.cells.iter_mut().filter(|cell| cell.key.variant == "b") {
+            cell.kinds.clear();
+        }
+        let metric: Metric = "p99:alloc".parse().unwrap();
+        let comparison = compare(&Side::of_run(&run), &Side::of_run(&blind), &metric).unwrap();
+        assert_eq!(comparison.missing.len(), 1);
+    }
+
+    #[test]
+    fn a_run_says_how_many_trials_a_gate_needs() {
+        assert_eq!(
+            gate_needs(24, 6),
+            "a gate over 24 points (compare --fail-on) needs 6 trials of each"
+        );
+        assert!(gate_needs(1, 3).ends_with("; this run has 3, and such a gate would end with 2"));
+    }
+
+    /// Trials of one run took turns: they are held against each other by block. Two runs' are not.
+    #[test]
+    fn blocks_pair_within_one_run_only() {
+        let run = loaded(&[("a", &SLOW), ("b", &FAST)]);
+        let side = |name| Side::of_variant(&run, name).unwrap();
+        assert!(compare(&side("a"), &side("b"), &Metric::Throughput).unwrap().paired);
+        let mut other = run.clone();
+        other.dir = "other".into();
+        let new = Side::of_variant(&other, "b").unwrap();
+        let comparison = compare(&side("a"), &new, &Metric::Throughput).unwrap();
+        assert!(!comparison.paired && comparison.notes.iter().any(|note| note == TWO_RUNS));
+    }
+
+    /// Nothing finished in new: the worst there is, and no infinity.
+    #[test]
+    fn a_standstill_is_worse() {
+        let row = &against(&SLOW, &[0.0; 8]).rows[0];
+        assert_eq!((row.outcome, row.ratio), (Outcome::Worse, 0.0));
+        assert!(row.interval.is_some_and(|i| i.hi < 1e-6 && i.lo >= 0.0), "{row:?}");
     }
 }

@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::in_order_of_events;
 use crate::kernel::{RETURNS, lock_of, swapped_out};
 use crate::schema::{Cell, MachineKind, Swapoff};
-use crate::stats::{bootstrap_ratio, median, quantile};
+use crate::stats::{MIN_SAMPLES, bootstrap_ratio, median, quantile};
 use crate::store::Loaded;
 use crate::tables::document::Document;
 use crate::tables::grid::{Grid, Row, header};
@@ -301,7 +301,8 @@ fn throughput(sides: &[Side], hardware: bool) -> Grid {
     let mut table = table(
         "Throughput against the first kernel",
         "Median of pages swapped out per second as a ratio to the first kernel, with the 95 % \
-         interval of the ratio (bootstrap) and the spread within a point (largest/smallest).",
+         interval [..] of the ratio (bootstrap), or the range (..) of fewer than 6 trials, and the \
+         spread within a point (largest/smallest).",
         &["point"],
         sides.get(1..).unwrap_or_default(),
         &["spread"],
@@ -342,11 +343,22 @@ fn widest(samples: &[f64]) -> f64 {
 
 /// The ratio of two points with its interval, and whether that decides anything.
 pub(crate) fn ratio(before: &[f64], after: &[f64], hardware: bool) -> String {
-    if before.len() < 2 || after.len() < 2 {
+    let least = before.len().min(after.len());
+    if least < 2 {
         return "not decidable (too few trials)".into();
     }
-    let interval = bootstrap_ratio(before, after);
     let middle = median(after) / median(before);
+    if least < MIN_SAMPLES {
+        let of = |samples: &[f64], pick: fn(f64, f64) -> f64| {
+            samples.iter().copied().fold(f64::NAN, pick)
+        };
+        let (lo, hi) = (
+            of(after, f64::min) / of(before, f64::max),
+            of(after, f64::max) / of(before, f64::min),
+        );
+        return format!("{middle:.2} ({lo:.2} .. {hi:.2}) not decidable");
+    }
+    let interval = bootstrap_ratio(before, after);
     let text = format!("{middle:.2} [{:.2}, {:.2}]", interval.lo, interval.hi);
     if hardware && !interval.contains(1.0) { text } else { format!("{text} not decidable") }
 }
@@ -365,10 +377,13 @@ mod tests {
 
     #[test]
     fn under_emulation_nothing_is_decided() {
-        let (slow, fast) = ([10.0, 11.0, 12.0, 10.5], [30.0, 31.0, 29.0, 30.5]);
+        let slow = [10.0, 11.0, 12.0, 10.5, 10.8, 11.2];
+        let fast = [30.0, 31.0, 29.0, 30.5, 30.2, 30.9];
         assert!(ratio(&slow, &fast, false).ends_with("not decidable"));
         assert!(!ratio(&slow, &fast, true).contains("not decidable"));
         assert!(ratio(&slow, &slow, true).ends_with("not decidable"));
+        // Five trials have a range, and decide nothing.
+        assert_eq!(ratio(&slow[..5], &fast, true), "2.81 (2.42 .. 3.10) not decidable");
     }
 
     #[test]

@@ -36,6 +36,9 @@ pub struct Report {
     pub summary: Vec<Summary>,
     /// each side against the base; or each against the one before it
     pub comparisons: Vec<Comparison>,
+    /// some sides have no point in common, and are not compared
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub partial: bool,
     /// of each comparison with trials that were hit from outside, the points without them
     pub undisturbed: Vec<Undisturbed>,
     /// open-loop points, every load
@@ -140,8 +143,10 @@ pub struct LatencyRow {
     pub p99: Option<f64>,
     /// 99.9th percentile
     pub p999: Option<f64>,
-    /// longest of all trials
+    /// longest of the timed ones of all trials
     pub max: f64,
+    /// one in how many was timed: with more than 1 the longest of all may be longer
+    pub sampled_every: u32,
 }
 
 /// The sides of a report: the runs; or of a single run with several variants,
@@ -176,12 +181,19 @@ pub fn pair<'a>(base: &'a Loaded, new: &'a Loaded, variants: &[String]) -> Resul
     Ok(told_apart(vec![first, last]))
 }
 
-/// Where names are not enough to tell the sides apart, the runs' ids do; of measured and
-/// predicted sides, the predicted say so.
+/// Where names are not enough to tell the sides apart, the runs' ids do; where an id is not unique
+/// either (a copy of a run), the directories; of measured and predicted sides, the predicted say so.
 fn told_apart(mut sides: Vec<Side<'_>>) -> Vec<Side<'_>> {
-    let names: BTreeSet<&str> = sides.iter().map(|side| side.name.as_str()).collect();
-    if names.len() < sides.len() {
+    let alike = |sides: &[Side]| {
+        let names: BTreeSet<&str> = sides.iter().map(|side| side.name.as_str()).collect();
+        names.len() < sides.len()
+    };
+    if alike(&sides) {
         sides.iter_mut().for_each(|side| side.name = side.loaded.run.id.clone());
+    }
+    if alike(&sides) {
+        let dir = |side: &Side| side.loaded.dir.display().to_string();
+        sides.iter_mut().for_each(|side| side.name = dir(side));
     }
     if !all_predicted(&sides) {
         let predicted = sides.iter_mut().filter(|side| side.loaded.run.machine.predicted);
@@ -210,7 +222,7 @@ impl Report {
     /// Compute a report. The first side is the base.
     ///
     /// # Errors
-    /// There is no side, or a side has no point with the metric in common with the base.
+    /// There is no side, or the sides have no point in common and no figure of the metric either.
     pub fn new(sides: &[Side], metric: &Metric) -> Result<Report> {
         let base = sides.first().ok_or_else(|| Error::Compare("no run to report".into()))?;
         let pairs: Vec<_> = sides[1..].iter().map(|new| (base, new)).collect();
@@ -220,7 +232,7 @@ impl Report {
     /// The same step by step: the change of each side from the one before it.
     ///
     /// # Errors
-    /// There are fewer than three sides, or two neighbours have no point in common.
+    /// There are fewer than three sides, or none has a figure of the metric.
     pub fn stepwise(sides: &[Side], metric: &Metric) -> Result<Report> {
         let [first, _, .., last] = sides else {
             return Err(Error::Compare("steps need three variants of one run, or more".into()));
@@ -236,15 +248,28 @@ impl Report {
         metric: &Metric,
         stepwise: bool,
     ) -> Result<Report> {
-        let compared = pairs.iter().map(|(base, new)| compare(base, new, metric));
-        let comparisons: Vec<Comparison> = compared.collect::<Result<_>>()?;
-        let pairs = pairs.iter().zip(&comparisons);
-        let undisturbed =
-            pairs.filter_map(|((base, new), all)| undisturbed(base, new, all)).collect();
         let mut notes = words::notes(sides);
-        for comparison in &comparisons {
-            notes.extend(comparison.notes.iter().cloned());
+        let (mut comparisons, mut again, mut alone) = (Vec::new(), Vec::new(), Vec::new());
+        for (base, new) in pairs {
+            match compare(base, new, metric) {
+                Ok(all) => {
+                    notes.extend(all.notes.iter().cloned());
+                    let rest = undisturbed(base, new, &all);
+                    notes.extend(rest.as_ref().and_then(words::fragile));
+                    again.extend(rest);
+                    comparisons.push(all);
+                }
+                // A run that was stopped early, or of which cells were refused.
+                Err(why) => alone.push(why.to_string()),
+            }
         }
+        let figures = || all_cells(sides).any(|cell| metric.of(cell).is_some());
+        if let Some(why) = alone.first().filter(|_| !figures()) {
+            return Err(Error::Compare(why.clone()));
+        }
+        let stepwise = stepwise && alone.is_empty();
+        let partial = !alone.is_empty();
+        notes.extend(alone);
         let (details, cut) = detail::details(sides);
         if cut > 0 {
             let cut = plural(cut, "more point");
@@ -256,7 +281,8 @@ impl Report {
             setting: words::setting(sides),
             summary: sides.iter().flat_map(summary::summaries).collect(),
             comparisons,
-            undisturbed,
+            partial,
+            undisturbed: again,
             loads: sides.iter().flat_map(|side| loads(side, summary::busiest_kind)).collect(),
             narrow: sides.iter().flat_map(narrow::narrow).collect(),
             stepwise,
@@ -264,6 +290,12 @@ impl Report {
             notes: unique(notes),
             repeat: unique(sides.iter().map(repeat).collect()),
         })
+    }
+
+    /// Whether the tables of comparisons leave a figure out.
+    pub(crate) fn needs_summary(&self) -> bool {
+        let alone = |c: &Comparison| !c.missing.is_empty() || !c.added.is_empty();
+        self.partial || self.comparisons.is_empty() || self.comparisons.iter().any(alone)
     }
 
     /// The beginning of a caption: empty where figures were measured.

@@ -8,7 +8,7 @@
 
 use serde::Serialize;
 
-use crate::stats::{Interval, RESAMPLES, interval_of, median};
+use crate::stats::{Interval, MIN_SAMPLES, RESAMPLES, interval_of, median};
 
 /// A fit whose relative error (root mean square over the thread counts) is
 /// larger than this does not fit.
@@ -83,7 +83,7 @@ pub fn fit(points: &[Point]) -> Option<Fit> {
 /// Bootstrap band at `threads`; `None` where there is no fit, or a single trial to draw from:
 /// drawn again it is the same, which would look like certainty.
 pub fn band(points: &[Point], threads: &[f64]) -> Option<Band> {
-    if points.iter().any(|(_, trials)| trials.len() < 2) {
+    if points.iter().any(|(_, trials)| trials.len() < MIN_SAMPLES) {
         return None;
     }
     let mut random = fastrand::Rng::with_seed(SEED);

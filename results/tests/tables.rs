@@ -58,6 +58,7 @@ fn mail_of_steps() {
 fn mail_of_two_runs_that_differ() {
     let (base, mut new) = (common::run(3), common::run(3));
     new.run.label = "new kernel".into();
+    new.dir = "new".into();
     new.run.environment.kernel = results::schema::Reading::Known("6.14.0 #1 SMP".into());
     new.run.command = "swapscale run --plan 'my plan.toml' --label 'new kernel'".into();
     golden("mail-two-runs.txt", &Mail.render(&report(&[base, new])));
@@ -184,17 +185,28 @@ fn recompute(run: &Loaded) -> usize {
 
 fn check_row(cells: &[Value], line: &str, row: &Row, sides: [&String; 2]) {
     let key = serde_json::to_value(&row.key).unwrap();
-    let of = |variant: &str| {
-        raw(cells, "/ops_per_s", |cell| {
-            let same = |axis: &str| key[axis] == "" || cell["key"][axis] == key[axis];
-            cell["key"]["variant"] == variant
-                && ["machine", "lock", "workload", "params", "threads", "pin"].into_iter().all(same)
-        })
+    let of_row = |cell: &Value, variant: &str| {
+        let same = |axis: &str| key[axis] == "" || cell["key"][axis] == key[axis];
+        cell["key"]["variant"] == variant
+            && ["machine", "lock", "workload", "params", "threads", "pin"].into_iter().all(same)
     };
+    let of = |variant: &str| raw(cells, "/ops_per_s", |cell| of_row(cell, variant));
     let [base, new] = sides.map(|side| of(side));
     let words: Vec<&str> = line.split_whitespace().collect();
     let delta = format!("{:+.1}%", (middle(&new) / middle(&base) - 1.0) * 100.0);
-    let interval = stats::bootstrap_ratio(&base, &new);
+    // One run: its variants took turns, and are held against each other block by block.
+    let by_block = |variant: &str| -> Vec<f64> {
+        let mut found: Vec<(u64, f64)> = Vec::new();
+        for cell in cells.iter().filter(|cell| of_row(cell, variant)) {
+            found.push((
+                cell["key"]["block"].as_u64().unwrap(),
+                cell["ops_per_s"].as_f64().unwrap(),
+            ));
+        }
+        found.sort_by_key(|(block, _)| *block);
+        found.into_iter().map(|(_, ops_per_s)| ops_per_s).collect()
+    };
+    let interval = stats::bootstrap_ratio_paired(&by_block(sides[0]), &by_block(sides[1]));
     let ends = [interval.lo, interval.hi].map(|x| format!("{:+.1}%", (x - 1.0) * 100.0));
     for expected in [&delta, &ends.join(".."), &format!("{}+{}", base.len(), new.len())] {
         assert!(words.contains(&expected.as_str()), "{expected} is not in {line}");
@@ -282,7 +294,7 @@ fn the_verdict_stands_beside_the_one_without_trials_that_were_hit() {
     let calm = report(std::slice::from_ref(&run));
     assert!(calm.undisturbed.is_empty() && !calm.notes[0].contains("hit"), "{:?}", calm.notes);
     let struck = |cell: &&mut results::schema::Cell| {
-        cell.key.variant == "percluster" && cell.key.threads == 2 && cell.key.block < 2
+        cell.key.variant == "percluster" && cell.key.threads == 2 && cell.key.block % 5 == 1
     };
     for cell in run.cells.iter_mut().filter(struck) {
         cell.noise.gap_total_ns = results::schema::Reading::Known(cell.duration_ns / 2);
@@ -295,9 +307,93 @@ fn the_verdict_stands_beside_the_one_without_trials_that_were_hit() {
     assert_eq!((row.hit, left.base.n, left.new.n, row.stands()), ([0, 2], 8, 6, true));
     assert!(report.notes[0].contains("2 of 32 trials were hit"), "{:?}", report.notes);
     for text in [Mail.render(&report), Terminal::default().render(&report)] {
-        assert!(text.contains("without the trials hit") && text.contains("0+2"), "{text}");
+        assert!(text.contains("trials left that were not hit") && text.contains("0+2"), "{text}");
         assert!(text.contains("+179.") || text.contains("+18"), "{text}");
     }
+}
+
+/// A run that was stopped in its first block: each figure is shown, and what has no partner has no
+/// delta.
+#[test]
+fn a_run_that_stopped_early_shows_the_figures_it_has() {
+    let mut run = common::run(8);
+    let alone = |cell: &results::schema::Cell| {
+        let threads = if cell.key.variant == "scanning" { 1 } else { 2 };
+        cell.key.block == 0 && cell.key.threads == threads
+    };
+    run.cells.retain(alone);
+    let report = report(&[run.clone()]);
+    assert!(report.partial && report.comparisons.is_empty());
+    for format in [&Mail as &dyn Format, &Markdown, &Terminal::default()] {
+        let text = format.render(&report).split_whitespace().collect::<Vec<_>>().join(" ");
+        for word in ["scanning", "percluster", "nothing to compare", "most frequent operation"] {
+            assert!(text.contains(word), "no {word} in\n{text}");
+        }
+    }
+    assert_eq!(Csv.render(&report).lines().count(), 3);
+    // One variant has a point that the other was refused.
+    let mut half = common::run(8);
+    half.cells.retain(|cell| cell.key.variant == "scanning" || cell.key.threads == 2);
+    let report = self::report(&[half]);
+    assert_eq!((report.comparisons[0].rows.len(), report.comparisons[0].missing.len()), (1, 1));
+    assert!(Mail.render(&report).contains("latency of the most frequent operation"));
+    // No figure of the metric at all is still an error.
+    let metric: Metric = "p99:nonesuch".parse().unwrap();
+    assert!(Report::new(&sides(&[run], None).unwrap(), &metric).is_err());
+}
+
+/// Two runs of one label and id (one is a copy) are told apart by their directories.
+#[test]
+fn copies_of_a_run_are_named_by_their_directories() {
+    let (base, mut new) = (common::run(6), common::run(6));
+    new.dir = "copy".into();
+    let names: Vec<String> =
+        pair(&base, &new, &[]).unwrap().into_iter().map(|side| side.name).collect();
+    assert_eq!(names, ["run", "copy"]);
+}
+
+/// The conditions of two runs are said of each where they are not the same, and so are the options
+/// that move figures.
+#[test]
+fn conditions_of_two_runs_are_not_mixed() {
+    let (base, mut new) = (common::run(6), common::run(8));
+    new.run.label = "longer".into();
+    new.dir = "longer".into();
+    new.run.plan["seconds"] = 2.0.into();
+    new.run.plan["sample"] = 1.into();
+    new.cells.iter_mut().for_each(|cell| cell.duration_ns *= 2);
+    let report = report(&[base, new]);
+    let conditions = "Conditions: example: 6 trials of 1 s; longer: 8 trials of 2 s, tas churn";
+    assert!(report.setting[2].starts_with(conditions), "{:?}", report.setting);
+    let told: Vec<&str> =
+        report.comparisons[0].differences.iter().map(|d| d.what.as_str()).collect();
+    assert_eq!(told, ["seconds", "sample"]);
+}
+
+/// The maximum of a sample is not the longest operation, and is not called so.
+#[test]
+fn the_maximum_of_a_sample_is_called_so() {
+    let mut run = common::run(6);
+    assert!(Mail.render(&report(std::slice::from_ref(&run))).contains("max of timed"));
+    for kind in run.cells.iter_mut().flat_map(|cell| cell.kinds.values_mut()) {
+        kind.sampled_every = 1;
+    }
+    let mail = Mail.render(&report(&[run]));
+    assert!(!mail.contains("max of timed") && mail.contains(" max\n"), "{mail}");
+}
+
+/// A verdict that rests on trials which were hit says so.
+#[test]
+fn a_verdict_that_does_not_stand_is_named() {
+    let mut run = common::run(6);
+    let struck = |cell: &&mut results::schema::Cell| cell.key.threads == 2 && cell.key.block == 0;
+    for cell in run.cells.iter_mut().filter(struck) {
+        cell.noise.throttled = results::schema::Reading::Known(1);
+    }
+    let report = report(&[run]);
+    let said = "does not stand without the trials hit from outside at native tas churn";
+    let note = report.notes.iter().find(|note| note.contains(said));
+    assert!(note.is_some_and(|note| note.contains("(better, without them too-few)")), "{note:?}");
 }
 
 /// Where every trial was hit there is no verdict left, and none is made up.

@@ -9,7 +9,7 @@ use super::Outcome;
 use super::bars::{self, Row};
 use super::latency::most_threads;
 use crate::axis::{rare, si, time};
-use crate::data::{Group, Median, Set, ops};
+use crate::data::{Group, Median, Set, ops, spread};
 use crate::frame::Frame;
 use crate::style::Size;
 
@@ -19,7 +19,8 @@ const SITES: std::ops::RangeInclusive<usize> = 2..=5;
 
 pub fn draw(set: &Set, size: Size) -> Outcome {
     let title = format!("Lock contention by site at {}", most_threads(set));
-    let caption = set.caption(title, "Bars: median over the trials; black: its 95 % interval.");
+    let spread = spread(set.tracks.iter().map(|track| track.widest().cells.len()));
+    let caption = set.caption(title, &format!("Bars: median over the trials; black: {spread}."));
     // Beside the sites each variant has its name and the sum of the rest.
     let room = bars::rows_on_a_page(&Frame::new(size, &caption)) / set.tracks.len();
     let most = room.saturating_sub(2).clamp(*SITES.start(), *SITES.end());

@@ -10,7 +10,7 @@ use super::Outcome;
 use super::bars::{self, Row};
 use super::latency::most_threads;
 use crate::axis::{percent, short};
-use crate::data::{Median, Set, Track, unsupported};
+use crate::data::{Median, Set, Track, spread, unsupported};
 use crate::style::{INK, MUTED, Size};
 
 pub fn draw(set: &Set, size: Size) -> Outcome {
@@ -23,9 +23,11 @@ pub fn draw(set: &Set, size: Size) -> Outcome {
     // Counters without a value stand together at the end.
     blocks.sort_by_key(|rows| rows.len() == 1);
     let title = format!("Counters per operation at {}", most_threads(set));
-    let note = "Bars: median over the trials, against the largest of the same counter; \
-                black: 95 % interval.";
-    bars::pictures(size, &set.caption(title, note), ("of the largest", percent), &[], blocks)
+    let note = format!(
+        "Bars: median over the trials, against the largest of the same counter; black: {}.",
+        spread(set.tracks.iter().map(|track| track.widest().cells.len()))
+    );
+    bars::pictures(size, &set.caption(title, &note), ("of the largest", percent), &[], blocks)
 }
 
 fn block(set: &Set, name: &str) -> Vec<Row> {

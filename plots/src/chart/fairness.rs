@@ -31,8 +31,9 @@ pub fn draw(set: &Set, size: Size) -> Outcome {
     frame.free.right = page.left + (page.right - page.left) * 0.62;
     let (xs, mut ys) = lines::extents(&curves);
     ys.push(1.0);
-    let lowest = ys.iter().fold(1.0f64, |a, b| a.min(*b));
-    let y = Axis::span("Jain's index (1 is fair)", (lowest - 0.02).max(0.0), 1.0005, short);
+    let (lowest, highest) = ys.iter().fold((1.0f64, 1.0f64), |(a, b), y| (a.min(*y), b.max(*y)));
+    let (low, high) = ((lowest - 0.02).max(lowest.min(0.0)), highest.max(1.0005));
+    let y = Axis::span("Jain's index (1 is fair)", low, high, short);
     lines::draw(&mut frame, Axis::log2("threads", &xs), y, &curves);
     frame.free = page;
     frame.free.left = page.left + (page.right - page.left) * 0.66;

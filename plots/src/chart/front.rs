@@ -4,7 +4,7 @@
 use super::lines::{self, Curve};
 use super::{Outcome, Picture, throughput};
 use crate::axis::{Axis, si};
-use crate::data::{Set, runs_of, small_print};
+use crate::data::{Set, runs_of, small_print, spread};
 use crate::frame::{Area, Caption, Frame, fit};
 use crate::scene::Scene;
 use crate::style::{INK, Size, text};
@@ -47,8 +47,12 @@ fn picture(size: Size, measured: &Set, predicted: &Set, small: &[Curve], large: 
         subtitle: predicted.place.work_words(),
         small_print: small_print(
             &runs_of(&[measured, predicted]),
-            "Solid: measured; hollow: predicted. Points: median; bands and bars: its 95 % interval."
-                .into(),
+            format!(
+                "Points: median. Solid: measured; bands and bars: {}. Hollow: predicted; bands and \
+                 bars: {}.",
+                spread(lines::trials(small)),
+                spread(lines::trials(large))
+            ),
         ),
     };
     let mut frame = Frame::new(size, &caption);

@@ -9,7 +9,7 @@ use results::schema::{Cell, Site};
 use super::lines::{self, Curve};
 use super::{Outcome, Picture};
 use crate::axis::{Axis, short, si, time};
-use crate::data::{Median, Set, runs_of, small_print};
+use crate::data::{Median, Set, runs_of, small_print, spread};
 use crate::frame::{Caption, Frame};
 use crate::scene::Scene;
 use crate::style::Size;
@@ -104,8 +104,9 @@ fn picture(sets: &[&Set], size: Size, (lock, which): (&str, &str), curves: &[Cur
         .sum();
     let note = format!(
         "Points: median over the trials of the {which} of the timed holds ({} in all); bands and \
-         bars: its 95 % interval.",
-        si(timed as f64)
+         bars: {}.",
+        si(timed as f64),
+        spread(lines::trials(curves))
     );
     let threads = super::latency::most_threads(sets[0]);
     let caption = Caption {

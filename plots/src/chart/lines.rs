@@ -30,6 +30,11 @@ pub fn by_threads(set: &Set, track: &Track, metric: &Metric) -> Curve {
     }
 }
 
+/// The number of trials of each point.
+pub fn trials(curves: &[Curve]) -> impl Iterator<Item = usize> {
+    curves.iter().flat_map(|c| &c.points).map(|(_, s)| s.n)
+}
+
 /// All x values, and all y values with the ends of their intervals.
 pub fn extents(curves: &[Curve]) -> (Vec<f64>, Vec<f64>) {
     let points = || curves.iter().flat_map(|c| &c.points);

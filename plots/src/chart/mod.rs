@@ -25,7 +25,7 @@ mod throughput;
 mod transfers;
 mod waits;
 
-use crate::data::{self, Set};
+use crate::data::{self, Set, spread};
 use crate::scene::Scene;
 use crate::style::Size;
 
@@ -47,7 +47,7 @@ fn interval_note(set: &Set) -> String {
         (Some(a), _) => a.to_string(),
         _ => "0".into(),
     };
-    format!("Points: median of n = {n} trials; bands and bars: its 95 % interval.")
+    format!("Points: median of n = {n} trials; bands and bars: {}.", spread(trials()))
 }
 
 /// The only picture of a chart.
@@ -235,6 +235,33 @@ pub(crate) mod tests {
             pictures.iter().for_each(|p| assert_readable(&p.scene, &p.part));
         }
         assert!(load::draw(&all[..2], README).is_err(), "two loads are no sweep");
+    }
+
+    /// A file that somebody edited, or a clock that jumped: every chart is drawn, or says why not.
+    #[test]
+    fn absurd_numbers_draw_without_a_panic() {
+        for absurd in [-5.0, 0.0, 1.7e308, f64::MIN_POSITIVE] {
+            let mut runs = [common::native(&plan()), common::simulated(&plan())];
+            for (i, cell) in runs.iter_mut().flat_map(|run| &mut run.cells).enumerate() {
+                if i % 3 > 0 {
+                    continue;
+                }
+                (cell.ops_per_s, cell.jain) = (absurd, absurd);
+                let largest = if absurd > 1.0 { u64::MAX / 1_000_000 } else { 0 };
+                for off in cell.swapoff.iter_mut().flat_map(|off| &mut off.steps) {
+                    off.ns = largest;
+                }
+                for latency in cell.kinds.values_mut().filter_map(|kind| kind.latency.as_mut()) {
+                    (latency.p50, latency.p99, latency.max) = (largest, largest, largest);
+                }
+            }
+            let sets = data::sets(&runs);
+            for job in jobs(&sets) {
+                for size in [README, SLIDE] {
+                    drop((job.draw)(size));
+                }
+            }
+        }
     }
 
     #[test]

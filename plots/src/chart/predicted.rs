@@ -6,7 +6,7 @@ use results::metric::Metric;
 use super::lines;
 use super::{Outcome, one};
 use crate::axis::{Axis, si};
-use crate::data::{Set, runs_of, small_print};
+use crate::data::{Set, runs_of, small_print, spread};
 use crate::frame::{Caption, Frame};
 use crate::style::Size;
 
@@ -30,12 +30,14 @@ pub fn draw(sets: &[&Set], size: Size) -> Outcome {
         return Err("no operation finished".into());
     }
     let (xs, ys) = lines::extents(&curves);
-    let note = "Solid: measured; dashed and hollow: predicted. \
-                Points: median; bands and bars: its 95 % interval.";
+    let note = format!(
+        "Solid: measured; dashed and hollow: predicted. Points: median; bands and bars: {}.",
+        spread(lines::trials(&curves))
+    );
     let caption = Caption {
         title: "Predicted and measured throughput".into(),
         subtitle: sets[0].place.workload.clone(),
-        small_print: small_print(&runs_of(sets), note.into()),
+        small_print: small_print(&runs_of(sets), note),
     };
     let mut frame = Frame::new(size, &caption);
     let y = lines::y_axis("operations per second", &ys, si);

@@ -10,7 +10,7 @@ use results::plural;
 use super::Outcome;
 use super::bars::{self, Row};
 use crate::axis::{percent, si};
-use crate::data::{Group, Median, Set, Track, runs_of, small_print};
+use crate::data::{Group, Median, Set, Track, runs_of, small_print, spread};
 use crate::frame::Caption;
 use crate::style::{INK, Size};
 
@@ -41,12 +41,13 @@ pub fn draw(sets: &[&Set], size: Size) -> Outcome {
     if blocks.is_empty() {
         return Err("needs cells with and without --preempt or --oversubscribe".into());
     }
+    let trials = sets.iter().flat_map(|set| set.groups()).map(|(_, group)| group.cells.len());
     let caption = Caption {
         title: "When the holder of a lock is preempted".into(),
         subtitle: sets[0].place.workload.clone(),
         small_print: small_print(
             &runs_of(sets),
-            "Bars: ratio of the medians over the trials; black: its 95 % interval.".into(),
+            format!("Bars: ratio of the medians over the trials; black: {}.", spread(trials)),
         ),
     };
     bars::pictures(size, &caption, ("of the undisturbed throughput", percent), &[], blocks)

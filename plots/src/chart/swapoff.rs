@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use results::schema::Swapoff;
+use results::schema::{Cell, Swapoff};
 use results::steps::BARRIER;
 use results::{in_order_of_events, plural};
 
@@ -10,7 +10,7 @@ use super::bars::{self, Row};
 use super::lines::{self, Curve};
 use super::{Outcome, Picture};
 use crate::axis::{Axis, time};
-use crate::data::{Group, Median, Set, runs_of, small_print};
+use crate::data::{Group, Median, Set, runs_of, small_print, spread};
 use crate::frame::{Caption, Frame};
 use crate::scene::Scene;
 use crate::style::{Dash, Look, Rgb, Size, part};
@@ -34,8 +34,11 @@ pub fn draw(set: &Set, size: Size) -> Outcome {
             blocks.push(rows);
         }
     }
-    let note = "Parts: median of each step over all swapoffs; black: 95 % interval of the total.";
-    bars::pictures(size, &set.caption("swapoff by step", note), ("time", time), &legend, blocks)
+    let note = format!(
+        "Parts: median of each step over all swapoffs; black, of the total: {}. n counts trials.",
+        spread(set.groups().map(|(_, group)| group.cells.len()))
+    );
+    bars::pictures(size, &set.caption("swapoff by step", &note), ("time", time), &legend, blocks)
 }
 
 /// A stacked bar, and its numbers in words: the barrier is too short to be seen.
@@ -46,12 +49,11 @@ fn bar(group: &Group, steps: &[&str]) -> Vec<Row> {
             let step = |s: &Swapoff| {
                 s.steps.iter().find(|step| step.name == *name).map(|step| step.ns as f64)
             };
-            Median::of(&swapoffs(group).filter_map(step).collect::<Vec<f64>>())
+            Median::of_trials(&by_trial(group, step))
         })
         .collect();
-    let Some(total) = Median::of(&swapoffs(group).map(total).collect::<Vec<f64>>()) else {
-        return Vec::new();
-    };
+    let totals = by_trial(group, |swapoff| Some(total(swapoff)));
+    let Some(total) = Median::of_trials(&totals) else { return Vec::new() };
     let words: Vec<String> = steps
         .iter()
         .zip(&medians)
@@ -120,11 +122,14 @@ fn each_machine(
 fn by_size(sets: &[&Set], size: Size, title: &str, curves: &[Curve]) -> Scene {
     let (xs, ys) = lines::extents(curves);
     let place = &sets[0].place;
-    let note = "Points: median over all swapoffs; bands and bars: its 95 % interval.";
+    let note = format!(
+        "Points: median over all swapoffs; bands and bars, by trial: {}.",
+        spread(lines::trials(curves))
+    );
     let caption = Caption {
         title: title.into(),
         subtitle: format!("{}, {} {}", place.workload, place.origin(), place.machine),
-        small_print: small_print(&runs_of(sets), note.into()),
+        small_print: small_print(&runs_of(sets), note),
     };
     let mut frame = Frame::new(size, &caption);
     let x = Axis::log2("clusters of the device", &xs);
@@ -132,11 +137,11 @@ fn by_size(sets: &[&Set], size: Size, title: &str, curves: &[Curve]) -> Scene {
     frame.scene
 }
 
-/// Values by the number of clusters, on their way to a curve.
+/// Values of each trial by the number of clusters, on their way to a curve.
 struct Growing {
     name: String,
     look: Look,
-    by_size: BTreeMap<u64, Vec<f64>>,
+    by_size: BTreeMap<u64, Vec<Vec<f64>>>,
 }
 
 /// A curve for each name that has two sizes or more.
@@ -149,14 +154,21 @@ fn size_curves(sets: &[&Set], named: Named, value: &dyn Fn(&Swapoff) -> Option<f
             all.push(Growing { name, look, by_size: BTreeMap::new() });
             all.len() - 1
         });
-        for off in swapoffs(group).filter(|s| s.clusters > 0) {
-            let values = value(off).map(|ns| ns.max(1.0));
-            all[at].by_size.entry(off.clusters).or_default().extend(values);
+        for cell in &group.cells {
+            let mut trial: BTreeMap<u64, Vec<f64>> = BTreeMap::new();
+            for off in finished(cell).filter(|s| s.clusters > 0) {
+                let values = value(off).map(|ns| ns.max(1.0));
+                trial.entry(off.clusters).or_default().extend(values);
+            }
+            for (clusters, values) in trial {
+                all[at].by_size.entry(clusters).or_default().push(values);
+            }
         }
     }
     let curves = all.into_iter().map(|Growing { name, look, by_size }| {
-        let point =
-            |(clusters, values): (u64, Vec<f64>)| Some((clusters as f64, Median::of(&values)?));
+        let point = |(clusters, trials): (u64, Vec<Vec<f64>>)| {
+            Some((clusters as f64, Median::of_trials(&trials)?))
+        };
         let points = by_size.into_iter().filter_map(point).collect();
         Curve { name, look, points, hollow: sets[0].place.predicted }
     });
@@ -164,10 +176,19 @@ fn size_curves(sets: &[&Set], named: Named, value: &dyn Fn(&Swapoff) -> Option<f
 }
 
 pub(super) fn swapoffs<'a>(group: &'a Group) -> impl Iterator<Item = &'a Swapoff> {
-    group.cells.iter().flat_map(|c| &c.swapoff).filter(|s| s.result == "ok")
+    group.cells.iter().flat_map(|cell| finished(cell))
 }
 
-pub(super) fn total(swapoff: &Swapoff) -> f64 {
+fn finished(cell: &Cell) -> impl Iterator<Item = &Swapoff> {
+    cell.swapoff.iter().filter(|s| s.result == "ok")
+}
+
+/// A value of each swapoff, apart by trial.
+pub(crate) fn by_trial(group: &Group, value: impl Fn(&Swapoff) -> Option<f64>) -> Vec<Vec<f64>> {
+    group.cells.iter().map(|cell| finished(cell).filter_map(&value).collect()).collect()
+}
+
+pub(crate) fn total(swapoff: &Swapoff) -> f64 {
     swapoff.steps.iter().map(|s| s.ns as f64).sum()
 }
 

@@ -9,10 +9,10 @@ use results::steps::BARRIER;
 
 use super::lines::Curve;
 use super::panels::{self, Panel};
-use super::swapoff::{swapoffs, total};
+use super::swapoff::{by_trial, swapoffs, total};
 use super::{Outcome, Picture};
 use crate::axis::{Axis, percent, si, time};
-use crate::data::{Group, Median, Set, runs_of, small_print};
+use crate::data::{Group, Median, Set, runs_of, small_print, spread};
 use crate::frame::Caption;
 use crate::scene::Scene;
 use crate::style::{Look, Size};
@@ -92,15 +92,15 @@ fn tracks<'a>(sets: &[&'a Set], threads: u32) -> Vec<(&'a str, Look, Sizes<'a>)>
 }
 
 /// A panel's heading, its values of one group, and their axis.
-type Measure = (&'static str, fn(&Group) -> Vec<f64>, fn(&str, &[f64]) -> Axis);
+type Measure = (&'static str, fn(&Group) -> Vec<Vec<f64>>, fn(&str, &[f64]) -> Axis);
 
 const MEASURES: [Measure; 4] = [
-    ("whole swapoff (log scale)", |g| swapoffs(g).map(total).collect(), log_time),
-    ("barrier alone (log scale)", |g| swapoffs(g).filter_map(barrier).collect(), log_time),
-    ("barrier's share (log scale)", |g| swapoffs(g).filter_map(share).collect(), shares),
+    ("whole swapoff (log scale)", |g| by_trial(g, |off| Some(total(off))), log_time),
+    ("barrier alone (log scale)", |g| by_trial(g, barrier), log_time),
+    ("barrier's share (log scale)", |g| by_trial(g, share), shares),
     (
         "p99 of allocations meanwhile (log scale)",
-        |g| g.cells.iter().filter_map(|c| meanwhile(c)).collect(),
+        |g| g.cells.iter().map(|c| meanwhile(c).into_iter().collect()).collect(),
         log_time,
     ),
 ];
@@ -137,13 +137,16 @@ fn picture(sets: &[&Set], page: &Page, size: Size, tracks: &[(&str, Look, Sizes)
         Ok(percent) => format!(", {percent} % in use"),
         Err(_) => format!(", {fill} in use"),
     });
-    let note = "Points: median over all swapoffs (last panel: trials); bars: its 95 % interval. \
-                What waits for an RCU grace period waits for membarrier(2) here: the kernel's \
-                takes milliseconds.";
+    let trials = tracks.iter().flat_map(|(.., sizes)| sizes.values()).map(|g| g.cells.len());
+    let note = format!(
+        "Points: median over all swapoffs (last panel: trials); bars, by trial: {}. What waits for an \
+         RCU grace period waits for membarrier(2) here: the kernel's takes milliseconds.",
+        spread(trials)
+    );
     let caption = Caption {
         title: "swapoff against device size".into(),
         subtitle: format!("{}{fill}, {load}, {} {}", place.workload, place.origin(), place.machine),
-        small_print: small_print(&runs_of(sets), note.into()),
+        small_print: small_print(&runs_of(sets), note),
     };
     let panel = |(name, values, y): Measure| Panel {
         name: name.into(),
@@ -156,10 +159,11 @@ fn picture(sets: &[&Set], page: &Page, size: Size, tracks: &[(&str, Look, Sizes)
     panels::draw(size, &caption, &key, MEASURES.map(panel).into(), 2)
 }
 
-fn curve(track: &(&str, Look, Sizes), values: fn(&Group) -> Vec<f64>, hollow: bool) -> Curve {
+fn curve(track: &(&str, Look, Sizes), values: fn(&Group) -> Vec<Vec<f64>>, hollow: bool) -> Curve {
     let (name, look, sizes) = track;
-    let point =
-        |(clusters, group): (&u64, &&Group)| Some((*clusters as f64, Median::of(&values(group))?));
+    let point = |(clusters, group): (&u64, &&Group)| {
+        Some((*clusters as f64, Median::of_trials(&values(group))?))
+    };
     let points = sizes.iter().filter_map(point).collect();
     Curve { name: name.to_string(), look: *look, points, hollow }
 }

@@ -11,7 +11,7 @@ use results::{stats, traffic, usl};
 use serde_json::{Value, json};
 
 use super::{Race, histograms, verdict};
-use crate::chart::swapoff::step_names;
+use crate::chart::swapoff::{by_trial, step_names, total};
 use crate::data::{self, Group, Median, Set, Track, ops};
 
 /// Lock sites and cache lines kept per point.
@@ -169,9 +169,10 @@ fn group(group: &Group, one: Option<&[f64]>, reasons: &BTreeSet<String>) -> Valu
     point
 }
 
-/// Median, and the ends of the 95 % interval.
-fn triple(s: Median) -> [f64; 3] {
-    [sig(s.median), sig(s.lo), sig(s.hi)]
+/// Median, and the ends of the 95 % interval; a 1 behind them where they are a range of trials.
+fn triple(s: Median) -> Vec<f64> {
+    let ends = [sig(s.median), sig(s.lo), sig(s.hi)];
+    ends.into_iter().chain(s.is_range().then_some(1.0)).collect()
 }
 
 /// Median, least and largest of the trials: for what gets no interval.
@@ -255,13 +256,12 @@ fn shares(cell: &Cell) -> Vec<f64> {
     if mean > 0.0 { cell.per_thread.iter().map(share).collect() } else { Vec::new() }
 }
 
-/// Clusters, number of swapoffs, total and each step, in ns.
+/// Clusters, number of trials, total and each step, in ns.
 fn swapoff(group: &Group) -> Value {
     let good = |c: &&Cell| c.swapoff.iter().filter(|s| s.result == "ok").cloned().collect();
     let all: Vec<Swapoff> = group.cells.iter().flat_map(|c| -> Vec<Swapoff> { good(c) }).collect();
     let Some(first) = all.first() else { return Value::Null };
-    let total = |s: &Swapoff| s.steps.iter().map(|p| p.ns as f64).sum::<f64>();
-    let totals: Vec<f64> = all.iter().map(total).collect();
+    let totals = by_trial(group, |off| Some(total(off)));
     let steps: Vec<Value> = first
         .steps
         .iter()
@@ -272,8 +272,8 @@ fn swapoff(group: &Group) -> Value {
         })
         .collect();
     json!({
-        "clusters": first.clusters, "k": all.len(),
-        "total": Median::of(&totals).map(triple), "steps": steps,
+        "clusters": first.clusters, "k": group.cells.len(),
+        "total": Median::of_trials(&totals).map(triple), "steps": steps,
     })
 }
 

@@ -34,6 +34,7 @@ pub struct Race {
 
 /// Writes the page for `runs` to the file `out`.
 pub fn page(runs: &[Loaded], races: &[Race], out: &Path) -> Result<(), PlotError> {
+    crate::each_once(runs)?;
     let sets = data::sets(runs);
     if sets.is_empty() {
         return Err(PlotError::Empty);

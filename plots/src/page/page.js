@@ -107,7 +107,8 @@ const yKind = values => {
   return lo > 0 && hi / lo > 8 ? "log" : "lin";
 };
 const xAxis = () => ({ kind: state.x === "log" ? "log2" : "lin", name: "threads" });
-const ends = (v, format) => `${format(v[0])}  (95 %: ${format(v[1])} to ${format(v[2])})`;
+/** A fourth number says that the ends are a range of too few trials for an interval. */
+const ends = (v, format) => `${format(v[0])}  (${v[3] ? "range" : "95 %"}: ${format(v[1])} to ${format(v[2])})`;
 const spread = (v, format) => `${format(v[0])}  (trials: ${format(v[1])} to ${format(v[2])})`;
 const trials = g => `n = ${counted(g.k, "trial")}`;
 
@@ -177,7 +178,7 @@ function law(sets) {
       source: set.source, x: xAxis(), y: { kind: yKind(list.flatMap(c => c.points.map(p => p.y))), name: "operations per second", format: si },
       curves: list });
     const head = ["variant", "λ: ops/s at 1", "σ: contention (95 %)", "κ: coherence (95 %)", "peak, threads", "error", "verdict"];
-    const between = (v, i) => `${small(v)} (${i ? `${small(i[0])} to ${small(i[1])}` : "single trials"})`;
+    const between = (v, i) => `${small(v)} (${i ? `${small(i[0])} to ${small(i[1])}` : "too few trials"})`;
     const rows = fitted.map(track => {
       const u = track.usl;
       return [nameOf(track), si(u.lambda), between(u.sigma, u.sigma95), between(u.kappa, u.kappa95),
@@ -306,9 +307,9 @@ function swapoff(sets) {
     const shade = name => partColour(names.indexOf(name));
     const blocks = blocksOf(set, (track, g) => (g.off ? [
       { label: `${g.off.clusters} clusters`, parts: g.off.steps.map(([n, ns]) => [ns, shade(n)]), lo: g.off.total[1], hi: g.off.total[2],
-        note: `${time(g.off.total[0])} (n = ${g.off.k})` },
+        note: `${time(g.off.total[0])} (n = ${counted(g.off.k, "trial")})` },
       { label: "", words: g.off.steps.map(([n, ns]) => `${n} ${time(ns)}`).join(", ") }] : []));
-    return barChart({ title, sub: `${set.short}; black: 95 % interval of the total`, source: set.source, blocks, legend: names.map(n => [n, shade(n)]) });
+    return barChart({ title, sub: `${set.short}; black: 95 % interval of the total, by trial; the range of fewer than 6`, source: set.source, blocks, legend: names.map(n => [n, shade(n)]) });
   });
   return [grid(bars, true), grid(swapoffBySize())];
 }
@@ -475,7 +476,7 @@ function build() {
       id === "raw" ? el("input", { id: "filter", type: "search", placeholder: "filter: words, e.g. percluster 64", size: 36, value: state.q,
         "aria-label": "filter cells", oninput: event => update({ q: event.target.value, page: 0 }) }) : null,
       el("div", { class: "body" })))),
-    el("footer", {}, "Points are medians over trials; bands and bars are 95 % bootstrap intervals unless a chart says otherwise. "
+    el("footer", {}, "Points are medians over trials; bands and bars are 95 % bootstrap intervals, or the range of fewer than 6 trials, unless a chart says otherwise. "
       + "Keys: / filter, l linear or log, d theme, arrows in a chart read its points."),
     el("div", { id: "tip", role: "status", hidden: "" }));
   // A section that is gone to must not begin under the bar that stays on top.

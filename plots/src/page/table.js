@@ -69,10 +69,11 @@ function mail(data, state) {
     const tracks = set.tracks.filter(t => picked(state.v, data.tracks[t.t].name));
     if (!tracks.length) continue;
     lines.push("", ...wrap(ascii(set.conditions) + ":"),
-      " " + "variant".padEnd(26) + "thr".padStart(4) + "median".padStart(11) + "95 % interval".padStart(24) + "n".padStart(5));
+      " " + "variant".padEnd(26) + "thr".padStart(4) + "median".padStart(11) + "95 % interval, (range)".padStart(24) + "n".padStart(5));
     for (const track of tracks) {
       for (const g of track.g) {
-        const ends = g.k > 1 ? `${plainNumber(g.x[1])} .. ${plainNumber(g.x[2])}` : "single trial";
+        const between = `${plainNumber(g.x[1])} .. ${plainNumber(g.x[2])}`;
+        const ends = g.k < 2 ? "single trial" : g.x[3] ? `(${between})` : between;
         lines.push(" " + clipAscii(data.tracks[track.t].name, 26).padEnd(26) + String(g.n).padStart(4)
           + plainNumber(g.x[0]).padStart(11) + ends.padStart(24) + String(g.k).padStart(5));
       }

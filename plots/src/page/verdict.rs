@@ -1,9 +1,13 @@
 //! The verdict on a set, in words a reader can check against the charts. Guards against claims
-//! that the intervals do not support.
+//! that the data do not support: every verdict is that of [`results::compare`], as in the tables.
 
+use results::aggregate::PER_CPU;
+use results::compare::{self, Outcome, Row, Side};
+use results::family::{self, Blocks};
 use results::metric::Metric;
 use results::plural;
-use results::schema::MachineKind;
+use results::schema::{Cell, MachineKind};
+use results::stats::{Interval, MIN_SAMPLES};
 
 use crate::axis::{short, si};
 use crate::data::{Median, Set, Track};
@@ -14,8 +18,23 @@ pub fn words(set: &Set) -> Vec<String> {
         return vec!["Emulated: times here are not the hardware's, and none are compared.".into()];
     }
     let mut words = fastest(set);
-    words.extend(set.tracks.iter().filter_map(scaling));
+    words.extend(set.tracks.iter().filter_map(|track| scaling(set, track)));
     words
+}
+
+/// A variant at the most threads that all have.
+struct Entry<'a> {
+    name: &'a str,
+    side: Side<'a>,
+    blocks: Blocks,
+    median: f64,
+}
+
+fn entry<'a>(set: &'a Set, track: &'a Track) -> Option<Entry<'a>> {
+    let group = track.widest();
+    let blocks = compare::blocks(group, &Metric::Throughput);
+    let median = Median::of(&group.samples(&Metric::Throughput))?.median;
+    Some(Entry { name: &track.name, side: set.side(track)?, blocks, median })
 }
 
 /// Which variant wins at the most threads that all have, and over which by how much.
@@ -23,47 +42,64 @@ fn fastest(set: &Set) -> Vec<String> {
     let Some(threads) = common_threads(set) else {
         return vec!["The variants share no thread count, so none is compared.".into()];
     };
-    let mut ranked: Vec<(&str, Vec<f64>, Median)> = set
-        .tracks
-        .iter()
-        .filter_map(|t| {
-            let samples = t.widest().samples(&Metric::Throughput);
-            let median = Median::of(&samples)?;
-            Some((t.name.as_str(), samples, median))
-        })
-        .collect();
-    ranked.sort_by(|a, b| b.2.median.total_cmp(&a.2.median));
-    let Some((best, best_samples, s)) = ranked.first() else { return Vec::new() };
+    let mut ranked: Vec<Entry> = set.tracks.iter().filter_map(|track| entry(set, track)).collect();
+    ranked.sort_by(|a, b| b.median.total_cmp(&a.median));
+    let Some(best) = ranked.first() else { return Vec::new() };
     let at = plural(threads as usize, "thread");
     let done = if set.place.predicted { "is predicted to do" } else { "does" };
-    let rate = format!("{} operations per second", si(s.median));
-    let over = |other: &[f64]| Median::of_ratio(other, best_samples);
-    let second = ranked.get(1).and_then(|(_, samples, _)| over(samples));
-    let mut words = vec![match second {
-        Some(r) if r.n < 2 => format!(
-            "At {at} {best} {done} {rate}, the most; of single trials none can be told to be fastest."
+    let (best_name, rate) = (best.name, format!("{} operations per second", si(best.median)));
+    // The best and the last were picked out of all: before they are told apart, all together must
+    // show that they are not the same.
+    let all: Vec<Blocks> = ranked.iter().map(|entry| entry.blocks.clone()).collect();
+    let differ = ranked.len() < 3 || family::any_differs(&all);
+    let over = |other: &Entry| -> Option<Row> {
+        let comparison = compare::compare(&other.side, &best.side, &Metric::Throughput).ok()?;
+        let mut row = comparison.rows.into_iter().find(|row| row.key.threads == threads)?;
+        if !differ && row.outcome != Outcome::TooFew {
+            row.outcome = Outcome::NotSignificant;
+        }
+        Some(row)
+    };
+    let second = ranked.get(1).and_then(over);
+    let mut words = vec![match second.map(|row| (row.outcome, row.base.n.min(row.new.n))) {
+        Some((Outcome::TooFew, 1)) => format!(
+            "At {at} {best_name} {done} {rate}, the most; of single trials none can be told to be fastest."
         ),
-        Some(r) if r.lo <= 1.0 => format!(
-            "At {at} none can be told to be fastest; {best} has the highest median, {rate}."
+        Some((Outcome::TooFew, n)) => format!(
+            "At {at} {best_name} {done} {rate}, the most; of {n} trials none can be told to be fastest."
         ),
-        _ => format!("At {at} {best} {done} {rate}."),
+        Some((Outcome::NotSignificant, _)) => format!(
+            "At {at} none can be told to be fastest; {best_name} has the highest median, {rate}."
+        ),
+        _ => format!("At {at} {best_name} {done} {rate}."),
     }];
     let last = ranked.len() - 1;
-    for (i, (name, samples, _)) in ranked.iter().enumerate().skip(1) {
-        if let Some(r) = over(samples).filter(|_| i == 1 || i == last) {
-            words.push(compared(name, r));
+    for (i, entry) in ranked.iter().enumerate().skip(1) {
+        if let Some(row) = over(entry).filter(|_| i == 1 || i == last) {
+            words.push(compared(entry.name, &row));
         }
     }
     words
 }
 
 /// How the best stands to another.
-fn compared(name: &str, r: Median) -> String {
-    let (x, lo, hi) = (short(r.median), short(r.lo), short(r.hi));
-    match r {
-        r if r.n < 2 => format!("That is {x} times {name}, from a single trial: no interval."),
-        r if r.lo > 1.0 => format!("That is {x} times {name} (95 % interval {lo} to {hi})."),
-        _ => format!("It cannot be told from {name}: the ratio lies in {lo} to {hi}."),
+fn compared(name: &str, row: &Row) -> String {
+    let ends = |i: Interval| format!("{} to {}", short(i.lo), short(i.hi));
+    let (x, n) = (short(row.ratio), row.base.n.min(row.new.n));
+    match (row.outcome, row.interval) {
+        (Outcome::TooFew, _) if n < 2 => {
+            format!("That is {x} times {name}, from a single trial: no interval.")
+        }
+        (Outcome::TooFew, _) | (_, None) => {
+            format!("That is {x} times {name}, from {n} trials: a range of {}.", ends(row.range()))
+        }
+        (Outcome::Better | Outcome::Worse, Some(interval)) => {
+            format!("That is {x} times {name} (95 % interval {}).", ends(interval))
+        }
+        (Outcome::NotSignificant, Some(interval)) => format!(
+            "It cannot be told from {name}: the ratio of the medians is {x} (95 % interval {}).",
+            ends(interval)
+        ),
     }
 }
 
@@ -73,43 +109,62 @@ fn common_threads(set: &Set) -> Option<u32> {
     counts.all(|n| n == first).then_some(first)
 }
 
-/// Where a variant stops gaining, if its intervals show that it does.
-fn scaling(track: &Track) -> Option<String> {
+/// Where a variant stops gaining, if a comparison of its thread counts shows that it does.
+fn scaling(set: &Set, track: &Track) -> Option<String> {
     let name = &track.name;
-    let points: Vec<(u32, Median)> = track
+    let entry = entry(set, track)?;
+    let points: Vec<(u32, f64, usize)> = track
         .groups
         .iter()
-        .filter_map(|g| Some((g.threads(), Median::of(&g.samples(&Metric::Throughput))?)))
+        .filter_map(|g| {
+            let m = Median::of(&g.samples(&Metric::Throughput))?;
+            Some((g.threads(), m.median, m.n))
+        })
         .collect();
-    let (last_threads, last) = points.last().filter(|_| points.len() > 1)?;
-    let (peak_threads, peak) =
-        points.iter().max_by(|a, b| a.1.median.total_cmp(&b.1.median)).expect("not empty");
-    let at = plural(*peak_threads as usize, "thread");
-    let lost = (1.0 - last.median / peak.median) * 100.0;
-    if last.n == 1 {
-        return Some(match peak_threads == last_threads {
-            true => format!("{name} does most at {at}, in single trials."),
+    let [.., (before, ..), (last, rate, n)] = points[..] else { return None };
+    let peak = points.iter().max_by(|a, b| a.1.total_cmp(&b.1)).expect("not empty");
+    let at = plural(peak.0 as usize, "thread");
+    let lost = (1.0 - rate / peak.1) * 100.0;
+    if n < MIN_SAMPLES {
+        let trials = if n == 1 { "single trials".into() } else { plural(n, "trial") };
+        return Some(match peak.0 == last {
+            true => format!("{name} does most at {at}, in {trials}."),
             false => {
-                format!(
-                    "{name} does most at {at}, and {lost:.0} % less at {last_threads}, in single trials."
-                )
+                format!("{name} does most at {at}, and {lost:.0} % less at {last}, in {trials}.")
             }
         });
     }
-    if last.hi < peak.lo {
-        return Some(format!(
-            "{name} does most at {at} and loses {lost:.0} % of it by {last_threads}."
-        ));
+    if against(&entry.side, peak.0, last) == Outcome::Worse {
+        return Some(format!("{name} does most at {at} and loses {lost:.0} % of it by {last}."));
     }
-    let before = &points[points.len() - 2];
-    Some(if last.lo > before.1.hi {
-        format!("{name} still gains from {} to {last_threads} threads.", before.0)
-    } else {
-        format!(
-            "{name} gains nothing that can be told from {} to {last_threads} threads.",
-            before.0
-        )
+    Some(match against(&entry.side, before, last) {
+        Outcome::Better => format!("{name} still gains from {before} to {last} threads."),
+        _ => format!("{name} gains nothing that can be told from {before} to {last} threads."),
     })
+}
+
+/// The verdict on `new` threads against `base` threads of one variant.
+fn against(side: &Side, base: u32, new: u32) -> Outcome {
+    // The comparison matches points by their thread counts, so the cells are given one.
+    let at = |threads: u32| -> Vec<Cell> {
+        let here = side.cells.iter().filter(|cell| cell.key.threads == threads);
+        let mut cells: Vec<Cell> = here.map(|cell| (*cell).clone()).collect();
+        for cell in &mut cells {
+            cell.key.threads = new;
+            cell.key.params.remove(PER_CPU);
+        }
+        cells
+    };
+    let (base, new) = (at(base), at(new));
+    let (base, new) = (
+        Side { cells: base.iter().collect(), ..side.clone() },
+        Side { cells: new.iter().collect(), ..side.clone() },
+    );
+    let comparison = compare::compare(&base, &new, &Metric::Throughput);
+    comparison
+        .ok()
+        .and_then(|all| all.rows.first().map(|row| row.outcome))
+        .unwrap_or(Outcome::NotSignificant)
 }
 
 #[cfg(test)]

@@ -91,6 +91,8 @@ fn latency_row(
     let timed = timed
         .filter_map(|kind| if response { kind.response.as_ref() } else { kind.latency.as_ref() });
     let n: u64 = timed.map(|latency| latency.n).sum();
+    let periods = group.cells.iter().filter_map(|cell| cell.kinds.get(name));
+    let sampled_every = periods.map(|kind| kind.sampled_every).max().unwrap_or(1);
     let enough = |at, needed: u64| {
         if n >= needed * group.cells.len() as u64 { middle(at) } else { None }
     };
@@ -101,6 +103,7 @@ fn latency_row(
         p99: enough(Percentile::P99, 100),
         p999: enough(Percentile::P999, 1_000),
         max: samples(Percentile::Max)?.into_iter().fold(0.0, f64::max),
+        sampled_every,
         kind,
     })
 }

@@ -5,16 +5,20 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::all_cells;
 use crate::aggregate::{self, groups, varying};
-use crate::compare::Side;
+use crate::compare::{Outcome, Side};
+use crate::disturbed::{Undisturbed, Without};
 use crate::hit::hit;
 use crate::metric::Metric;
 use crate::plural;
-use crate::schema::{Counter, LEAST_OVERLAP, MachineKind, Reading};
+use crate::schema::{Cell, Counter, LEAST_OVERLAP, MachineKind, Reading};
 use crate::stats::median;
+use crate::store::Loaded;
 use crate::tables::text::duration;
 
 /// A subject longer than a mail is wide counts the sides instead of naming them.
 const SUBJECT_WIDTH: usize = 72;
+/// Points that are named whose verdict rests on trials that were hit.
+const MAX_FRAGILE: usize = 3;
 
 pub(super) fn subject(sides: &[Side], metric: &Metric) -> String {
     let workloads: BTreeSet<&str> =
@@ -77,26 +81,75 @@ pub(super) fn setting(sides: &[Side]) -> [String; 3] {
 
 fn conditions(sides: &[Side]) -> String {
     let differ = varying(all_cells(sides).map(|cell| &cell.key));
-    let trials: BTreeSet<usize> = sides
-        .iter()
-        .flat_map(|side| groups(side.cells.iter().copied()))
-        .map(|g| g.cells.len())
-        .collect();
-    let trials = match (trials.first(), trials.last()) {
-        (Some(low), Some(high)) if low == high => plural(*low, "trial"),
-        (Some(low), Some(high)) => format!("{low}..{high} trials"),
-        _ => "no trials".into(),
+    let of_run = |run: &Loaded| -> String {
+        let of: Vec<&Side> = sides.iter().filter(|side| std::ptr::eq(side.loaded, run)).collect();
+        let cells = || of.iter().flat_map(|side| side.cells.iter().copied());
+        format!("{} of {} s", trials(&of), seconds(cells()))
     };
-    let durations: Vec<f64> = all_cells(sides).map(|cell| cell.duration_ns as f64).collect();
-    let seconds = if durations.is_empty() { 0.0 } else { median(&durations) / 1e9 };
+    let mut runs: Vec<(&str, String)> = Vec::new();
+    for side in sides {
+        runs.push((side.name.as_str(), of_run(side.loaded)));
+    }
+    // What is not the same in all runs is said of each.
+    let alike = runs.iter().all(|(_, words)| *words == runs[0].1);
+    let trials = match alike {
+        true => runs.first().map_or(String::new(), |(_, words)| words.clone()),
+        false => {
+            let each = runs.iter().map(|(name, words)| format!("{name}: {words}"));
+            each.collect::<Vec<_>>().join("; ")
+        }
+    };
     let constant = all_cells(sides).next().map(|cell| {
         aggregate::label(&cell.key, |axis| {
             !differ.contains(axis) && !["machine", "variant", "threads"].contains(&axis)
         })
     });
-    // Three digits: a model's trial takes half a millisecond.
-    let seconds: f64 = format!("{seconds:.2e}").parse().expect("what it has just written");
-    format!("Conditions: {trials} of {seconds} s, {}", constant.unwrap_or_default())
+    format!("Conditions: {trials}, {}", constant.unwrap_or_default())
+}
+
+/// The number of trials of each point.
+fn trials(sides: &[&Side]) -> String {
+    let groups = sides.iter().flat_map(|side| groups(side.cells.iter().copied()));
+    let trials: BTreeSet<usize> = groups.map(|group| group.cells.len()).collect();
+    match (trials.first(), trials.last()) {
+        (Some(low), Some(high)) if low == high => plural(*low, "trial"),
+        (Some(low), Some(high)) => format!("{low}..{high} trials"),
+        _ => "no trials".into(),
+    }
+}
+
+/// Median length of a trial, to three digits: a model's takes half a millisecond.
+fn seconds<'a>(cells: impl Iterator<Item = &'a Cell>) -> f64 {
+    let durations: Vec<f64> = cells.map(|cell| cell.duration_ns as f64).collect();
+    let seconds = if durations.is_empty() { 0.0 } else { median(&durations) / 1e9 };
+    format!("{seconds:.2e}").parse().expect("what it has just written")
+}
+
+/// The verdicts that rest on trials which something from outside has hit.
+pub(super) fn fragile(again: &Undisturbed) -> Option<String> {
+    // "No difference seen" with fewer trials is no news.
+    let claims = |row: &&Without| {
+        let seen = |outcome| matches!(outcome, Outcome::Better | Outcome::Worse);
+        seen(row.with) || row.without.as_ref().is_some_and(|rest| seen(rest.outcome))
+    };
+    let fallen: Vec<&Without> =
+        again.rows.iter().filter(|row| !row.stands()).filter(claims).collect();
+    let words = |row: &&Without| {
+        let without = row.without.as_ref().map_or("none left", |rest| rest.outcome.name());
+        let point = aggregate::label(&row.key, |_| true);
+        format!("{point} ({}, without them {without})", row.with.name())
+    };
+    let first: Vec<String> = fallen.iter().take(MAX_FRAGILE).map(words).collect();
+    let more = fallen.len().saturating_sub(MAX_FRAGILE);
+    let more = if more > 0 { format!("; and {more} more") } else { String::new() };
+    (!fallen.is_empty()).then(|| {
+        format!(
+            "{} against {}: the verdict does not stand without the trials hit from outside at {}{more}",
+            again.new,
+            again.base,
+            first.join("; ")
+        )
+    })
 }
 
 pub(super) fn short<T: std::fmt::Display>(reading: &Reading<T>) -> String {

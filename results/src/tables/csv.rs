@@ -71,7 +71,7 @@ fn comparisons(comparisons: &[Comparison]) -> Vec<Vec<String>> {
         "ratio_lo",
         "ratio_hi",
         "p",
-        "p_holm",
+        "p_family",
         "outcome",
         "base_runs",
         "new_runs",
@@ -89,7 +89,7 @@ fn comparisons(comparisons: &[Comparison]) -> Vec<Vec<String>> {
             cells.push(comparison.unit.to_owned());
             cells.extend([row.base.median, row.new.median, row.ratio].map(|x| x.to_string()));
             cells.extend(ends(row.interval));
-            cells.extend([optional(row.p), optional(row.p_holm)]);
+            cells.extend([optional(row.p), optional(row.p_family)]);
             cells.push(row.outcome.name().to_owned());
             cells.extend([row.base.n.to_string(), row.new.n.to_string()]);
             table.push(cells);

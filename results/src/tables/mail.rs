@@ -5,7 +5,7 @@
 use super::Format;
 use super::document::Document;
 use super::grid::{Grid, columns};
-use super::rows::{self, LEGEND};
+use super::rows;
 use super::text::{ascii, cut, wrap, wrap_command};
 use crate::report::Report;
 
@@ -24,14 +24,12 @@ impl Format for Mail {
         }
         out.blank();
         report.setting.iter().for_each(|line| out.fill(line));
-        if report.comparisons.is_empty() {
+        if report.needs_summary() {
             out.grid(&rows::summary(report));
         }
         rows::verdicts(report).iter().for_each(|grid| out.grid(grid));
-        if !report.comparisons.is_empty() {
-            out.blank();
-            out.fill(LEGEND);
-        }
+        out.blank();
+        out.fill(&rows::legend(report));
         for point in rows::points(&report.details) {
             rows::of_point(report, &point).iter().for_each(|grid| out.grid(grid));
         }

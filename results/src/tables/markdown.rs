@@ -3,7 +3,7 @@
 use super::Format;
 use super::document::Document;
 use super::grid::{Grid, alignment};
-use super::rows::{self, LEGEND};
+use super::rows;
 use crate::report::Report;
 
 /// The report as Markdown.
@@ -18,13 +18,11 @@ impl Format for Markdown {
         for line in &report.setting {
             out += &format!("- {}\n", escape(line));
         }
-        if report.comparisons.is_empty() {
+        if report.needs_summary() {
             out += &grid(&rows::summary(report));
         }
         out.extend(rows::verdicts(report).iter().map(grid));
-        if !report.comparisons.is_empty() {
-            out += &format!("\n{}\n", escape(LEGEND));
-        }
+        out += &format!("\n{}\n", escape(&rows::legend(report)));
         for point in rows::points(&report.details) {
             out.extend(rows::of_point(report, &point).iter().map(grid));
         }

@@ -13,7 +13,7 @@ use crate::in_order_of_events;
 use crate::load::BEYOND_KNEE;
 use crate::report::{Detail, Report};
 use crate::schema::Distance;
-use crate::stats::Estimate;
+use crate::stats::{Estimate, Interval};
 use crate::traffic::{Moved, Traffic};
 
 /// Rows of fields, of callers and of lines, at most, each.
@@ -27,10 +27,22 @@ const NEAR_TO_FAR: [(&str, &[Distance]); 5] = [
     ("memory", &[Distance::Memory]),
 ];
 
-/// The meaning of the marks, under every table that has them.
-pub(super) const LEGEND: &str = "+-: half the 95% interval of the median. 95% interval: of the \
-     ratio of the medians (bootstrap). ~: not significant at 5% (Mann-Whitney, corrected after \
-     Holm). n<6: too few runs a side to tell.";
+/// The meaning of the marks of throughputs.
+const SPREAD: &str = "+-: half the 95% interval of the median; in brackets, of fewer than 6 trials: \
+     half their range, which is no interval.";
+/// The meaning of the marks of comparisons.
+const COMPARED: &str = "95% interval: of the ratio of the medians (bootstrap); in brackets: from the \
+     farthest to the nearest that two trials lie apart. ~: not significant at 5% (permutation test \
+     of all rows of one table together; each table is tested for itself). n<6: too few runs a side \
+     to tell.";
+
+/// The meaning of the marks, under the tables that have them.
+pub(super) fn legend(report: &Report) -> String {
+    match report.comparisons.is_empty() {
+        true => SPREAD.to_owned(),
+        false => format!("{SPREAD} {COMPARED}"),
+    }
+}
 
 /// A difference between the two sides, in words.
 pub(super) fn difference(difference: &Difference) -> String {
@@ -75,8 +87,9 @@ fn steps(report: &Report, whole: &Comparison, steps: &[Comparison]) -> Grid {
         push(&whole.base, [vec![scale.print(total.base.median)], blank(4)].concat(), None);
         for step in steps.iter().chain([whole]) {
             let Some(row) = step.rows.iter().find(|row| row.key == total.key) else { continue };
-            let told = matches!(total.outcome, Outcome::Better | Outcome::Worse);
-            let part = told.then(|| change(row.ratio.ln() / total.ratio.ln()));
+            let told = |row: &compare::Row| matches!(row.outcome, Outcome::Better | Outcome::Worse);
+            let part =
+                (told(row) && told(total)).then(|| change(row.ratio.ln() / total.ratio.ln()));
             let figures = vec![
                 scale.print(row.new.median),
                 change(row.change()),
@@ -92,7 +105,7 @@ fn steps(report: &Report, whole: &Comparison, steps: &[Comparison]) -> Grid {
         title: String::new(),
         caption: format!(
             "{figures}{}, {}, median: each variant against the one above it; part: of all steps, by \
-             logarithms, - where they come to nothing significant",
+             logarithms, - where the step or all steps together are not significant",
             whole.metric, scale.unit
         ),
         header: header(&["variant", &scale.unit, "delta", "", "95% interval", "part"]),
@@ -167,7 +180,7 @@ fn undisturbed(undisturbed: &Undisturbed) -> Grid {
     Grid {
         title: String::new(),
         caption: format!(
-            "the same without the trials hit from outside: base = {}, new = {}",
+            "the same with the trials left that were not hit from outside: base = {}, new = {}",
             undisturbed.base, undisturbed.new
         ),
         header: header(&[
@@ -176,7 +189,7 @@ fn undisturbed(undisturbed: &Undisturbed) -> Grid {
             "delta",
             "",
             "95% interval",
-            "runs left",
+            "left",
             "verdict",
             "without",
         ]),
@@ -266,11 +279,10 @@ fn narrow(report: &Report) -> Option<Grid> {
     })
 }
 
-/// The interval of a change.
+/// The interval of a change; in brackets the range of trials that are too few for one.
 fn interval(row: &compare::Row) -> String {
-    row.interval.map_or("?".to_owned(), |interval| {
-        format!("{}..{}", change(interval.lo - 1.0), change(interval.hi - 1.0))
-    })
+    let ends = |i: Interval| format!("{}..{}", change(i.lo - 1.0), change(i.hi - 1.0));
+    row.interval.map_or_else(|| format!("({})", ends(row.range())), ends)
 }
 
 pub(super) fn summary(report: &Report) -> Grid {
@@ -348,10 +360,14 @@ fn latency(report: &Report, details: &[&Detail]) -> Option<Grid> {
             }));
         }
     }
+    // The longest operation need not be among those that were timed.
+    let sampled =
+        details.iter().flat_map(|detail| &detail.latency).any(|row| row.sampled_every > 1);
+    let max = if sampled { "max of timed" } else { "max" };
     (!rows.is_empty()).then(|| Grid {
         title: String::new(),
         caption: format!("{}latency, median of the trials, at {}", report.prefix(), first.point),
-        header: header(&["", "", "timed", "p50", "p90", "p99", "p99.9", "max"]),
+        header: header(&["", "", "timed", "p50", "p90", "p99", "p99.9", max]),
         left: 2,
         rows,
     })
@@ -445,12 +461,13 @@ pub(super) fn points(details: &[Detail]) -> Vec<Vec<&Detail>> {
     details.chunk_by(|a, b| a.point == b.point).map(|chunk| chunk.iter().collect()).collect()
 }
 
-/// Half of the median's interval, as a share of the median.
+/// Half of the median's interval, as a share of the median; in brackets half the range of trials that
+/// are too few for one.
 fn half_width(estimate: &Estimate) -> String {
+    let half = |lo: f64, hi: f64| format!("{:.0}%", (hi - lo) / 2.0 / estimate.median * 100.0);
     match estimate.interval {
-        Some(interval) if estimate.median > 0.0 => {
-            format!("{:.0}%", (interval.hi - interval.lo) / 2.0 / estimate.median * 100.0)
-        }
-        _ => "?".to_owned(),
+        _ if estimate.n < 2 || estimate.median <= 0.0 => "?".to_owned(),
+        Some(interval) => half(interval.lo, interval.hi),
+        None => format!("({})", half(estimate.min, estimate.max)),
     }
 }

@@ -6,7 +6,7 @@ use std::io::IsTerminal;
 use super::Format;
 use super::grid::{Grid, columns};
 use super::rows;
-use super::text::ascii;
+use super::text::{ascii, wrap};
 use crate::compare::Outcome;
 use crate::report::Report;
 
@@ -23,6 +23,8 @@ const GREEN: &str = "\x1b[32m";
 const RED: &str = "\x1b[31m";
 const BOLD: &str = "\x1b[1m";
 const RESET: &str = "\x1b[0m";
+/// Columns of the legend.
+const LEGEND_WIDTH: usize = 100;
 const BLOCKS: [char; 8] = ['▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
 
 impl Terminal {
@@ -54,6 +56,9 @@ impl Format for Terminal {
         out += &self.grid(&summary);
         out.extend(rows::verdicts(report).iter().map(|grid| self.grid(grid)));
         out += "\n";
+        for line in wrap(&ascii(&rows::legend(report)), LEGEND_WIDTH, "") {
+            out += &(line + "\n");
+        }
         for note in &report.notes {
             out += &(ascii(note) + "\n");
         }
