@@ -13,6 +13,7 @@ use std::process::ExitCode;
 use clap::error::ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand;
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
+mod baseline;
 mod calibrate;
 mod check;
 mod compare;

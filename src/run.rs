@@ -15,7 +15,7 @@ use results::elsewhere::Differences;
 use results::store::{self, Loaded, Writer};
 
 use crate::report::FormatArgs;
-use crate::{Answer, kernel, progress, say};
+use crate::{Answer, baseline, kernel, progress, say};
 
 #[derive(clap::Args)]
 pub struct Args {
@@ -35,6 +35,10 @@ pub struct Args {
     /// note in the run says so
     #[arg(long, requires = "resume")]
     force: bool,
+    /// Another build of this program: each trial is measured by it too, in turns, into a run of its
+    /// own, and the two runs are compared pair by pair
+    #[arg(long, value_name = "BINARY", conflicts_with = "resume")]
+    baseline: Option<PathBuf>,
     #[command(flatten)]
     live: kernel::RunArgs,
     #[command(flatten)]
@@ -62,8 +66,10 @@ pub fn run(args: Args) -> Answer {
     let file = args.plan.as_deref().map(Options::read).transpose()?.unwrap_or_default();
     let options = args.options.clone().over(file);
     if options.machine.as_deref() == Some("kernel") {
-        if options.until.is_some() || !options.rate.is_empty() || options.strict {
-            return Err("machine 'kernel': expected no until, rate or strict beside it".into());
+        let besides = [options.until.is_some(), options.strict, args.baseline.is_some()];
+        if besides.contains(&true) || !options.rate.is_empty() {
+            let expected = "expected no until, rate, strict or baseline beside it";
+            return Err(format!("machine 'kernel': {expected}").into());
         }
         return kernel::run(&args.live, options, &args.out, &args.format);
     }
@@ -72,6 +78,9 @@ pub fn run(args: Args) -> Answer {
     plan.fits()?;
     if let (None, Some(note)) = (&plan.model, topology.left_out()) {
         crate::say(format_args!("swapscale: {note}"));
+    }
+    if let Some(baseline) = &args.baseline {
+        return baseline::run(plan, baseline, &args.out, &args.format);
     }
     let run = engine::describe(&plan, &topology, plan.options.command());
     let writer = Writer::create(&args.out, run)?;
@@ -89,6 +98,10 @@ fn resume(args: &Args, dir: Option<&Path>) -> Answer {
     let (mut writer, loaded) = Writer::resume(&dir)?;
     loaded.notes.iter().for_each(|note| say(format_args!("swapscale: {note}")));
     let file = dir.join("run.json");
+    if loaded.run.in_turns.is_some() {
+        let file = file.display();
+        return Err(format!("{file}: in_turns: a run with --baseline is begun anew").into());
+    }
     let options = serde_json::from_value(loaded.run.plan.clone());
     let options = options.map_err(|e| format!("{}: plan: {e}", file.display()))?;
     let topology = Topology::here()?;

@@ -57,6 +57,7 @@ pub fn describe(plan: &Plan, topology: &Topology, command: String) -> Run {
         label,
         command,
         plan: serde_json::to_value(&plan.options).expect("options are plain data"),
+        in_turns: None,
         events: plan.events.clone(),
         machine: MachineId {
             kind: if plan.model.is_some() { MachineKind::Simulated } else { MachineKind::Native },

@@ -7,7 +7,8 @@ use std::time::Duration;
 use machine::simulated::Model;
 use machine::topology::Topology;
 
-use crate::units::Budget;
+use crate::units::{Budget, Rate, Threads};
+use crate::workload::Params;
 use probe::counters::{Groups, events};
 use probe::{Roots, environment};
 
@@ -152,6 +153,30 @@ impl Plan {
             Some(_) => (true, rayon::current_num_threads()),
         };
         memory::fits(&self.points, model, at_once, &Roots::default())
+    }
+
+    /// The options of one trial: `point` with the random numbers of `block`, and nothing left to a
+    /// default.
+    pub fn alone(&self, point: &Point, block: u32) -> Options {
+        let Params { size, fill, orders, batch, think_ns, rate } = point.params.clone();
+        Options {
+            variant: vec![point.variant.into()],
+            lock: vec![point.lock.into()],
+            workload: vec![point.workload.into()],
+            threads: vec![Threads::Count(point.threads)],
+            trials: Some(1),
+            seconds: Some(self.measure.as_secs_f64()),
+            budget: None,
+            seed: Some(self.seed.wrapping_add(u64::from(block))),
+            size: vec![size],
+            fill: vec![fill],
+            orders,
+            batch: batch.into_iter().collect(),
+            think_ns: Some(think_ns),
+            rate: rate.into_iter().map(Rate).collect(),
+            preempt: point.preempt.into_iter().collect(),
+            ..self.options.clone()
+        }
     }
 
     /// The machine's name as cells have it.

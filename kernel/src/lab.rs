@@ -195,6 +195,7 @@ fn describe(plan: &Plan, kernel: &Kernel, accel: Accel, command: &str) -> Run {
         label: format!("lab-{}", kernel.name),
         command: command.into(),
         plan: serde_json::to_value(&plan.args).expect("plain data"),
+        in_turns: None,
         events: None,
         machine: MachineId { kind, name: kernel.name.clone(), predicted: false },
         environment,

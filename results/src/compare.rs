@@ -266,16 +266,14 @@ pub fn compare(base: &Side, new: &Side, metric: &Metric) -> Result<Comparison> {
         return Err(nothing_in_common(base, new, metric));
     }
     let paired =
-        one_run(base, new) && points.iter().any(|p| family::shared(p).len() >= MIN_SAMPLES);
+        in_turns(base, new) && points.iter().any(|p| family::shared(p).len() >= MIN_SAMPLES);
     judge(&mut rows, &points, paired, metric);
     notes.extend(too_few(&rows));
     notes.extend(alone(&base.name, &only_base));
     missing.extend(only_base);
     let added: Vec<CellKey> = new_groups.into_keys().collect();
     notes.extend(alone(&new.name, &added));
-    if !one_run(base, new) {
-        notes.push(TWO_RUNS.into());
-    }
+    notes.extend(two_runs(base, new).map(str::to_owned));
     Ok(Comparison {
         base: base.name.clone(),
         new: new.name.clone(),
@@ -322,13 +320,28 @@ fn without(key: &CellKey, apart: &[&Axis]) -> CellKey {
     key
 }
 
-/// Said under every comparison of two runs.
+/// The remark under every comparison of two runs.
+fn two_runs(base: &Side, new: &Side) -> Option<&'static str> {
+    match (one_run(base, new), in_turns(base, new)) {
+        (true, _) => None,
+        (false, true) => Some(TWO_BUILDS),
+        (false, false) => Some(TWO_RUNS),
+    }
+}
+
+const TWO_BUILDS: &str = "The sides are two builds whose trials took turns, each trial in a process \
+     of its own: what one process has by chance and another has not is in the intervals.";
 const TWO_RUNS: &str = "The sides are two runs. Their intervals and verdicts hold for the trials of \
      these two runs; how far a third run of the same would lie is no part of them, and can be more.";
 
-/// Whether both sides are of one run, so that their trials took turns.
 fn one_run(base: &Side, new: &Side) -> bool {
     std::ptr::eq(base.loaded, new.loaded) || base.loaded.dir == new.loaded.dir
+}
+
+/// Whether the trials of the sides took turns: both are of one run, or of two builds' runs.
+fn in_turns(base: &Side, new: &Side) -> bool {
+    let [base_run, new_run] = [base, new].map(|side| side.loaded.run.in_turns.as_ref());
+    one_run(base, new) || (base_run.is_some() && base_run == new_run)
 }
 
 /// A group's samples by block.
@@ -464,7 +477,10 @@ fn differences(base: &Side, new: &Side, apart: &[&Axis]) -> Vec<Difference> {
     }
     let (a, b) = (json(&base.loaded.run.environment), json(&new.loaded.run.environment));
     for (field, value) in a.iter().filter(|(field, _)| !QUIET.contains(&field.as_str())) {
-        differ(field, value.clone(), b[field].clone(), LOUD.contains(&field.as_str()));
+        // Two builds that took turns are of two commits: that is what is compared.
+        let asked = in_turns(base, new) && ["commit", "dirty"].contains(&field.as_str());
+        let loud = LOUD.contains(&field.as_str()) && !asked;
+        differ(field, value.clone(), b[field].clone(), loud);
     }
     found.sort_by_key(|difference| !difference.loud);
     found

@@ -16,6 +16,7 @@ pub fn run() -> Run {
                   --trials 8 --seed 1 --label example"
             .into(),
         plan: serde_json::json!({ "trials": 8, "seconds": 1.0 }),
+        in_turns: None,
         events: None,
         machine: MachineId { kind: MachineKind::Native, name: "native".into(), predicted: false },
         environment: environment(),

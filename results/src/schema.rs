@@ -35,6 +35,9 @@ pub struct Run {
     pub command: String,
     /// the plan as the engine resolved it: every default written out
     pub plan: serde_json::Value,
+    /// of two runs whose trials took turns, the same in both (`--baseline`)
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub in_turns: Option<String>,
     /// text of the plan's events file, if it names one
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub events: Option<String>,

@@ -36,10 +36,11 @@ pub fn interval(samples: &[f64]) -> Option<Interval> {
     Some(Interval { lo: sorted[rank - 1], hi: sorted[n - rank] })
 }
 
-/// Half of the interval as a share of the median; `None` where there is none yet.
-pub fn half_width(samples: &[f64]) -> Option<f64> {
-    let interval = interval(samples)?;
-    Some((interval.hi - interval.lo) / 2.0 / median(samples))
+/// The wider side of the interval, from the median to its end, as a share of the median; `None`
+/// where there is none yet.
+pub fn wider_side(samples: &[f64]) -> Option<f64> {
+    let (interval, median) = (interval(samples)?, median(samples));
+    Some((interval.hi - median).max(median - interval.lo) / median)
 }
 
 #[cfg(test)]
@@ -106,7 +107,7 @@ mod tests {
                 [&mut base, &mut new].into_iter().for_each(|side| {
                     side.extend((side.len()..n).map(|_| trial(random)));
                 });
-                let narrow = |side: &[f64]| half_width(side).is_some_and(|half| half <= 0.01);
+                let narrow = |side: &[f64]| wider_side(side).is_some_and(|wide| wide <= 0.01);
                 if narrow(&base) && narrow(&new) {
                     break;
                 }
@@ -121,12 +122,15 @@ mod tests {
     #[test]
     fn it_gets_narrower_and_needs_its_first_look() {
         let samples: Vec<f64> = (0..200).map(|i| 100.0 + f64::from(i * 7919 % 200)).collect();
-        assert_eq!((interval(&samples[..5]), half_width(&[])), (None, None));
-        let halves: Vec<f64> =
-            looks().take_while(|n| *n <= 200).filter_map(|n| half_width(&samples[..n])).collect();
-        assert_eq!(halves.len(), 8);
-        assert!(halves[7] < halves[0] / 3.0, "{halves:?}");
+        assert_eq!((interval(&samples[..5]), wider_side(&[])), (None, None));
+        let sides: Vec<f64> =
+            looks().take_while(|n| *n <= 200).filter_map(|n| wider_side(&samples[..n])).collect();
+        assert_eq!(sides.len(), 8);
+        assert!(sides[7] < sides[0] / 3.0, "{sides:?}");
         assert_eq!(looks().take(4).collect::<Vec<_>>(), [8, 12, 18, 28]);
+        // One trial far below the others: the interval is wide on that side alone.
+        let lopsided = [100.0, 100.0, 100.0, 100.0, 100.0, 100.0, 100.0, 98.0];
+        assert_eq!(wider_side(&lopsided), Some(0.02));
         assert!((1..10_000).map(share).sum::<f64>() < ALPHA);
     }
 }

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use results::schema::{Cell, CellKey};
-use results::sequential::{half_width, looks};
+use results::sequential::{looks, wider_side};
 
 use crate::plan::Until;
 
@@ -49,7 +49,7 @@ impl Watch {
 
     fn narrow(&self) -> bool {
         let enough =
-            |samples: &Vec<f64>| half_width(samples).is_some_and(|half| half <= self.until.width);
+            |samples: &Vec<f64>| wider_side(samples).is_some_and(|side| side <= self.until.width);
         self.samples.len() == self.points && self.samples.values().all(enough)
     }
 

@@ -63,6 +63,7 @@ fn describe(
         label: label.into(),
         command: command.into(),
         plan: serde_json::to_value(args).expect("plain data"),
+        in_turns: None,
         events: None,
         machine: MachineId {
             kind: MachineKind::Kernel,

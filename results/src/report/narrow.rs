@@ -23,9 +23,11 @@ pub struct Narrow {
     pub median: f64,
     /// of the median, 95 % over all looks; none before the first
     pub interval: Option<Interval>,
-    /// what was asked for, as the run wrote it: half of the interval in percent of the median
+    /// its wider side, from the median to its end, as a share of the median
+    pub wider_side: Option<f64>,
+    /// what was asked for, as the run wrote it: percent of the median on either side
     pub asked: String,
-    /// whether half of the interval is at most what was asked for
+    /// whether the wider side is at most what was asked for
     pub reached: bool,
 }
 
@@ -37,13 +39,15 @@ pub(super) fn narrow(side: &Side) -> Vec<Narrow> {
     let width = asked.trim_end_matches('%').parse().map_or(0.0, |percent: f64| percent / 100.0);
     let row = |group: crate::aggregate::Group| {
         let samples = group.samples(&Metric::Throughput);
+        let wider_side = sequential::wider_side(&samples);
         Narrow {
             side: side.name.clone(),
             trials: samples.len(),
             median: median(&samples),
             interval: sequential::interval(&samples),
             asked: asked.to_owned(),
-            reached: sequential::half_width(&samples).is_some_and(|half| half <= width),
+            reached: wider_side.is_some_and(|side| side <= width),
+            wider_side,
             key: group.key,
         }
     };

@@ -148,26 +148,51 @@ fn ascii_rows(grid: &Grid) -> Vec<Vec<String>> {
     rows.map(|cells| cells.iter().map(|cell| ascii(cell)).collect()).collect()
 }
 
-/// Header and rows in columns, as wide as fits: wide gaps, then narrow ones, then
-/// without the columns that can be spared, then with the names cut.
+/// Columns that a narrow table is printed without, those that say the least first.
+const SPARED: [&[&str]; 4] = [&[], &["+-", "timed", "type"], &["avg wait"], &["lock"]];
+
+/// Header and rows in columns, as wide as fits: wide gaps, then narrow ones, then without the
+/// columns that can be spared, then with the names cut.
 fn squeezed(grid: &Grid) -> Vec<String> {
     let mut rows = ascii_rows(grid);
     let fits = |lines: &[String]| lines.iter().all(|line| line.len() <= WIDTH);
     let mut lines = columns(&rows, grid.left, 2);
-    if !fits(&lines) {
+    for spared in SPARED {
+        if fits(&lines) {
+            return lines;
+        }
+        // One function may take several locks: then only the lock tells its rows apart.
+        if !spared.contains(&"lock") || all_differ(column(&rows, "caller")) {
+            rows = without(&rows, spared);
+        }
         lines = columns(&rows, grid.left, 1);
     }
     if !fits(&lines) {
-        let spared = |at: &usize| !["+-", "lock", "timed"].contains(&grid.header[*at].as_str());
-        let kept: Vec<usize> = (0..grid.header.len()).filter(spared).collect();
-        rows = rows.iter().map(|row| kept.iter().map(|&at| row[at].clone()).collect()).collect();
-        lines = columns(&rows, grid.left, 1);
-    }
-    if !fits(&lines) {
-        rows.iter_mut().for_each(|row| {
+        let widest = lines.iter().map(String::len).max().unwrap_or_default();
+        let longest = column(&rows, "caller").iter().map(|name| name.len()).max();
+        let room = longest.unwrap_or_default().saturating_sub(widest - WIDTH).max(12);
+        let caller = rows[0].iter().position(|name| name == "caller");
+        for row in &mut rows {
             row[..grid.left].iter_mut().for_each(|cell| *cell = cut(cell, 12));
-        });
+            caller.iter().for_each(|&at| row[at] = cut(&row[at], room));
+        }
         lines = columns(&rows, grid.left, 1);
     }
     lines
+}
+
+fn column<'a>(rows: &'a [Vec<String>], name: &str) -> Vec<&'a str> {
+    let at = rows[0].iter().position(|header| header == name);
+    at.map_or(Vec::new(), |at| rows.iter().map(|row| row[at].as_str()).collect())
+}
+
+fn all_differ(mut names: Vec<&str>) -> bool {
+    names.sort_unstable();
+    names.windows(2).all(|pair| pair[0] != pair[1])
+}
+
+fn without(rows: &[Vec<String>], spared: &[&str]) -> Vec<Vec<String>> {
+    let kept: Vec<usize> =
+        (0..rows[0].len()).filter(|at| !spared.contains(&rows[0][*at].as_str())).collect();
+    rows.iter().map(|row| kept.iter().map(|&at| row[at].clone()).collect()).collect()
 }

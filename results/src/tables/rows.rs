@@ -253,14 +253,13 @@ fn narrow(report: &Report) -> Option<Grid> {
         });
         let side = if several.len() > 1 { &row.side } else { &row.key.variant };
         let ends = row.interval.map(|i| format!("{}..{}", scale.print(i.lo), scale.print(i.hi)));
-        let half = row.interval.map(|i| (i.hi - i.lo) / 2.0 / row.median * 100.0);
         Row {
             section: [side, rest.as_str()].join(" ").trim_end().to_owned(),
             cells: vec![
                 row.key.threads.to_string(),
                 scale.print(row.median),
                 ends.unwrap_or("?".into()),
-                half.map_or("?".into(), |half| format!("{half:.2}%")),
+                row.wider_side.map_or("?".into(), |side| format!("{:.2}%", 100.0 * side)),
                 row.trials.to_string(),
                 if row.reached { "yes" } else { "no" }.to_owned(),
             ],
@@ -273,7 +272,7 @@ fn narrow(report: &Report) -> Option<Grid> {
             "until +-{}: throughput, {}, with intervals of the median that hold at every look, 95%",
             first.asked, scale.unit
         ),
-        header: header(&["threads", "median", "interval", "half", "runs", "reached"]),
+        header: header(&["threads", "median", "interval", "wider side", "runs", "reached"]),
         left: 0,
         rows: rows.collect(),
     })
