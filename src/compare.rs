@@ -4,6 +4,7 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use results::compare::compare;
 use results::metric::Metric;
 use results::report::{Report, pair};
 use results::store;
@@ -55,17 +56,19 @@ pub fn run(args: &Args) -> Answer {
     }
     let runs = [store::load(&args.base)?, store::load(new)?];
     say_notes(&runs);
-    let report = Report::new(&pair(&runs[0], &runs[1], &args.variant)?, &args.metric)?;
+    let sides = pair(&runs[0], &runs[1], &args.variant)?;
+    let report = Report::new(&sides, &args.metric)?;
     print(&args.format.chosen().render(&report))?;
-    let Some(comparison) = report.comparisons.first() else {
-        return Err(report.notes.join("; ").into());
-    };
+    // Where the sides have no point in common, their figures have been shown, and this says why.
+    let comparison = compare(&sides[0], &sides[1], &args.metric)?;
     let point = |key| results::aggregate::label(key, |_| true);
     let worse = args.fail_on.map_or(Vec::new(), |threshold| comparison.regressions(threshold));
     for row in &worse {
         let percent = 100.0 * row.change().abs();
         crate::say(format_args!("swapscale: worse by {percent:.1}%: {}", point(&row.key)));
     }
+    let unseen = args.fail_on.and_then(|threshold| comparison.could_be_worse(threshold));
+    unseen.iter().for_each(|points| crate::say(format_args!("swapscale: {points}")));
     let fragile = report.undisturbed.iter().flat_map(|again| &again.rows);
     let fragile: Vec<_> = fragile.filter(|row| args.strict && !row.stands()).collect();
     for row in &fragile {

@@ -112,6 +112,12 @@ fn a_gate_that_could_not_have_failed_exits_with_2() {
             "no gate was asked for"
         );
     }
+    // A run of which no cell was finished: its reason alone, in one line.
+    let empty = run("empty", 0, &|_, _| 1.0);
+    let output = swapscale(&["compare", &old, &empty, "--fail-on", "5%"]);
+    let said = text(&output.stderr);
+    assert!(output.status.code() == Some(2) && said.lines().count() == 1, "{said}");
+    assert!(said.contains("empty has 0 cells") && !said.contains("Noise"), "{said}");
     let output = swapscale(&["compare", &old, &old, "--fail-on", "100%"]);
     assert_eq!(output.status.code(), Some(2), "nothing is worse by more than all of it");
     let latency = ["compare", &old, &old, "--metric", "p99:alloc", "--fail-on", "200%"];

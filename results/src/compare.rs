@@ -175,6 +175,28 @@ pub fn gate_needs(points: usize, trials: usize) -> String {
 }
 
 impl Comparison {
+    /// The points whose trials leave room for a loss of more than `threshold` that they do not show.
+    /// More trials, or quieter ones, make the room smaller.
+    pub fn could_be_worse(&self, threshold: f64) -> Option<String> {
+        let lost = |interval: Interval| match self.metric.higher_is_better() {
+            true => 1.0 - interval.lo,
+            false => interval.hi - 1.0,
+        };
+        let room = |row: &&Row| {
+            row.outcome == Outcome::NotSignificant
+                && row.interval.is_some_and(|i| lost(i) > threshold)
+        };
+        let open: Vec<&Row> = self.rows.iter().filter(room).collect();
+        let first = open.first()?;
+        let (all, percent) = (plural(self.rows.len(), "point"), 100.0 * threshold);
+        Some(format!(
+            "{} of {all} could be worse by more than {percent}% and not show it with these trials \
+             (such as {})",
+            open.len(),
+            name(&first.key)
+        ))
+    }
+
     /// Why a gate on this comparison would say nothing: points that new lacks, and points of which
     /// no trials could have shown a difference. `None` where each point could have failed.
     pub fn could_not_fail(&self) -> Option<String> {
@@ -689,6 +711,19 @@ mod tests {
         let metric: Metric = "p99:alloc".parse().unwrap();
         let comparison = compare(&Side::of_run(&run), &Side::of_run(&blind), &metric).unwrap();
         assert_eq!(comparison.missing.len(), 1);
+    }
+
+    /// What was not seen is no proof that nothing is there, and the gate says where.
+    #[test]
+    fn a_gate_names_what_it_could_not_have_seen() {
+        let noisy = [100.0, 130.0, 95.0, 120.0, 90.0, 110.0, 125.0, 105.0];
+        let swapped = [105.0, 125.0, 110.0, 90.0, 120.0, 95.0, 130.0, 100.0];
+        let comparison = against(&noisy, &swapped);
+        assert_eq!(comparison.rows[0].outcome, Outcome::NotSignificant);
+        let said = comparison.could_be_worse(0.05).unwrap();
+        assert!(said.starts_with("1 of 1 point could be worse by more than 5% and"), "{said}");
+        assert_eq!(comparison.could_be_worse(0.5), None);
+        assert_eq!(against(&FAST, &FAST).could_be_worse(0.05), None);
     }
 
     #[test]
