@@ -238,9 +238,9 @@ pub const FAULTS: &[Fault] = &[
     Fault {
         name: "steal-ignores-writeok",
         number: "27",
-        origin: "open in 6.12: order-0 stealing goes on after SWP_WRITEOK is cleared",
-        shows: "the allocator tries the same cluster for ever, si->lock held",
-        subjects: &["scanning", "scanning-ref"],
+        origin: "open in 6.12, 6.13 and 6.18 .. 7.3: order-0 stealing goes on after SWP_WRITEOK is cleared",
+        shows: "the allocator tries the same cluster for ever",
+        subjects: &["scanning", "scanning-ref", "percpu-cluster"],
         scenarios: &["steal-off"],
         invariants: &[L],
     },

@@ -183,6 +183,17 @@ impl<M: Machine> Avail<M> {
         self.link(dev, dev);
     }
 
+    /// plist_requeue(): a device goes behind its peers of equal priority. Without one after it
+    /// nothing is written (lib/plist.c).
+    fn requeue(&self, dev: usize) {
+        assert!(self.linked(dev), "I9: plist_requeue of a device that is on no list");
+        let peer = |next: usize| self.priorities[next] == self.priorities[dev];
+        if self.after(dev).is_some_and(peer) {
+            self.remove(dev);
+            self.insert(dev);
+        }
+    }
+
     /// The walk of get_swap_pages(): calls `visit` for one device after another, with
     /// swap_avail_lock (`guard`) dropped, until it returns true. Each visited device goes behind
     /// its peers of equal priority first.
@@ -196,9 +207,7 @@ impl<M: Machine> Avail<M> {
         let mut place = self.after(self.head());
         while let Some(dev) = place {
             let next = self.after(dev);
-            assert!(self.linked(dev), "I9: plist_requeue of a device that is on no list");
-            self.remove(dev);
-            self.insert(dev);
+            self.requeue(dev);
             cpu.note("avail list: the walk is here", dev as u64);
             self.unlock(cpu, guard);
             if visit(dev) {

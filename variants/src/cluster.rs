@@ -16,12 +16,30 @@ use crate::swap_map::{BAD, HAS_CACHE};
 use crate::swapoff::{self, Swapoff};
 use machine::{Atomic, Cpu, Guard, Machine, Plain, fault, vm_bug_on};
 
+/// What differs from release to release in the functions of this file.
+#[derive(Clone, Copy)]
+pub struct Release {
+    /// si->frag_cluster_nr is kept: how many fragmented clusters a scan visits (until 6.17).
+    pub counts_frag: bool,
+    /// isolate_lock_cluster() tests SWP_WRITEOK (until 6.17).
+    pub isolate_tests_writeok: bool,
+    /// A cluster on the free list has no swap table, so a CPU whose current cluster became empty
+    /// looks for another one (since 6.18: 07adc4cf1ecd).
+    pub free_has_no_table: bool,
+    /// A fresh free list goes through the clusters in steps of SWAP_CLUSTER_COLS, and not in the
+    /// order of their index (until 6.17; ended with 685a17fbd35e).
+    pub interleaves: bool,
+    /// swap_map says SWAP_MAP_BAD for the slots of a cluster that waits for its discard (until
+    /// 6.14; ended with 0ff67f990bd4).
+    pub discard_fills_bad: bool,
+}
+
 /// What a scheme decides about an allocation.
 pub trait Policy<M: Machine>: Sized + Send + Sync + 'static {
     /// nr_swap_pages is reduced before the walk over devices, and not per slot (until 6.14).
     const RESERVES: bool;
-    /// si->frag_cluster_nr is kept: how many fragmented clusters a scan visits (until 6.17).
-    const COUNTS_FRAG: bool;
+    /// What differs from release to release below the scheme.
+    const RELEASE: Release;
     /// The scheme's own state, for devices that are off.
     fn new(spec: &Spec, cpu: &M::Cpu) -> Self;
     /// folio_alloc_swap(): chooses the device and the cluster, and takes the slots from there by
@@ -117,7 +135,7 @@ impl<M: Machine, P: Policy<M>> CiFirst<M, P> {
 
     /// Adds to si->frag_cluster_nr; u32::MAX takes one off.
     fn count_frag(&self, dev: &Device<M>, order: usize, by: u32) {
-        if P::COUNTS_FRAG {
+        if P::RELEASE.counts_frag {
             dev.si().frag_cluster_nr[order].fetch_add_relaxed(by);
         }
     }
@@ -134,7 +152,10 @@ impl<M: Machine, P: Policy<M>> CiFirst<M, P> {
         let si = dev.si();
         let held = si.lock.lock(cpu, &site::ISOLATE_SI);
         let mut isolated = None;
-        if dev.writeok() || fault!(M, "v1-series") || fault!(M, "no-writeok-test") {
+        let tested = P::RELEASE.isolate_tests_writeok
+            && !fault!(M, "v1-series")
+            && !fault!(M, "no-writeok-test");
+        if !tested || dev.writeok() {
             let (clusters, list) = (dev.clusters(), si.list(list, order));
             let mut place = list.first();
             while let Some(index) = place {
@@ -172,8 +193,11 @@ impl<M: Machine, P: Policy<M>> CiFirst<M, P> {
             dev.cluster(index).list() == Some(Free),
             "free_cluster() of a cluster that is free already"
         );
-        if dev.spec.discard {
-            dev.fill(dev.start_of(index), dev.cluster_slots, BAD);
+        // Without SWP_WRITEOK nobody will write to the cluster: swapoff discards nothing.
+        if dev.spec.discard && dev.writeok() {
+            if P::RELEASE.discard_fills_bad {
+                dev.fill(dev.start_of(index), dev.cluster_slots, BAD);
+            }
             self.move_cluster(cpu, dev, index, Discard);
             dev.queue_work(DISCARD_WORK);
         } else {
@@ -211,7 +235,12 @@ impl<M: Machine, P: Policy<M>> CiFirst<M, P> {
     fn usable(&self, cluster: &ClusterInfo<M>, order: usize) -> bool {
         let fits =
             order == 0 || cluster.count.get() == 0 || usize::from(cluster.order.get()) == order;
-        !matches!(cluster.list(), Some(Full | Discard)) && fits
+        let usable = match cluster.list() {
+            Some(Full | Discard) => false,
+            Some(Free) => !P::RELEASE.free_has_no_table,
+            _ => true,
+        };
+        usable && fits
     }
 
     /// The fast path: from `next` on in its cluster, which is this CPU's current one, if that is
@@ -390,7 +419,8 @@ impl<M: Machine, P: Policy<M>> CiFirst<M, P> {
             }
             visits += 1;
         }
-        while visits < dev.si().frag_cluster_nr[order].load()
+        let existing = dev.si().frag_cluster_nr[order].load();
+        while visits < existing
             && let Some(frag) = self.isolate_frag(cpu, dev, order)
         {
             let found = self.alloc_isolated(cpu, dev, frag, order);
@@ -427,6 +457,9 @@ impl<M: Machine, P: Policy<M>> CiFirst<M, P> {
         most: u32,
     ) -> Option<Slot> {
         for _ in 0..most {
+            if self.loops_for_ever(dev, list, of, order) {
+                return None;
+            }
             let isolated = match list {
                 Frag => self.isolate_frag(cpu, dev, of),
                 _ => self.isolate(cpu, dev, list, of),
@@ -437,6 +470,20 @@ impl<M: Machine, P: Policy<M>> CiFirst<M, P> {
             }
         }
         None
+    }
+}
+
+impl<M: Machine, P: Policy<M>> CiFirst<M, P> {
+    /// Whether the loop of alloc_swap_scan_list() over other orders' clusters would not end. Without
+    /// SWP_WRITEOK every scan fails and puts its cluster back on the same list. Until 6.17
+    /// isolate_lock_cluster() ends the loop. 6.18 .. 7.3 do not: this is the test that they lack
+    /// (docs/findings/steal-loop.md).
+    fn loops_for_ever(&self, dev: &Device<M>, list: ClusterList, of: usize, order: usize) -> bool {
+        let same_list = list == Frag && of != order;
+        same_list
+            && !P::RELEASE.isolate_tests_writeok
+            && !dev.writeok()
+            && !fault!(M, "steal-ignores-writeok")
     }
 }
 
@@ -528,7 +575,9 @@ impl<M: Machine, P: Policy<M>> CiFirst<M, P> {
             dev.issue_discard(cpu);
             let guard = dev.lock_cluster(cpu, index, &site::DISCARD);
             dev.cluster(index).set_list(None);
-            dev.fill(dev.start_of(index), dev.cluster_slots, 0);
+            if P::RELEASE.discard_fills_bad {
+                dev.fill(dev.start_of(index), dev.cluster_slots, 0);
+            }
             self.move_cluster(cpu, dev, index, Free);
             dev.cluster(index).order.set(0);
             dev.unlock_cluster(cpu, index, guard);
@@ -738,6 +787,8 @@ impl<M: Machine, P: Policy<M>> CiFirst<M, P> {
 
 impl<M: Machine, P: SwapoffHooks<M>> SwapAllocator<M> for CiFirst<M, P> {
     fn new(spec: &Spec, cpu: &M::Cpu) -> Self {
+        let cluster_cols = if P::RELEASE.interleaves { spec.cluster_cols } else { 1 };
+        let spec = &Spec { cluster_cols, ..spec.clone() };
         Self { base: Base::new(spec, cpu), policy: P::new(spec, cpu) }
     }
 
@@ -835,8 +886,9 @@ impl<M: Machine, P: SwapoffHooks<M>> SwapAllocator<M> for CiFirst<M, P> {
                 self.do_discards(cpu, dev);
             }
             if work & RECLAIM_WORK != 0 {
+                // The kernel counts after each cluster: it does one at least.
                 let clusters = self.inuse(dev.index) / u64::from(dev.cluster_slots);
-                self.reclaim_full(cpu, dev, clusters);
+                self.reclaim_full(cpu, dev, clusters.max(1));
             }
         });
     }

@@ -3,7 +3,7 @@
 //! the slot cache to a device and its current cluster; the rest is in cluster.rs.
 //! Swapoff's barrier is a type: the kernel's takes every ci->lock, and two others stand beside it.
 
-use crate::cluster::{CiFirst, Policy, SwapoffHooks};
+use crate::cluster::{CiFirst, Policy, Release, SwapoffHooks};
 use crate::device::Device;
 use crate::entry::{Slot, SwpEntry};
 use crate::percpu::PercpuNext;
@@ -109,7 +109,13 @@ type Core<M, B> = CiFirst<M, Release6_14<M, B>>;
 
 impl<M: Machine, B: Barrier<M>> Policy<M> for Release6_14<M, B> {
     const RESERVES: bool = true;
-    const COUNTS_FRAG: bool = true;
+    const RELEASE: Release = Release {
+        counts_frag: true,
+        isolate_tests_writeok: true,
+        free_has_no_table: false,
+        interleaves: true,
+        discard_fills_bad: true,
+    };
 
     fn new(spec: &Spec, cpu: &M::Cpu) -> Self {
         Self {

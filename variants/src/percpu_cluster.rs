@@ -3,11 +3,11 @@
 //! cluster needs the avail list. Guards the scheme's part of an allocation: the current cluster,
 //! the walk over devices, and which new cluster is taken, in which the two differ. The rest is in
 //! cluster.rs. Of 6.18 and later no more is modelled: counts are still swap_map's, a
-//! swap_cluster_info still has 24 bytes (7.3: 48), isolating still tests SWP_WRITEOK (7.3 no longer
-//! does), and there is no swap table.
+//! swap_cluster_info still has 24 bytes (6.18: 32, 7.2: 48), and of the swap table only that a free
+//! cluster has none.
 
 use crate::allocator::SwapAllocator;
-use crate::cluster::{CiFirst, Policy, SwapoffHooks, below_pmd};
+use crate::cluster::{CiFirst, Policy, Release, SwapoffHooks, below_pmd};
 use crate::cluster_info::ClusterList::{Frag, Free, Nonfull};
 use crate::device::Device;
 use crate::entry::{Slot, SwpEntry};
@@ -16,6 +16,7 @@ use machine::{Atomic, Cpu, Fields, Machine, PerCpu, Plain, Region, Site, fault};
 use std::marker::PhantomData;
 
 static SLOW: Site = Site::new("swap_avail_lock", "swap_alloc_slow");
+static SYNC_DISCARD: Site = Site::new("swap_lock", "swap_sync_discard");
 
 /// Variant `percpu-cluster`: 6.18 on.
 pub type PercpuCluster<M> = CiFirst<M, Release6_15<M, NonfullFirst>>;
@@ -25,7 +26,7 @@ pub type PercpuFreeFirst<M> = CiFirst<M, Release6_15<M, FreeFirst>>;
 /// Which cluster is taken when the current one gives nothing.
 pub trait Choice<M: Machine>: Send + Sync + Sized + 'static {
     /// See [`Policy`].
-    const COUNTS_FRAG: bool;
+    const RELEASE: Release;
     /// cluster_alloc_swap_entry(): slots of the first cluster that has them, in the scheme's order.
     fn new_cluster(
         core: &Core<M, Self>,
@@ -44,7 +45,13 @@ pub trait Choice<M: Machine>: Send + Sync + Sized + 'static {
 pub struct FreeFirst;
 
 impl<M: Machine> Choice<M> for FreeFirst {
-    const COUNTS_FRAG: bool = true;
+    const RELEASE: Release = Release {
+        counts_frag: true,
+        isolate_tests_writeok: true,
+        free_has_no_table: false,
+        interleaves: true,
+        discard_fills_bad: false,
+    };
 
     fn new_cluster(
         core: &Core<M, Self>,
@@ -60,7 +67,13 @@ impl<M: Machine> Choice<M> for FreeFirst {
 pub struct NonfullFirst;
 
 impl<M: Machine> Choice<M> for NonfullFirst {
-    const COUNTS_FRAG: bool = false;
+    const RELEASE: Release = Release {
+        counts_frag: false,
+        isolate_tests_writeok: false,
+        free_has_no_table: true,
+        interleaves: false,
+        discard_fills_bad: false,
+    };
 
     /// Nonfull clusters, then a free one, then one fragmented cluster, then, for order 0, other
     /// orders' clusters. Free clusters thereby stay free for large folios. With discard a fresh
@@ -132,7 +145,7 @@ impl<M: Machine, C> Release6_15<M, C> {
 
 impl<M: Machine, C: Choice<M>> Policy<M> for Release6_15<M, C> {
     const RESERVES: bool = false;
-    const COUNTS_FRAG: bool = C::COUNTS_FRAG;
+    const RELEASE: Release = C::RELEASE;
 
     fn new(spec: &Spec, cpu: &M::Cpu) -> Self {
         let place = |_| Place { si: M::Atomic::new(0), offset: M::Plain::new(0) };
@@ -237,15 +250,25 @@ fn alloc_slow<M: Machine, C: Choice<M>>(
 }
 
 /// swap_sync_discard(): when no slot was found, discards the clusters that wait for it. Since 6.18
-/// that is outside the allocation path. True if a cluster became free.
+/// that is outside the allocation path. True if a cluster became free. swap_lock keeps the list of
+/// active devices, and is dropped while one discards.
 fn sync_discard<M: Machine, C: Choice<M>>(core: &Core<M, C>, cpu: &M::Cpu) -> bool {
-    core.base.devices.iter().filter(|dev| dev.spec.discard).any(|dev| {
-        dev.users.tryget_live(cpu) && {
-            let freed = core.do_discards(cpu, dev);
-            dev.users.put(cpu);
-            freed
+    let swap_lock = core.base.avail.swap_lock();
+    let mut all = swap_lock.lock(cpu, &SYNC_DISCARD);
+    for dev in &core.base.devices {
+        if dev.si().active.get() == 0 || !dev.users.tryget_live(cpu) {
+            continue;
         }
-    })
+        swap_lock.unlock(cpu, all);
+        let freed = dev.spec.discard && core.do_discards(cpu, dev);
+        dev.users.put(cpu);
+        if freed {
+            return true;
+        }
+        all = swap_lock.lock(cpu, &SYNC_DISCARD);
+    }
+    swap_lock.unlock(cpu, all);
+    false
 }
 
 impl<M: Machine, C: Choice<M>> SwapoffHooks<M> for Release6_15<M, C> {

@@ -206,7 +206,8 @@ impl<M: Machine, P: Policy> SiFirst<M, P> {
 
     /// free_cluster(): an empty cluster goes to be discarded, or to the free list.
     fn free_cluster(&self, dev: &Device<M>, index: usize) {
-        if dev.spec.discard {
+        // Without SWP_WRITEOK nobody will write to the cluster: swapoff discards nothing.
+        if dev.spec.discard && dev.writeok() {
             dev.fill(dev.start_of(index), dev.cluster_slots, BAD);
             self.relist(dev, index, Discard);
             dev.queue_work(DISCARD_WORK);
@@ -879,8 +880,9 @@ impl<M: Machine, P: Policy> SwapAllocator<M> for SiFirst<M, P> {
                 self.do_discards(cpu, &mut held);
             }
             if work & RECLAIM_WORK != 0 {
+                // The kernel counts after each cluster: it does one at least.
                 let clusters = self.inuse(dev.index) / u64::from(dev.cluster_slots);
-                self.reclaim_full(cpu, &mut held, clusters);
+                self.reclaim_full(cpu, &mut held, clusters.max(1));
             }
             held.unlock(cpu);
         });

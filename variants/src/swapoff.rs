@@ -88,13 +88,14 @@ pub fn swapoff<M: Machine, A: Swapoff<M>>(
     if fault!(M, "barrier-after-unuse") {
         swap.barrier(cpu, dev);
     }
-    swap.undrain();
-    steps.unuse = clock.lap::<M>(cpu);
     if let Err(error) = unused {
         cpu.note("swapoff: unuse fails", index as u64);
         swap.reinsert(cpu, dev);
+        swap.undrain();
         return Err(error);
     }
+    swap.undrain();
+    steps.unuse = clock.lap::<M>(cpu);
     check_clean(dev);
     if !fault!(M, "kill-before-unuse") {
         end_users(cpu, dev, &mut clock, &mut steps);
