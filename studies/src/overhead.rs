@@ -191,13 +191,7 @@ impl Pair {
         self.row(what, Figure::of(&self.base), Unit::Ns, None)
     }
 
-    fn row(
-        &self,
-        what: impl Into<String>,
-        figure: Figure,
-        unit: Unit,
-        goal: Option<f64>,
-    ) -> Row {
+    fn row(&self, what: impl Into<String>, figure: Figure, unit: Unit, goal: Option<f64>) -> Row {
         Row { what: what.into(), figure, unit, rounds: Some(self.base.len()), goal }
     }
 
