@@ -10,14 +10,63 @@ use results::stats::median;
 
 use super::Document;
 use super::fill::claim;
-use super::reference::{Reference, by, digits, millions, per_cent, range, span};
+use super::reference::{Reference, by, digits, millions, per_cent, range, root, span, text};
 
 pub fn document() -> Document {
-    let (sentences, blocks) = (
-        hold().into_iter().chain(ablation()).collect(),
-        vec![("steps", steps()), ("scan order", scan_order())],
-    );
+    let printed = text(&root().join("results/reference/costs.txt"));
+    let sentences = [counted(&printed), hold(), ablation()].into_iter().flatten().collect();
+    let blocks =
+        vec![("costs.txt", table(&printed)), ("steps", steps()), ("scan order", scan_order())];
     Document { path: "docs/costs.md", sentences, blocks }
+}
+
+/// The table that `make costs` prints, with the compiler and the commit.
+fn table(printed: &str) -> String {
+    let table = printed.lines().filter(|line| line.starts_with('|'));
+    let table: String = table.map(|line| format!("{line}\n")).collect();
+    let made = printed.lines().next().expect("costs.txt says what it was made with");
+    format!("{table}\n{made}\n")
+}
+
+/// Instructions of an operation, from the table of `make costs`.
+fn instructions(printed: &str, variant: &str, operation: &str) -> String {
+    let cells = |line: &str| line.split('|').map(|cell| cell.trim().to_owned()).collect::<Vec<_>>();
+    let mut lines = printed.lines().map(cells);
+    let header = lines.find(|cells| cells.iter().any(|cell| cell == "instructions"));
+    let at = header.expect("a header").iter().position(|cell| cell == operation).expect(operation);
+    let row = lines.find(|cells| cells.get(1).is_some_and(|cell| *cell == format!("`{variant}`")));
+    digits(row.expect(variant)[at].parse().expect("a number"), 0)
+}
+
+/// Bytes and instructions.
+fn counted(printed: &str) -> Vec<super::Claim> {
+    let of = |variant, operation| instructions(printed, variant, operation);
+    let bytes = |what: &str| {
+        let after = printed.split_once(&format!("{what} ")).expect("costs.txt has the bytes").1;
+        after.split_once(' ').expect("a number").0.to_owned()
+    };
+    vec![
+        claim("count and cache bit | {} (`swap_map`)", [bytes("swap_map")]),
+        claim("what a free cleans up | {} (zeromap)", [bytes("zeromap")]),
+        claim("per slot: swap cache | {} |", [bytes("swap cache")]),
+        claim("`swap_cluster_info` | {} |", [bytes("cluster_info")]),
+        claim(
+            "allocation longer: from {} to {} instructions with a read section, and to {} with",
+            [
+                of("percluster", "alloc"),
+                of("percluster-rcu", "alloc"),
+                of("percluster-second-ref", "alloc"),
+            ],
+        ),
+        claim(
+            "no slot cache, an allocation goes from {} to {} instructions",
+            [of("percluster", "alloc"), of("percpu-free-first", "alloc")],
+        ),
+        claim(
+            "a free went from {} to {} instructions",
+            [of("scanning", "free"), of("percluster", "free")],
+        ),
+    ]
 }
 
 /// Mean hold time of si->lock in the trials of a point, ns: by one caller, or by all.

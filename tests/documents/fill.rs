@@ -19,18 +19,24 @@ pub fn claim<const N: usize>(sentence: &'static str, figures: [String; N]) -> Cl
     Claim { sentence, figures: figures.into() }
 }
 
-/// Where each gap of `sentence` is in `text`.
+/// Where a sentence stands, and its gaps.
+pub struct Place {
+    pub whole: Range<usize>,
+    pub gaps: Vec<Range<usize>>,
+}
+
+/// Where `sentence` is in `text`.
 ///
 /// # Errors
 ///
 /// The sentence is not there, or more than once.
-pub fn gaps(text: &str, sentence: &str) -> Result<Vec<Range<usize>>, String> {
+pub fn place(text: &str, sentence: &str) -> Result<Place, String> {
     let words: Vec<&str> = sentence.split(GAP).collect();
     let mut found = Vec::new();
     let mut from = 0;
     while let Some(first) = literal(text, words[0], from) {
         from = first.start + 1;
-        found.extend(rest(text, &words[1..], first.end));
+        found.extend(rest(text, &words[1..], first));
     }
     match found.len() {
         1 => Ok(found.remove(0)),
@@ -38,22 +44,22 @@ pub fn gaps(text: &str, sentence: &str) -> Result<Vec<Range<usize>>, String> {
     }
 }
 
-/// The gaps before each of `words`, which follow `end`.
-fn rest(text: &str, words: &[&str], mut end: usize) -> Option<Vec<Range<usize>>> {
+/// The place that begins with `whole` and goes on with each of `words` after a gap.
+fn rest(text: &str, words: &[&str], mut whole: Range<usize>) -> Option<Place> {
     let mut gaps = Vec::new();
     for word in words {
-        let next = literal(text, word, end)?;
-        if next.start - end > LONGEST {
+        let next = literal(text, word, whole.end)?;
+        if next.start - whole.end > LONGEST {
             return None;
         }
-        gaps.push(end..next.start);
-        end = next.end;
+        gaps.push(whole.end..next.start);
+        whole.end = next.end;
     }
-    Some(gaps)
+    Some(Place { whole, gaps })
 }
 
 /// The first place from `from` on where `text` has `wanted`; a space stands for any white space.
-fn literal(text: &str, wanted: &str, from: usize) -> Option<Range<usize>> {
+pub fn literal(text: &str, wanted: &str, from: usize) -> Option<Range<usize>> {
     let starts = text.char_indices().map(|(at, _)| at).filter(|at| *at >= from);
     starts.into_iter().find_map(|at| Some(at..at + matched(&text[at..], wanted)?))
 }
@@ -84,19 +90,24 @@ pub fn same(a: &str, b: &str) -> bool {
 ///
 /// # Errors
 ///
-/// See [`gaps`]; or there are more figures than gaps, or fewer.
+/// See [`place`]; or there are more figures than gaps, or fewer; or a figure contains the words that
+/// end its gap, as the point of `takes {}.` is in 7.5.
 pub fn sentence(text: &str, claim: &Claim) -> Result<String, String> {
-    let gaps = gaps(text, claim.sentence)?;
+    let gaps = place(text, claim.sentence)?.gaps;
     if gaps.len() != claim.figures.len() {
         return Err(format!("{} figures for {:?}", claim.figures.len(), claim.sentence));
     }
-    let mut text = text.to_owned();
+    let mut filled = text.to_owned();
     for (gap, figure) in gaps.into_iter().zip(&claim.figures).rev() {
         if !same(&text[gap.clone()], figure) {
-            text.replace_range(gap, figure);
+            filled.replace_range(gap, figure);
         }
     }
-    Ok(text)
+    let now = place(&filled, claim.sentence)?.gaps;
+    match now.into_iter().zip(&claim.figures).all(|(gap, figure)| same(&filled[gap], figure)) {
+        true => Ok(filled),
+        false => Err(format!("a figure contains the words after it: {:?}", claim.sentence)),
+    }
 }
 
 /// Where the lines between `<!-- from: MARK -->` and `<!-- end -->` are.
@@ -123,10 +134,16 @@ fn a_gap_is_filled_across_lines() {
 
 #[test]
 fn a_sentence_that_is_not_there_once_is_an_error() {
-    assert!(gaps("It took 7 ns.", "takes {} ns").unwrap_err().contains("0 times"));
-    assert!(gaps("It takes 7 ns, takes 8 ns", "takes {} ns").unwrap_err().contains("2 times"));
+    assert!(place("It took 7 ns.", "takes {} ns").err().unwrap().contains("0 times"));
+    assert!(place("It takes 7 ns, takes 8 ns", "takes {} ns").err().unwrap().contains("2 times"));
     let far = format!("takes {} ns", "x".repeat(LONGEST + 1));
-    assert!(gaps(&far, "takes {} ns").is_err());
+    assert!(place(&far, "takes {} ns").is_err());
+}
+
+#[test]
+fn a_gap_that_a_figure_would_end_is_an_error() {
+    let error = sentence("It takes 7. And", &claim("takes {}.", ["7.5".into()])).unwrap_err();
+    assert!(error.contains("the words after it"), "{error}");
 }
 
 #[test]

@@ -1,14 +1,19 @@
-//! Figures in the documents are those of the committed runs. Guards that a run can't be replaced, and
-//! a figure can't be typed, without the other following. `UPDATE_DOCS=1` writes the figures.
+//! Figures in the documents are those of the committed runs. Guards that a run cannot be replaced
+//! without the documents, and that a figure is computed and not typed. Each document has a file and a
+//! test here. `UPDATE_DOCS=1` writes the figures.
 
 mod costs;
 mod fill;
+mod given;
 mod holder_preempted;
+mod kernel;
+mod overhead;
 mod predictions;
 mod reference;
+mod simulator;
 mod swapoff;
 
-use fill::{Claim, block, gaps, same};
+use fill::{Claim, block, place, same};
 use reference::{root, text};
 
 /// A document, and what it takes from committed runs.
@@ -37,7 +42,7 @@ impl Document {
         let mut all = Vec::new();
         for claim in &self.sentences {
             let is: Vec<&str> =
-                gaps(text, claim.sentence)?.into_iter().map(|at| &text[at]).collect();
+                place(text, claim.sentence)?.gaps.into_iter().map(|at| &text[at]).collect();
             if !is.iter().zip(&claim.figures).all(|(is, figure)| same(is, figure)) {
                 all.push(format!(
                     "{:?}: {is:?}, the runs have {:?}",
@@ -55,25 +60,84 @@ impl Document {
     }
 }
 
-/// One file each. A document that is not here may have no figure of a run.
-fn documents() -> [Document; 4] {
-    [costs::document(), holder_preempted::document(), predictions::document(), swapoff::document()]
+/// Compares the document with the runs, or writes it.
+fn holds(document: &Document) {
+    let path = root().join(document.path);
+    let now = text(&path);
+    let name = document.path;
+    if std::env::var_os("UPDATE_DOCS").is_some() {
+        let filled = document.filled(&now).unwrap_or_else(|why| panic!("{name}: {why}"));
+        return std::fs::write(&path, filled).expect("a document can be written");
+    }
+    let wrong = document.differences(&now).unwrap_or_else(|why| vec![why]).join("\n");
+    assert!(wrong.is_empty(), "{name}: run with UPDATE_DOCS=1, and read what it changes:\n{wrong}");
+}
+
+/// All that take figures from runs.
+fn documents() -> Vec<Document> {
+    vec![
+        costs::document(),
+        holder_preempted::document(),
+        kernel::document(),
+        kernel::enomem(),
+        overhead::measuring(),
+        overhead::readme(),
+        predictions::document(),
+        simulator::document(),
+        swapoff::document(),
+    ]
 }
 
 #[test]
-fn figures_are_those_of_the_committed_runs() {
-    let mut wrong = String::new();
-    for document in documents() {
-        let path = root().join(document.path);
-        let now = text(&path);
-        if std::env::var_os("UPDATE_DOCS").is_some() {
-            let filled =
-                document.filled(&now).unwrap_or_else(|why| panic!("{}: {why}", document.path));
-            std::fs::write(&path, filled).expect("a document can be written");
-            continue;
-        }
-        let found = document.differences(&now).unwrap_or_else(|why| vec![why]);
-        wrong.extend(found.iter().map(|one| format!("{}: {one}\n", document.path)));
+fn costs() {
+    holds(&costs::document());
+}
+
+#[test]
+fn holder_preempted() {
+    holds(&holder_preempted::document());
+}
+
+#[test]
+fn kernel() {
+    holds(&kernel::document());
+    holds(&kernel::enomem());
+}
+
+#[test]
+fn overhead() {
+    holds(&overhead::measuring());
+    holds(&overhead::readme());
+}
+
+#[test]
+fn predictions() {
+    holds(&predictions::document());
+}
+
+#[test]
+fn simulator() {
+    holds(&simulator::document());
+}
+
+#[test]
+fn swapoff() {
+    holds(&swapoff::document());
+}
+
+/// `tests/x.rs: name` in the table of docs/measuring.md names a test that there is.
+#[test]
+fn tests_that_the_documents_name_are_there() {
+    let measuring = text(&root().join("docs/measuring.md"));
+    let words = measuring.split('`').filter_map(|word| word.split_once(".rs: "));
+    let mut named = 0;
+    for (file, test) in words {
+        let source = text(&root().join(format!("{file}.rs")));
+        assert!(
+            source.contains(&format!("fn {test}(")),
+            "docs/measuring.md: {file}.rs has no {test}"
+        );
+        named += 1;
     }
-    assert!(wrong.is_empty(), "run with UPDATE_DOCS=1, and read what it changed:\n{wrong}");
+    assert!(named > 40, "docs/measuring.md has lost its table of faults");
 }
