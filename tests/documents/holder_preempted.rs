@@ -33,6 +33,7 @@ pub fn document() -> Document {
             [span(&fifo(4), kilo), span(&fifo(2), millions)],
         ),
         claim("With 4 threads per CPU {} of the {} trials of `tas` were refused", refused(8)),
+        claim("of the window. {} trials count as hit", [run.hit("")]),
         claim(
             "`tas` keeps {} %, and the FIFO locks {} % (medians of six trials",
             [whole(left("tas")), span(&FIFO.map(left), whole)],
