@@ -91,7 +91,6 @@ const GIVEN: &[(&str, &str, &[&str])] = &[
             "6 ns between siblings",
             "`l3` 23 ns where 25",
             "211 ns between all groups",
-            "240 ns, `stay` 6",
             "then costs 52 ns",
             "517 ns, and 202 pairs",
             "take 10, 27 or 110 ns",
