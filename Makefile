@@ -1,6 +1,6 @@
 # The project's commands; `make help` lists them. CI and the README run `plots` and `test`, which
 # need no more than a Rust toolchain; a recipe that needs more says what.
-.PHONY: help bench selftest plots gallery reference lab-reference predict costs test test-long lint deny portable static fuzz preempted check check-deep
+.PHONY: help bench selftest plots gallery reference lab-reference predict overhead costs test test-long lint deny portable static fuzz preempted check check-deep
 
 SWAPSCALE = target/release/swapscale
 LOCAL = results/local
@@ -58,7 +58,12 @@ predict: $(SWAPSCALE) ## simulate the plans *-predicted anew, and hold models ag
 	mkdir -p $(REFERENCE)/validation
 	cp $(LOCAL)/validate/validation.json $(LOCAL)/validate.txt $(REFERENCE)/validation/
 
-costs: ## bytes a slot, and instructions an operation (callgrind)
+overhead: ## what measuring costs, measured anew (quiet machine, a minute), for results/reference and the documents
+	cargo bench --locked -p studies --bench overhead -- --json $(CURDIR)/$(REFERENCE)/overhead.json
+	UPDATE_DOCS=1 cargo test --locked --test documents overhead
+
+costs: ## bytes per slot, and instructions per operation (callgrind)
+	@echo "$$(rustc --version), $$(uname -m), commit $$(git rev-parse --short=12 HEAD)"
 	cargo run --release -p variants --example costs
 
 # The lab, and the kernels against the model: all runs of it anew.

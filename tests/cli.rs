@@ -244,3 +244,25 @@ fn a_directory_that_takes_no_run_is_named() {
     fs::write(dir.path().join("runs"), "a file").unwrap();
     refused(&SHORT, dir.path(), &["runs"]);
 }
+
+/// A spinning real-time worker never leaves its CPU to the thread that ends the trial.
+#[test]
+fn a_real_time_run_without_a_cpu_to_spare_is_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    let real_time = |command: &[&str]| {
+        let mut timeout = Command::new("timeout");
+        timeout.args(["20", "taskset", "-c", "0", "chrt", "-f", "1"]).args(command);
+        timeout.current_dir(&dir).output()
+    };
+    if !real_time(&["true"]).is_ok_and(|out| out.status.success()) {
+        return eprintln!("left out: no real-time policy on CPU 0 (chrt, taskset, root)");
+    }
+    let run = [&[env!("CARGO_BIN_EXE_swapscale")], &SHORT[..]].concat();
+    let output = real_time(&run).unwrap();
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(2), "124 is a run that did not end: {said}");
+    assert!(
+        said.lines().last().unwrap().contains("under SCHED_FIFO the run would not end"),
+        "{said}"
+    );
+}

@@ -26,3 +26,28 @@ fn without_strict_it_only_tells() {
     assert!(text.contains("clocksource") && text.ends_with(" ok\n"), "{text}");
     assert_eq!(doctor(&["--wrong"]).status.code(), Some(2));
 }
+
+/// In a build sandbox there is no /sys at all. Hiding it takes a mount namespace, and so root.
+#[test]
+fn without_sysfs_it_works_and_so_do_runs() {
+    let dir = tempfile::tempdir().unwrap();
+    let hidden = |rest: &str| {
+        let script = format!("mount -t tmpfs none /sys && exec \"$0\" {rest}");
+        let args = ["-m", "sh", "-c", &script, env!("CARGO_BIN_EXE_swapscale")];
+        Command::new("unshare").args(args).current_dir(&dir).output()
+    };
+    let mut mounts = Command::new("unshare");
+    mounts.args(["-m", "mount", "-t", "tmpfs", "none", "/sys"]);
+    if !mounts.output().is_ok_and(|out| out.status.success()) {
+        return eprintln!("left out: no mount namespace can be made here");
+    }
+    let run =
+        "run --variant percluster --workload churn --threads 1 --trials 1 --size 4MiB --out runs";
+    let native = format!("{run} --seconds 0.05");
+    let model = format!("{run} --machine vm-32 --seconds 0.0005");
+    for command in ["doctor", &native, &model] {
+        let out = hidden(command).unwrap();
+        let said = String::from_utf8_lossy(&out.stderr);
+        assert_eq!(out.status.code(), Some(0), "{command}: {said}");
+    }
+}

@@ -1,7 +1,7 @@
 //! Medians, intervals and significance. Everything random is seeded: the same
 //! samples always give the same interval, so a table can be recomputed to the digit.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use statrs::stats_tests::Alternative;
 use statrs::stats_tests::mannwhitneyu::{MannWhitneyUMethod, mannwhitneyu};
 
@@ -18,7 +18,7 @@ const EXACT_UP_TO: usize = 20;
 const SEED: u64 = 0x5eed;
 
 /// A 95 % interval.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Interval {
     /// lower end
     pub lo: f64,

@@ -1,12 +1,17 @@
 //! The cost of measuring, in pairs: an operation with and without the overhead in question, in
-//! turns, on one CPU. Guards the promise that the figures are the allocator's. It prints the table
-//! that the documentation shows.
+//! turns, on one CPU. Guards the promise that the figures are the allocator's. The documentation
+//! shows the table of `results/reference/overhead.json`, which `make overhead` measures.
 
 use std::fmt;
 use std::time::Duration;
 
 use machine::Failure;
+use machine::topology::Topology;
+use probe::{Roots, environment, noise};
+use results::schema::{Environment, Reading};
 use results::stats::{Interval, bootstrap_median, median};
+use results::store::created_now;
+use serde::{Deserialize, Serialize};
 
 mod rows;
 mod ways;
@@ -17,7 +22,7 @@ pub use ways::churn_fault;
 pub const GOAL: f64 = 1.03;
 
 /// A median over the rounds with its 95 % interval, by bootstrap.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Figure {
     pub median: f64,
     pub interval: Interval,
@@ -39,7 +44,8 @@ impl Figure {
 }
 
 /// The unit of a row's figure.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Unit {
     /// ns per operation
     Ns,
@@ -50,34 +56,103 @@ pub enum Unit {
 }
 
 /// One row of the table.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Row {
     pub what: String,
     pub figure: Figure,
     pub unit: Unit,
+    /// ABBA rounds that the figure is of; `None` where it was not measured in pairs
+    pub rounds: Option<usize>,
     /// The largest figure that the row should have.
     pub goal: Option<f64>,
 }
 
-impl fmt::Display for Row {
-    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+impl Row {
+    /// The median with its sign, and the interval: `+2.22` and `2.12..2.37`.
+    pub fn words(&self) -> (String, String) {
         let Figure { median, interval: Interval { lo, hi } } = self.figure;
-        let (indent, sign, unit, digits) = match self.unit {
-            Unit::Ns => ("", "", "ns", 2),
-            Unit::More => ("  ", "+", "ns", 2),
-            Unit::Times => ("  ", "x", "", 4),
+        let (sign, digits) = match self.unit {
+            Unit::Ns => ("", 2),
+            Unit::More => ("+", 2),
+            Unit::Times => ("x", 4),
         };
-        let what = format!("{indent}{}", self.what);
-        let figure = format!("{sign}{median:.digits$} {unit}");
-        let interval = format!("{lo:.digits$}..{hi:.digits$}");
-        write!(f, "{what:<44} {figure:<11} {interval:<17}")?;
-        let Some(goal) = self.goal else { return Ok(()) };
-        let verdict = match self.figure.within(goal) {
+        (format!("{sign}{median:.digits$}"), format!("{lo:.digits$}..{hi:.digits$}"))
+    }
+
+    /// Whether it keeps to its goal, in words; `None` without a goal.
+    pub fn verdict(&self) -> Option<&'static str> {
+        Some(match self.figure.within(self.goal?) {
             Some(true) => "yes",
             Some(false) => "no",
             None => "not decidable",
+        })
+    }
+}
+
+impl fmt::Display for Row {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        let (median, interval) = self.words();
+        let (indent, unit) = match self.unit {
+            Unit::Ns => ("", "ns"),
+            Unit::More => ("  ", "ns"),
+            Unit::Times => ("  ", ""),
         };
-        write!(f, " <= {goal}: {verdict}")
+        let what = format!("{indent}{}", self.what);
+        let figure = format!("{median} {unit}");
+        let rounds = self.rounds.map_or("-".to_owned(), |rounds| rounds.to_string());
+        write!(f, "{what:<44} {figure:<11} {interval:<17} {rounds:>6}")?;
+        match (self.goal, self.verdict()) {
+            (Some(goal), Some(verdict)) => write!(f, " <= {goal}: {verdict}"),
+            _ => Ok(()),
+        }
+    }
+}
+
+/// All of `results/reference/overhead.json`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Measured {
+    /// when it began
+    pub created_utc: String,
+    /// the command that repeats it
+    pub command: String,
+    /// the host, and the commit that was built
+    pub environment: Environment,
+    /// CPU that the one thread was pinned to
+    pub cpu: usize,
+    /// length of a turn, ms; a round has four of them
+    pub window_ms: u64,
+    /// `/proc/loadavg` before and after: what else ran on the host
+    pub load_average: [Reading<String>; 2],
+    /// time that the hypervisor took from the CPU meanwhile, ns
+    pub steal_ns: Reading<u64>,
+    pub rows: Vec<Row>,
+}
+
+impl Measured {
+    /// The record of a measurement that begins now, without its rows.
+    pub fn begin(topology: &Topology, effort: &Effort, command: &str) -> Self {
+        let roots = Roots::default();
+        Self {
+            created_utc: created_now().to_string(),
+            command: command.into(),
+            environment: environment::here(topology, bench_harness::engine::now),
+            cpu: effort.cpu,
+            window_ms: effort.window.as_millis() as u64,
+            load_average: [roots.proc("loadavg"), Reading::unknown("it has not ended")],
+            steal_ns: noise::steal_ns(&roots, &[effort.cpu]),
+            rows: Vec::new(),
+        }
+    }
+
+    /// The record of the same measurement, which ends now.
+    pub fn end(mut self, rows: Vec<Row>) -> Self {
+        let roots = Roots::default();
+        self.load_average[1] = roots.proc("loadavg");
+        if let Reading::Known(before) = self.steal_ns {
+            let after = noise::steal_ns(&roots, &[self.cpu]);
+            self.steal_ns = after.and_then(|after| Ok(after.saturating_sub(before)));
+        }
+        Self { rows, ..self }
     }
 }
 
@@ -113,7 +188,11 @@ impl Pair {
     }
 
     fn base(&self, what: impl Into<String>) -> Row {
-        Row { what: what.into(), figure: Figure::of(&self.base), unit: Unit::Ns, goal: None }
+        self.row(what, Figure::of(&self.base), Unit::Ns, None)
+    }
+
+    fn row(&self, what: impl Into<String>, figure: Figure, unit: Unit, goal: Option<f64>) -> Row {
+        Row { what: what.into(), figure, unit, rounds: Some(self.base.len()), goal }
     }
 
     fn each(&self, f: impl Fn(f64, f64) -> f64) -> Figure {
@@ -122,13 +201,11 @@ impl Pair {
     }
 
     fn more(&self, what: impl Into<String>, goal: Option<f64>) -> Row {
-        let figure = self.each(|base, with| with - base);
-        Row { what: what.into(), figure, unit: Unit::More, goal }
+        self.row(what, self.each(|base, with| with - base), Unit::More, goal)
     }
 
     fn times(&self, what: impl Into<String>, goal: Option<f64>) -> Row {
-        let figure = self.each(|base, with| with / base);
-        Row { what: what.into(), figure, unit: Unit::Times, goal }
+        self.row(what, self.each(|base, with| with / base), Unit::Times, goal)
     }
 }
 
@@ -155,7 +232,7 @@ mod tests {
 
     fn row(lo: f64, median: f64, hi: f64, goal: f64) -> Row {
         let figure = Figure { median, interval: Interval { lo, hi } };
-        Row { what: "x".into(), figure, unit: Unit::Times, goal: Some(goal) }
+        Row { what: "x".into(), figure, unit: Unit::Times, rounds: Some(2), goal: Some(goal) }
     }
 
     #[test]

@@ -1,0 +1,138 @@
+//! What measuring costs: the table of docs/measuring.md and the sentence of the README, from
+//! `results/reference/overhead.json`.
+
+use std::fmt::Write;
+
+use bench_harness::plan::defaults;
+use results::schema::Reading;
+use results::stats::median;
+use studies::overhead::{Measured, Row, Unit};
+
+use super::Document;
+use super::fill::claim;
+use super::reference::{Reference, digits, root, span, text};
+
+pub fn readme() -> Document {
+    let all = measured();
+    let cost = |base: &str, what: &str| {
+        let row = row_below(&all, base, what);
+        let (median, interval) = row.words();
+        let median = median.trim_start_matches('+');
+        let (goal, verdict) = row.goal.zip(row.verdict()).expect("a row with a goal");
+        format!("{median} ns ({interval}; at most {goal} wanted: {verdict})")
+    };
+    let sentences = vec![
+        claim(
+            "`results/reference/overhead.json` ({}, load average {}) recording",
+            [all.environment.cpu_model.to_string(), load(&all.load_average[0])],
+        ),
+        claim(
+            "latency adds {}, and lock-site accounting adds {} to an uncontended lock pair",
+            [
+                cost("two clock reads", "recorded in the histogram"),
+                cost("uncontended lock pair", "with lock-site accounting"),
+            ],
+        ),
+    ];
+    Document { path: "README.md", sentences, blocks: Vec::new() }
+}
+
+pub fn measuring() -> Document {
+    let all = measured();
+    let churn = row(&all, "churn operation, no accounting").figure.median;
+    let accounting = row_below(&all, "churn operation", "with lock-site accounting").figure.median;
+    let every = defaults::sample();
+    let sentences = vec![
+        claim(
+            "than on a bare lock: {} % of a churn operation",
+            [digits(accounting / churn * 100.0, 0)],
+        ),
+        claim("once per acquisition: {} times per page swapped out and in", [acquisitions()]),
+        claim("A throughput run times one operation in {};", [every.to_string()]),
+        // `Tally::next_stride`: a quarter less to a quarter more.
+        claim(
+            "differs from one timed operation to the next, between {} and {}:",
+            [(every - every / 4).to_string(), (every + every / 4).to_string()],
+        ),
+    ];
+    Document { path: "docs/measuring.md", sentences, blocks: vec![("overhead", table(&all))] }
+}
+
+fn measured() -> Measured {
+    let path = root().join("results/reference/overhead.json");
+    serde_json::from_str(&text(&path)).expect("overhead.json is what `make overhead` writes")
+}
+
+fn row<'a>(all: &'a Measured, what: &str) -> &'a Row {
+    let mut rows = all.rows.iter();
+    rows.find(|row| row.what == what).unwrap_or_else(|| panic!("overhead.json: no row {what:?}"))
+}
+
+/// The row `what` that is relative to a row whose name begins with `base`.
+fn row_below<'a>(all: &'a Measured, base: &str, what: &str) -> &'a Row {
+    let mut last = "";
+    let mut rows = all.rows.iter();
+    let found = rows.find(|row| {
+        if row.unit == Unit::Ns {
+            last = &row.what;
+        }
+        row.what == what && last.starts_with(base)
+    });
+    found.unwrap_or_else(|| panic!("overhead.json: no row {what:?} below {base:?}"))
+}
+
+/// The load of the last minute.
+fn load(loadavg: &Reading<String>) -> String {
+    let first = |text: &String| text.split(' ').next().unwrap_or_default().to_owned();
+    loadavg.known().map_or("unknown".into(), first)
+}
+
+fn table(all: &Measured) -> String {
+    let host = &all.environment;
+    let steal = match &all.steal_ns {
+        Reading::Known(ns) => format!("{:.2} s", *ns as f64 / 1e9),
+        Reading::Unknown { .. } => "an unknown time".into(),
+    };
+    let kernel = host.kernel.to_string();
+    let dirty = if host.dirty == Reading::Known(true) { " with changes" } else { "" };
+    let commit: String = host.commit.to_string().chars().take(12).collect();
+    let mut table = format!(
+        "Measured {} on {}, {} CPUs, kernel {}, at commit {commit}{dirty}.\n\
+         A round is four turns of {} ms. The load average was {} before and {} after;\n\
+         the hypervisor took {steal} from the CPU.\n\n\
+         | ns per operation | | 95 % interval | ABBA rounds | goal |\n\
+         | --- | ---: | --- | ---: | --- |\n",
+        &all.created_utc[..10],
+        host.cpu_model,
+        host.cpus_online,
+        kernel.split(' ').next().unwrap_or_default(),
+        all.window_ms,
+        load(&all.load_average[0]),
+        load(&all.load_average[1]),
+    );
+    for row in &all.rows {
+        let (median, interval) = row.words();
+        let dots = if row.unit == Unit::Ns { "" } else { ".. " };
+        let rounds = row.rounds.map_or("-".to_owned(), |rounds| rounds.to_string());
+        let goal = row.goal.zip(row.verdict());
+        let goal =
+            goal.map_or(String::new(), |(goal, verdict)| format!("at most {goal}: {verdict}"));
+        writeln!(table, "| {dots}{} | {median} | {interval} | {rounds} | {goal} |", row.what)
+            .expect("a string takes it");
+    }
+    table
+}
+
+/// Acquisitions per page that churn swaps out and in on one thread, by variant.
+fn acquisitions() -> String {
+    let run = Reference::of("ablation");
+    let points = run.points("workload=churn threads=1");
+    let of_variant = |point: &results::aggregate::Group| {
+        let per_page = point.values(|cell| {
+            let taken: u64 = cell.sites.iter().filter_map(|site| site.acquisitions).sum();
+            Some(taken as f64 / cell.kinds["alloc"].count as f64)
+        });
+        median(&per_page)
+    };
+    span(&points.iter().map(of_variant).collect::<Vec<_>>(), |x| digits(x, 0))
+}
