@@ -7,8 +7,10 @@ use std::process::Command;
 
 /// Runs a plan on a model into `dir/out` on `host_threads`; the cells on disk and the table.
 fn simulate(dir: &Path, out: &str, host_threads: &str, args: &[&str]) -> (String, String) {
+    let size = if args.contains(&"--size") { &[][..] } else { &["--size", "8MiB"] };
     let output = Command::new(env!("CARGO_BIN_EXE_swapscale"))
-        .args(["run", "--machine", "epyc-96", "--size", "8MiB", "--out", out, "--mail"])
+        .args(["run", "--machine", "epyc-96", "--out", out, "--mail"])
+        .args(size)
         .args(args)
         .env("RAYON_NUM_THREADS", host_threads)
         .current_dir(dir)
@@ -54,6 +56,28 @@ fn every_workload_runs_and_its_figures_say_they_are_predicted() {
         assert!(mail.contains(words), "no {words:?} in {mail}");
     }
     assert!(mail.lines().all(|line| line.len() <= 72), "{mail}");
+}
+
+/// 6.18 looks for slots in nearly full clusters first. Where churn keeps no page in memory there are
+/// few others, and it loses most of what 6.15 does; with pages kept it loses less.
+#[test]
+fn pages_kept_in_memory_decide_what_the_order_of_the_scan_costs() {
+    let dir = tempfile::tempdir().unwrap();
+    let plan = ["--variant", "percpu-free-first,percpu-cluster", "--workload", "churn"];
+    let plan = [&plan[..], &["--threads", "1", "--kept", "0,1024", "--size", "64MiB"]].concat();
+    let plan = [&plan[..], &["--trials", "1", "--seconds", "0.002"]].concat();
+    let (cells, _) = simulate(dir.path(), "out", "2", &plan);
+    let rate = |variant: &str, kept: Option<&str>| {
+        let mut cells = cells.lines().map(serde_json::from_str::<serde_json::Value>);
+        let cell = cells.find(|cell| {
+            let key = &cell.as_ref().unwrap()["key"];
+            key["variant"] == variant && key["params"]["kept"].as_str() == kept
+        });
+        cell.unwrap().unwrap()["ops_per_s"].as_f64().unwrap()
+    };
+    let loss = |kept| 1.0 - rate("percpu-cluster", kept) / rate("percpu-free-first", kept);
+    let (none, some) = (loss(None), loss(Some("1024")));
+    assert!(none > 0.15 && some < none / 2.0, "{none} with none kept, {some} with 1024");
 }
 
 /// The model that calibrate writes takes as long for the point it is fitted on as this machine

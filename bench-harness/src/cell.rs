@@ -43,6 +43,8 @@ impl Label<'_> {
             ("fill", Some(params.fill.to_string())),
             ("orders", params.orders.as_ref().map(ToString::to_string)),
             ("batch", params.batch.map(|batch| batch.to_string())),
+            // Runs from before the option kept none, and do not say so.
+            ("kept", params.kept.filter(|kept| *kept > 0).map(|kept| kept.to_string())),
             ("think-ns", Some(params.think_ns.to_string())),
             ("rate", params.rate.map(|rate| rate.to_string())),
         ];

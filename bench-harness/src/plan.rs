@@ -158,7 +158,7 @@ impl Plan {
     /// The options of one trial: `point` with the random numbers of `block`, and nothing left to a
     /// default.
     pub fn alone(&self, point: &Point, block: u32) -> Options {
-        let Params { size, fill, orders, batch, think_ns, rate } = point.params.clone();
+        let Params { size, fill, orders, batch, kept, think_ns, rate } = point.params.clone();
         Options {
             variant: vec![point.variant.into()],
             lock: vec![point.lock.into()],
@@ -172,6 +172,7 @@ impl Plan {
             fill: vec![fill],
             orders,
             batch: batch.into_iter().collect(),
+            kept: kept.into_iter().collect(),
             think_ns: Some(think_ns),
             rate: rate.into_iter().map(Rate).collect(),
             preempt: point.preempt.into_iter().collect(),

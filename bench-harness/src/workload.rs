@@ -33,6 +33,9 @@ pub struct Params {
     pub orders: Option<Orders>,
     /// Entries in one call; None where the workload has no such choice.
     pub batch: Option<u32>,
+    /// Pages that a worker has in memory between a swap-in and the swap-out of the same page, in
+    /// blocks of the largest order; None where the workload has no such choice.
+    pub kept: Option<u32>,
     /// Think time between operations, ns.
     pub think_ns: u64,
     /// Open loop: steps per second that each worker is asked for.
@@ -147,7 +150,7 @@ pub fn find(id: &str) -> Option<&'static Entry> {
 /// 1 GiB, three quarters in use, no choice of orders and batches.
 fn base() -> Params {
     let (size, fill) = (Size::mib(1024), Fill::Percent(75));
-    Params { size, fill, orders: None, batch: None, think_ns: 0, rate: None }
+    Params { size, fill, orders: None, batch: None, kept: None, think_ns: 0, rate: None }
 }
 
 /// [`base`] with a choice of orders, which by default is order 0.

@@ -15,8 +15,12 @@ use super::reference::{Reference, by, digits, millions, per_cent, range, root, s
 pub fn document() -> Document {
     let printed = text(&root().join("results/reference/costs.txt"));
     let sentences = [counted(&printed), hold(), ablation()].into_iter().flatten().collect();
-    let blocks =
-        vec![("costs.txt", table(&printed)), ("steps", steps()), ("scan order", scan_order())];
+    let blocks = vec![
+        ("costs.txt", table(&printed)),
+        ("steps", steps()),
+        ("scan order", scan_order()),
+        ("kept", kept()),
+    ];
     Document { path: "docs/costs.md", sentences, blocks }
 }
 
@@ -239,6 +243,20 @@ fn scan_order() -> String {
             writeln!(table, "| {what} | `{variant}` | {rate} | {share} | {hit} |")
                 .expect("a string takes it");
         }
+    }
+    table
+}
+
+/// What 6.18's order costs, by the pages that a worker keeps in memory.
+fn kept() -> String {
+    let run = Reference::of("kept-predicted");
+    let mut table = "| pages kept per CPU | 1 CPU | 16 CPUs |\n| ---: | ---: | ---: |\n".to_owned();
+    for (pages, kept) in [("none", ""), ("32", "32"), ("512", "512"), ("4096", "4096")] {
+        let loss = |threads| {
+            let point = format!("threads={threads} kept={kept}");
+            by(&run.change("percpu-free-first", "percpu-cluster", &point))
+        };
+        writeln!(table, "| {pages} | {} | {} |", loss(1), loss(16)).expect("a string takes it");
     }
     table
 }

@@ -1,13 +1,21 @@
-//! The users of slots: address spaces ("owners"), each with a page table and its lock. Guards
-//! page-table entries: one is written only under the lock of its owner.
+//! The users of slots: address spaces ("owners") with their page tables. A page table maps
+//! [`PTRS_PER_PTE`] pages and has a lock of its own (CONFIG_SPLIT_PTE_PTLOCKS). Guards page-table
+//! entries: one is written only under the lock of its page table.
 
 use crate::entry::SwpEntry;
 use crate::spec::Spec;
 use machine::{Atomic, Fields, Guard, Machine, Region, Site, SpinLock};
 
+/// Entries of a page table on x86-64: 2 MiB of an address space.
+pub const PTRS_PER_PTE: usize = 512;
+
 /// The page tables of all owners.
 pub struct Owners<M: Machine> {
+    /// Those of an owner follow one another.
     locks: Region<M, Ptl<M>>,
+    /// Page tables per owner.
+    tables: usize,
+    owners: usize,
     ptes: Region<M, M::Atomic<u64>>,
     /// Pages per owner.
     pages: usize,
@@ -29,8 +37,11 @@ impl<M: Machine> Owners<M> {
     /// The owners of `spec`, none of whose pages is swapped out.
     pub fn new(spec: &Spec) -> Self {
         let slots = spec.owners * spec.pages_per_owner;
+        let tables = spec.pages_per_owner.div_ceil(PTRS_PER_PTE);
         Self {
-            locks: Region::new("ptl", spec.owners, |_| Ptl(SpinLock::new())),
+            locks: Region::new("ptl", spec.owners * tables, |_| Ptl(SpinLock::new())),
+            tables,
+            owners: spec.owners,
             ptes: Region::named("pte", slots, Vec::new(), |_| M::Atomic::new(0)),
             pages: spec.pages_per_owner,
             passes: spec.unuse_passes,
@@ -39,7 +50,7 @@ impl<M: Machine> Owners<M> {
 
     /// How many owners there are.
     pub fn count(&self) -> usize {
-        self.locks.len()
+        self.owners
     }
 
     /// Pages per owner.
@@ -47,14 +58,18 @@ impl<M: Machine> Owners<M> {
         self.pages
     }
 
-    /// Takes the page-table lock of `owner`.
-    pub fn lock(&self, cpu: &M::Cpu, owner: usize, site: &'static Site) -> Guard<M> {
-        self.locks[owner].0.lock(cpu, site)
+    /// pte_offset_map_lock(): takes the lock of the page table that maps `page` of `owner`.
+    pub fn lock(&self, cpu: &M::Cpu, owner: usize, page: usize, site: &'static Site) -> Guard<M> {
+        self.table(owner, page).lock(cpu, site)
     }
 
-    /// Drops the page-table lock of `owner`.
-    pub fn unlock(&self, cpu: &M::Cpu, owner: usize, guard: Guard<M>) {
-        self.locks[owner].0.unlock(cpu, guard);
+    /// Drops the lock of the page table that maps `page` of `owner`.
+    pub fn unlock(&self, cpu: &M::Cpu, owner: usize, page: usize, guard: Guard<M>) {
+        self.table(owner, page).unlock(cpu, guard);
+    }
+
+    fn table(&self, owner: usize, page: usize) -> &SpinLock<M> {
+        &self.locks[owner * self.tables + page / PTRS_PER_PTE].0
     }
 
     fn pte(&self, owner: usize, page: usize) -> &M::Atomic<u64> {
@@ -67,7 +82,7 @@ impl<M: Machine> Owners<M> {
         SwpEntry::from_pte(self.pte(owner, page).load())
     }
 
-    /// Sets the entry of a page. The owner's lock is held.
+    /// Sets the entry of a page. The lock of its page table is held.
     pub fn set(&self, owner: usize, page: usize, entry: Option<SwpEntry>) {
         self.pte(owner, page).store(SwpEntry::to_pte(entry));
     }

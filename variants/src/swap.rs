@@ -6,7 +6,7 @@
 use crate::allocator::{Steps, SwapAllocator, SwapoffError};
 use crate::cache::{LockedFolio, NoFolio};
 use crate::entry::SwpEntry;
-use crate::owners::Owners;
+use crate::owners::{Owners, PTRS_PER_PTE};
 use crate::spec::Spec;
 use machine::{Cpu, Machine, Site};
 
@@ -63,13 +63,13 @@ impl<M: Machine, A: SwapAllocator<M>> Swap<M, A> {
         let Some(entry) = self.alloc.alloc(cpu, order) else { return false };
         M::enter("try_to_unmap_one");
         let locked = self.alloc.folios(entry.dev()).add(entry.offset(), order);
-        let ptl = self.owners.lock(cpu, owner, &UNMAP);
+        let ptl = self.owners.lock(cpu, owner, page, &UNMAP);
         for i in 0..locked.slots() {
             let each = entry.plus(i);
             assert!(self.alloc.dup(cpu, each), "a fresh slot takes a user");
             self.owners.set(owner, page + i as usize, Some(each));
         }
-        self.owners.unlock(cpu, owner, ptl);
+        self.owners.unlock(cpu, owner, page, ptl);
         match folio {
             Folio::Keep => self.alloc.folios(entry.dev()).unlock(locked),
             Folio::Drop => delete_from_swap_cache(&self.alloc, cpu, entry.dev(), locked),
@@ -90,14 +90,25 @@ impl<M: Machine, A: SwapAllocator<M>> Swap<M, A> {
         }
     }
 
-    /// Unmaps `nr` pages from `page` on (munmap, exit). Consecutive entries are freed by one call.
-    /// Returns how many of the pages were swapped out.
+    /// Unmaps `nr` pages from `page` on (munmap, exit), one page table after the other. Consecutive
+    /// entries are freed by one call. Returns how many of the pages were swapped out.
     pub fn zap(&self, cpu: &M::Cpu, owner: usize, page: usize, nr: usize) -> usize {
-        let ptl = self.owners.lock(cpu, owner, &ZAP);
+        let (mut at, end, mut zapped) = (page, page + nr, 0);
+        while at < end {
+            let table_end = end.min((at / PTRS_PER_PTE + 1) * PTRS_PER_PTE);
+            zapped += self.zap_table(cpu, owner, at, table_end - at);
+            at = table_end;
+        }
+        zapped
+    }
+
+    /// zap_pte_range(): the same within a page table.
+    fn zap_table(&self, cpu: &M::Cpu, owner: usize, page: usize, nr: usize) -> usize {
+        let ptl = self.owners.lock(cpu, owner, page, &ZAP);
         let (mut zapped, mut run) = (0, None::<(SwpEntry, u32)>);
-        for page in page..page + nr {
-            let Some(entry) = self.owners.get(owner, page) else { continue };
-            self.owners.set(owner, page, None);
+        for at in page..page + nr {
+            let Some(entry) = self.owners.get(owner, at) else { continue };
+            self.owners.set(owner, at, None);
             zapped += 1;
             run = match run {
                 Some((first, n)) if first.plus(n) == entry => Some((first, n + 1)),
@@ -111,7 +122,7 @@ impl<M: Machine, A: SwapAllocator<M>> Swap<M, A> {
         if let Some((first, n)) = run {
             self.alloc.put_and_reclaim(cpu, first, n);
         }
-        self.owners.unlock(cpu, owner, ptl);
+        self.owners.unlock(cpu, owner, page, ptl);
         zapped
     }
 
@@ -122,13 +133,13 @@ impl<M: Machine, A: SwapAllocator<M>> Swap<M, A> {
     pub fn fork(&self, cpu: &M::Cpu, parent: usize, child: usize, page: usize, nr: usize) -> usize {
         let mut copied = 0;
         for page in page..page + nr {
-            let ptl = self.owners.lock(cpu, parent, &FORK);
+            let ptl = self.owners.lock(cpu, parent, page, &FORK);
             let entry = self.owners.get(parent, page).filter(|&e| self.alloc.dup(cpu, e));
-            self.owners.unlock(cpu, parent, ptl);
+            self.owners.unlock(cpu, parent, page, ptl);
             if entry.is_some() {
-                let ptl = self.owners.lock(cpu, child, &FORK);
+                let ptl = self.owners.lock(cpu, child, page, &FORK);
                 self.owners.set(child, page, entry);
-                self.owners.unlock(cpu, child, ptl);
+                self.owners.unlock(cpu, child, page, ptl);
                 copied += 1;
             }
         }
@@ -170,13 +181,13 @@ pub(crate) fn swap_in<M: Machine, A: SwapAllocator<M>>(
         return Err(SwapInError::NoDevice);
     }
     let result = lock_folio(swap, cpu, entry).map(|locked| {
-        let ptl = owners.lock(cpu, owner, &FAULT);
+        let ptl = owners.lock(cpu, owner, page, &FAULT);
         let mine = owners.get(owner, page) == Some(entry);
         if mine {
             owners.set(owner, page, None);
             swap.put(cpu, entry, 1);
         }
-        owners.unlock(cpu, owner, ptl);
+        owners.unlock(cpu, owner, page, ptl);
         match folio {
             Folio::Keep => swap.folios(dev).unlock(locked),
             Folio::Drop => free_swap_or_unlock(swap, cpu, dev, locked),

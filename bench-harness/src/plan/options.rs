@@ -85,6 +85,9 @@ pub struct Options {
     /// Entries in one call, where the workload leaves it open
     #[arg(long, value_delimiter = ',', value_name = "N,..")]
     pub batch: Vec<u32>,
+    /// Pages that a worker of churn keeps in memory before it swaps them out again
+    #[arg(long, value_delimiter = ',', value_name = "N,..")]
+    pub kept: Vec<u32>,
     /// Think time between operations, ns
     #[arg(long, value_name = "NS")]
     pub think_ns: Option<u64>,
@@ -176,6 +179,7 @@ impl Options {
             fill: list(self.fill, other.fill),
             orders: self.orders.or(other.orders),
             batch: list(self.batch, other.batch),
+            kept: list(self.kept, other.kept),
             think_ns: self.think_ns.or(other.think_ns),
             rate: list(self.rate, other.rate),
             sample: self.sample.or(other.sample),

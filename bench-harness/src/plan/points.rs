@@ -59,7 +59,7 @@ pub(super) fn points(options: &Options, cpus: usize, model: bool) -> Result<Vec<
     Ok(points)
 }
 
-/// Refuses orders and batches that no workload of the plan has a use for.
+/// Refuses orders, batches and kept pages that no workload of the plan has a use for.
 fn used(options: &Options, workloads: &[&str]) -> Result<(), PlanError> {
     let having = |has: fn(&Params) -> bool| {
         let all = workload::LIST.iter().filter(|entry| has(&(entry.defaults)()));
@@ -73,7 +73,8 @@ fn used(options: &Options, workloads: &[&str]) -> Result<(), PlanError> {
         _ => Ok(()),
     };
     check("orders", options.orders.as_ref().map(ToString::to_string), |p| p.orders.is_some())?;
-    check("batch", options.batch.first().map(ToString::to_string), |p| p.batch.is_some())
+    check("batch", options.batch.first().map(ToString::to_string), |p| p.batch.is_some())?;
+    check("kept", options.kept.first().map(ToString::to_string), |p| p.kept.is_some())
 }
 
 /// The ids that `names` stand for, each once, in the order given.
@@ -141,6 +142,10 @@ fn params(options: &Options, workload: &workload::Entry) -> Result<Vec<Params>, 
     if let Some(batch) = options.batch.iter().find(|batch| !(1..=CLUSTER as u32).contains(*batch)) {
         return refuse("batch", batch, format!("1 to {CLUSTER} entries"));
     }
+    let kept: Vec<_> = match default.kept {
+        Some(kept) => or(&options.kept, kept).into_iter().map(Some).collect(),
+        None => vec![None],
+    };
     let sizes = or(&options.size, default.size);
     let smallest = sizes.iter().min_by_key(|size| size.bytes()).expect("never empty");
     if let Some(fill) = fills.iter().find(|fill| fill.of(smallest.slots()) > smallest.slots()) {
@@ -156,6 +161,7 @@ fn params(options: &Options, workload: &workload::Entry) -> Result<Vec<Params>, 
     let mut all = product(vec![first], &sizes, |params, size| params.size = size);
     all = product(all, &fills, |params, fill| params.fill = fill);
     all = product(all, &batches, |params, batch| params.batch = batch);
+    all = product(all, &kept, |params, kept| params.kept = kept);
     Ok(product(all, &rates, |params, rate| params.rate = rate))
 }
 

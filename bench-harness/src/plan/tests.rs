@@ -182,6 +182,11 @@ fn what_a_workload_has_no_use_for_is_no_axis_of_it() {
     };
     assert_eq!(batches("churn"), [None].into());
     assert_eq!(batches("seq"), [Some(1), Some(64)].into());
+    let kept = Options { kept: vec![0, 64], workload: words("churn,seq"), ..good() };
+    let kept: Vec<_> = self::plan(kept).unwrap().points.iter().map(|p| p.params.kept).collect();
+    assert!([None, Some(0), Some(64)].iter().all(|each| kept.contains(each)), "{kept:?}");
+    let useless = Options { kept: vec![64], workload: words("seq"), ..good() };
+    assert!(self::plan(useless).unwrap_err().starts_with("kept '64'"));
 }
 
 #[test]
