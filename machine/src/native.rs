@@ -447,6 +447,11 @@ impl<K: LockKind, const SITES: bool> Machine for Native<K, SITES> {
     }
 }
 
+/// [`Machine::heavy_mb`] of this machine, for a machine that wraps it. Inside a run only.
+pub fn heavy_mb() {
+    membarrier::all_cpus();
+}
+
 /// membarrier(2), PRIVATE_EXPEDITED: an IPI to every CPU that runs this process.
 mod membarrier {
     use crate::Failure;

@@ -3,6 +3,8 @@
 
 mod common;
 
+use common::shaken::Shaken;
+use common::stress::Effort;
 use common::{On, oracle, stress};
 use machine::lock::Tas;
 use machine::{Atomic, Cpu, Machine};
@@ -117,39 +119,48 @@ impl<M: Machine, const HOW: u8> SwapAllocator<M> for Broken<M, HOW> {
     }
 }
 
-type How<const HOW: u8> = Broken<On<Tas>, HOW>;
+type Alone<const HOW: u8> = Broken<On<Tas>, HOW>;
+type Stressed<const HOW: u8> = Broken<Shaken<Tas, false>, HOW>;
+
+fn pages<const HOW: u8>() -> Result<(), String> {
+    stress::pages::<Tas, Stressed<HOW>, false>(&Effort::USUAL)
+}
+
+fn slots<const HOW: u8>() -> Result<(), String> {
+    stress::slots::<Tas, Stressed<HOW>, false>(&Effort::USUAL)
+}
 
 #[test]
 fn the_wrapper_alone_is_accepted() {
-    oracle::random_sequences::<Tas, How<SOUND>>().expect("by the oracle");
-    stress::pages::<Tas, How<SOUND>>().expect("by the pages");
-    stress::slots::<Tas, How<SOUND>>().expect("by the slots");
+    oracle::random_sequences::<On<Tas>, Alone<SOUND>>().expect("by the oracle");
+    pages::<SOUND>().expect("by the pages");
+    slots::<SOUND>().expect("by the slots");
 }
 
 #[test]
 fn a_slot_given_twice_is_rejected() {
-    oracle::random_sequences::<Tas, How<TWICE>>().expect_err("by the oracle");
-    stress::pages::<Tas, How<TWICE>>().expect_err("by the pages");
-    let why = stress::slots::<Tas, How<TWICE>>().expect_err("by the slots");
+    oracle::random_sequences::<On<Tas>, Alone<TWICE>>().expect_err("by the oracle");
+    pages::<TWICE>().expect_err("by the pages");
+    let why = slots::<TWICE>().expect_err("by the slots");
     assert!(why.contains("I1") || why.contains("without a folio"), "{why}");
 }
 
 #[test]
 fn a_slot_given_to_two_threads_is_rejected_by_stress_alone() {
-    oracle::random_sequences::<Tas, How<RACED>>().expect("one thread cannot see it");
-    stress::pages::<Tas, How<RACED>>().expect_err("by the pages");
-    stress::slots::<Tas, How<RACED>>().expect_err("by the slots");
+    oracle::random_sequences::<On<Tas>, Alone<RACED>>().expect("one thread cannot see it");
+    pages::<RACED>().expect_err("by the pages");
+    slots::<RACED>().expect_err("by the slots");
 }
 
 #[test]
 fn a_user_never_taken_off_is_rejected() {
-    let why = oracle::random_sequences::<Tas, How<LEAKS>>().expect_err("by the oracle");
+    let why = oracle::random_sequences::<On<Tas>, Alone<LEAKS>>().expect_err("by the oracle");
     assert!(why.contains("swapoff"), "{why}");
-    stress::pages::<Tas, How<LEAKS>>().expect_err("by the pages");
+    pages::<LEAKS>().expect_err("by the pages");
 }
 
 #[test]
 fn a_user_never_counted_is_rejected() {
-    oracle::random_sequences::<Tas, How<MISCOUNTS>>().expect_err("by the oracle");
-    stress::pages::<Tas, How<MISCOUNTS>>().expect_err("by the pages");
+    oracle::random_sequences::<On<Tas>, Alone<MISCOUNTS>>().expect_err("by the oracle");
+    pages::<MISCOUNTS>().expect_err("by the pages");
 }
