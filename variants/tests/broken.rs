@@ -1,15 +1,20 @@
 //! The oracle and the stress load reject an allocator that is broken on purpose: a sound one
-//! behind a thin wrapper that at every third call does the wrong thing.
+//! behind a thin wrapper that at every third call does the wrong thing, and the toy of README.md with
+//! a race in its allocation.
 
 mod common;
+#[path = "toy/first_fit.rs"]
+mod first_fit;
 
 use common::shaken::Shaken;
 use common::stress::Effort;
 use common::{On, oracle, stress};
+use first_fit::FirstFit;
 use machine::lock::Tas;
-use machine::{Atomic, Cpu, Machine};
+use machine::{Atomic, Cpu, Machine, Site};
 use variants::device::{Base, Device};
 use variants::percluster::PerCluster;
+use variants::swap_map::HAS_CACHE;
 use variants::{EntrySite, Owners, Spec, Steps, SwapAllocator, SwapoffError, SwpEntry};
 
 /// The wrapper alone: it does nothing wrong.
@@ -22,9 +27,17 @@ const RACED: u8 = 2;
 const LEAKS: u8 = 3;
 /// At every third call does not count a new user.
 const MISCOUNTS: u8 = 4;
+/// Waits for what never comes.
+const HANGS: u8 = 5;
+/// Drops si->lock between the scan of the map and the mark in it.
+const RETAKES: u8 = 6;
+/// Tests SWP_WRITEOK before it takes si->lock.
+const TESTS_EARLY: u8 = 7;
+/// Counts the slot after it has dropped si->lock.
+const COUNTS_LATE: u8 = 8;
 
-struct Broken<M: Machine, const HOW: u8> {
-    sound: PerCluster<M>,
+struct Broken<M: Machine, A, const HOW: u8> {
+    sound: A,
     calls: M::Atomic<u64>,
     /// The last entry of order 0, and above it the CPU that got it.
     last: M::Atomic<u64>,
@@ -32,22 +45,60 @@ struct Broken<M: Machine, const HOW: u8> {
 
 const CPU_SHIFT: u32 = 40;
 
-impl<M: Machine, const HOW: u8> Broken<M, HOW> {
+static RACY: Site = Site::new("si->lock", "racy_alloc");
+
+impl<M: Machine, A: SwapAllocator<M>, const HOW: u8> Broken<M, A, HOW> {
     fn now_and_then(&self) -> bool {
         self.calls.fetch_add(1) % 3 == 2
     }
+
+    /// The toy's allocation, with a race.
+    fn racy(&self, cpu: &M::Cpu, order: usize) -> Option<SwpEntry> {
+        self.base().devices.iter().find_map(|dev| {
+            if !dev.users.tryget_live(cpu) {
+                return None;
+            }
+            let early = HOW != TESTS_EARLY || dev.writeok();
+            let mut guard = dev.si().lock.lock(cpu, &RACY);
+            let window = dev.window(0, dev.max(), order, || false);
+            let on = || if HOW == TESTS_EARLY { early } else { dev.writeok() };
+            let window = window.filter(|_| on());
+            if HOW == RETAKES {
+                dev.si().lock.unlock(cpu, guard);
+                guard = dev.si().lock.lock(cpu, &RACY);
+            }
+            let count = || {
+                self.base().avail.add_pages(-(1 << order));
+                dev.si().inuse_pages.fetch_add_relaxed(1 << order);
+            };
+            if let Some(found) = &window {
+                dev.fill(found.offset, 1 << order, HAS_CACHE);
+                if HOW != COUNTS_LATE {
+                    count();
+                }
+            }
+            dev.si().lock.unlock(cpu, guard);
+            if HOW == COUNTS_LATE && window.is_some() {
+                count();
+            }
+            dev.users.put(cpu);
+            window.map(|found| SwpEntry::new(dev.index, found.offset))
+        })
+    }
 }
 
-impl<M: Machine, const HOW: u8> SwapAllocator<M> for Broken<M, HOW> {
+impl<M: Machine, A: SwapAllocator<M>, const HOW: u8> SwapAllocator<M> for Broken<M, A, HOW> {
     fn new(spec: &Spec, cpu: &M::Cpu) -> Self {
-        Self {
-            sound: PerCluster::new(spec, cpu),
-            calls: M::Atomic::new(0),
-            last: M::Atomic::new(0),
-        }
+        Self { sound: A::new(spec, cpu), calls: M::Atomic::new(0), last: M::Atomic::new(0) }
     }
 
     fn alloc(&self, cpu: &M::Cpu, order: usize) -> Option<SwpEntry> {
+        if HOW >= RETAKES {
+            return self.racy(cpu, order);
+        }
+        while HOW == HANGS && self.calls.load() > 20 {
+            cpu.relax();
+        }
         if order > 0 {
             return self.sound.alloc(cpu, order);
         }
@@ -57,6 +108,7 @@ impl<M: Machine, const HOW: u8> SwapAllocator<M> for Broken<M, HOW> {
         if again && entry != 0 && (HOW == RACED || self.now_and_then()) {
             return SwpEntry::from_pte(entry);
         }
+        self.calls.fetch_add(u64::from(HOW == HANGS));
         let entry = self.sound.alloc(cpu, 0)?;
         self.last.store(SwpEntry::to_pte(Some(entry)) | mine);
         Some(entry)
@@ -119,8 +171,12 @@ impl<M: Machine, const HOW: u8> SwapAllocator<M> for Broken<M, HOW> {
     }
 }
 
-type Alone<const HOW: u8> = Broken<On<Tas>, HOW>;
-type Stressed<const HOW: u8> = Broken<Shaken<Tas, false>, HOW>;
+type Alone<const HOW: u8> = Broken<On<Tas>, PerCluster<On<Tas>>, HOW>;
+type Toy<const HOW: u8> = Broken<On<Tas>, FirstFit<On<Tas>>, HOW>;
+
+type M = Shaken<Tas, false>;
+type Stressed<const HOW: u8> = Broken<M, PerCluster<M>, HOW>;
+type StressedToy<const HOW: u8> = Broken<M, FirstFit<M>, HOW>;
 
 fn pages<const HOW: u8>() -> Result<(), String> {
     stress::pages::<Tas, Stressed<HOW>, false>(&Effort::USUAL)
@@ -150,6 +206,28 @@ fn a_slot_given_to_two_threads_is_rejected_by_stress_alone() {
     oracle::random_sequences::<On<Tas>, Alone<RACED>>().expect("one thread cannot see it");
     pages::<RACED>().expect_err("by the pages");
     slots::<RACED>().expect_err("by the slots");
+}
+
+#[test]
+fn a_wait_that_never_ends_is_reported_with_its_round() {
+    let why = pages::<HANGS>().expect_err("by the pages");
+    for part in ["L: no worker has finished a step", "(round ", "seed "] {
+        assert!(why.contains(part), "{part} missing in: {why}");
+    }
+}
+
+/// The races that a newcomer's variant may have: the command `swapscale check` finds them too.
+#[test]
+fn a_race_in_the_toy_is_rejected_by_stress_alone() {
+    fn rejects<const HOW: u8>(name: &str) {
+        oracle::random_sequences::<On<Tas>, Toy<HOW>>().expect("one thread cannot see it");
+        let slots = stress::slots::<Tas, StressedToy<HOW>, false>(&Effort::USUAL);
+        let pages = stress::pages::<Tas, StressedToy<HOW>, false>(&Effort::USUAL);
+        assert!(slots.is_err() || pages.is_err(), "{name}");
+    }
+    rejects::<RETAKES>("si->lock is dropped and taken again");
+    rejects::<TESTS_EARLY>("SWP_WRITEOK is tested before the lock");
+    rejects::<COUNTS_LATE>("a slot is counted after the unlock");
 }
 
 #[test]

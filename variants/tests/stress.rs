@@ -1,4 +1,5 @@
-//! Every variant under every lock stands threads, with swapoff and swapon in the loop.
+//! Every variant under every lock stands workers that meet in the middle of operations, with swapoff
+//! and swapon in the loop: woven on one thread, then on threads that run at once.
 
 mod common;
 
@@ -7,8 +8,10 @@ use common::stress::{Effort, Pages, Slots};
 
 /// A plain program, so that a sanitizer sees nothing but what is under test.
 fn main() {
-    every_variant_under_every_lock(&Pages(Effort::USUAL));
-    println!("stress: pages go out and in ... ok");
-    every_variant_under_every_lock(&Slots(Effort::USUAL));
-    println!("stress: a slot has one holder ... ok");
+    for (how, effort) in [("woven", Effort::USUAL), ("on threads", Effort::THREADS)] {
+        every_variant_under_every_lock(&Pages(effort));
+        println!("stress, {how}: pages go out and in ... ok");
+        every_variant_under_every_lock(&Slots(effort));
+        println!("stress, {how}: a slot has one holder ... ok");
+    }
 }

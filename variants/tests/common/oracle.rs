@@ -3,8 +3,8 @@
 //! from the map is reported.
 
 use super::{Check, ORDERS, OWNERS, On, Op, PAGES, Tested, folio, spec};
-use machine::lock::LockKind;
 use machine::Machine;
+use machine::lock::LockKind;
 use proptest::prelude::*;
 use proptest::test_runner::{RngAlgorithm, TestRng, TestRunner};
 use std::collections::BTreeMap;
@@ -150,10 +150,7 @@ impl<'a, M: Machine, A: SwapAllocator<M>> Oracle<'a, M, A> {
 }
 
 /// Runs `ops` on one CPU under the oracle. The error is the first difference.
-pub fn follow<M: Tested, A: SwapAllocator<M>>(
-    spec: Spec,
-    ops: &[Op],
-) -> Result<(), String> {
+pub fn follow<M: Tested, A: SwapAllocator<M>>(spec: Spec, ops: &[Op]) -> Result<(), String> {
     let (ops, of) = (ops.to_vec(), spec.clone());
     let run = M::run(
         &M::config(1),
@@ -189,11 +186,14 @@ fn op() -> impl Strategy<Value = Op> {
 /// Follows an allocator through random sequences over clusters of several sizes. The error is that
 /// of the shortest failing sequence that shrinking found.
 pub fn random_sequences<M: Tested, A: SwapAllocator<M>>() -> Result<(), String> {
+    shrunk::<M, A>(400)
+}
+
+/// As [`random_sequences`]; the error is that of a sequence that `shrinks` tries made shorter.
+pub fn shrunk<M: Tested, A: SwapAllocator<M>>(shrinks: u32) -> Result<(), String> {
     let cases = proptest::test_runner::Config {
         cases: 32,
-        max_shrink_iters: 400,
-        // In milliseconds: a sequence that hangs is not tried 400 times.
-        max_shrink_time: 5_000,
+        max_shrink_iters: shrinks,
         failure_persistence: None,
         ..Default::default()
     };

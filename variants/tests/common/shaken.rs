@@ -13,9 +13,7 @@
 
 use machine::lock::{Local, LockKind};
 use machine::native::{self, Native};
-use machine::{
-    Atomic, Cpu, Failure, Machine, Outcome, Phase, Plain, System, Word as Value, fault,
-};
+use machine::{Atomic, Cpu, Failure, Machine, Outcome, Phase, Plain, System, Word as Value, fault};
 use shuttle::scheduler::{Schedule, Scheduler, Task, TaskId};
 use std::cell::RefCell;
 use std::marker::PhantomData;
@@ -47,7 +45,7 @@ pub enum Way {
 }
 
 /// Accesses without a finished step that end a woven run.
-const MOST_ACCESSES: u64 = 3_000_000;
+const MOST_ACCESSES: u64 = 1_000_000;
 /// Time without a finished step that ends a run of threads.
 const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -165,7 +163,7 @@ impl Me {
         Some(match (self.way, self.random.u32(..16)) {
             (Way::Woven, _) => Disturbance::Turn,
             (Way::Threads, 0) => Disturbance::Yield(1),
-            (Way::Threads, _) => Disturbance::Spin(self.random.u32(1..1024)),
+            (Way::Threads, _) => Disturbance::Spin(self.random.u32(1..256)),
         })
     }
 

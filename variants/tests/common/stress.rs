@@ -1,9 +1,10 @@
-//! Threads on a shaken machine, with swapoff and swapon in the loop, in many short rounds: each is a
+//! Workers on a shaken machine, with swapoff and swapon in the loop, in many short rounds: each is a
 //! small system of another shape, which three workers enter at once and leave after a count of
 //! steps, not after a time. Guards what is left then: it must be consistent and complete.
 //!
-//! A failure names its round and seed; `SWAPSCALE_SEED=seed` makes that round the first. The shapes
-//! and the work of a round are those of its seed, but the threads meet as chance has it.
+//! A failure names its round and seed; `SWAPSCALE_SEED=seed` makes that round the first. A woven
+//! round fails every time. Threads have the shape and the work of their seed, and meet as chance
+//! has it. checker/tests/power.rs measures what the load finds.
 
 use super::shaken::{self, Shaken, Way};
 use super::{Check, ORDERS, OWNERS, Op, PAGES, random_op, spec};
@@ -48,11 +49,10 @@ pub struct Effort {
 
 impl Effort {
     /// That of a test.
-    pub const USUAL: Self =
-        Self { seed: 1, rounds: 40, steps: 100, way: Way::Woven, shaken: true };
+    pub const USUAL: Self = Self { seed: 1, rounds: 40, steps: 100, way: Way::Woven, shaken: true };
 
     /// Threads that may really run at once.
-    pub const THREADS: Self = Self { rounds: 10, steps: 200, way: Way::Threads, ..Self::USUAL };
+    pub const THREADS: Self = Self { rounds: 2, way: Way::Threads, ..Self::USUAL };
 
     /// One long round of one shape without disturbances: what a thread's time slice makes of that
     /// is little more than one worker after the other.
@@ -130,7 +130,8 @@ impl<M: Machine, A: SwapAllocator<M>> World<M, A> {
     }
 
     /// Takes devices off and on while others allocate from them. A swapoff may be
-    /// interrupted by a slot that stays busy; then the device is still on.
+    /// interrupted by a slot that stays busy; then the device is still on. It goes on as long as a
+    /// worker is busy, so that it is no progress.
     fn storm(&self, cpu: &M::Cpu) {
         let mut swapoffs = 0;
         while swapoffs < 2 || self.busy.load(Relaxed) > 0 {
@@ -140,7 +141,6 @@ impl<M: Machine, A: SwapAllocator<M>> World<M, A> {
                 Err(error) => assert_eq!(error, SwapoffError::Interrupted),
             }
             swapoffs += 1;
-            shaken::progress();
             cpu.cond_resched();
         }
     }
