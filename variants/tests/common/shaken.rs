@@ -152,7 +152,7 @@ impl Me {
 
     fn access(&mut self) -> Option<Disturbance> {
         self.accesses += 1;
-        if self.accesses % 1024 == 0 {
+        if self.accesses.is_multiple_of(1024) {
             self.look();
         }
         self.next = self.next.checked_sub(1)?;

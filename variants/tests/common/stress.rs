@@ -244,10 +244,13 @@ impl<M: Machine, A: SwapAllocator<M>> World<M, A> {
     }
 }
 
+/// One step of a worker.
+type Step<M, A> = fn(&World<M, A>, &<M as Machine>::Cpu, &mut fastrand::Rng);
+
 /// Runs all rounds of `effort`. The error is a worker's panic, with the round.
 fn rounds<K: LockKind, A: SwapAllocator<Shaken<K, X>>, const X: bool>(
     effort: &Effort,
-    step: fn(&World<Shaken<K, X>, A>, &<Shaken<K, X> as Machine>::Cpu, &mut fastrand::Rng),
+    step: Step<Shaken<K, X>, A>,
 ) -> Result<(), String> {
     let given = std::env::var("SWAPSCALE_SEED");
     let first = given.map_or(effort.seed, |seed| seed.parse().expect("SWAPSCALE_SEED: a number"));
