@@ -6,6 +6,7 @@
 
 use std::fs;
 use std::io::{BufRead, BufReader, Read};
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::time::Duration;
@@ -524,8 +525,9 @@ fn a_clock_that_steps_by_a_day_changes_no_figure() {
     let run = run_in(&dir).unwrap();
     let (expected, report) = (content(&run), ["report", run.to_str().unwrap()]);
     let figures = || {
-        let text = swapscale(&report, dir.path()).output().unwrap().stdout;
-        let text = String::from_utf8(text).unwrap();
+        let output = swapscale(&report, dir.path()).output().unwrap();
+        assert!(output.status.success(), "{}", said(&output));
+        let text = String::from_utf8(output.stdout).unwrap();
         let dated = |line: &&str| !line.contains(&run_date(&run));
         text.lines().filter(dated).map(str::to_owned).collect::<Vec<_>>()
     };
@@ -559,4 +561,46 @@ fn a_clock_that_steps_by_a_day_changes_no_figure() {
 fn run_date(run: &Path) -> String {
     let loaded = results::store::load(run).unwrap();
     loaded.run.created_utc.chars().take(10).collect()
+}
+
+/// A run that is refused as a whole leaves no directory behind. Needs chrt and the right to use it.
+#[test]
+fn a_refusal_under_a_real_time_policy_leaves_nothing_behind() {
+    let dir = tempfile::tempdir().unwrap();
+    let Some([first, _]) = two_cpus() else { return eprintln!("left out: one CPU") };
+    let mut native = run_of("1");
+    native.drain(1..3);
+    let alone = ["-c", &first, "chrt", "-f", "1", env!("CARGO_BIN_EXE_swapscale")];
+    let output =
+        Command::new("taskset").args(alone).args(native).current_dir(dir.path()).output().unwrap();
+    if !said(&output).contains("SCHED_FIFO") {
+        return eprintln!("left out: no real-time policy here: {}", said(&output));
+    }
+    assert_eq!(output.status.code(), Some(2), "{}", said(&output));
+    assert_eq!(said(&output).lines().count(), 1, "{}", said(&output));
+    assert!(!dir.path().join("runs").exists(), "a run without a cell");
+}
+
+/// A limit on the threads of a user that has no other, which needs root to become that user.
+#[test]
+fn a_pool_that_cannot_start_ends_with_one_line() {
+    let dir = tempfile::tempdir().unwrap();
+    fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o777)).unwrap();
+    let user = ["--reuid", "54321", "--clear-groups", "prlimit", "--nproc=1"];
+    let run = Command::new("setpriv")
+        .args(user)
+        .arg(env!("CARGO_BIN_EXE_swapscale"))
+        .args(run_of("1"))
+        .env("RAYON_NUM_THREADS", "3")
+        .current_dir(dir.path())
+        .output();
+    match run {
+        Ok(output) if said(&output).contains("threads cannot be started") => {
+            assert_eq!(output.status.code(), Some(2), "{}", said(&output));
+            assert_eq!(said(&output).lines().count(), 1, "{}", said(&output));
+            assert!(!dir.path().join("runs").exists(), "a run without a cell");
+        }
+        Ok(output) if said(&output).contains("panicked") => panic!("{}", said(&output)),
+        other => eprintln!("left out: no user with a limit here: {other:?}"),
+    }
 }
