@@ -24,9 +24,12 @@ type M = Shaken<Tas, true>;
 
 impl Tested for M {
     fn config(workers: usize) -> shaken::Config {
-        shaken::Config { workers, way: Way::Woven, seed: 1, every: 0 }
+        shaken::Config { workers, way: Way::Woven, seed: 1, every: NEVER }
     }
 }
+
+/// Accesses between two disturbances of a worker that is alone.
+const NEVER: u64 = 1 << 60;
 
 /// One thread, followed by the oracle.
 struct Alone;
@@ -124,6 +127,16 @@ fn races_that_one_thread_does_not_show_are_found() {
     });
     assert!(shown.is_empty(), "one thread shows {shown:?}");
     assert!(missed.is_empty(), "not found in {ROUNDS} rounds: {missed:?}");
+}
+
+/// Under the conditions in which a fault must be found.
+#[test]
+fn a_variant_without_a_fault_is_accepted() {
+    for variant in variants::registry::VARIANTS {
+        let effort = Effort { rounds: ROUNDS, ..Effort::USUAL };
+        let accepted = on(variant.name, Stress(effort));
+        accepted.unwrap_or_else(|why| panic!("{}: {why}", variant.name));
+    }
 }
 
 #[test]

@@ -35,6 +35,8 @@ const RETAKES: u8 = 6;
 const TESTS_EARLY: u8 = 7;
 /// Counts the slot after it has dropped si->lock.
 const COUNTS_LATE: u8 = 8;
+/// Keeps a reference to the device, for which swapoff waits.
+const KEEPS: u8 = 9;
 
 struct Broken<M: Machine, A, const HOW: u8> {
     sound: A,
@@ -93,7 +95,9 @@ impl<M: Machine, A: SwapAllocator<M>, const HOW: u8> SwapAllocator<M> for Broken
     }
 
     fn alloc(&self, cpu: &M::Cpu, order: usize) -> Option<SwpEntry> {
-        if HOW >= RETAKES {
+        if HOW == KEEPS {
+            let _ = self.base().devices[0].users.tryget_live(cpu);
+        } else if HOW >= RETAKES {
             return self.racy(cpu, order);
         }
         while HOW == HANGS && self.calls.load() > 20 {
@@ -213,6 +217,16 @@ fn a_wait_that_never_ends_is_reported_with_its_round() {
     let why = pages::<HANGS>().expect_err("by the pages");
     for part in ["L: no worker has finished a step", "(round ", "seed "] {
         assert!(why.contains(part), "{part} missing in: {why}");
+    }
+}
+
+/// In rounds of a swapoff beside other workers, and of one after them.
+#[test]
+fn a_swapoff_that_never_ends_is_reported() {
+    for seed in 1..5 {
+        let effort = Effort { seed, rounds: 1, ..Effort::USUAL };
+        let why = stress::slots::<Tas, Stressed<KEEPS>, false>(&effort).expect_err("it never ends");
+        assert!(why.contains("L: no worker has finished a step"), "{why}");
     }
 }
 

@@ -67,11 +67,10 @@ fn cell(log: &Log) -> Cell {
     let mut cell = Cell { asked_ns: Some(WINDOW.as_nanos() as u64), ..example::cell() };
     cell.duration_ns = windows.duration;
     cell.kinds.clear();
-    let unknown = || Reading::unknown("not looked at");
-    cell.noise.steal_ns = unknown();
-    let gaps = log.host.as_ref().map(|host| &host.noise.gaps);
-    cell.noise.gap_max_ns = gaps.map_or_else(unknown, |gaps| Reading::Known(gaps.max_ns));
-    cell.noise.gap_total_ns = gaps.map_or_else(unknown, |gaps| Reading::Known(gaps.total_ns));
+    cell.noise.steal_ns = Reading::unknown("not looked at");
+    let gaps = &log.host.as_ref().expect("the host was watched").noise.gaps;
+    cell.noise.gap_max_ns = Reading::Known(gaps.max_ns);
+    cell.noise.gap_total_ns = Reading::Known(gaps.total_ns);
     cell
 }
 

@@ -34,7 +34,7 @@ pub struct Config {
     pub way: Way,
     /// Seed of the disturbances.
     pub seed: u64,
-    /// Accesses between two disturbances, on average; 0: there are none.
+    /// Accesses between two disturbances, on average; 0: there are none, and no watch.
     pub every: u64,
 }
 
@@ -63,6 +63,8 @@ struct Me {
     way: Way,
     random: fastrand::Rng,
     every: u64,
+    /// It waits as a measured worker does, without a watch.
+    calm: bool,
     /// Accesses until the next disturbance.
     next: u64,
     accesses: u64,
@@ -86,13 +88,9 @@ pub fn progress() {
     });
 }
 
-/// Whether the caller is a worker that is disturbed.
-fn shaken() -> bool {
-    ME.with_borrow(|me| me.as_ref().is_some_and(|me| me.every > 0))
-}
-
-fn woven() -> bool {
-    ME.with_borrow(|me| me.as_ref().is_some_and(|me| me.way == Way::Woven))
+/// Whether the caller's state, if it has one, is of that kind.
+fn am(kind: impl Fn(&Me) -> bool) -> bool {
+    ME.with_borrow(|me| me.as_ref().is_some_and(kind))
 }
 
 /// An access to shared memory begins. True if there was a disturbance.
@@ -118,7 +116,8 @@ fn wait() {
             me.look();
         }
     });
-    if woven() && shaken() { Disturbance::Turn } else { Disturbance::Yield(1) }.happen();
+    let others = am(|me| me.way == Way::Woven && me.every > 0);
+    if others { Disturbance::Turn } else { Disturbance::Yield(1) }.happen();
 }
 
 #[derive(Clone, Copy)]
@@ -143,11 +142,12 @@ impl Me {
     fn new(config: &Config, id: usize, watch: &Arc<Watch>) -> Self {
         let Config { workers, way, seed, every } = *config;
         let mut random = fastrand::Rng::with_seed(seed.wrapping_add(id as u64));
+        let calm = id < workers && every == 0;
         // The CPU that runs `setup` and `finish` is alone.
         let every = if id < workers { every } else { 0 };
         let next = if every == 0 { 0 } else { random.u64(1..=2 * every) };
         let seen = (u64::MAX, 0, Instant::now());
-        Self { watch: watch.clone(), way, random, every, next, accesses: 0, seen }
+        Self { watch: watch.clone(), way, random, every, calm, next, accesses: 0, seen }
     }
 
     fn access(&mut self) -> Option<Disturbance> {
@@ -284,7 +284,7 @@ impl<T: Value> Atomic<T> for Word<T> {
         self.word().fetch_add_relaxed(value)
     }
     fn spin_until(&self, done: impl Fn(T) -> bool) -> T {
-        if !shaken() {
+        if am(|me| me.calm) {
             return self.0.spin_until(done);
         }
         loop {
@@ -496,7 +496,7 @@ impl<K: LockKind, const EXPLORED: bool> Machine for Shaken<K, EXPLORED> {
         Native::<K, true>::light_mb();
     }
     fn heavy_mb(_cpu: &Self::Cpu) {
-        if !woven() {
+        if !am(|me| me.way == Way::Woven) {
             native::heavy_mb();
         }
     }
