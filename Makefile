@@ -177,7 +177,7 @@ miri:
 # Every variant and lock as a plain program under ThreadSanitizer.
 tsan:
 	RUSTFLAGS="-Zsanitizer=thread -Cunsafe-allow-abi-mismatch=sanitizer" \
-		cargo +nightly test -Zbuild-std -p variants --test stress --target x86_64-unknown-linux-gnu
+		cargo +nightly test -Zbuild-std -p variants --test stress --target x86_64-unknown-linux-gnu -- threads
 
 .PHONY: miri tsan $(SWAPSCALE)
 $(SWAPSCALE):

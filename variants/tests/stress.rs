@@ -6,9 +6,12 @@ mod common;
 use common::every_variant_under_every_lock;
 use common::stress::{Effort, Pages, Slots};
 
-/// A plain program, so that a sanitizer sees nothing but what is under test.
+/// A plain program, so that a sanitizer sees nothing but what is under test. With the argument
+/// `threads` no round is woven: ThreadSanitizer knows threads, and no coroutines.
 fn main() {
-    for (how, effort) in [("woven", Effort::USUAL), ("on threads", Effort::THREADS)] {
+    let all = [("woven", Effort::USUAL), ("on threads", Effort::THREADS)];
+    let threads = std::env::args().any(|argument| argument == "threads");
+    for (how, effort) in all.into_iter().skip(usize::from(threads)) {
         every_variant_under_every_lock(&Pages(effort));
         println!("stress, {how}: pages go out and in ... ok");
         every_variant_under_every_lock(&Slots(effort));
