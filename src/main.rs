@@ -106,7 +106,7 @@ fn main() -> ExitCode {
         Command::Completions(args) => completions::run(&args),
         Command::Run(args) => run::run(*args),
         #[cfg(target_os = "linux")]
-        Command::Lab(args) => lab::run(&args),
+        Command::Lab(args) => start_pool().and_then(|()| lab::run(&args)),
         Command::Kernel(command) => kernel::main(&command),
     };
     answer.unwrap_or_else(|error| {
