@@ -139,7 +139,7 @@ static: ## one static binary for any x86-64 Linux, in target/*-musl/release
 	rustup target add $(MUSL)
 	cargo build --locked --release --bin swapscale --target $(MUSL)
 
-test-long: ## what tests do for a moment, for long: 50 kills, 200 pairs of resumes, 10,000 cells, a minute of damaged input
+test-long: ## what tests do for a moment, for long: 50 kills, 200 pairs of starts and of resumes, 10,000 cells, a minute of damaged input
 	SWAPSCALE_KILLS=50 SWAPSCALE_PAIRS=200 SWAPSCALE_CELLS=10000 \
 		cargo test --release --test faults -- --nocapture --test-threads 1
 	SWAPSCALE_FUZZ_SECONDS=60 cargo test --release --test fuzz
@@ -182,7 +182,7 @@ miri:
 # Every variant and lock as a plain program under ThreadSanitizer.
 tsan:
 	RUSTFLAGS="-Zsanitizer=thread -Cunsafe-allow-abi-mismatch=sanitizer" \
-		cargo +nightly test -Zbuild-std -p variants --test stress --target x86_64-unknown-linux-gnu
+		cargo +nightly test -Zbuild-std -p variants --test stress --target x86_64-unknown-linux-gnu -- threads
 
 .PHONY: miri tsan $(SWAPSCALE)
 $(SWAPSCALE):

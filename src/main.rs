@@ -36,6 +36,14 @@ fn command_line() -> String {
     std::iter::once("swapscale".into()).chain(arguments).collect::<Vec<String>>().join(" ")
 }
 
+/// Starts the threads that explorations, cells of a model and charts share. Rayon panics where it
+/// cannot start them itself.
+fn start_pool() -> Result<(), Box<dyn Error>> {
+    let started = rayon::ThreadPoolBuilder::new().build_global();
+    let limits = "the limit is ulimit -u, pids.max of the control group, or memory";
+    Ok(started.map_err(|error| format!("threads cannot be started: {error}; {limits}"))?)
+}
+
 /// The end of a subcommand: its exit code, or why it could not do its work.
 type Answer = Result<ExitCode, Box<dyn Error>>;
 
@@ -89,17 +97,17 @@ fn main() -> ExitCode {
     let answer = match parse().command {
         Command::List(args) => list::run(&args),
         Command::Report(args) => report::run(&args),
-        Command::Plot(args) => plot::run(&args),
+        Command::Plot(args) => start_pool().and_then(|()| plot::run(&args)),
         Command::Compare(args) => compare::run(&args),
-        Command::Check(args) => Ok(check::run(&args)),
+        Command::Check(args) => start_pool().map(|()| check::run(&args)),
         Command::Doctor(args) => doctor::run(&args),
         Command::Selftest(args) => selftest::run(&args),
         Command::Calibrate(args) => calibrate::run(&args),
-        Command::Validate(args) => validate::run(&args),
+        Command::Validate(args) => start_pool().and_then(|()| validate::run(&args)),
         Command::Completions(args) => completions::run(&args),
         Command::Run(args) => run::run(*args),
         #[cfg(target_os = "linux")]
-        Command::Lab(args) => lab::run(&args),
+        Command::Lab(args) => start_pool().and_then(|()| lab::run(&args)),
         Command::Kernel(command) => kernel::main(&command),
     };
     answer.unwrap_or_else(|error| {

@@ -75,7 +75,7 @@ pub fn run(args: Args) -> Answer {
     }
     let topology = Topology::here()?;
     let plan = plan(options, &topology).map_err(|error| from_file(&args, error))?;
-    plan.fits()?;
+    ready(&plan)?;
     if let (None, Some(note)) = (&plan.model, topology.left_out()) {
         crate::say(format_args!("swapscale: {note}"));
     }
@@ -107,8 +107,17 @@ fn resume(args: &Args, dir: Option<&Path>) -> Answer {
     let topology = Topology::here()?;
     let plan = plan(options, &topology).map_err(|e| format!("{}: {e}", file.display()))?;
     as_it_began(args.force, &plan, &topology, &mut writer, &loaded)?;
-    plan.fits()?;
+    ready(&plan)?;
     measure(args, &plan, writer, &loaded.cells)
+}
+
+/// Checks what can be checked before anything is written.
+fn ready(plan: &Plan) -> Result<(), Box<dyn Error>> {
+    if plan.model.is_some() {
+        crate::start_pool()?;
+    }
+    plan.fits()?;
+    Ok(engine::check(plan)?)
 }
 
 /// Checks that the run goes on where it began; with `--force` a note in it says where it did not. A

@@ -1,10 +1,12 @@
-//! Runs that must survive, by the real command: kill -9 at any moment, a full disk, a CPU that is
-//! taken away, thousands of cells. Guards that a finished cell is never lost and that a run that
+//! Runs that must survive, by the real command: kill -9 at any moment, a full disk, a clock that steps
+//! by a day, others that begin or resume a run at the same moment, a CPU that is taken away,
+//! thousands of cells. Guards that a finished cell is never lost and that a run that
 //! cannot go on says why in one line and ends with 2. A model's cells are the same every time, so
 //! that a lost or torn one would show in the bytes.
 
 use std::fs;
 use std::io::{BufRead, BufReader, Read};
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::time::Duration;
@@ -83,8 +85,8 @@ fn a_run_killed_at_random_moments_loses_nothing() {
     let expected = content(&run_in(&whole).unwrap());
     let seed = number("SWAPSCALE_SEED", fastrand::u32(..) as usize);
     eprintln!("SWAPSCALE_SEED={seed} kills at these moments again");
-    let (mut random, mut left) =
-        (fastrand::Rng::with_seed(seed as u64), number("SWAPSCALE_KILLS", 5));
+    let kills = number("SWAPSCALE_KILLS", 5);
+    let (mut random, mut left) = (fastrand::Rng::with_seed(seed as u64), kills);
     while left > 0 {
         let dir = tempfile::tempdir().unwrap();
         let mut before = String::new();
@@ -115,6 +117,7 @@ fn a_run_killed_at_random_moments_loses_nothing() {
             assert!(content(&run) == expected, "not the cells of a run that was left alone");
         }
     }
+    eprintln!("{kills} kills: no cell lost, every figure the same");
 }
 
 /// The arguments that resume `run`.
@@ -128,22 +131,33 @@ fn cut(run: &Path, cells: usize) {
     fs::write(run.join("cells.jsonl"), kept).unwrap();
 }
 
+/// All at once, then in pairs: 3 pairs here, 200 in `make test-long`.
 #[test]
 fn processes_that_begin_together_make_a_run_each() {
-    const RUNS: usize = 8;
-    let dir = tempfile::tempdir().unwrap();
-    let args = run_of("1");
-    let all: Vec<Child> =
-        (0..RUNS).map(|_| swapscale(&args, dir.path()).spawn().unwrap()).collect();
-    for child in all {
-        let output = child.wait_with_output().unwrap();
-        assert!(output.status.success(), "{}", said(&output));
-    }
-    let names = fs::read_dir(dir.path().join("runs")).unwrap().flatten();
+    const AT_ONCE: usize = 8;
+    let (dir, args) = (tempfile::tempdir().unwrap(), run_of("1"));
+    let begin = |processes: usize| {
+        let all: Vec<Child> =
+            (0..processes).map(|_| swapscale(&args, dir.path()).spawn().unwrap()).collect();
+        for child in all {
+            let output = child.wait_with_output().unwrap();
+            assert!(output.status.success(), "{}", said(&output));
+        }
+    };
+    let pairs = number("SWAPSCALE_PAIRS", 3);
+    begin(AT_ONCE);
+    (0..pairs).for_each(|_| begin(2));
+    let root = dir.path().join("runs");
+    let names = fs::read_dir(&root).unwrap().flatten();
     let names: Vec<_> = names.map(|entry| entry.file_name().into_string().unwrap()).collect();
-    assert_eq!(names.len(), RUNS, "{names:?}");
-    let runs = results::store::load_all(&[dir.path().join("runs")]).unwrap();
+    assert_eq!(names.len(), AT_ONCE + 2 * pairs, "{names:?}");
+    let runs = results::store::load_all(&[&root]).unwrap();
     assert!(runs.iter().all(|run| run.cells.len() == 1 && names.contains(&run.run.id)));
+    let first = content(&root.join(&names[0]));
+    assert!(names.iter().all(|name| content(&root.join(name)) == first), "figures differ");
+    eprintln!(
+        "{AT_ONCE} starts at once and {pairs} pairs of starts: no run lost, every figure the same"
+    );
 }
 
 /// 3 pairs here, 200 in `make test-long`. One of a pair writes the run; the other one refuses, or
@@ -154,8 +168,8 @@ fn of_two_that_resume_a_run_at_once_one_refuses_and_nothing_is_lost() {
     assert!(swapscale(&run_of("12"), whole.path()).output().unwrap().status.success());
     let run = run_in(&whole).unwrap();
     let expected = content(&run);
-    let mut refusals = 0;
-    for _ in 0..number("SWAPSCALE_PAIRS", 3) {
+    let (mut refusals, pairs) = (0, number("SWAPSCALE_PAIRS", 3));
+    for _ in 0..pairs {
         cut(&run, 2);
         let pair = [0, 1].map(|_| swapscale(&resume(&run), whole.path()).spawn().unwrap());
         let pair = pair.map(|child| child.wait_with_output().unwrap());
@@ -171,6 +185,7 @@ fn of_two_that_resume_a_run_at_once_one_refuses_and_nothing_is_lost() {
         assert!(content(&run) == expected, "not the cells of a run that was left alone");
     }
     assert!(refusals > 0, "the resumes never met");
+    eprintln!("{pairs} pairs of resumes, {refusals} refused: no cell lost, every figure the same");
 }
 
 /// Alters a reading of a run's environment.
@@ -343,18 +358,21 @@ fn a_full_disk_ends_the_run_and_keeps_its_cells() {
     assert!(kept.ends_with('\n') && kept.lines().count() > 1, "{kept}");
     let resume = ["run", "--resume", run.to_str().unwrap()];
     assert!(swapscale(&resume, dir.path()).output().unwrap().status.success());
-    let now = whole_lines(&run);
-    assert!(now.starts_with(&kept) && now.lines().count() == 40);
+    assert!(whole_lines(&run).starts_with(&kept));
+    let whole = tempfile::tempdir().unwrap();
+    assert!(swapscale(&run_of("40"), whole.path()).output().unwrap().status.success());
+    assert!(content(&run) == content(&run_in(&whole).unwrap()), "figures differ");
 }
 
-/// A disk that is really full, where this user may mount one.
+/// A disk that is really full, where this user may mount one. The run goes on when there is room.
 #[test]
 fn a_full_tmpfs_ends_the_run_and_keeps_its_cells() {
     let dir = tempfile::tempdir().unwrap();
     let script = format!(
-        r#"mkdir runs && mount -t tmpfs -o size=96k none runs || exit 77
-           "$0" {}; echo "code $?"; "$0" report runs >/dev/null && echo readable"#,
-        run_of("60").join(" ")
+        r#"mkdir full runs && mount -t tmpfs -o size=96k none full || exit 77
+           "$0" {}; echo "code $?"; "$0" report full >/dev/null && echo readable
+           mount -o remount,size=8m full && "$0" run --resume full/*; cp -r full/* runs/"#,
+        run_of("60").join(" ").replace("--out runs", "--out full")
     );
     let output = Command::new("unshare")
         .args(["--mount", "sh", "-c", &script, env!("CARGO_BIN_EXE_swapscale")])
@@ -369,6 +387,11 @@ fn a_full_tmpfs_ends_the_run_and_keeps_its_cells() {
     }
     assert!(told.contains("code 2") && told.contains("readable"), "{told}{}", said(&output));
     assert!(said(&output).contains("No space left on device"), "{}", said(&output));
+    let whole = tempfile::tempdir().unwrap();
+    assert!(swapscale(&run_of("60"), whole.path()).output().unwrap().status.success());
+    let same = content(&run_in(&dir).unwrap()) == content(&run_in(&whole).unwrap());
+    assert!(same, "figures differ: {}", said(&output));
+    eprintln!("a full disk: no cell lost, every figure the same");
 }
 
 /// Where two CPUs are, a worker is moved off its own in the middle of a trial, as it is when
@@ -474,7 +497,110 @@ fn a_clock_that_steps_names_runs_but_times_nothing() {
         let writer = results::store::Writer::create(root.path(), run).unwrap();
         writer.dir().to_owned()
     };
-    let runs = ["2026-01-02T03:04:05Z", "2026-01-02T02:04:05Z", "2026-01-02T03:04:05Z"].map(at);
+    let runs = ["2026-01-02T03:04:05Z", "2026-01-01T03:04:05Z", "2026-01-03T03:04:05Z"].map(at);
     let all = results::store::load_all(&[root.path()]).unwrap();
     assert_eq!(all.len(), runs.len(), "none has taken another's place");
+}
+
+/// The date that is not this run's own: what the clock has said when the run began.
+fn began(run: &Path, hours: i64) {
+    let path = run.join("run.json");
+    let mut json: serde_json::Value =
+        serde_json::from_str(&fs::read_to_string(&path).unwrap()).unwrap();
+    let created: jiff::Timestamp = json["created_utc"].as_str().unwrap().parse().unwrap();
+    let stepped = created + jiff::Span::new().hours(hours);
+    json["created_utc"] = stepped.to_string().into();
+    fs::write(path, serde_json::to_string_pretty(&json).unwrap()).unwrap();
+    for file in fs::read_dir(run).unwrap().flatten() {
+        let file = fs::File::options().write(true).open(file.path()).unwrap();
+        file.set_modified(stepped.into()).unwrap();
+    }
+}
+
+/// The clock steps by a day, forwards or backwards, while a run waits to be resumed.
+#[test]
+fn a_clock_that_steps_by_a_day_changes_no_figure() {
+    let dir = tempfile::tempdir().unwrap();
+    assert!(swapscale(&run_of("6"), dir.path()).output().unwrap().status.success());
+    let run = run_in(&dir).unwrap();
+    let (expected, report) = (content(&run), ["report", run.to_str().unwrap()]);
+    let figures = || {
+        let output = swapscale(&report, dir.path()).output().unwrap();
+        assert!(output.status.success(), "{}", said(&output));
+        let text = String::from_utf8(output.stdout).unwrap();
+        let dated = |line: &&str| !line.contains(&run_date(&run));
+        text.lines().filter(dated).map(str::to_owned).collect::<Vec<_>>()
+    };
+    let before = figures();
+    for hours in [-24, 24] {
+        cut(&run, 2);
+        began(&run, hours);
+        let output = swapscale(&resume(&run), dir.path()).output().unwrap();
+        assert!(output.status.success(), "{hours}: {}", said(&output));
+        assert!(content(&run) == expected, "{hours}: not the cells of a run without a step");
+        assert_eq!(figures(), before, "{hours}");
+        began(&run, -hours);
+    }
+    // The clocks that time intervals, where this user may have a time namespace.
+    cut(&run, 2);
+    let day = ["--time", "--monotonic", "86400", "--boottime", "86400", "--fork", "--"];
+    let output = Command::new("unshare")
+        .args(day)
+        .arg(env!("CARGO_BIN_EXE_swapscale"))
+        .args(resume(&run))
+        .current_dir(dir.path())
+        .output();
+    match output {
+        Ok(output) if output.status.success() => assert!(content(&run) == expected),
+        other => eprintln!("left out: no time namespace here: {other:?}"),
+    }
+    eprintln!("a clock that steps by 24 hours: no cell lost, every figure the same");
+}
+
+/// As a report shows it.
+fn run_date(run: &Path) -> String {
+    let loaded = results::store::load(run).unwrap();
+    loaded.run.created_utc.chars().take(10).collect()
+}
+
+/// A run that is refused as a whole leaves no directory behind. Needs chrt and the right to use it.
+#[test]
+fn a_refusal_under_a_real_time_policy_leaves_nothing_behind() {
+    let dir = tempfile::tempdir().unwrap();
+    let Some([first, _]) = two_cpus() else { return eprintln!("left out: one CPU") };
+    let mut native = run_of("1");
+    native.drain(1..3);
+    let alone = ["-c", &first, "chrt", "-f", "1", env!("CARGO_BIN_EXE_swapscale")];
+    let output =
+        Command::new("taskset").args(alone).args(native).current_dir(dir.path()).output().unwrap();
+    if !said(&output).contains("SCHED_FIFO") {
+        return eprintln!("left out: no real-time policy here: {}", said(&output));
+    }
+    assert_eq!(output.status.code(), Some(2), "{}", said(&output));
+    assert_eq!(said(&output).lines().count(), 1, "{}", said(&output));
+    assert!(!dir.path().join("runs").exists(), "a run without a cell");
+}
+
+/// A limit on the threads of a user that has no other, which needs root to become that user.
+#[test]
+fn a_pool_that_cannot_start_ends_with_one_line() {
+    let dir = tempfile::tempdir().unwrap();
+    fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o777)).unwrap();
+    let user = ["--reuid", "54321", "--clear-groups", "prlimit", "--nproc=1"];
+    let run = Command::new("setpriv")
+        .args(user)
+        .arg(env!("CARGO_BIN_EXE_swapscale"))
+        .args(run_of("1"))
+        .env("RAYON_NUM_THREADS", "3")
+        .current_dir(dir.path())
+        .output();
+    match run {
+        Ok(output) if said(&output).contains("threads cannot be started") => {
+            assert_eq!(output.status.code(), Some(2), "{}", said(&output));
+            assert_eq!(said(&output).lines().count(), 1, "{}", said(&output));
+            assert!(!dir.path().join("runs").exists(), "a run without a cell");
+        }
+        Ok(output) if said(&output).contains("panicked") => panic!("{}", said(&output)),
+        other => eprintln!("left out: no user with a limit here: {other:?}"),
+    }
 }

@@ -70,7 +70,8 @@ fn the_selftest_prints_its_checks_and_fails_if_one_is_broken() {
     let output = swapscale("selftest --seconds 1", dir.path());
     let text = String::from_utf8_lossy(&output.stdout);
     let checks = ["overlap", "load", "pinning", "order", "broken lock", "counters", "sites off"];
-    for check in checks.iter().chain(&["A/A", "sensitivity"]) {
+    let later = ["stall", "identity", "gate level", "gate power", "A/A", "sensitivity"];
+    for check in checks.iter().chain(&later) {
         assert!(text.lines().any(|line| line.starts_with(check)), "{check}: {text}");
     }
     assert_eq!(output.status.code(), Some(i32::from(text.contains("BROKEN"))), "{text}");

@@ -69,6 +69,18 @@ pub fn describe(plan: &Plan, topology: &Topology, command: String) -> Run {
     }
 }
 
+/// Checks that this machine can run the plan, before a run is made for it.
+///
+/// # Errors
+///
+/// [`EngineError::Machine`] where it cannot: no run of the plan would have a cell.
+pub fn check(plan: &Plan) -> Result<(), EngineError> {
+    match plan.model {
+        None => machines::check(plan).map_err(EngineError::Machine),
+        Some(_) => Ok(()),
+    }
+}
+
 /// How far a run has come.
 pub struct Progress<'a> {
     /// Cells measured or refused, with this one.
@@ -208,9 +220,9 @@ fn side_by_side<J: Sync, T: Send, E: Send>(
 ) -> Result<(), E> {
     let (done, results) = mpsc::channel();
     let (begin, begun) = mpsc::sync_channel(AHEAD);
-    std::thread::scope(|scope| {
+    rayon::in_place_scope(|scope| {
         let work = &work;
-        scope.spawn(move || {
+        scope.spawn(move |_| {
             // A bridge hands out jobs one by one, from the first on. It ends when the receiver of
             // `begin` is gone.
             let jobs = jobs.iter().enumerate().take_while(move |_| begin.send(()).is_ok());

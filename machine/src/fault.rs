@@ -23,6 +23,11 @@ impl Drop for Active {
     }
 }
 
+/// The fault that is on in this thread, for a machine that starts threads of its own.
+pub fn active() -> Option<&'static str> {
+    ACTIVE.get()
+}
+
 /// Whether `name` is the active fault. Ask by [`crate::fault!`].
 pub fn on(name: &str) -> bool {
     ACTIVE.get() == Some(name)

@@ -1,6 +1,7 @@
 //! The machine that the process runs on: real atomics, pinned threads, the TSC. Guards that a run
 //! ends, whatever its workers do: the first panic is kept and all waits are given up, as they are
-//! where a thread cannot be started. Plain cells are relaxed atomics: the same instructions as ordinary memory, and sound.
+//! where a thread cannot be started. Plain cells are relaxed atomics: the same instructions as
+//! ordinary memory, and sound.
 
 use crate::lock::{Local, LockKind};
 use crate::{Atomic, Cpu, Failure, Machine, Outcome, Phase, Plain, System, Word, affinity};
@@ -379,8 +380,7 @@ impl<K: LockKind, const SITES: bool> Machine for Native<K, SITES> {
         S: Send + Sync + 'static,
         R: Send + 'static,
     {
-        membarrier::register()?;
-        start::check_realtime(config)?;
+        check(config)?;
         let workers = config.pins.len();
         let system = Arc::new(System::new(workers));
         let shared = Arc::new(Shared::new(config, workers));
@@ -445,6 +445,22 @@ impl<K: LockKind, const SITES: bool> Machine for Native<K, SITES> {
     fn heavy_mb(_cpu: &Self::Cpu) {
         membarrier::all_cpus();
     }
+}
+
+/// Checks what a run checks first, before a file is written for it.
+///
+/// # Errors
+///
+/// [`Failure::Unsupported`] where this kernel, or the policy that this thread runs under, allows no
+/// such run.
+pub fn check(config: &Config) -> Result<(), Failure> {
+    membarrier::register()?;
+    start::check_realtime(config)
+}
+
+/// [`Machine::heavy_mb`] of this machine, for a machine that wraps it. Inside a run only.
+pub fn heavy_mb() {
+    membarrier::all_cpus();
 }
 
 /// membarrier(2), PRIVATE_EXPEDITED: an IPI to every CPU that runs this process.

@@ -32,7 +32,7 @@ impl<M: Machine> System<M> {
     }
 
     /// The lock state of CPU `id`.
-    pub(crate) fn local(&self, id: usize) -> Local {
+    pub fn local(&self, id: usize) -> Local {
         Local::new(id, M::SITES, self.posted.clone())
     }
 

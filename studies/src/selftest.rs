@@ -17,6 +17,8 @@ use bench_harness::workload::{Params, Workload};
 
 mod absent;
 mod falsealarm;
+mod gate;
+mod identity;
 mod load;
 mod lock;
 mod order;
@@ -24,6 +26,7 @@ mod overlap;
 mod pinning;
 mod sensitivity;
 mod sites;
+mod stall;
 mod trials;
 
 type M = Native<Tas, true>;
@@ -111,6 +114,10 @@ pub fn run(
     add(lock::check::<lock::Busted>(&cpus));
     add(absent::check(absent::read(&cpus)));
     add(accounting_off());
+    add(stall::check(&Engine, &cpus));
+    add(identity::check(identity::here, identity::pooled));
+    add(gate::level(results::family::corrected));
+    add(gate::power(results::family::corrected));
     let trials = trials::measure(topology, time)?;
     add(falsealarm::check(&trials, bench_harness::schedule::interleaved));
     add(sensitivity::check(&trials, trials::worse));

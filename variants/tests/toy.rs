@@ -6,7 +6,7 @@ mod common;
 mod first_fit;
 
 use common::learnt::{Documented, learnt};
-use common::stress::{Pages, Slots};
+use common::stress::{Effort, Pages, Slots};
 use common::{Check, On, oracle::Follows};
 use first_fit::FirstFit;
 use machine::lock::{KINDS, Tas};
@@ -17,9 +17,9 @@ use variants::registry::Variant;
 const TOY: Variant =
     Variant { name: "toy", releases: &[], ablation: false, about: "one lock, one map" };
 
-fn under_every_lock(check: &impl Check) {
+fn under_every_lock<C: Check>(check: &C) {
     for (lock, _) in KINDS {
-        let checked = with_lock!(lock, K => check.check::<K, FirstFit<On<K>>>(&TOY));
+        let checked = with_lock!(lock, K => check.check::<K, FirstFit<C::On<K>>>(&TOY));
         if let Err(why) = checked.expect("a registered lock") {
             panic!("the toy under {lock}: {why}");
         }
@@ -33,8 +33,8 @@ fn the_toy_passes_the_oracle() {
 
 #[test]
 fn the_toy_passes_the_stress_load() {
-    under_every_lock(&Pages);
-    under_every_lock(&Slots);
+    under_every_lock(&Pages(Effort::USUAL));
+    under_every_lock(&Slots(Effort::USUAL));
 }
 
 /// The toy has no documented order, so the check is that there is no cycle. That its locks are seen

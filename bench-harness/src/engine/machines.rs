@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use machine::lock::Any;
 use machine::simulated::{self, FieldTraffic, Model, SOURCES, Traffic};
@@ -29,16 +30,23 @@ fn setting(plan: &Plan, label: &Label, host: Option<Groups>) -> Setting {
     Setting { params, threads, seed: label.seed, sample, measure, host }
 }
 
+fn config(plan: &Plan, cpus: &[usize], measure: Duration) -> native::Config {
+    let pins = cpus.iter().copied().map(Some).collect();
+    native::Config { pins, warm: plan.warm, measure }
+}
+
+/// Checks that this host can run every point of the plan.
+pub(super) fn check(plan: &Plan) -> Result<(), Failure> {
+    let each = |threads| native::check(&config(plan, &plan.pins(threads), plan.measure));
+    plan.points.iter().map(|point| point.threads).try_for_each(each)
+}
+
 /// Pinned threads on this host.
 pub(super) fn native(plan: &Plan, label: &Label) -> Result<Measured, Failure> {
     let point = label.point;
     let cpus = plan.pins(point.threads);
     let watch = Watch::start(&Roots::default(), &cpus);
-    let config = native::Config {
-        pins: cpus.iter().copied().map(Some).collect(),
-        warm: plan.warm,
-        measure: label.measure,
-    };
+    let config = config(plan, &cpus, label.measure);
     let setting = setting(plan, label, Some(plan.counters.clone()));
     let logs = with_lock!(point.lock, K => {
         on_machine::<Native<K, true>>(&config, point, &setting)

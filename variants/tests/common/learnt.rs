@@ -47,6 +47,7 @@ pub fn learnt<K: LockKind, A: SwapAllocator<On<K>>>() -> Result<Vec<String>, Str
 pub struct Documented;
 
 impl Check for Documented {
+    type On<K: LockKind> = On<K>;
     fn check<K: LockKind, A: SwapAllocator<On<K>>>(&self, variant: &Variant) -> Result<(), String> {
         let learnt = learnt::<K, A>()?;
         // A variant that is not in the table is still free of cycles.

@@ -5,16 +5,29 @@
 pub mod learnt;
 pub mod oracle;
 pub mod order;
+pub mod shaken;
 pub mod stress;
 
 use machine::lock::{KINDS, LockKind};
-use machine::{Native, with_lock};
+use machine::native::Config;
+use machine::{Machine, Native, with_lock};
 use std::marker::PhantomData;
 use variants::registry::{VARIANTS, Variant, Visitor, visit};
 use variants::{DeviceSpec, Folio, SlotCacheSpec, Spec, SwapAllocator};
 
-/// The machine of all tests here: it accounts lock sites, as measurements do.
+/// The machine of tests on one CPU: it accounts lock sites, as measurements do.
 pub type On<K> = Native<K, true>;
+
+/// A machine whose run needs no more than a number of workers.
+pub trait Tested: Machine {
+    fn config(workers: usize) -> Self::Config;
+}
+
+impl<K: LockKind> Tested for On<K> {
+    fn config(workers: usize) -> Config {
+        Config::untimed(workers)
+    }
+}
 
 pub const OWNERS: usize = 3;
 pub const PAGES: usize = 48;
@@ -81,7 +94,10 @@ pub fn random_op(random: &mut fastrand::Rng) -> Op {
 
 /// Something that every allocator must stand. The error says what is wrong with it.
 pub trait Check {
-    fn check<K: LockKind, A: SwapAllocator<On<K>>>(
+    /// The machine that it runs on.
+    type On<K: LockKind>: Machine;
+
+    fn check<K: LockKind, A: SwapAllocator<Self::On<K>>>(
         &self,
         variant: &'static Variant,
     ) -> Result<(), String>;
@@ -89,19 +105,19 @@ pub trait Check {
 
 struct Under<'a, C, K>(&'a C, PhantomData<K>);
 
-impl<C: Check, K: LockKind> Visitor<On<K>> for Under<'_, C, K> {
+impl<C: Check, K: LockKind> Visitor<C::On<K>> for Under<'_, C, K> {
     type Output = Result<(), String>;
-    fn visit<A: SwapAllocator<On<K>>>(self, variant: &'static Variant) -> Self::Output {
+    fn visit<A: SwapAllocator<C::On<K>>>(self, variant: &'static Variant) -> Self::Output {
         self.0.check::<K, A>(variant)
     }
 }
 
 /// Checks all that is registered: a new variant or lock needs no line here.
-pub fn every_variant_under_every_lock(check: &impl Check) {
+pub fn every_variant_under_every_lock<C: Check>(check: &C) {
     for (lock, _) in KINDS {
         for variant in VARIANTS {
             let checked = with_lock!(lock, K => {
-                visit::<On<K>, _>(variant.name, Under(check, PhantomData::<K>))
+                visit::<C::On<K>, _>(variant.name, Under(check, PhantomData::<K>))
             });
             if let Err(why) = checked.flatten().expect("a registered variant and lock") {
                 panic!("{} under {lock}: {why}", variant.name);

@@ -2,10 +2,9 @@
 //! on one CPU. Guards what the allocator does to the one thread that uses it: the first difference
 //! from the map is reported.
 
-use super::{Check, ORDERS, OWNERS, On, Op, PAGES, folio, spec};
+use super::{Check, ORDERS, OWNERS, On, Op, PAGES, Tested, folio, spec};
+use machine::Machine;
 use machine::lock::LockKind;
-use machine::native::Config;
-use machine::{Machine, Native};
 use proptest::prelude::*;
 use proptest::test_runner::{RngAlgorithm, TestRng, TestRunner};
 use std::collections::BTreeMap;
@@ -16,8 +15,9 @@ use variants::{Folio, Spec, Swap, SwapAllocator, SwpEntry};
 pub struct Follows;
 
 impl Check for Follows {
+    type On<K: LockKind> = On<K>;
     fn check<K: LockKind, A: SwapAllocator<On<K>>>(&self, _: &Variant) -> Result<(), String> {
-        random_sequences::<K, A>()
+        random_sequences::<On<K>, A>()
     }
 }
 
@@ -149,12 +149,12 @@ impl<'a, M: Machine, A: SwapAllocator<M>> Oracle<'a, M, A> {
     }
 }
 
-/// Runs `ops` on one native CPU under the oracle. The error is the first difference.
-pub fn follow<K: LockKind, A: SwapAllocator<On<K>>>(spec: Spec, ops: &[Op]) -> Result<(), String> {
+/// Runs `ops` on one CPU under the oracle. The error is the first difference.
+pub fn follow<M: Tested, A: SwapAllocator<M>>(spec: Spec, ops: &[Op]) -> Result<(), String> {
     let (ops, of) = (ops.to_vec(), spec.clone());
-    let run = Native::run(
-        &Config::untimed(1),
-        move |cpu| Swap::<On<K>, A>::new(&of, cpu),
+    let run = M::run(
+        &M::config(1),
+        move |cpu| Swap::<M, A>::new(&of, cpu),
         move |swap, cpu| {
             let mut oracle = Oracle::new(swap, cpu, spec.clone());
             ops.iter().for_each(|&op| oracle.step(op));
@@ -185,10 +185,15 @@ fn op() -> impl Strategy<Value = Op> {
 
 /// Follows an allocator through random sequences over clusters of several sizes. The error is that
 /// of the shortest failing sequence that shrinking found.
-pub fn random_sequences<K: LockKind, A: SwapAllocator<On<K>>>() -> Result<(), String> {
+pub fn random_sequences<M: Tested, A: SwapAllocator<M>>() -> Result<(), String> {
+    shrunk::<M, A>(400)
+}
+
+/// As [`random_sequences`]; the error is that of a sequence that `shrinks` tries made shorter.
+pub fn shrunk<M: Tested, A: SwapAllocator<M>>(shrinks: u32) -> Result<(), String> {
     let cases = proptest::test_runner::Config {
         cases: 32,
-        max_shrink_iters: 400,
+        max_shrink_iters: shrinks,
         failure_persistence: None,
         ..Default::default()
     };
@@ -197,7 +202,7 @@ pub fn random_sequences<K: LockKind, A: SwapAllocator<On<K>>>() -> Result<(), St
     let always_the_same = TestRng::deterministic_rng(RngAlgorithm::ChaCha);
     TestRunner::new_with_rng(cases, always_the_same)
         .run(&sequences, |(cluster_slots, ops)| {
-            follow::<K, A>(spec(cluster_slots), &ops).map_err(TestCaseError::fail)
+            follow::<M, A>(spec(cluster_slots), &ops).map_err(TestCaseError::fail)
         })
         .map_err(|error| error.to_string())
 }
