@@ -21,6 +21,7 @@ const GIVEN: &[(&str, &str, &[&str])] = &[
     ("README.md", "chosen", &["by less than 95 %", "kills a run 50 times"]),
     ("docs/costs.md", "settings of the run", &["75 % full", "At 98 %", "with 95 % intervals"]),
     ("docs/costs.md", "published, cited there", &["system time 5527.9 to 5538.3 s"]),
+    ("docs/faults.md", "the command below it", &["and 0.2 s for each way"]),
     ("docs/findings/swapoff-enomem.md", "0 of 68: 1 - 0.05^(1/68) is 4.3 %", &["exclude 5 %"]),
     (
         "docs/holder-preempted.md",
@@ -37,12 +38,14 @@ const GIVEN: &[(&str, &str, &[&str])] = &[
     (
         "docs/measuring.md",
         "published, see the table there",
-        &["divan: 1.85 ns at 2 threads", "stored baseline: 56 %"],
+        &["divan: 1.85 ns at 2 threads", "stored baseline: 56 %", "a 30 % change shown as"],
     ),
     (
         "docs/measuring.md",
         "chosen",
         &[
+            "at most 5 % of simulated families",
+            "a slowdown of 5 % at one point of 60 is found in 95 %",
             "differ by 2 %",
             "within 20 % are one type",
             "with 95 % bootstrap intervals",
