@@ -13,7 +13,9 @@ use bench_harness::units::Threads;
 
 /// Variant and lock of the fitted point, which is churn on one thread.
 pub const FITTED: (&str, &str) = ("percluster", "tas");
-const STEPS: usize = 4;
+/// The fit ends when the model is within this share of the measured time, or after [`STEPS`].
+const NEAR: f64 = 0.005;
+const STEPS: usize = 10;
 
 /// Sets the price of the ordinary instructions before an access so that the fitted point takes as
 /// long on the model as it does here.
@@ -34,9 +36,11 @@ pub fn fit(topology: &Topology, model: &mut Model) -> Result<(), String> {
     let mut ns = if missing > 0.0 { 1.0 } else { 0.0 };
     // Not quite proportional: the higher the price, the less of it hides behind transfers.
     for _ in 0..STEPS {
-        if ns > 0.0 {
-            ns *= missing / (simulated(ns)? - bare);
+        let takes = if ns > 0.0 { simulated(ns)? } else { here };
+        if (takes / here - 1.0).abs() < NEAR {
+            break;
         }
+        ns *= missing / (takes - bare);
     }
     let ns = (ns * 100.0).round() / 100.0;
     let (variant, lock) = FITTED;
