@@ -3,20 +3,23 @@
 //! trials of a pair have the same point, seed and options and follow each other at once, and which
 //! build goes first changes from pair to pair.
 
+use std::error::Error;
+use std::fmt::Display;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode, Output, Stdio};
 
 use bench_harness::plan::{Options, Plan};
-use bench_harness::schedule::{Slot, interleaved};
-use results::aggregate::label;
+use bench_harness::schedule::interleaved;
 use results::compare::gate_needs;
 use results::metric::Metric;
 use results::report::{Report, pair};
 use results::schema::{CellKey, Run};
 use results::store::{self, Loaded, Writer};
 
+use crate::progress::point;
 use crate::report::FormatArgs;
+use crate::run::after_refusals;
 use crate::{Answer, print, say};
 
 pub fn run(mut plan: Plan, baseline: &Path, out: &Path, format: &FormatArgs) -> Answer {
@@ -38,40 +41,35 @@ pub fn run(mut plan: Plan, baseline: &Path, out: &Path, format: &FormatArgs) -> 
     let (all, each) = (slots.len(), plan.measure.as_secs_f64());
     say(format_args!("{all} pairs of trials of {each:.4} s each, into {}", out.display()));
     say(gate_needs(plan.points.len(), plan.trials as usize));
-    let (mut first, mut refused) = (None, 0);
+    let command = format!("{} --baseline {}", plan.options.command(), baseline.display());
+    let (mut in_turns, mut refused) = (None, 0);
     for (at, slot) in slots.iter().enumerate() {
         let options = plan.alone(&plan.points[slot.point], slot.block);
         let base_first = (slot.block as usize + slot.point).is_multiple_of(2);
         for side in if base_first { [0, 1] } else { [1, 0] } {
             let build = &mut builds[side];
             let measured = build.measure(&options, trials.path())?;
-            let (key, said) = match build.keep(&plan, measured, *slot, at, out, &mut first)? {
-                Kept::Cell(key, rate) => (point(&key), format!("{:.3} Mops/s", rate / 1e6)),
-                Kept::Refused(why) => (String::from("a trial"), format!("refused: {why}")),
+            build.begin(&plan, &command, &measured.trial, out, &mut in_turns)?;
+            let said = match build.keep(&measured, slot.block, at as u64)? {
+                Kept::Cell(key, rate) => format!("{}: {:.3} Mops/s", point(&key), rate / 1e6),
+                Kept::Refused(line) => {
+                    refused += 1;
+                    line
+                }
                 Kept::Wrong(why) => {
                     say(format_args!("swapscale: {}: {why}", build.binary.display()));
                     return Ok(ExitCode::from(1));
                 }
             };
-            refused += usize::from(said.starts_with("refused"));
-            say(format_args!("[{}/{all}] {}: {key}: {said}", at + 1, build.side));
+            say(format_args!("[{}/{all}] {}: {said}", at + 1, build.side));
         }
     }
     tell(&builds, format)?;
-    match refused {
-        1.. if plan.strict => {
-            Err(format!("--strict: {refused} cells were refused, this machine is too noisy").into())
-        }
-        _ => Ok(ExitCode::SUCCESS),
-    }
-}
-
-fn point(key: &CellKey) -> String {
-    label(key, |axis| !["machine", "pin"].contains(&axis))
+    after_refusals(&plan, refused)
 }
 
 /// The comparison of the two runs, and where they are.
-fn tell(builds: &[Build; 2], format: &FormatArgs) -> Result<(), Box<dyn std::error::Error>> {
+fn tell(builds: &[Build; 2], format: &FormatArgs) -> Result<(), Box<dyn Error>> {
     let mut runs = Vec::new();
     for build in builds {
         let writer = build.writer.as_ref().ok_or("there was no trial")?;
@@ -104,7 +102,7 @@ struct Measured {
 enum Kept {
     /// with its throughput, operations/s
     Cell(CellKey, f64),
-    /// and why
+    /// a line that says which trial, and why
     Refused(String),
     /// the build breaks an invariant
     Wrong(String),
@@ -120,10 +118,6 @@ impl Build {
         let options = Options { label: Some(self.label.clone()), ..options.clone() };
         let plan = toml::to_string(&options).expect("options are plain data");
         let dir = trials.join("trial");
-        let failed = |why: &dyn std::fmt::Display| {
-            let binary = self.binary.display();
-            format!("{binary}: expected a build of swapscale that can measure this plan: {why}")
-        };
         let mut child = Command::new(&self.binary)
             .args(["run", "--plan", "-", "--out"])
             .arg(&dir)
@@ -131,50 +125,68 @@ impl Build {
             .stdout(Stdio::null())
             .stderr(Stdio::piped())
             .spawn()
-            .map_err(|e| failed(&e))?;
+            .map_err(|e| self.failed(&e))?;
         // Whoever does not read it says by its exit code why.
         let _ = child.stdin.take().expect("piped").write_all(plan.as_bytes());
-        let output = child.wait_with_output().map_err(|e| failed(&e))?;
-        let mut runs = store::load_all(&[&dir]).map_err(|_| failed(&last_line(&output)))?;
+        let output = child.wait_with_output().map_err(|e| self.failed(&e))?;
+        let mut runs = store::load_all(&[&dir]).map_err(|_| self.failed(&last_line(&output)))?;
         let trial = runs.pop().expect("never empty");
         Ok(Measured { trial, output })
     }
 
-    /// Puts the trial into the build's run, as the run's trial `at`.
-    fn keep(
+    /// Makes the build's run where there is none yet: in the environment of its first trial, and
+    /// with a mark that both builds' runs have.
+    fn begin(
         &mut self,
         plan: &Plan,
-        measured: Measured,
-        slot: Slot,
-        at: usize,
+        command: &str,
+        trial: &Loaded,
         out: &Path,
-        first: &mut Option<String>,
-    ) -> Result<Kept, Box<dyn std::error::Error>> {
-        let Measured { trial, output } = measured;
-        if self.writer.is_none() {
-            let in_turns = first.get_or_insert_with(|| trial.run.id.clone()).clone();
-            let command = format!("{} --baseline BINARY", plan.options.command());
-            let options = serde_json::to_value(&plan.options).expect("options are plain data");
-            let run = Run { command, plan: options, in_turns: Some(in_turns), ..trial.run.clone() };
-            self.writer = Some(Writer::create(out, run)?);
+        in_turns: &mut Option<String>,
+    ) -> Result<(), results::Error> {
+        if self.writer.is_some() {
+            return Ok(());
         }
-        let writer = self.writer.as_mut().expect("just made");
+        let run = Run {
+            command: command.to_owned(),
+            plan: serde_json::to_value(&plan.options).expect("options are plain data"),
+            in_turns: Some(in_turns.get_or_insert_with(|| trial.run.id.clone()).clone()),
+            ..trial.run.clone()
+        };
+        self.writer = Some(Writer::create(out, run)?);
+        Ok(())
+    }
+
+    /// Puts the trial into the build's run, as trial `block` of its point and the `at`th of the run.
+    fn keep(
+        &mut self,
+        Measured { trial, output }: &Measured,
+        block: u32,
+        at: u64,
+    ) -> Result<Kept, Box<dyn Error>> {
+        let writer = self.writer.as_mut().expect("begun before");
         let kept = match trial.cells.first() {
-            None if output.status.code() == Some(1) => Kept::Wrong(last_line(&output)),
-            None => Kept::Refused(why_refused(&output)),
             Some(cell) => {
                 let mut cell = cell.clone();
                 let histograms = trial.histograms(&cell)?;
-                (cell.key.block, cell.order_in_run) = (slot.block, at as u64);
+                (cell.key.block, cell.order_in_run) = (block, at);
                 if !histograms.is_empty() {
                     writer.attach(&mut cell, &histograms)?;
                 }
                 writer.append(&cell)?;
                 Kept::Cell(cell.key.clone(), cell.ops_per_s)
             }
+            None if output.status.code() == Some(1) => Kept::Wrong(last_line(output)),
+            None => Kept::Refused(refusal(output).ok_or_else(|| self.failed(&last_line(output)))?),
         };
         std::fs::remove_dir_all(&trial.dir)?;
         Ok(kept)
+    }
+
+    /// Whatever else ends a build's process: it is no build, was killed, or has no disk.
+    fn failed(&self, why: &dyn Display) -> String {
+        let binary = self.binary.display();
+        format!("{binary}: expected a build of swapscale that can measure this plan: {why}")
     }
 }
 
@@ -186,8 +198,9 @@ fn last_line(output: &Output) -> String {
     }
 }
 
-fn why_refused(output: &Output) -> String {
+/// The line that names the trial and says why it was refused, without its number.
+fn refusal(output: &Output) -> Option<String> {
     let text = String::from_utf8_lossy(&output.stderr);
-    let why = text.lines().find_map(|line| line.split_once(": refused: "));
-    why.map_or_else(|| last_line(output), |(_, why)| why.to_owned())
+    let line = text.lines().find(|line| line.contains(": refused: "))?;
+    Some(line.split_once("] ").map_or(line, |(_, rest)| rest).to_owned())
 }

@@ -6,15 +6,21 @@ use bench_harness::engine::Progress;
 use results::aggregate::label;
 use results::metric::Metric;
 use results::report::{Report, sides};
+use results::schema::CellKey;
 use results::store::Loaded;
 
 use crate::report::FormatArgs;
 use crate::{print, say};
 
+/// What a point is called in such a line.
+pub fn point(key: &CellKey) -> String {
+    label(key, |axis| !["machine", "pin"].contains(&axis))
+}
+
 /// One line per cell, printed between measurements.
 pub fn show(progress: Progress) {
     let Progress { done, all, key, result, hit } = progress;
-    let point = label(key, |axis| !["machine", "pin"].contains(&axis));
+    let point = point(key);
     match result {
         Ok(rate) => {
             let hit = hit.map(|why| format!(" (hit: {why})")).unwrap_or_default();

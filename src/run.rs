@@ -222,11 +222,17 @@ fn measure(
         );
     }
     progress::report(&args.format, &runs)?;
-    if plan.strict && !refused.is_empty() {
-        let n = refused.len();
-        return Err(format!("--strict: {n} cells were refused, this machine is too noisy").into());
+    after_refusals(plan, refused.len())
+}
+
+/// The end of a run of which so many cells were refused.
+pub fn after_refusals(plan: &Plan, refused: usize) -> Answer {
+    match refused {
+        1.. if plan.strict => {
+            Err(format!("--strict: {refused} cells were refused, this machine is too noisy").into())
+        }
+        _ => Ok(ExitCode::SUCCESS),
     }
-    Ok(ExitCode::SUCCESS)
 }
 
 /// The cost of the simulation, which is no part of the results.

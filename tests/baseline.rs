@@ -18,6 +18,19 @@ fn swapscale(args: &str, dir: &Path) -> Output {
     Command::new(HERE).args(args.split_whitespace()).current_dir(dir).output().unwrap()
 }
 
+/// A build that is killed before its trial has a cell is not one whose trials are refused.
+#[test]
+fn a_build_that_is_killed_ends_the_run() {
+    let dir = tempfile::tempdir().unwrap();
+    let killed =
+        build(dir.path(), &format!("{HERE} \"$@\"; : > $(echo $5/*/cells.jsonl); kill -9 $$"));
+    let args = format!("run --baseline {} --variant percluster --threads 1", killed.display());
+    let output = swapscale(&format!("{args} --trials 6 {PLAN}"), dir.path());
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.code() == Some(2) && !errors.contains("refused"), "{errors}");
+    assert!(errors.contains("expected a build of swapscale"), "{errors}");
+}
+
 /// A program that does what `script` says.
 fn build(dir: &Path, script: &str) -> PathBuf {
     let path = dir.join("other-build");

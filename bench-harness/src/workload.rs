@@ -33,8 +33,8 @@ pub struct Params {
     pub orders: Option<Orders>,
     /// Entries in one call; None where the workload has no such choice.
     pub batch: Option<u32>,
-    /// Pages that a worker has in memory between a swap-in and the swap-out of the same page, in
-    /// blocks of the largest order; None where the workload has no such choice.
+    /// Pages that a worker keeps in memory before it swaps them out again; None where the workload
+    /// has no such choice.
     pub kept: Option<u32>,
     /// Think time between operations, ns.
     pub think_ns: u64,
@@ -147,15 +147,17 @@ pub fn find(id: &str) -> Option<&'static Entry> {
     LIST.iter().find(|entry| entry.id == id)
 }
 
-/// 1 GiB, three quarters in use, no choice of orders and batches.
-fn base() -> Params {
-    let (size, fill) = (Size::mib(1024), Fill::Percent(75));
-    Params { size, fill, orders: None, batch: None, kept: None, think_ns: 0, rate: None }
+impl Default for Params {
+    /// 1 GiB, three quarters in use, a closed loop without think time, and no further choice.
+    fn default() -> Params {
+        let (size, fill) = (Size::mib(1024), Fill::Percent(75));
+        Params { size, fill, orders: None, batch: None, kept: None, think_ns: 0, rate: None }
+    }
 }
 
-/// [`base`] with a choice of orders, which by default is order 0.
-fn base_with_orders() -> Params {
-    Params { orders: Some(Orders::base_pages()), ..base() }
+/// The default with a choice of orders, which is order 0 unless another is made.
+fn with_orders() -> Params {
+    Params { orders: Some(Orders::base_pages()), ..Params::default() }
 }
 
 fn share_of_one_device(params: &Params, threads: usize) -> Spec {

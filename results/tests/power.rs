@@ -1,16 +1,15 @@
-//! What the comparison can tell, tried on simulated families of points and on measured data. `data/aa` is one loop
-//! measured again and again (40 trials of 6 points, interleaved, on a shared VM);
-//! `reference/` holds the project's own runs. Every A/A difference is false by
-//! construction, every slowdown put in is true.
+//! What the comparison can tell, tried on measured data. `data/aa` is one loop measured again and
+//! again (40 trials of 6 points, interleaved, on a shared VM); `reference/` holds the project's own
+//! runs. Every A/A difference is false by construction, every slowdown put in is true. Simulated
+//! families of points are the self-test's.
 
 use std::path::{Path, PathBuf};
 
 use results::aggregate::groups;
 use results::compare::{Comparison, Outcome, Side, compare};
-use results::family::{Design, Point, corrected};
 use results::metric::Metric;
 use results::schema::Cell;
-use results::stats::{ALPHA, MIN_SAMPLES};
+use results::stats::MIN_SAMPLES;
 use results::store::{self, Loaded};
 
 const REPEATS: usize = 200;
@@ -150,118 +149,4 @@ fn a_slowdown_of_5_percent_is_found() {
         found += usize::from(comparison.rows.iter().all(|row| row.outcome == Outcome::Worse));
     }
     assert!(found * 100 >= REPEATS * 95, "found in {found} of {REPEATS}");
-}
-
-/// Points of a simulated family whose sides are the same: the default plan has 27 on four CPUs.
-const POINTS: usize = 24;
-/// Points of a family of which one is slower.
-const MANY: usize = 60;
-/// Families whose two sides are the same. An emulated CPU has no time for more.
-fn families() -> usize {
-    if std::env::var_os("SWAPSCALE_EMULATED").is_some() { 100 } else { 2_000 }
-}
-
-/// How the trials of one point vary around 1.
-#[derive(Clone, Copy, Debug)]
-enum Noise {
-    /// 1 %
-    Normal,
-    /// Student's t with 2 degrees of freedom, times 1 %: it has no variance
-    Heavy,
-    /// 1 %, and each trial leans to the one before it: AR(1)
-    Wandering(f64),
-}
-
-impl Noise {
-    fn trials(self, n: usize, random: &mut fastrand::Rng) -> Vec<f64> {
-        let mut last = normal(random);
-        let trial = |_| {
-            let bell = normal(random);
-            let x = match self {
-                Noise::Normal => bell,
-                Noise::Heavy => {
-                    let chi = normal(random).powi(2) + normal(random).powi(2);
-                    bell / (chi / 2.0).sqrt()
-                }
-                Noise::Wandering(rho) => {
-                    last = rho * last + (1.0 - rho * rho).sqrt() * bell;
-                    last
-                }
-            };
-            (1.0 + 0.01 * x).clamp(0.2, 5.0)
-        };
-        (0..n).map(trial).collect()
-    }
-}
-
-/// Box and Muller.
-fn normal(random: &mut fastrand::Rng) -> f64 {
-    let radius = (-2.0 * (1.0 - random.f64()).ln()).sqrt();
-    radius * (std::f64::consts::TAU * random.f64()).cos()
-}
-
-/// A family with six trials per side. New is base times the point's factor. What a block does to both
-/// sides is in it where they are of one run.
-fn family(
-    noise: Noise,
-    design: Design,
-    random: &mut fastrand::Rng,
-    factors: Vec<f64>,
-) -> Vec<Point> {
-    let point = |factor: f64| {
-        let wave = Noise::Normal.trials(MIN_SAMPLES, random);
-        let mut side = |factor: f64| {
-            let trials = noise.trials(MIN_SAMPLES, random).into_iter().zip(&wave);
-            let sample = |(x, wave): (f64, &f64)| match design {
-                Design::Paired => factor * x * wave,
-                Design::Unpaired => factor * x,
-            };
-            (0..).zip(trials.map(sample)).collect()
-        };
-        Point { base: side(1.0), new: side(factor) }
-    };
-    factors.into_iter().map(point).collect()
-}
-
-/// A gate over points that are the same in both runs fails at most 5 times in 100, whatever the
-/// noise: 0.8 to 2.1 were seen.
-#[test]
-fn a_gate_over_equal_runs_is_quiet() {
-    let families = families();
-    let alarms = move |design, noise| {
-        let mut random = fastrand::Rng::with_seed(17);
-        let alarm = |_: &usize| {
-            let family = family(noise, design, &mut random, vec![1.0; POINTS]);
-            corrected(&family, design).iter().any(|p| *p < ALPHA)
-        };
-        (0..families).filter(alarm).count()
-    };
-    std::thread::scope(|scope| {
-        for design in [Design::Paired, Design::Unpaired] {
-            for noise in [Noise::Normal, Noise::Heavy, Noise::Wandering(0.45)] {
-                scope.spawn(move || {
-                    let alarms = alarms(design, noise);
-                    assert!(
-                        alarms * 20 <= families,
-                        "{design:?}, {noise:?}: {alarms} of {families}"
-                    );
-                });
-            }
-        }
-    });
-}
-
-/// The first of 60 points is 5 % slower, and six trials are enough to find it.
-#[test]
-fn one_slow_point_of_sixty_is_found() {
-    for design in [Design::Paired, Design::Unpaired] {
-        let mut random = fastrand::Rng::with_seed(19);
-        let found = |_: &usize| {
-            let factors = [vec![SLOWDOWN], vec![1.0; MANY - 1]].concat();
-            let family = family(Noise::Normal, design, &mut random, factors);
-            corrected(&family, design)[0] < ALPHA
-        };
-        let found = (0..REPEATS).filter(found).count();
-        assert!(found * 100 >= REPEATS * 95, "{design:?}: found in {found} of {REPEATS}");
-    }
 }

@@ -132,15 +132,7 @@ pub fn accounting_off() -> Finding {
 /// A small trial of `threads` workers, all operations timed.
 fn setting(threads: usize) -> Setting {
     let (size, orders) = (Size::mib(4), Some(Orders::base_pages()));
-    let params = Params {
-        size,
-        fill: Fill::Percent(50),
-        orders,
-        batch: None,
-        kept: None,
-        think_ns: 0,
-        rate: None,
-    };
+    let params = Params { size, fill: Fill::Percent(50), orders, ..Params::default() };
     let measure = Duration::from_millis(20);
     Setting { params, threads, seed: 1, sample: 1, measure, host: None }
 }

@@ -19,6 +19,7 @@ const WITHOUT_RUNS: [&str; 4] =
 /// Fragments with such figures: the document, where they are from, and the words.
 const GIVEN: &[(&str, &str, &[&str])] = &[
     ("README.md", "chosen", &["by less than 95 %", "kills a run 50 times"]),
+    ("README.md", "settings of the run", &["75 % full"]),
     ("docs/costs.md", "settings of the run", &["75 % full", "At 98 %", "with 95 % intervals"]),
     ("docs/costs.md", "published, cited there", &["system time 5527.9 to 5538.3 s"]),
     ("docs/faults.md", "the command below it", &["and 0.2 s for each way"]),

@@ -1,5 +1,5 @@
-//! The README, and what measuring costs in docs/measuring.md: from `results/reference/overhead.json`, and
-//! the README's losses of 6.18's scan order from the run kept-predicted.
+//! The README, and the table of docs/measuring.md: what measuring costs, from
+//! `results/reference/overhead.json`, and what the front picture leaves out, from kept-predicted.
 
 use std::fmt::Write;
 
@@ -10,7 +10,7 @@ use studies::overhead::{Measured, Row, Unit};
 
 use super::Document;
 use super::fill::claim;
-use super::reference::{Reference, digits, per_cent, root, span, text};
+use super::reference::{Reference, by, digits, root, span, text};
 
 pub fn readme() -> Document {
     let all = measured();
@@ -24,12 +24,12 @@ pub fn readme() -> Document {
     let kept = Reference::of("kept-predicted");
     let loss = |kept_pages: &str| {
         let point = format!("threads=16 kept={kept_pages}");
-        per_cent(&kept.change("percpu-free-first", "percpu-cluster", &point))
+        by(&kept.change("percpu-free-first", "percpu-cluster", &point))
     };
     let sentences = vec![
         claim(
-            "on 16 CPUs it loses {} % of what 6.17's does. Where each CPU keeps 512 pages in memory it \
-             loses {} %, and with 4096 pages {} %",
+            "the loss against 6.17's order: {} as here, {} where each CPU keeps 512 pages in memory, {} \
+             with 4096",
             [loss(""), loss("512"), loss("4096")],
         ),
         claim(

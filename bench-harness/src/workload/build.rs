@@ -13,7 +13,7 @@ use crate::meter::{Kind, Meter};
 use crate::units::CLUSTER;
 
 pub fn defaults() -> Params {
-    Params { batch: Some(CLUSTER as u32), ..super::base() }
+    Params { batch: Some(CLUSTER as u32), ..Params::default() }
 }
 
 /// The largest process, in pages.

@@ -19,14 +19,13 @@ use super::block::ALLOC;
 use super::{Params, Stage, Workload};
 use crate::meter::{Kind, Meter};
 
-/// Pages that a task has in memory between reclaims: at the limit of its memory cgroup it reclaims
-/// SWAP_CLUSTER_MAX pages at once, and then faults as many in (try_charge_memcg() and
-/// try_to_free_mem_cgroup_pages(), 6.12 .. 7.3). kswapd, which reclaims up to a watermark, keeps
-/// thousands.
+/// Pages that a task has in memory between reclaims: at the limit of its memory cgroup it reclaims at
+/// least SWAP_CLUSTER_MAX pages at once (try_to_free_mem_cgroup_pages()), and then faults as many
+/// in. kswapd, which reclaims up to a watermark, keeps thousands.
 pub const KEPT: u32 = super::RECLAIM_BATCH as u32;
 
 pub(super) fn defaults() -> Params {
-    Params { kept: Some(KEPT), ..super::base_with_orders() }
+    Params { kept: Some(KEPT), ..super::with_orders() }
 }
 
 /// A worker's own pages: it frees what it allocated.

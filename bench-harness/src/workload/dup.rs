@@ -14,7 +14,7 @@ use crate::meter::{Kind, Meter};
 use crate::units::Size;
 
 pub(super) fn defaults() -> Params {
-    Params { size: Size::mib(64), batch: Some(64), ..super::base() }
+    Params { size: Size::mib(64), batch: Some(64), ..Params::default() }
 }
 
 /// Children of a worker: with the parent more users than SWAP_MAP_MAX.

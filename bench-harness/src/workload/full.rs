@@ -15,7 +15,7 @@ use crate::meter::{Kind, Meter};
 use crate::units::Fill;
 
 pub(super) fn defaults() -> Params {
-    Params { fill: Fill::Percent(98), ..super::base() }
+    Params { fill: Fill::Percent(98), ..Params::default() }
 }
 
 pub struct Full<M>(PhantomData<fn() -> M>);

@@ -15,7 +15,7 @@ use crate::meter::{Kind, Meter};
 use crate::units::CLUSTER;
 
 pub(super) fn defaults() -> Params {
-    Params { batch: Some(CLUSTER as u32), ..super::base_with_orders() }
+    Params { batch: Some(CLUSTER as u32), ..super::with_orders() }
 }
 
 pub type Seq<M> = FillAndFree<M, false>;

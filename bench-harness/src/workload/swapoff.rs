@@ -14,7 +14,7 @@ use crate::meter::{Kind, Meter};
 use crate::units::{CLUSTER, Size};
 
 pub(super) fn defaults() -> Params {
-    Params { size: Size::mib(64), ..super::base_with_orders() }
+    Params { size: Size::mib(64), ..super::with_orders() }
 }
 
 /// The device that goes and comes.

@@ -11,7 +11,7 @@ use crate::meter::{Kind, Meter};
 use crate::units::Size;
 
 pub(super) fn defaults() -> Params {
-    Params { size: Size::mib(6), ..super::base() }
+    Params { size: Size::mib(6), ..Params::default() }
 }
 
 pub struct Toy<M>(PhantomData<fn() -> M>);

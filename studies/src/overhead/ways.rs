@@ -26,15 +26,7 @@ const TURNS: u32 = 1024;
 
 pub(super) fn setting(seed: u64, sample: u32) -> Setting {
     let (size, orders) = (Size::mib(64), Some(Orders::base_pages()));
-    let params = Params {
-        size,
-        fill: Fill::Percent(75),
-        orders,
-        batch: None,
-        kept: None,
-        think_ns: 0,
-        rate: None,
-    };
+    let params = Params { size, fill: Fill::Percent(75), orders, ..Params::default() };
     Setting { params, threads: 1, seed, sample, measure: Duration::MAX, host: None }
 }
 

@@ -26,7 +26,7 @@ const FOUND: f64 = 0.95;
 const SPREAD: f64 = 0.01;
 
 /// How the trials of one point vary.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Debug)]
 enum Noise {
     Normal,
     /// Student's t with 2 degrees of freedom: it has no variance.
@@ -90,17 +90,23 @@ fn count(families: usize, mut fails: impl FnMut() -> bool) -> usize {
 
 const DESIGNS: [Design; 2] = [Design::Paired, Design::Unpaired];
 
-/// Families whose sides are the same, with heavy tails and trials that lean on each other.
-pub(super) fn level(gate: impl Gate) -> Finding {
-    let mut random = fastrand::Rng::with_seed(17);
-    let (mut alarms, mut families) = (0, 0);
-    for (design, noise) in DESIGNS.into_iter().flat_map(|d| Noise::ALL.map(|noise| (d, noise))) {
-        families += FAMILIES;
-        alarms += count(FAMILIES, || {
+/// How many families whose sides are the same fail: of `families` per design and kind of noise.
+fn alarms(gate: &impl Gate, families: usize) -> impl Iterator<Item = (Design, Noise, usize)> {
+    let kinds = DESIGNS.into_iter().flat_map(|d| Noise::ALL.map(|noise| (d, noise)));
+    kinds.map(move |(design, noise)| {
+        let mut random = fastrand::Rng::with_seed(17);
+        let alarms = count(families, || {
             let family = family(noise, design, &mut random, (POINTS, 1.0));
             gate(&family, design).iter().any(|p| *p < ALPHA)
         });
-    }
+        (design, noise, alarms)
+    })
+}
+
+/// Families whose sides are the same, with heavy tails and trials that lean on each other.
+pub(super) fn level(gate: impl Gate) -> Finding {
+    let alarms: Vec<usize> = alarms(&gate, FAMILIES).map(|(_, _, alarms)| alarms).collect();
+    let (families, alarms) = (FAMILIES * alarms.len(), alarms.iter().sum::<usize>());
     let figure = format!(
         "{alarms} of {families} simulated families of {POINTS} equal points failed (at most \
          {:.0} %)",
@@ -139,6 +145,15 @@ mod tests {
     fn the_gate_keeps_its_level_and_has_power() {
         let (level, power) = (level(corrected), power(corrected));
         assert_eq!((level.held, power.held), (Some(true), Some(true)), "{level}\n{power}");
+    }
+
+    /// The level of each design and kind of noise by itself, in as many families as show it.
+    #[test]
+    fn a_gate_over_equal_runs_is_quiet() {
+        const FAMILIES: usize = 2_000;
+        for (design, noise, alarms) in alarms(&corrected, FAMILIES) {
+            assert!(alarms * 20 <= FAMILIES, "{design:?}, {noise:?}: {alarms} of {FAMILIES}");
+        }
     }
 
     #[test]
