@@ -2,6 +2,7 @@
 
 use std::process::ExitCode;
 
+use bench_harness::backing::Backing;
 use bench_harness::workload;
 use checker::faults;
 use machine::lock;
@@ -35,6 +36,9 @@ fn sections() -> Vec<Section> {
         let cpus = Model::load(name).map_or(0, |model| model.cpus());
         (name, format!("simulated: {cpus} CPUs"))
     });
+    let backings = Backing::names().map(|name| {
+        (name, Backing::load(name).map_or_else(|error| error, |backing| backing.title))
+    });
     let own = [("native", "this host's CPUs"), ("kernel", "this host's kernel, live")];
     let machines = own.map(|(id, about)| (id, about.to_owned())).into_iter().chain(models);
     vec![
@@ -42,6 +46,7 @@ fn sections() -> Vec<Section> {
         ("variants", variants.collect()),
         ("locks", locks.collect()),
         ("workloads", workloads.collect()),
+        ("backings", backings.collect()),
         ("faults", faults::FAULTS.iter().map(fault).collect()),
     ]
 }

@@ -11,6 +11,7 @@ use results::hlog::Interval;
 use results::schema::{Cell, CellKey, Kind as KindResult, Latency, Noise, Series, Step, Swapoff};
 use results::stats::jain;
 
+use crate::backing::NONE;
 use crate::meter::{Kind, SwapoffSeen};
 use crate::over_time::{OverTime, part_shift};
 use crate::plan::Point;
@@ -45,6 +46,8 @@ impl Label<'_> {
             ("batch", params.batch.map(|batch| batch.to_string())),
             // Runs from before the option kept none, and do not say so.
             ("kept", params.kept.filter(|kept| *kept > 0).map(|kept| kept.to_string())),
+            // Runs from before the option had the bare allocator, and do not say so.
+            ("backing", Some(params.backing.to_string()).filter(|name| name != NONE)),
             ("think-ns", Some(params.think_ns.to_string())),
             ("rate", params.rate.map(|rate| rate.to_string())),
         ];

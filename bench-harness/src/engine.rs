@@ -47,6 +47,7 @@ pub fn describe(plan: &Plan, topology: &Topology, command: String) -> Run {
     }
     let (probe, note) = clock::calibrate(now);
     environment.notes.push(note);
+    environment.notes.extend(plan.backings());
     let created = store::created_now();
     let label = plan.label.clone();
     let host = environment.host.known().map_or("unknown", String::as_str);

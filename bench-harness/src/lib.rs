@@ -1,5 +1,6 @@
 //! Runs a plan and records what happened.
 
+pub mod backing;
 pub mod cell;
 pub mod engine;
 pub mod meter;

@@ -1,12 +1,14 @@
 //! What to run: options, checked and spread out into points before anything is made or measured.
 //! Guards that a run never starts with something that cannot end well.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
 use machine::simulated::Model;
 use machine::topology::Topology;
 
+use crate::backing::{Backing, NONE};
 use crate::units::{Budget, Rate, Threads};
 use crate::workload::Params;
 use probe::counters::{Groups, events};
@@ -158,7 +160,8 @@ impl Plan {
     /// The options of one trial: `point` with the random numbers of `block`, and nothing left to a
     /// default.
     pub fn alone(&self, point: &Point, block: u32) -> Options {
-        let Params { size, fill, orders, batch, kept, think_ns, rate } = point.params.clone();
+        let Params { size, fill, orders, batch, kept, backing, think_ns, rate } =
+            point.params.clone();
         Options {
             variant: vec![point.variant.into()],
             lock: vec![point.lock.into()],
@@ -173,11 +176,18 @@ impl Plan {
             orders,
             batch: batch.into_iter().collect(),
             kept: kept.into_iter().collect(),
+            backing: vec![backing.name],
             think_ns: Some(think_ns),
             rate: rate.into_iter().map(Rate).collect(),
             preempt: point.preempt.into_iter().collect(),
             ..self.options.clone()
         }
+    }
+
+    /// What each backing of the plan charges, in words: a price file may be the user's own.
+    pub fn backings(&self) -> BTreeSet<String> {
+        let priced = self.points.iter().map(|point| &point.params.backing);
+        priced.filter(|backing| backing.name != NONE).map(Backing::words).collect()
     }
 
     /// The machine's name as cells have it.
@@ -203,12 +213,13 @@ fn counters(options: &Options) -> Result<(Groups, Option<String>), PlanError> {
 }
 
 /// The options as `run.json` has them. Defaults that each cell or the run itself shows are left
-/// out: machine, window, think time and label.
+/// out: machine, window, backing, think time and label.
 fn written_out(given: Options, filled: Options, until: Option<Until>) -> Options {
     Options {
         machine: given.machine,
         seconds: given.seconds,
         budget: until.map(|until| Budget(until.budget)).or(given.budget),
+        backing: given.backing,
         think_ns: given.think_ns,
         counters: if given.events.is_some() { given.counters } else { filled.counters },
         label: given.label,

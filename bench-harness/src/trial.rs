@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use machine::{Cpu, Failure, Machine, Phase, Region, SiteStats};
 use results::schema::Counter;
+use variants::prices::Neighbours;
 use variants::{Spec, Swap, SwapAllocator, SwpEntry};
 
 use crate::meter::Meter;
@@ -168,7 +169,9 @@ impl<M: Machine, A: SwapAllocator<M>, W: Workload<M>> AnyTrial<M> for Trial<M, A
     }
 
     fn worker(&self, cpu: &M::Cpu) -> Box<dyn Any> {
-        Box::new(self.workload().worker(&self.stage, cpu))
+        let worker = self.workload().worker(&self.stage, cpu);
+        self.stage.neighbours().forget_owed(cpu);
+        Box::new(worker)
     }
 
     /// There is one call of the workload's step, so that it is compiled into the loop.
@@ -184,6 +187,7 @@ impl<M: Machine, A: SwapAllocator<M>, W: Workload<M>> AnyTrial<M> for Trial<M, A
                 }
             }
             self.workload().step(&self.stage, cpu, worker, meter);
+            self.stage.neighbours().spend_owed(cpu);
             meter.step(cpu);
             if think_ns > 0 {
                 cpu.work(think_ns);
@@ -213,12 +217,17 @@ impl<M: Machine, A: SwapAllocator<M>> Stage<M, A> {
     fn open(spec: &Spec, setting: &Setting, cpu: &M::Cpu) -> Self {
         let Setting { params, threads, seed, .. } = setting.clone();
         let devices = spec.devices.len();
-        let swap = Swap::new(spec, cpu);
+        let prices = params.backing.prices.clone();
+        let swap = Swap::new(&Spec { prices, ..spec.clone() }, cpu);
         for dev in 0..devices {
             assert!(swap.swapon(cpu, dev), "a fresh device can be switched on");
         }
         let block_order = block::order(&params.orders);
         Self { swap, devices, params, threads, seed, block_order }
+    }
+
+    fn neighbours(&self) -> &Neighbours<M> {
+        &self.swap.alloc.base().neighbours
     }
 }
 

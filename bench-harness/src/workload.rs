@@ -7,6 +7,7 @@ use std::num::NonZeroU64;
 use machine::{Atomic, Cpu, Machine};
 use variants::{DeviceSpec, Spec, Swap, SwapAllocator, SwapoffError};
 
+use crate::backing::Backing;
 use crate::meter::{Kind, Meter};
 use crate::units::{Fill, Orders, Size};
 
@@ -36,6 +37,8 @@ pub struct Params {
     /// Pages that a worker keeps in memory before it swaps them out again; None where the workload
     /// has no such choice.
     pub kept: Option<u32>,
+    /// What the pages are written to, and what that costs.
+    pub backing: Backing,
     /// Think time between operations, ns.
     pub think_ns: u64,
     /// Open loop: steps per second that each worker is asked for.
@@ -148,10 +151,20 @@ pub fn find(id: &str) -> Option<&'static Entry> {
 }
 
 impl Default for Params {
-    /// 1 GiB, three quarters in use, a closed loop without think time, and no further choice.
+    /// 1 GiB, three quarters in use, the bare allocator, a closed loop without think time, and no
+    /// further choice.
     fn default() -> Params {
         let (size, fill) = (Size::mib(1024), Fill::Percent(75));
-        Params { size, fill, orders: None, batch: None, kept: None, think_ns: 0, rate: None }
+        Params {
+            size,
+            fill,
+            orders: None,
+            batch: None,
+            kept: None,
+            backing: Backing::default(),
+            think_ns: 0,
+            rate: None,
+        }
     }
 }
 

@@ -8,7 +8,7 @@ use machine::{Cpu, Failure, Machine};
 use std::cell::Cell;
 use std::marker::PhantomData;
 use variants::registry::{Variant, Visitor};
-use variants::{DeviceSpec, Folio, SlotCacheSpec, Spec, Swap, SwapAllocator};
+use variants::{DeviceSpec, Folio, Prices, SlotCacheSpec, Spec, Swap, SwapAllocator};
 
 /// One act of a CPU. An owner is a page table, a page an entry in it; devices go by index.
 #[derive(Clone, Copy, Debug)]
@@ -54,6 +54,7 @@ fn small(devices: &[u32]) -> Spec {
         cluster_cols: 1,
         slot_cache: SlotCacheSpec { size: 2, activate: 1_000, deactivate: 0 },
         discard_ns: 0,
+        prices: Prices::default(),
         swap_max: Spec::default().swap_max,
         owners: 3,
         pages_per_owner: 3,

@@ -32,6 +32,8 @@ pub struct Release {
     /// swap_map says SWAP_MAP_BAD for the slots of a cluster that waits for its discard (until
     /// 6.14; ended with 0ff67f990bd4).
     pub discard_fills_bad: bool,
+    /// The swap cache is an XArray for every 64 MiB, with a lock of its own (until 6.17).
+    pub xarray: bool,
 }
 
 /// What a scheme decides about an allocation.
@@ -609,7 +611,7 @@ impl<M: Machine, P: Policy<M>> CiFirst<M, P> {
         if early {
             self.usage_sub(cpu, dev, nr);
         }
-        dev.clear_shadow(offset, nr);
+        self.base.clean_up(cpu, dev, offset, nr);
         // Pairs with smp_mb() at the end of try_to_unuse().
         M::wmb();
         self.base.avail.add_pages(i64::from(nr));
@@ -787,8 +789,14 @@ impl<M: Machine, P: Policy<M>> CiFirst<M, P> {
 
 impl<M: Machine, P: SwapoffHooks<M>> SwapAllocator<M> for CiFirst<M, P> {
     fn new(spec: &Spec, cpu: &M::Cpu) -> Self {
-        let cluster_cols = if P::RELEASE.interleaves { spec.cluster_cols } else { 1 };
-        let spec = &Spec { cluster_cols, ..spec.clone() };
+        let mut spec = spec.clone();
+        if !P::RELEASE.interleaves {
+            spec.cluster_cols = 1;
+        }
+        if !P::RELEASE.xarray {
+            spec.prices.xarray = None;
+        }
+        let spec = &spec;
         Self { base: Base::new(spec, cpu), policy: P::new(spec, cpu) }
     }
 

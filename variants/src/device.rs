@@ -5,6 +5,8 @@
 use crate::avail::Avail;
 use crate::cache::SwapCache;
 use crate::cluster_info::{ClusterInfo, ClusterList, List};
+use crate::entry::SwpEntry;
+use crate::prices::Neighbours;
 use crate::spec::{DeviceSpec, Spec};
 use crate::swap_map::{BAD, COUNT_CONTINUED, Continuations, HAS_CACHE};
 use machine::{
@@ -349,7 +351,7 @@ impl<M: Machine> Device<M> {
     }
 
     /// Cleans up, as swap_range_free() does before the slots count as free.
-    pub fn clear_shadow(&self, offset: u32, nr: u32) {
+    fn clear_shadow(&self, offset: u32, nr: u32) {
         M::fill(&self.shadows, offset as usize, (offset + nr) as usize, 0);
     }
 
@@ -544,12 +546,22 @@ pub struct Base<M: Machine> {
     pub devices: Vec<Device<M>>,
     /// The avail list and the global counters.
     pub avail: Avail<M>,
+    /// The rest of the kernel.
+    pub neighbours: Neighbours<M>,
 }
 
 impl<M: Machine> Base<M> {
     /// The devices of `spec`, all off.
     pub fn new(spec: &Spec, cpu: &M::Cpu) -> Self {
         let devices = (0..spec.devices.len()).map(|i| Device::new(i, spec, cpu)).collect();
-        Self { spec: spec.clone(), devices, avail: Avail::new(spec) }
+        let neighbours = Neighbours::new(spec, cpu);
+        Self { spec: spec.clone(), devices, avail: Avail::new(spec), neighbours }
+    }
+
+    /// The part of swap_range_free() before the slots count as free: nothing may be left of what
+    /// they stood for.
+    pub fn clean_up(&self, cpu: &M::Cpu, dev: &Device<M>, offset: u32, nr: u32) {
+        self.neighbours.range_free(cpu, SwpEntry::new(dev.index, offset), nr);
+        dev.clear_shadow(offset, nr);
     }
 }

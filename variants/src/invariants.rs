@@ -143,7 +143,7 @@ mod tests {
     use crate::device::offlist;
     use crate::percluster::PerCluster;
     use crate::swap_map::HAS_CACHE;
-    use crate::{DeviceSpec, Folio, SlotCacheSpec, Spec, Swap, SwapAllocator};
+    use crate::{DeviceSpec, Folio, Prices, SlotCacheSpec, Spec, Swap, SwapAllocator};
     use machine::lock::Tas;
     use machine::native::{Config, Native};
 
@@ -160,6 +160,7 @@ mod tests {
             slot_cache: SlotCacheSpec { size: 4, activate: 10, deactivate: 4 },
             swap_max: u64::MAX,
             discard_ns: 0,
+            prices: Prices::default(),
             owners: 1,
             pages_per_owner: 24,
             unuse_passes: 1,

@@ -115,6 +115,7 @@ impl<M: Machine, B: Barrier<M>> Policy<M> for Release6_14<M, B> {
         free_has_no_table: false,
         interleaves: true,
         discard_fills_bad: true,
+        xarray: true,
     };
 
     fn new(spec: &Spec, cpu: &M::Cpu) -> Self {

@@ -51,6 +51,7 @@ impl<M: Machine> Choice<M> for FreeFirst {
         free_has_no_table: false,
         interleaves: true,
         discard_fills_bad: false,
+        xarray: true,
     };
 
     fn new_cluster(
@@ -73,6 +74,7 @@ impl<M: Machine> Choice<M> for NonfullFirst {
         free_has_no_table: true,
         interleaves: false,
         discard_fills_bad: false,
+        xarray: false,
     };
 
     /// Nonfull clusters, then a free one, then one fragmented cluster, then, for order 0, other

@@ -599,7 +599,7 @@ impl<M: Machine, P: Policy> SiFirst<M, P> {
         if early {
             si.inuse_pages.store(inuse);
         }
-        dev.clear_shadow(offset, nr);
+        self.base.clean_up(cpu, dev, offset, nr);
         // Pairs with smp_mb() at the end of try_to_unuse().
         M::wmb();
         self.base.avail.add_pages(i64::from(nr));

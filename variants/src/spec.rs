@@ -1,6 +1,8 @@
 //! The shape of the system under test: devices, clusters, slot caches, owners. Guards that every
 //! size stands here once, under the name of the kernel's constant.
 
+use crate::prices::Prices;
+
 /// SWAPFILE_CLUSTER: slots per cluster on x86-64 with CONFIG_THP_SWAP, where a cluster holds one
 /// PMD-sized folio (include/linux/swap.h and mm/swap.h, all releases modelled).
 pub const SWAPFILE_CLUSTER: u32 = 512;
@@ -43,6 +45,8 @@ pub struct Spec {
     pub swap_max: u64,
     /// How long a device takes to discard a cluster, in nanoseconds.
     pub discard_ns: u64,
+    /// What the rest of the kernel charges for a page.
+    pub prices: Prices,
     /// Number of address spaces: page tables with a lock each.
     pub owners: usize,
     /// Pages in each address space.
@@ -62,6 +66,7 @@ impl Default for Spec {
             slot_cache: SlotCacheSpec { size: 64, activate: 5 * 64, deactivate: 2 * 64 },
             swap_max: u64::MAX,
             discard_ns: 20_000,
+            prices: Prices::default(),
             owners: 1,
             pages_per_owner: 1 << 18,
             unuse_passes: u32::MAX,

@@ -63,6 +63,8 @@ impl<M: Machine, A: SwapAllocator<M>> Swap<M, A> {
         let Some(entry) = self.alloc.alloc(cpu, order) else { return false };
         M::enter("try_to_unmap_one");
         let locked = self.alloc.folios(entry.dev()).add(entry.offset(), order);
+        let neighbours = &self.alloc.base().neighbours;
+        neighbours.page_out(cpu, entry, locked.slots());
         let ptl = self.owners.lock(cpu, owner, page, &UNMAP);
         for i in 0..locked.slots() {
             let each = entry.plus(i);
@@ -72,7 +74,10 @@ impl<M: Machine, A: SwapAllocator<M>> Swap<M, A> {
         self.owners.unlock(cpu, owner, page, ptl);
         match folio {
             Folio::Keep => self.alloc.folios(entry.dev()).unlock(locked),
-            Folio::Drop => delete_from_swap_cache(&self.alloc, cpu, entry.dev(), locked),
+            Folio::Drop => {
+                neighbours.written(cpu, entry, locked.slots());
+                delete_from_swap_cache(&self.alloc, cpu, entry.dev(), locked);
+            }
         }
         true
     }
@@ -181,6 +186,7 @@ pub(crate) fn swap_in<M: Machine, A: SwapAllocator<M>>(
         return Err(SwapInError::NoDevice);
     }
     let result = lock_folio(swap, cpu, entry).map(|locked| {
+        swap.base().neighbours.page_in(cpu, entry);
         let ptl = owners.lock(cpu, owner, page, &FAULT);
         let mine = owners.get(owner, page) == Some(entry);
         if mine {

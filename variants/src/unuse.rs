@@ -56,7 +56,7 @@ fn unuse_owner<M: Machine, A: SwapAllocator<M>>(
         while owners.get(owner, page).is_some_and(there) {
             match swap_in(swap, owners, cpu, owner, page, Folio::Drop) {
                 // It is swapped in, or another CPU has moved the page elsewhere.
-                Ok(_) => (),
+                Ok(_) => swap.base().neighbours.spend_owed(cpu),
                 Err(SwapInError::Busy) => cpu.cond_resched(),
                 Err(SwapInError::NoDevice) => return Err(SwapoffError::NoMemory),
             }

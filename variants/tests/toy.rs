@@ -44,5 +44,8 @@ fn the_toy_passes_the_stress_load() {
 fn the_toy_passes_the_lock_order() {
     under_every_lock(&Documented);
     let pairs = learnt::<Tas, FirstFit<On<Tas>>>().expect("no cycle");
-    assert_eq!(pairs, ["ptl > si->lock", "si->lock > cont_lock", "swap_lock > si->lock"]);
+    let own = ["ptl > si->lock", "si->lock > cont_lock", "swap_lock > si->lock"];
+    let neighbours = ["si->lock > class->lock", "si->lock > xa_lock", "xa_lock > list_lru"];
+    let mut expected = own.iter().chain(&neighbours);
+    assert!(expected.all(|pair| pairs.iter().any(|p| p == pair)), "{pairs:?}");
 }

@@ -67,7 +67,7 @@ const OWN: Value = Words("the workload's");
 const CLOSED: Value = Words("closed loop");
 
 /// In the order of [`Options`]; what has no row has no default.
-const TABLE: [Row; 20] = [
+const TABLE: [Row; 21] = [
     //  option,     on this host,           on a model,     on the live kernel
     row("variant", VARIANTS, VARIANTS, Nothing),
     row("lock", ByHost("tas", "qspin"), Is("qspin"), Nothing),
@@ -84,6 +84,7 @@ const TABLE: [Row; 20] = [
     row("orders", OWN, OWN, Nothing),
     row("batch", OWN, OWN, Is("1,16,512")),
     row("kept", OWN, OWN, Nothing),
+    row("backing", Is("none"), Is("none"), Nothing),
     row("think-ns", Is("0"), Is("0"), Nothing),
     row("rate", CLOSED, CLOSED, Nothing),
     row("sample", Is("256"), Is("256"), Nothing),

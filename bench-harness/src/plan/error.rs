@@ -22,6 +22,8 @@ pub enum PlanError {
     Memory { point: String, at_once: usize, needs: Bytes, available: Bytes },
     #[error("{0}")]
     Events(String),
+    #[error("{0}")]
+    Backing(String),
     #[error(transparent)]
     Pin(#[from] TopologyError),
 }

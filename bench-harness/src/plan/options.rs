@@ -88,6 +88,10 @@ pub struct Options {
     /// Pages that a worker of churn keeps in memory before it swaps them out again
     #[arg(long, value_delimiter = ',', value_name = "N,..")]
     pub kept: Vec<u32>,
+    /// What is charged for pages beside and under the locks: none is the bare allocator, zram and
+    /// others are price files (`swapscale list`), or a file of `calibrate --kernel`
+    #[arg(long, value_delimiter = ',', value_name = "NAME|FILE,..")]
+    pub backing: Vec<String>,
     /// Think time between operations, ns
     #[arg(long, value_name = "NS")]
     pub think_ns: Option<u64>,
@@ -180,6 +184,7 @@ impl Options {
             orders: self.orders.or(other.orders),
             batch: list(self.batch, other.batch),
             kept: list(self.kept, other.kept),
+            backing: list(self.backing, other.backing),
             think_ns: self.think_ns.or(other.think_ns),
             rate: list(self.rate, other.rate),
             sample: self.sample.or(other.sample),

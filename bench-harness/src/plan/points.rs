@@ -7,6 +7,7 @@ use variants::registry;
 
 use super::error::{PlanError, refuse};
 use super::options::Options;
+use crate::backing::Backing;
 use crate::units::{CLUSTER, Preempt};
 use crate::workload::{self, Params};
 
@@ -146,6 +147,9 @@ fn params(options: &Options, workload: &workload::Entry) -> Result<Vec<Params>, 
         Some(kept) => or(&options.kept, kept).into_iter().map(Some).collect(),
         None => vec![None],
     };
+    let backings =
+        options.backing.iter().map(|name| Backing::load(name).map_err(PlanError::Backing));
+    let backings = backings.collect::<Result<Vec<_>, _>>()?;
     let sizes = or(&options.size, default.size);
     let smallest = sizes.iter().min_by_key(|size| size.bytes()).expect("never empty");
     if let Some(fill) = fills.iter().find(|fill| fill.of(smallest.slots()) > smallest.slots()) {
@@ -162,15 +166,16 @@ fn params(options: &Options, workload: &workload::Entry) -> Result<Vec<Params>, 
     all = product(all, &fills, |params, fill| params.fill = fill);
     all = product(all, &batches, |params, batch| params.batch = batch);
     all = product(all, &kept, |params, kept| params.kept = kept);
+    all = product(all, &backings, |params, backing| params.backing = backing);
     Ok(product(all, &rates, |params, rate| params.rate = rate))
 }
 
 /// Each of `all` with each of `values`, no two the same.
-fn product<T: Copy>(all: Vec<Params>, values: &[T], set: fn(&mut Params, T)) -> Vec<Params> {
+fn product<T: Clone>(all: Vec<Params>, values: &[T], set: fn(&mut Params, T)) -> Vec<Params> {
     let mut more: Vec<Params> = Vec::new();
-    for (params, value) in all.iter().flat_map(|p| values.iter().map(move |v| (p, *v))) {
+    for (params, value) in all.iter().flat_map(|p| values.iter().map(move |v| (p, v))) {
         let mut params = params.clone();
-        set(&mut params, value);
+        set(&mut params, value.clone());
         if !more.contains(&params) {
             more.push(params);
         }

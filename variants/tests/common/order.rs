@@ -1,5 +1,6 @@
 //! The documented lock order of each scheme. Guards that there is one table of it: the tests here
 //! and those of the workloads (bench-harness/tests/workloads.rs) hold what was learnt against it.
+//! Locks of the neighbours (variants/src/prices.rs) are last.
 
 use std::collections::BTreeSet;
 
@@ -11,6 +12,9 @@ const SI: &str = "si->lock";
 const CI: &str = "ci->lock";
 const AVAIL: &str = "swap_avail_lock";
 const CONT: &str = "cont_lock";
+const XA: &str = "xa_lock";
+const LRU: &str = "list_lru";
+const CLASS: &str = "class->lock";
 
 /// Chains of locks, outermost first: a lock may be taken inside each that comes before it on a path
 /// through the chains, and every step of a chain does occur. `None` for a variant without a row.
@@ -18,19 +22,31 @@ const CONT: &str = "cont_lock";
 pub fn documented(variant: &str) -> Option<&'static [&'static [&'static str]]> {
     Some(match variant {
         // 6.12's without ci->lock.
-        "global" => &[&[SWAP, SI, AVAIL], &[PTL, FREE, SI, CONT], &[ALLOC, SI]],
+        "global" => &[
+            &[SWAP, SI, AVAIL],
+            &[PTL, FREE, SI, CONT],
+            &[ALLOC, SI],
+            &[SI, XA, LRU],
+            &[SI, CLASS],
+        ],
         // 6.12: a second lock for a cluster's slots, inside si->lock.
-        "scanning" | "scanning-ref" => {
-            &[&[SWAP, SI, CI, AVAIL], &[PTL, FREE, SI, CI, CONT], &[ALLOC, SI]]
-        }
+        "scanning" | "scanning-ref" => &[
+            &[SWAP, SI, CI, AVAIL],
+            &[PTL, FREE, SI, CI, CONT],
+            &[ALLOC, SI],
+            &[SI, XA, LRU],
+            &[SI, CLASS],
+        ],
         // 6.14: the other way round.
         "percluster" | "percluster-rcu" | "percluster-second-ref" => {
-            &[&[SWAP, SI, AVAIL], &[PTL, CI, SI], &[ALLOC, CI, CONT]]
+            &[&[SWAP, SI, AVAIL], &[PTL, CI, SI], &[ALLOC, CI, CONT], &[CI, XA, LRU], &[CI, CLASS]]
         }
         // 6.15 on: no slot cache.
-        "percpu-free-first" | "percpu-cluster" => {
-            &[&[SWAP, SI, AVAIL], &[PTL, CI, SI], &[CI, CONT]]
+        "percpu-free-first" => {
+            &[&[SWAP, SI, AVAIL], &[PTL, CI, SI], &[CI, CONT], &[CI, XA, LRU], &[CI, CLASS]]
         }
+        // 6.18: the swap table, which ci->lock guards, took the XArray's place.
+        "percpu-cluster" => &[&[SWAP, SI, AVAIL], &[PTL, CI, SI], &[CI, CONT], &[CI, CLASS]],
         _ => return None,
     })
 }

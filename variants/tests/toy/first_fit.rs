@@ -33,9 +33,9 @@ impl<M: Machine> FirstFit<M> {
     }
 
     /// Frees a slot if `left`, the byte that is left of it, is 0. si->lock is held.
-    fn free_if_unused(&self, dev: &Device<M>, offset: u32, left: u8) {
+    fn free_if_unused(&self, cpu: &M::Cpu, dev: &Device<M>, offset: u32, left: u8) {
         if left == 0 {
-            dev.clear_shadow(offset, 1);
+            self.base.clean_up(cpu, dev, offset, 1);
             dev.fill(offset, 1, 0);
             self.count(dev, -1);
         }
@@ -86,7 +86,7 @@ impl<M: Machine> SwapAllocator<M> for FirstFit<M> {
     fn put(&self, cpu: &M::Cpu, entry: SwpEntry, nr: u32) {
         self.with_entry(cpu, entry, &PUT, |dev| {
             for slot in entry.offset()..entry.offset() + nr {
-                self.free_if_unused(dev, slot, dev.put_locked(cpu, slot));
+                self.free_if_unused(cpu, dev, slot, dev.put_locked(cpu, slot));
             }
         });
     }
@@ -104,7 +104,7 @@ impl<M: Machine> SwapAllocator<M> for FirstFit<M> {
         self.with_entry(cpu, entry, &FREE, |dev| {
             dev.leave_shadow(entry.offset(), 1 << order);
             for slot in entry.offset()..entry.offset() + (1 << order) {
-                self.free_if_unused(dev, slot, dev.uncache_locked(slot));
+                self.free_if_unused(cpu, dev, slot, dev.uncache_locked(slot));
             }
         });
     }

@@ -1,0 +1,302 @@
+//! What the rest of the kernel does for a page: how long it takes, beside the allocator's locks and
+//! under them, and which locks of its own it takes there. Guards that a lock of a neighbour is a
+//! lock here too, with its own line and its place in the contention table. All prices are 0 by
+//! default: then nothing here is taken, touched or waited for.
+//!
+//! | lock | one for | held by | kernel |
+//! | --- | --- | --- | --- |
+//! | xa_lock | 64 MiB of a device | a folio enters or leaves the swap cache; a freed slot's shadow goes | until 6.17 |
+//! | list_lru | the system | inside xa_lock, when a node of the XArray has only shadows, and when no longer | until 6.17 |
+//! | class->lock | a size class | zsmalloc's object is allocated (page out) or freed (inside si->lock or ci->lock) | all |
+//! | lru_lock | a cgroup | reclaim isolates pages, a fault adds pages, in batches | all |
+//!
+//! Simplified: which size class an object has is a hash of its slot; a fault on a synchronous device
+//! does not enter the swap cache, and on another device it does.
+
+use crate::entry::SwpEntry;
+use crate::spec::Spec;
+use machine::{Cpu, Fields, Machine, PerCpu, Plain, Region, Site, SpinLock};
+
+/// Prices of one backing under one kernel release, in nanoseconds.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Prices {
+    /// A page swapped out: everything that none of these locks covers.
+    pub out_ns: u64,
+    /// A page swapped in, likewise.
+    pub in_ns: u64,
+    /// What swap_range_free() does for the backing, per slot, and none of these locks covers. It is
+    /// under si->lock until 6.13, and under ci->lock since.
+    pub free_ns: u64,
+    /// A fault reads into the folio itself and drops its slot (SWP_SYNCHRONOUS_IO: zram, brd,
+    /// pmem). Any other device's faults go through the swap cache.
+    pub synchronous: bool,
+    /// The swap cache's XArray; `None` where a swap table took its place (6.18).
+    pub xarray: Option<XarrayPrices>,
+    /// zsmalloc; `None` where a slot has no object.
+    pub zsmalloc: Option<ZsmallocPrices>,
+    /// The list of pages that reclaim goes through; `None` where nothing is charged.
+    pub lruvec: Option<LruvecPrices>,
+}
+
+/// Sections of the swap cache's xa_lock, in nanoseconds per slot.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct XarrayPrices {
+    /// add_to_swap_cache().
+    pub add_ns: u64,
+    /// __remove_mapping().
+    pub remove_ns: u64,
+    /// clear_shadow_from_swap_cache().
+    pub shadow_ns: u64,
+    /// list_lru_add() or list_lru_del() of a node, inside either of the first two.
+    pub list_lru_ns: u64,
+}
+
+/// Sections of a size class's lock, in nanoseconds.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct ZsmallocPrices {
+    /// Size classes that objects are spread over.
+    pub classes: usize,
+    /// zs_malloc().
+    pub malloc_ns: u64,
+    /// zs_free().
+    pub free_ns: u64,
+}
+
+/// Sections of lruvec->lru_lock, in nanoseconds per page.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct LruvecPrices {
+    /// shrink_inactive_list(), which isolates [`SWAP_CLUSTER_MAX`] pages in one section.
+    pub isolate_ns: u64,
+    /// folio_batch_move_lru(), which adds [`FOLIO_BATCH`] pages in one section.
+    pub add_ns: u64,
+}
+
+/// Pages that reclaim isolates at once.
+pub const SWAP_CLUSTER_MAX: u64 = 32;
+/// PAGEVEC_SIZE: pages that a CPU collects before it adds them to their list.
+pub const FOLIO_BATCH: u64 = 31;
+/// SWAP_ADDRESS_SPACE_SHIFT: slots of one XArray of the swap cache, 64 MiB.
+const ADDRESS_SPACE_SHIFT: u32 = 14;
+
+mod site {
+    use machine::Site;
+    pub static XA_ADD: Site = Site::new("xa_lock", "add_to_swap_cache");
+    pub static XA_REMOVE: Site = Site::new("xa_lock", "__remove_mapping");
+    pub static XA_DELETE: Site = Site::new("xa_lock", "delete_from_swap_cache");
+    pub static XA_SHADOW: Site = Site::new("xa_lock", "clear_shadow_from_swap_cache");
+    pub static LRU_DEL: Site = Site::new("list_lru", "list_lru_del");
+    pub static LRU_ADD: Site = Site::new("list_lru", "list_lru_add");
+    pub static ZS_MALLOC: Site = Site::new("class->lock", "zs_malloc");
+    pub static ZS_FREE: Site = Site::new("class->lock", "zs_free");
+    pub static ISOLATE: Site = Site::new("lru_lock", "shrink_inactive_list");
+    pub static MOVE_LRU: Site = Site::new("lru_lock", "folio_batch_move_lru");
+}
+
+/// A lock on a line of its own.
+#[repr(align(64))]
+struct OwnLine<M: Machine>(SpinLock<M>);
+
+impl<M: Machine> Fields for OwnLine<M> {
+    fn fields() -> Vec<(&'static str, usize)> {
+        vec![("lock", 0)]
+    }
+}
+
+fn locks<M: Machine>(name: &'static str, n: usize) -> Region<M, OwnLine<M>> {
+    Region::new(name, n, |_| OwnLine(SpinLock::new()))
+}
+
+/// What one CPU has collected.
+struct Own<M: Machine> {
+    /// Pages to swap out that it has isolated already.
+    isolated: M::Plain<u64>,
+    /// Pages swapped in that are on no list yet.
+    to_add: M::Plain<u64>,
+    /// Time that its pages take outside all locks and that it has not spent yet, ns.
+    owed: M::Plain<u64>,
+}
+
+impl<M: Machine> Fields for Own<M> {}
+
+impl<M: Machine> Own<M> {
+    fn take_owed(&self) -> u64 {
+        let owed = self.owed.get();
+        self.owed.set(0);
+        owed
+    }
+}
+
+/// The neighbours' locks, and what they charge.
+pub struct Neighbours<M: Machine> {
+    /// None where everything is free of charge.
+    at: Option<Charged<M>>,
+}
+
+struct Charged<M: Machine> {
+    prices: Prices,
+    /// XArrays of the swap cache, one device after the other.
+    spaces: Region<M, OwnLine<M>>,
+    spaces_per_device: usize,
+    list_lru: Region<M, OwnLine<M>>,
+    classes: Region<M, OwnLine<M>>,
+    lruvec: Region<M, OwnLine<M>>,
+    own: PerCpu<M, Own<M>>,
+}
+
+impl<M: Machine> Neighbours<M> {
+    /// Those of the devices of `spec`, at its prices.
+    pub(crate) fn new(spec: &Spec, cpu: &M::Cpu) -> Self {
+        let at = (spec.prices != Prices::default()).then(|| Charged::new(spec, cpu));
+        Self { at }
+    }
+
+    /// A fresh folio has got slots: it enters the swap cache and is written.
+    pub(crate) fn page_out(&self, cpu: &M::Cpu, entry: SwpEntry, nr: u32) {
+        let Some(at) = &self.at else { return };
+        at.isolate(cpu, u64::from(nr));
+        if let Some(xarray) = at.prices.xarray {
+            at.swap_cache(cpu, entry, nr, &site::XA_ADD, Some(&site::LRU_DEL), xarray.add_ns);
+        }
+        for slot in 0..nr {
+            at.object(cpu, entry.plus(slot), &site::ZS_MALLOC, |zsmalloc| zsmalloc.malloc_ns);
+        }
+        at.owe(cpu, at.prices.out_ns * u64::from(nr));
+    }
+
+    /// The folio, which has been written, leaves the swap cache and a shadow there.
+    pub(crate) fn written(&self, cpu: &M::Cpu, entry: SwpEntry, nr: u32) {
+        let Some(at) = &self.at else { return };
+        if let Some(xarray) = at.prices.xarray {
+            at.swap_cache(cpu, entry, nr, &site::XA_REMOVE, Some(&site::LRU_ADD), xarray.remove_ns);
+        }
+    }
+
+    /// A fault reads a page.
+    pub(crate) fn page_in(&self, cpu: &M::Cpu, entry: SwpEntry) {
+        let Some(at) = &self.at else { return };
+        if let (Some(xarray), false) = (at.prices.xarray, at.prices.synchronous) {
+            at.swap_cache(cpu, entry, 1, &site::XA_ADD, Some(&site::LRU_DEL), xarray.add_ns);
+            at.swap_cache(cpu, entry, 1, &site::XA_DELETE, None, xarray.remove_ns);
+        }
+        at.add_to_lru(cpu);
+        at.owe(cpu, at.prices.in_ns);
+    }
+
+    /// swap_range_free(): `nr` slots of a cluster give up what they stand for. si->lock (until
+    /// 6.13) or ci->lock is held.
+    pub(crate) fn range_free(&self, cpu: &M::Cpu, entry: SwpEntry, nr: u32) {
+        let Some(at) = &self.at else { return };
+        for slot in 0..nr {
+            at.object(cpu, entry.plus(slot), &site::ZS_FREE, |zsmalloc| zsmalloc.free_ns);
+        }
+        cpu.work(at.prices.free_ns * u64::from(nr));
+        if let Some(xarray) = at.prices.xarray {
+            at.swap_cache(cpu, entry, nr, &site::XA_SHADOW, None, xarray.shadow_ns);
+        }
+    }
+
+    /// Works for as long as this CPU's pages have taken outside all locks since the last call.
+    /// Whoever drives the workload calls it after each step, so that the time of an operation is
+    /// that of the allocator and its neighbours' locks alone.
+    #[inline]
+    pub fn spend_owed(&self, cpu: &M::Cpu) {
+        if let Some(at) = &self.at {
+            cpu.work(at.own.of(cpu.id()).take_owed());
+        }
+    }
+
+    /// Forgets what this CPU's pages have taken: they were set up, and are no load.
+    pub fn forget_owed(&self, cpu: &M::Cpu) {
+        if let Some(at) = &self.at {
+            at.own.of(cpu.id()).take_owed();
+        }
+    }
+}
+
+impl<M: Machine> Charged<M> {
+    fn new(spec: &Spec, cpu: &M::Cpu) -> Self {
+        let most = spec.devices.iter().map(|device| device.slots).max().unwrap_or(1);
+        let spaces_per_device = most.div_ceil(1 << ADDRESS_SPACE_SHIFT) as usize;
+        let counts =
+            |_| Own { isolated: Plain::new(0), to_add: Plain::new(0), owed: Plain::new(0) };
+        Self {
+            spaces: locks("swapper_spaces", spec.devices.len() * spaces_per_device),
+            spaces_per_device,
+            list_lru: locks("list_lru", 1),
+            classes: locks("size_class", spec.prices.zsmalloc.map_or(1, |z| z.classes)),
+            lruvec: locks("lruvec", 1),
+            own: PerCpu::new("neighbours", cpu.system().cpus(), counts),
+            prices: spec.prices.clone(),
+        }
+    }
+
+    /// A section of xa_lock; `node` is the list operation inside it.
+    fn swap_cache(
+        &self,
+        cpu: &M::Cpu,
+        entry: SwpEntry,
+        nr: u32,
+        site: &'static Site,
+        node: Option<&'static Site>,
+        ns: u64,
+    ) {
+        let space = (entry.offset() >> ADDRESS_SPACE_SHIFT) as usize;
+        let lock = &self.spaces[entry.dev() * self.spaces_per_device + space].0;
+        let guard = lock.lock(cpu, site);
+        cpu.work(ns * u64::from(nr));
+        if let (Some(node), Some(xarray)) = (node, self.prices.xarray) {
+            section(cpu, &self.list_lru[0], node, xarray.list_lru_ns);
+        }
+        lock.unlock(cpu, guard);
+    }
+
+    /// A section of the size class of the slot's object, if it has one.
+    fn object(
+        &self,
+        cpu: &M::Cpu,
+        slot: SwpEntry,
+        site: &'static Site,
+        ns: impl Fn(ZsmallocPrices) -> u64,
+    ) {
+        if let Some(zsmalloc) = self.prices.zsmalloc {
+            // Neighbours' contents are of different sizes: Fibonacci hashing spreads them.
+            let hash = slot.offset().wrapping_mul(0x9e37_79b9) >> 16;
+            let class = &self.classes[hash as usize % zsmalloc.classes];
+            section(cpu, class, site, ns(zsmalloc));
+        }
+    }
+
+    fn isolate(&self, cpu: &M::Cpu, nr: u64) {
+        let Some(lruvec) = self.prices.lruvec else { return };
+        let isolated = &self.own.of(cpu.id()).isolated;
+        let mut left = isolated.get();
+        while left < nr {
+            section(cpu, &self.lruvec[0], &site::ISOLATE, lruvec.isolate_ns * SWAP_CLUSTER_MAX);
+            left += SWAP_CLUSTER_MAX;
+        }
+        isolated.set(left - nr);
+    }
+
+    fn add_to_lru(&self, cpu: &M::Cpu) {
+        let Some(lruvec) = self.prices.lruvec else { return };
+        let to_add = &self.own.of(cpu.id()).to_add;
+        let mut nr = to_add.get() + 1;
+        if nr == FOLIO_BATCH {
+            section(cpu, &self.lruvec[0], &site::MOVE_LRU, lruvec.add_ns * FOLIO_BATCH);
+            nr = 0;
+        }
+        to_add.set(nr);
+    }
+
+    fn owe(&self, cpu: &M::Cpu, ns: u64) {
+        let owed = &self.own.of(cpu.id()).owed;
+        owed.set(owed.get() + ns);
+    }
+}
+
+/// Holds `lock` for `ns`.
+fn section<M: Machine>(cpu: &M::Cpu, lock: &OwnLine<M>, site: &'static Site, ns: u64) {
+    let guard = lock.0.lock(cpu, site);
+    cpu.work(ns);
+    lock.0.unlock(cpu, guard);
+}
