@@ -1,23 +1,25 @@
 //! `swapscale validate`: how good the simulated machine's predictions are.
 
+use std::cell::OnceCell;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use bench_harness::engine::Progress;
+use clap::ValueEnum;
 use machine::topology::Topology;
 use results::schema::Reading;
 use results::validation::{Section, Validation};
-use studies::validate::{
-    Data, Hosts, PUBLISHED, PUBLISHED_HOSTS, host, kernel_build, list, report, section,
-};
+use studies::validate::kernel_build::{self, Fit};
+use studies::validate::{Curves, Data, Hosts, host, list, report, section, steps};
 
 use crate::{Answer, print};
 
 /// Without options: every published experiment, and this host
 #[derive(clap::Args)]
 pub struct Args {
-    /// Which experiments: lockhammer's lock curves, LLFree's lists, the lock series' kernel build,
-    /// this host against a model calibrated on it
+    /// Which experiments: lockhammer's lock curves on the hosts that the model was made with, those of
+    /// the hosts that came after it, LLFree's lists, the lock series' kernel build, what each
+    /// published step was worth, this host against a model calibrated on it
     #[arg(long, value_enum, value_delimiter = ',', value_name = "NAME,..")]
     only: Vec<Experiment>,
     /// Directory for validation.json, charts and this host's runs
@@ -45,16 +47,18 @@ pub struct Args {
 #[derive(Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 enum Experiment {
     Curves,
+    Blind,
     Lists,
     KernelBuild,
+    Steps,
     Host,
 }
 
 /// Which figures are fitted, chosen or predicted.
 const RULES: &str = "\
 fitted: the lines above, from empty, incdec_refcount and one-thread rows alone
-chosen with sight of the published curves: the cost model's structure and its figures
-read-latency, read-occupancy, nearest-first, stay and pause; x86-1's latency between dies
+chosen with sight of the published curves of x86-1 and x86-2: the cost model's structure and its
+figures read-latency, read-occupancy, nearest-first, stay and pause; x86-1's latency between dies
 predicted: every curve below; no constant was fitted on a row of these locks with 2 threads or more
 ";
 const LOCKHAMMER: &str = "lockhammer's data set (ARM-software/synchronization-benchmarks, \
@@ -68,21 +72,22 @@ pub fn run(args: &Args) -> Answer {
         }
         return drawn(&validation, args.out.as_ref().unwrap_or(dir));
     }
-    let all = [Experiment::Curves, Experiment::Lists, Experiment::KernelBuild, Experiment::Host];
+    let all = Experiment::value_variants();
     let wanted: &[Experiment] = match (&args.data, args.only.as_slice()) {
         (Some(_), _) => &all[..1],
-        (None, []) => &all,
+        (None, []) => all,
         (None, only) => only,
     };
-    let mut sections = Vec::new();
+    let (mut sections, fit) = (Vec::new(), OnceCell::new());
     for experiment in all.iter().filter(|e| wanted.contains(e)) {
         let section = match experiment {
-            Experiment::Curves => curves(args)?,
+            Experiment::Curves | Experiment::Blind => curves(args, *experiment)?,
             Experiment::Lists => list::section()?,
-            Experiment::KernelBuild => kernel_build::section()?,
+            Experiment::KernelBuild => kernel_build::section(build(&fit)?)?,
+            Experiment::Steps => steps::section(build(&fit)?)?,
             Experiment::Host => this_host(args.out.as_deref())?,
         };
-        if *experiment != Experiment::Curves {
+        if !matches!(experiment, Experiment::Curves | Experiment::Blind) {
             print(&(section.table() + "\n"))?;
         }
         sections.push(section);
@@ -100,8 +105,16 @@ fn drawn(validation: &Validation, out: &Path) -> Answer {
     Ok(ExitCode::SUCCESS)
 }
 
+/// The fit that two experiments need, made once.
+fn build(fit: &OnceCell<Fit>) -> Result<&Fit, String> {
+    if fit.get().is_none() {
+        let _ = fit.set(kernel_build::fit()?);
+    }
+    Ok(fit.get().expect("just made"))
+}
+
 /// Lock curves, published ones or the user's, with a report of their own.
-fn curves(args: &Args) -> Result<Section, Box<dyn std::error::Error>> {
+fn curves(args: &Args, which: Experiment) -> Result<Section, Box<dyn std::error::Error>> {
     let read = |path: &PathBuf| {
         let name = path.display().to_string();
         let text = std::fs::read_to_string(path).map_err(|e| format!("{name}: {e}"))?;
@@ -109,11 +122,11 @@ fn curves(args: &Args) -> Result<Section, Box<dyn std::error::Error>> {
     };
     let (data, hosts, fit) = match (&args.data, &args.topology) {
         (Some(data), Some(topology)) => (read(data)?, read(topology)?, args.fit),
-        _ => (
-            ("lockhammer-x86.csv".into(), PUBLISHED.into()),
-            ("lockhammer-x86.toml".into(), PUBLISHED_HOSTS.into()),
-            true,
-        ),
+        _ => {
+            let published = if which == Experiment::Blind { &Curves::BLIND } else { &Curves::SEEN };
+            let own = |(name, text): (&str, &str)| (name.to_owned(), text.to_owned());
+            (own(published.data), own(published.hosts), true)
+        }
     };
     let measured = Data::parse(&data.0, &data.1)?;
     print(&measured.notes())?;
@@ -131,7 +144,8 @@ fn curves(args: &Args) -> Result<Section, Box<dyn std::error::Error>> {
     print(RULES)?;
     print(&(report(&verdicts) + "\n"))?;
     let source = if args.data.is_some() { &data.0 } else { LOCKHAMMER };
-    Ok(section(&verdicts, source, notes))
+    let id = if which == Experiment::Blind { "blind" } else { "curves" };
+    Ok(section(id, &verdicts, source, notes))
 }
 
 /// Leaves its two runs in `out`, or nothing.

@@ -50,14 +50,14 @@ fn caption(validation: &Validation, section: &Section, panel: &str, points: &[&P
         [] => "all points of the model are predictions".into(),
         some => format!("fitted {}, the other points are predictions", some.join(", ")),
     };
-    Caption {
-        title: section.title.clone(),
-        subtitle: format!("{panel}; {fitted}"),
-        small_print: vec![
-            format!("measured: {}", section.source),
-            format!("model: commit {commit}. Repeat: {}", validation.command),
-        ],
+    let mut small_print = vec![
+        format!("measured: {}", section.source),
+        format!("model: commit {commit}. Repeat: {}", validation.command),
+    ];
+    if let Some(seeds) = points.iter().filter_map(|p| p.interval).map(|range| range.seeds).max() {
+        small_print.push(format!("Bars of the model: median and range of {seeds} seeds."));
     }
+    Caption { title: section.title.clone(), subtitle: format!("{panel}; {fitted}"), small_print }
 }
 
 fn curves(caption: &Caption, section: &Section, panel: &str, points: &[&Point]) -> Scene {
@@ -65,8 +65,12 @@ fn curves(caption: &Caption, section: &Section, panel: &str, points: &[&Point]) 
         let mut look = look(i);
         look.dash = if predicted { &[5.0, 5.0] } else { &[] };
         let at = |p: &&&Point| {
-            let y = if predicted { p.predicted } else { p.measured };
-            (p.x, Median { n: 1, lo: y, median: y, hi: y })
+            let (y, range) = match predicted {
+                true => (p.predicted, p.interval),
+                false => (p.measured, None),
+            };
+            let (n, lo, hi) = range.map_or((1, y, y), |r| (r.seeds as usize, r.low, r.high));
+            (p.x, Median { n, lo, median: y, hi })
         };
         let mut points: Vec<_> =
             points.iter().filter(|p| p.curve == name).map(|p| at(&p)).collect();
@@ -110,7 +114,9 @@ fn scatter(caption: &Caption, section: &Section, panel: &str, points: &[&Point])
     frame.legend(&legend);
     // The name of the axis, which may be long, stands below.
     frame.free.top += frame.px(18.0);
-    let all: Vec<f64> = points.iter().flat_map(|p| [p.measured, p.predicted]).collect();
+    let ends = |p: &Point| p.interval.map_or([p.predicted; 2], |range| [range.low, range.high]);
+    let model = points.iter().flat_map(|p| ends(p).into_iter().chain([p.predicted]));
+    let all: Vec<f64> = model.chain(points.iter().map(|p| p.measured)).collect();
     let what = quantity(section, panel);
     let axis = |whose| Axis::log10(&format!("{whose}, {what} (log scale)"), &all, si);
     let panel = frame.panel(axis("measured"), axis("model"), 0.0);
@@ -129,6 +135,11 @@ fn scatter(caption: &Caption, section: &Section, panel: &str, points: &[&Point])
     for point in points {
         let index = groups.iter().position(|g| *g == group(point)).expect("just gathered");
         let look = look(index);
+        if let Some(range) = point.interval {
+            let (x, top) = panel.at(point.measured, range.high);
+            let (_, bottom) = panel.at(point.measured, range.low);
+            lines::whisker(&mut frame, x, [top, bottom], look.colour);
+        }
         frame.scene.mark(panel.at(point.measured, point.predicted), look.marker, look.colour, true);
     }
     frame.scene
@@ -144,6 +155,7 @@ mod tests {
     use super::*;
     use crate::chart::tests::assert_readable;
     use results::schema::Reading;
+    use results::validation::Interval;
 
     #[test]
     fn a_long_unit_and_a_long_legend_do_not_meet() {
@@ -155,6 +167,7 @@ mod tests {
             measured: 20.0 + i as f64,
             predicted: 30.0,
             basis: Basis::Predicted,
+            interval: None,
         };
         let callers = ["free_swap_and_cache_nr", "get_swap_pages", "swapcache_free_entries"];
         let points: Vec<Point> = callers.into_iter().enumerate().map(point).collect();
@@ -165,6 +178,7 @@ mod tests {
             x: "jobs".into(),
             y: "seconds, or percent".into(),
             points: points.clone(),
+            steps: Vec::new(),
             notes: Vec::new(),
         };
         let points: Vec<&Point> = points.iter().collect();
@@ -180,7 +194,9 @@ mod tests {
             measured: 100.0 * x,
             predicted,
             basis: if x == 4.0 { Basis::Fitted } else { Basis::Predicted },
+            interval: None,
         };
+        let range = Interval { low: 50.0, high: 300.0, seeds: 5 };
         let section = Section {
             id: "demo".into(),
             title: "A demonstration".into(),
@@ -195,8 +211,12 @@ mod tests {
                 point("scatter", "a / tas", 1.0, 90.0),
                 point("scatter", "a / mcs", 2.0, 290.0),
                 Point { basis: Basis::Fitted, ..point("one fitted", "a / tas", 1.0, 90.0) },
+                Point { interval: Some(range), ..point("range", "a / tas", 1.0, 90.0) },
+                Point { interval: Some(range), ..point("ranges", "ticket", 1.0, 90.0) },
+                Point { interval: Some(range), ..point("ranges", "ticket", 2.0, 90.0) },
                 point("one fitted", "a / mcs", 1.0, 120.0),
             ],
+            steps: Vec::new(),
             notes: Vec::new(),
         };
         let commit = Reading::Known("0123456789abcdef".to_owned());
@@ -204,7 +224,7 @@ mod tests {
             Validation { command: "swapscale validate".into(), commit, sections: vec![section] };
         let dir = tempfile::tempdir().unwrap();
         let files = validation(&whole, dir.path()).unwrap();
-        assert_eq!(files.len(), 8, "{files:?}");
+        assert_eq!(files.len(), 12, "{files:?}");
         let svg = |name: &str| std::fs::read_to_string(dir.path().join(name)).unwrap();
         let curve = svg("validation-demo-curve.svg");
         for words in ["ticket, measured", "ticket, model", "fitted at 4 threads", "0123456789ab"] {
@@ -217,6 +237,10 @@ mod tests {
             assert!(scatter.contains(words), "{words}");
         }
         assert!(svg("validation-demo-one-fitted.svg").contains("fitted on a / tas, the other"));
+        for (name, seeds) in [("range", 1), ("ranges", 1), ("curve", 0)] {
+            let chart = svg(&format!("validation-demo-{name}.svg"));
+            assert_eq!(chart.matches("median and range of 5 seeds").count(), seeds, "{name}");
+        }
         let seconds = svg("validation-demo-time--s.svg");
         assert!(seconds.contains("time, s"), "the panel's own unit");
     }

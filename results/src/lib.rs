@@ -23,6 +23,7 @@ pub mod load;
 pub mod metric;
 mod plausible;
 mod plural;
+pub mod published;
 pub mod report;
 pub mod schema;
 pub mod sequential;

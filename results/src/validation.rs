@@ -8,6 +8,7 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
+use crate::published::{self, Step};
 use crate::schema::Reading;
 use crate::stats::median;
 use crate::tables::grid::columns;
@@ -43,6 +44,9 @@ pub struct Section {
     pub y: String,
     /// figures, in the order of the table
     pub points: Vec<Point>,
+    /// published steps and predicted ones, where that is what was compared
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub steps: Vec<Step>,
     /// what was fitted, chosen or left out, a sentence each
     pub notes: Vec<String>,
 }
@@ -62,6 +66,21 @@ pub struct Point {
     pub predicted: f64,
     /// how the model came to it
     pub basis: Basis,
+    /// what the model's figure ranges over; older files have none
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub interval: Option<Interval>,
+}
+
+/// The range of a figure of the model that was simulated with several seeds. The figure is their
+/// median.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Interval {
+    /// lowest figure of any seed
+    pub low: f64,
+    /// highest figure of any seed
+    pub high: f64,
+    /// how many seeds
+    pub seeds: u32,
 }
 
 /// How the model came to its figure.
@@ -78,6 +97,27 @@ impl Point {
     /// Predicted over measured, less 1.
     pub fn error(&self) -> f64 {
         self.predicted / self.measured - 1.0
+    }
+
+    /// The model's figure, with the range over the seeds where there are several.
+    fn of_model(&self) -> String {
+        let range = self.interval.map_or(String::new(), |Interval { low, high, seeds }| {
+            format!(" ({}..{}, {seeds} seeds)", figure(low), figure(high))
+        });
+        figure(self.predicted) + &range
+    }
+}
+
+impl Interval {
+    /// Median and range of one figure per seed.
+    ///
+    /// # Panics
+    ///
+    /// There is no figure.
+    pub fn of(figures: &[f64]) -> (f64, Self) {
+        let low = figures.iter().copied().fold(f64::INFINITY, f64::min);
+        let high = figures.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+        (median(figures), Self { low, high, seeds: figures.len() as u32 })
     }
 }
 
@@ -99,9 +139,20 @@ impl Section {
         (!errors.is_empty()).then(|| (median(&errors), errors.len()))
     }
 
-    /// Title, source, every point with its error, median errors and notes.
+    /// Title, source, every point with its error, median errors, steps and notes.
     pub fn table(&self) -> String {
         let mut text = format!("{}\n  measured: {}\n\n", self.title, self.source);
+        if !self.points.is_empty() {
+            text += &(self.rows() + &self.errors());
+        }
+        if !self.steps.is_empty() {
+            text += &published::table(&self.steps);
+        }
+        self.notes.iter().for_each(|note| text += &format!("* {note}\n"));
+        text
+    }
+
+    fn rows(&self) -> String {
         let header = ["", "", &self.x, "measured", "model", "error", ""];
         let mut rows = vec![header.map(str::to_owned).to_vec()];
         rows.extend(self.points.iter().map(|p| {
@@ -110,15 +161,17 @@ impl Section {
                 p.curve.clone(),
                 figure(p.x),
                 figure(p.measured),
-                figure(p.predicted),
+                p.of_model(),
                 format!("{:+.0} %", 100.0 * p.error()),
                 if p.basis == Basis::Fitted { "fitted".into() } else { "predicted".into() },
             ]
         }));
-        for line in columns(&rows, 2, 2) {
-            text += &(line + "\n");
-        }
-        text += &format!("\n{}; median size of the predicted points' errors:\n", self.y);
+        columns(&rows, 2, 2).into_iter().map(|line| line + "\n").collect()
+    }
+
+    /// Median sizes of the errors, by curve and in all.
+    fn errors(&self) -> String {
+        let mut text = format!("\n{}; median size of the predicted points' errors:\n", self.y);
         let mut by_curve: BTreeMap<&str, Vec<&Point>> = BTreeMap::new();
         for point in &self.points {
             by_curve.entry(&point.curve).or_default().push(point);
@@ -131,7 +184,6 @@ impl Section {
         if let Some((error, n)) = Self::median_error(self.points.iter()) {
             text += &format!("  all: {:.0} % of {n}\n", 100.0 * error);
         }
-        self.notes.iter().for_each(|note| text += &format!("* {note}\n"));
         text
     }
 }
@@ -182,6 +234,7 @@ mod tests {
             measured,
             predicted,
             basis,
+            interval: None,
         };
         Section {
             id: "locks".into(),
@@ -194,6 +247,7 @@ mod tests {
                 point(2.0, 100.0, 80.0, Basis::Predicted),
                 point(4.0, 100.0, 110.0, Basis::Predicted),
             ],
+            steps: Vec::new(),
             notes: vec!["one constant was fitted".into()],
         }
     }
@@ -206,6 +260,29 @@ mod tests {
         let row = table.lines().find(|l| l.contains("-20 %")).unwrap();
         assert!(row.contains("predicted") && !row.contains("fitted"), "{row}");
         assert!(table.contains("somebody, somewhere") && table.contains("* one constant"));
+    }
+
+    #[test]
+    fn the_range_over_seeds_stands_beside_the_figure() {
+        let mut section = section();
+        let (predicted, interval) = Interval::of(&[110.0, 95.0, 100.0]);
+        let last = section.points.last_mut().unwrap();
+        (last.predicted, last.interval) = (predicted, Some(interval));
+        let table = section.table();
+        assert!(table.contains("100 (95..110, 3 seeds)"), "{table}");
+        assert_eq!(table.matches("seeds").count(), 1, "{table}");
+    }
+
+    #[test]
+    fn a_file_without_ranges_is_read() {
+        let mut section = section();
+        section.points[0].interval = Some(Interval { low: 1.0, high: 2.0, seeds: 5 });
+        let mut written = serde_json::to_value(&section).unwrap();
+        assert_eq!(serde_json::from_value::<Section>(written.clone()).unwrap(), section);
+        assert_eq!(written["points"][1].get("interval"), None);
+        written["points"][0].as_object_mut().unwrap().remove("interval");
+        section.points[0].interval = None;
+        assert_eq!(serde_json::from_value::<Section>(written).unwrap(), section);
     }
 
     #[test]

@@ -10,9 +10,11 @@ mod hosts;
 pub mod kernel_build;
 pub mod list;
 mod locks;
+mod simulate;
+pub mod steps;
 mod verdict;
 
-pub use data::{Data, PUBLISHED};
+pub use data::{Curves, Data};
 pub use fit::Host;
-pub use hosts::{Hosts, PUBLISHED_HOSTS};
+pub use hosts::Hosts;
 pub use verdict::{Verdict, report, section};

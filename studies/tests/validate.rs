@@ -1,7 +1,10 @@
 //! Predictions are held against measurements as the rules say: what may be fitted, in
 //! which columns, on hosts of any shape, and what is wrong with a file in one line.
 
-use studies::validate::{Data, Hosts, PUBLISHED, PUBLISHED_HOSTS, report};
+use studies::validate::{Curves, Data, Hosts, report};
+
+const PUBLISHED: &str = Curves::SEEN.data.1;
+const PUBLISHED_HOSTS: &str = Curves::SEEN.hosts.1;
 
 #[test]
 fn the_published_small_end_is_predicted() {
@@ -24,6 +27,29 @@ fn the_published_small_end_is_predicted() {
     assert!(!text.contains("PASS held"), "{text}");
     let unlike = report(&host.judge(1).unwrap());
     assert!(!unlike.contains("hosts pooled"), "one thread is no contention: {unlike}");
+}
+
+/// The hosts that came after the model, with four threads at most: both are fitted and judged, and the report
+/// has the target that is missed where a prediction is wrong.
+#[test]
+fn the_hosts_that_came_later_are_judged_by_the_same_targets() {
+    let data = Data::parse(Curves::BLIND.data.0, Curves::BLIND.data.1).unwrap();
+    let hosts = Hosts::parse(Curves::BLIND.hosts.0, Curves::BLIND.hosts.1).unwrap();
+    assert_eq!(data.hosts(), ["x86-3", "x86-4"]);
+    let mut verdicts = Vec::new();
+    for name in data.hosts() {
+        let mut host = hosts.host(Curves::BLIND.hosts.0, &name, &data).unwrap();
+        host.fit().unwrap();
+        verdicts.extend(host.judge(4).unwrap());
+    }
+    let loads: std::collections::BTreeSet<_> =
+        verdicts.iter().map(|v| (v.host.clone(), v.held, v.apart)).collect();
+    assert_eq!(loads.len(), 8, "{loads:?}");
+    let text = report(&verdicts);
+    assert!(text.contains("PASS held         all locks, hosts pooled"), "{text}");
+    verdicts.iter_mut().for_each(|v| v.predicted *= 2.0);
+    let text = report(&verdicts);
+    assert!(text.contains("MISS held         all locks, hosts pooled"), "{text}");
 }
 
 /// Columns in another order, an unknown lock, other delays, few rows, no SMT.

@@ -5,7 +5,7 @@ use results::metric::Metric;
 use crate::axis::Axis;
 use crate::data::{Median, Set, Track};
 use crate::frame::{Frame, Panel};
-use crate::style::Look;
+use crate::style::{Look, Rgb};
 
 /// One labelled curve.
 pub struct Curve {
@@ -98,18 +98,23 @@ pub fn plot(frame: &mut Frame, panel: &Panel, curves: &[Curve], marks: bool) {
 
 /// Interval bars at each point; the band alone hides how few points there are.
 fn whiskers(frame: &mut Frame, panel: &Panel, curve: &Curve) {
-    let half = frame.px(4.0);
     for (x, s) in &curve.points {
         let ((px, top), (_, bottom)) = (panel.at(*x, s.hi), panel.at(*x, s.lo));
-        if bottom - top < frame.px(2.0) {
-            continue;
-        }
-        for (a, b) in [
-            ((px, top), (px, bottom)),
-            ((px - half, top), (px + half, top)),
-            ((px - half, bottom), (px + half, bottom)),
-        ] {
-            frame.scene.line(vec![a, b], curve.look.colour, 1.2, &[]);
-        }
+        whisker(frame, px, [top, bottom], curve.look.colour);
+    }
+}
+
+/// An interval bar from `top` to `bottom`; none where it would be smaller than a mark.
+pub fn whisker(frame: &mut Frame, x: f64, [top, bottom]: [f64; 2], colour: Rgb) {
+    if bottom - top < frame.px(2.0) {
+        return;
+    }
+    let half = frame.px(4.0);
+    for (a, b) in [
+        ((x, top), (x, bottom)),
+        ((x - half, top), (x + half, top)),
+        ((x - half, bottom), (x + half, bottom)),
+    ] {
+        frame.scene.line(vec![a, b], colour, 1.2, &[]);
     }
 }

@@ -4,8 +4,24 @@
 use super::hammer::Lock;
 use std::collections::BTreeMap;
 
-/// The published medians that the command compares with.
-pub const PUBLISHED: &str = include_str!("lockhammer-x86.csv");
+/// Published medians and what is known of their hosts: each a file's name and text.
+pub struct Curves {
+    pub data: (&'static str, &'static str),
+    pub hosts: (&'static str, &'static str),
+}
+
+impl Curves {
+    /// The hosts that the model's structure was chosen with.
+    pub const SEEN: Self = Self {
+        data: ("lockhammer-x86.csv", include_str!("lockhammer-x86.csv")),
+        hosts: ("lockhammer-x86.toml", include_str!("lockhammer-x86.toml")),
+    };
+    /// The hosts that nobody who wrote the model had seen until commit 46cf0f2 was judged by them.
+    pub const BLIND: Self = Self {
+        data: ("lockhammer-x86-blind.csv", include_str!("lockhammer-x86-blind.csv")),
+        hosts: ("lockhammer-x86-blind.toml", include_str!("lockhammer-x86-blind.toml")),
+    };
+}
 
 /// One measured row.
 #[derive(Clone, Debug)]

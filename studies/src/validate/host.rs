@@ -50,6 +50,7 @@ pub fn section(
         source: format!("here, just now: {}", measured.run.environment.cpu_model),
         x: "threads".into(),
         y: "ns an operation of a thread".into(),
+        steps: Vec::new(),
         notes: notes(&points, planned),
         points,
     })
@@ -69,7 +70,7 @@ fn points(measured: &Loaded, predicted: &Loaded) -> Vec<Point> {
         let fitted =
             (key.variant.as_str(), key.lock.as_str(), key.threads) == (FITTED.0, FITTED.1, 1);
         let basis = if fitted { Basis::Fitted } else { Basis::Predicted };
-        Some(Point { panel, curve, x, measured, predicted, basis })
+        Some(Point { panel, curve, x, measured, predicted, basis, interval: None })
     };
     per_operation(measured).into_iter().filter_map(point).collect()
 }

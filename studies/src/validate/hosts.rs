@@ -8,9 +8,6 @@ use machine::topology::Pin;
 use serde::Deserialize;
 use std::collections::BTreeMap;
 
-/// The topology file of the published hosts.
-pub const PUBLISHED_HOSTS: &str = include_str!("lockhammer-x86.toml");
-
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Hosts {

@@ -62,7 +62,8 @@ pub fn section() -> Result<Section, String> {
         let predicted = repeat(&model, curve.kind, threads, 2 * OPERATIONS)?;
         let (panel, curve) = ("Xeon Gold 5320".into(), curve.name.clone());
         let x = threads as f64;
-        let point = Point { panel, curve, x, measured, predicted, basis: Basis::Predicted };
+        let point =
+            Point { panel, curve, x, measured, predicted, basis: Basis::Predicted, interval: None };
         Ok(((once / predicted - 1.0).abs() > 0.1, point))
     };
     let points: Result<Vec<(bool, Point)>, Failure> = all.par_iter().map(point).collect();
@@ -75,6 +76,7 @@ pub fn section() -> Result<Section, String> {
         x: "threads".into(),
         y: "ns a get and put".into(),
         points: points.into_iter().map(|(_, point)| point).collect(),
+        steps: Vec::new(),
         notes: vec![
             format!("stated, not fitted: {} ns between cores ({})", data.l3.ns, data.l3.source),
             "left out: the instructions between accesses, and the frames that each thread takes \

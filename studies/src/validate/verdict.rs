@@ -47,7 +47,7 @@ impl Verdict {
 }
 
 /// The curves for charts and for the file of all sections.
-pub fn section(verdicts: &[Verdict], source: &str, notes: Vec<String>) -> Section {
+pub fn section(id: &str, verdicts: &[Verdict], source: &str, notes: Vec<String>) -> Section {
     let point = |v: &Verdict| validation::Point {
         panel: format!("{}, {} ns held, {} apart", v.host, v.held, v.apart),
         curve: v.lock.name().into(),
@@ -55,14 +55,16 @@ pub fn section(verdicts: &[Verdict], source: &str, notes: Vec<String>) -> Sectio
         measured: v.measured,
         predicted: v.predicted,
         basis: Basis::Predicted,
+        interval: None,
     };
     Section {
-        id: "curves".into(),
+        id: id.into(),
         title: "Lock curves, an operation of all threads".into(),
         source: source.into(),
         x: "threads".into(),
         y: "ns an operation".into(),
         points: verdicts.iter().map(point).collect(),
+        steps: Vec::new(),
         notes,
     }
 }

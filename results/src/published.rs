@@ -1,0 +1,200 @@
+//! Steps from one scheme to the next, as published and as predicted. Guards that a step counts as
+//! right or wrong only where publication and prediction both show a direction.
+
+use serde::{Deserialize, Serialize};
+
+use crate::tables::grid::columns;
+use crate::validation::{Basis, Interval};
+
+/// One published figure before and after a change, and what the model says of it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Step {
+    /// where it was published
+    pub publication: String,
+    /// what was changed, and under which load
+    pub changed: String,
+    /// what was measured
+    pub quantity: String,
+    /// published change, percent of the figure before
+    pub percent: f64,
+    /// two standard errors of `percent`, where the publication gives runs and spread
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub noise: Option<f64>,
+    /// runs of each side, where the publication says so
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub runs: Option<u32>,
+    /// the model's answer
+    pub model: Answer,
+}
+
+/// The model's answer to a published step.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Answer {
+    /// a prediction
+    Change {
+        /// what the model has of the load
+        covers: String,
+        /// change, percent: the median over the seeds
+        percent: f64,
+        /// its range, seed by seed
+        interval: Interval,
+        /// fitted, where the parameter was chosen for this very step
+        basis: Basis,
+    },
+    /// why there is none
+    NotCovered(String),
+}
+
+/// Whether a predicted step goes the way that was published.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Direction {
+    /// it does
+    Right,
+    /// it goes the other way
+    Wrong,
+    /// the published change is within its own noise
+    NonePublished,
+    /// the seeds do not agree on a sign
+    NonePredicted,
+}
+
+impl Direction {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Right => "right",
+            Self::Wrong => "WRONG",
+            Self::NonePublished => "~ published",
+            Self::NonePredicted => "~ predicted",
+        }
+    }
+}
+
+impl Step {
+    /// None where the model has no answer.
+    pub fn direction(&self) -> Option<Direction> {
+        let Answer::Change { percent, interval, .. } = &self.model else { return None };
+        Some(if self.noise.is_some_and(|noise| self.percent.abs() <= noise) {
+            Direction::NonePublished
+        } else if interval.low * interval.high <= 0.0 {
+            Direction::NonePredicted
+        } else if (*percent > 0.0) == (self.percent > 0.0) {
+            Direction::Right
+        } else {
+            Direction::Wrong
+        })
+    }
+
+    fn is_predicted(&self) -> bool {
+        matches!(self.model, Answer::Change { basis: Basis::Predicted, .. })
+    }
+
+    fn published(&self) -> String {
+        let noise = self.noise.map_or("no spread".to_owned(), |noise| format!("+-{noise:.1}"));
+        let runs = self.runs.map_or(String::new(), |runs| format!("n={runs}, "));
+        format!("{:+.1} % ({runs}{noise})", self.percent)
+    }
+
+    fn row(&self) -> Vec<String> {
+        let (predicted, verdict, about) = match &self.model {
+            Answer::NotCovered(why) => ("not covered".into(), "", why),
+            Answer::Change { covers, percent, interval: Interval { low, high, seeds }, basis } => {
+                let range = format!("{percent:+.1} % ({low:+.1}..{high:+.1}, {seeds} seeds)");
+                let direction = self.direction().map_or("", Direction::name);
+                (range, if *basis == Basis::Fitted { "fitted" } else { direction }, covers)
+            }
+        };
+        let (publication, changed) = (self.publication.clone(), self.changed.clone());
+        let verdict = verdict.to_owned();
+        let quantity = self.quantity.clone();
+        vec![publication, changed, quantity, self.published(), predicted, verdict, about.clone()]
+    }
+}
+
+/// The least share of directions that should be right, percent.
+const GOAL: f64 = 90.0;
+
+/// All steps, and whether enough directions are right.
+pub fn table(steps: &[Step]) -> String {
+    let header =
+        ["published in", "change", "", "published step", "predicted step", "direction", "model"];
+    let mut rows = vec![header.map(str::to_owned).to_vec()];
+    rows.extend(steps.iter().map(Step::row));
+    let mut text: String = columns(&rows, 7, 2).into_iter().map(|line| line + "\n").collect();
+    let predicted: Vec<&Step> = steps.iter().filter(|step| step.is_predicted()).collect();
+    let of = |wanted| predicted.iter().filter(|step| step.direction() == Some(wanted)).count();
+    let (right, wrong) = (of(Direction::Right), of(Direction::Wrong));
+    let (shown, uncovered) = (right + wrong, steps.iter().filter(|s| s.direction().is_none()));
+    if shown > 0 {
+        let share = 100.0 * right as f64 / shown as f64;
+        let mark = if share >= GOAL { "PASS" } else { "MISS" };
+        text += &format!(
+            "\n{mark} direction right in {right} of {shown} predicted steps that show one on both \
+             sides: {share:.0} % (at least {GOAL:.0} %)\n"
+        );
+    }
+    text += &format!(
+        "{} within the published noise, {} where the seeds do not agree on a sign, {} not covered\n\
+         +- is two standard errors of the published change; brackets are the range over the seeds\n",
+        of(Direction::NonePublished),
+        of(Direction::NonePredicted),
+        uncovered.count()
+    );
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn step(published: f64, noise: Option<f64>, [low, percent, high]: [f64; 3]) -> Step {
+        let interval = Interval { low, high, seeds: 5 };
+        let (covers, basis) = ("locks".into(), Basis::Predicted);
+        Step {
+            publication: "a mail".into(),
+            changed: "a lock".into(),
+            quantity: "time".into(),
+            percent: published,
+            noise,
+            runs: Some(12),
+            model: Answer::Change { covers, percent, interval, basis },
+        }
+    }
+
+    #[test]
+    fn a_direction_needs_both_sides() {
+        for (step, expected) in [
+            (step(-10.0, None, [-9.0, -5.0, -1.0]), Direction::Right),
+            (step(10.0, Some(2.0), [1.0, 5.0, 9.0]), Direction::Right),
+            (step(-10.0, Some(2.0), [1.0, 5.0, 9.0]), Direction::Wrong),
+            (step(10.0, None, [-9.0, -5.0, -1.0]), Direction::Wrong),
+            (step(-1.0, Some(2.0), [-9.0, -5.0, -1.0]), Direction::NonePublished),
+            (step(-10.0, Some(2.0), [-9.0, -5.0, 0.1]), Direction::NonePredicted),
+            (step(-10.0, Some(2.0), [0.0, 0.0, 0.0]), Direction::NonePredicted),
+        ] {
+            assert_eq!(step.direction(), Some(expected), "{step:?}");
+        }
+        let model = Answer::NotCovered("no such lock".into());
+        assert_eq!(Step { model, ..step(1.0, None, [1.0; 3]) }.direction(), None);
+    }
+
+    #[test]
+    fn a_target_that_is_missed_is_printed_as_missed() {
+        let (right, wrong) = (step(-9.0, None, [-9.0; 3]), step(-9.0, None, [9.0; 3]));
+        let passes = table(&[right.clone(), step(-1.0, Some(2.0), [5.0; 3])]);
+        assert!(passes.contains("PASS direction right in 1 of 1"), "{passes}");
+        assert!(passes.contains("-1.0 % (n=12, +-2.0)") && passes.contains("~ published"));
+        let missed = table(&[right.clone(), wrong]);
+        assert!(missed.contains("MISS direction right in 1 of 2"), "{missed}");
+        assert!(missed.contains("+9.0 % (+9.0..+9.0, 5 seeds)  WRONG"), "{missed}");
+        let Answer::Change { covers, percent, interval, .. } = right.model.clone() else {
+            unreachable!()
+        };
+        let model = Answer::Change { covers, percent, interval, basis: Basis::Fitted };
+        let fitted = table(&[Step { model, ..right.clone() }]);
+        assert!(fitted.contains("fitted") && !fitted.contains("PASS"), "{fitted}");
+        let none = table(&[Step { model: Answer::NotCovered("no such lock".into()), ..right }]);
+        assert!(none.contains("not covered") && none.contains("no such lock"), "{none}");
+        assert!(!none.contains("PASS") && !none.contains("MISS"), "{none}");
+    }
+}
