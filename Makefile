@@ -57,6 +57,10 @@ predict: $(SWAPSCALE) ## simulate the plans *-predicted anew, and hold models ag
 	$(SWAPSCALE) validate --out $(LOCAL)/validate > $(LOCAL)/validate.txt
 	mkdir -p $(REFERENCE)/validation
 	cp $(LOCAL)/validate/validation.json $(LOCAL)/validate.txt $(REFERENCE)/validation/
+	$(SWAPSCALE) validate --only blind --out $(LOCAL)/validate-blind > $(LOCAL)/validate-blind.txt
+	mkdir -p $(REFERENCE)/validation-blind
+	cp $(LOCAL)/validate-blind/validation.json $(REFERENCE)/validation-blind/
+	cp $(LOCAL)/validate-blind.txt $(REFERENCE)/validation-blind/validate.txt
 
 overhead: ## what measuring costs, measured anew (quiet machine, a minute), for results/reference and the documents
 	cargo bench --locked -p studies --bench overhead -- --json $(CURDIR)/$(REFERENCE)/overhead.json

@@ -79,10 +79,11 @@ struct Simulated {
     covers: String,
 }
 
-/// Pages swapped out before the window and in it. A build begins on an empty device.
-const WARM_BUILD: u64 = 260_000;
+/// Pages swapped out before the window and in it. A build begins on an empty device, of which it fills
+/// three quarters.
+const WARM_BUILD: u64 = 200_000;
 const WARM: u64 = 60_000;
-const MEASURED: u64 = 100_000;
+const MEASURED: u64 = 60_000;
 
 /// Every published step, with the model's.
 ///
