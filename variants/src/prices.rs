@@ -10,12 +10,22 @@
 //! | class->lock | a size class | zsmalloc's object is allocated (page out) or freed (inside si->lock or ci->lock) | all |
 //! | lru_lock | a cgroup | reclaim isolates pages, a fault adds pages, in batches | all |
 //!
+//! Beside the locks lie words that every CPU changes by atomic operations, some of them while
+//! si->lock or ci->lock is held. Alone they take a few nanoseconds; with many CPUs their lines are
+//! always elsewhere.
+//!
+//! | word | a page out | in | a slot freed | kernel function |
+//! | --- | ---: | ---: | ---: | --- |
+//! | zsmalloc's pool->lock, taken for reading | 2 | 2 | 2 | zs_map_object(), zs_free() |
+//! | zram's stats | 3 | 1 | 3 | zram_write_page(), zram_bio_read(), zram_free_page() |
+//! | the swap counters of the cgroup and of the root | 1 each | 0 | 1 each | mem_cgroup_try_charge_swap(), mem_cgroup_uncharge_swap() |
+//!
 //! Simplified: which size class an object has is a hash of its slot; a fault on a synchronous device
 //! does not enter the swap cache, and on another device it does.
 
 use crate::entry::SwpEntry;
 use crate::spec::Spec;
-use machine::{Cpu, Fields, Machine, PerCpu, Plain, Region, Site, SpinLock};
+use machine::{Atomic, Cpu, Fields, Machine, PerCpu, Plain, Region, Site, SpinLock};
 
 /// Prices of one backing under one kernel release, in nanoseconds.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -36,6 +46,8 @@ pub struct Prices {
     pub zsmalloc: Option<ZsmallocPrices>,
     /// The list of pages that reclaim goes through; `None` where nothing is charged.
     pub lruvec: Option<LruvecPrices>,
+    /// Slots are counted in the swap counters of their cgroup and of the root.
+    pub memcg: bool,
 }
 
 /// Sections of the swap cache's xa_lock, in nanoseconds per slot.
@@ -106,6 +118,36 @@ fn locks<M: Machine>(name: &'static str, n: usize) -> Region<M, OwnLine<M>> {
     Region::new(name, n, |_| OwnLine(SpinLock::new()))
 }
 
+/// A word on a line of its own.
+#[repr(align(64))]
+struct Word<M: Machine>(M::Atomic<u64>);
+
+impl<M: Machine> Fields for Word<M> {}
+
+/// Words that all CPUs change.
+struct Words<M: Machine> {
+    pool: Region<M, Word<M>>,
+    stats: Region<M, Word<M>>,
+    /// The cgroup's and the root's.
+    memcg: Region<M, Word<M>>,
+}
+
+impl<M: Machine> Words<M> {
+    fn new() -> Self {
+        let words = |name, n| Region::new(name, n, |_| Word(M::Atomic::new(0)));
+        Self {
+            pool: words("zs_pool", 1),
+            stats: words("zram->stats", 1),
+            memcg: words("memcg->swap", 2),
+        }
+    }
+}
+
+/// `times` atomic additions.
+fn count<M: Machine>(word: &Word<M>, times: u32) {
+    (0..times).for_each(|_| _ = word.0.fetch_add_relaxed(1));
+}
+
 /// What one CPU has collected.
 struct Own<M: Machine> {
     /// Pages to swap out that it has isolated already.
@@ -140,6 +182,7 @@ struct Charged<M: Machine> {
     list_lru: Region<M, OwnLine<M>>,
     classes: Region<M, OwnLine<M>>,
     lruvec: Region<M, OwnLine<M>>,
+    words: Words<M>,
     own: PerCpu<M, Own<M>>,
 }
 
@@ -157,8 +200,10 @@ impl<M: Machine> Neighbours<M> {
         if let Some(xarray) = at.prices.xarray {
             at.swap_cache(cpu, entry, nr, &site::XA_ADD, Some(&site::LRU_DEL), xarray.add_ns);
         }
+        at.charge();
         for slot in 0..nr {
             at.object(cpu, entry.plus(slot), &site::ZS_MALLOC, |zsmalloc| zsmalloc.malloc_ns);
+            at.count_object(2, 3);
         }
         at.owe(cpu, at.prices.out_ns * u64::from(nr));
     }
@@ -178,6 +223,7 @@ impl<M: Machine> Neighbours<M> {
             at.swap_cache(cpu, entry, 1, &site::XA_ADD, Some(&site::LRU_DEL), xarray.add_ns);
             at.swap_cache(cpu, entry, 1, &site::XA_DELETE, None, xarray.remove_ns);
         }
+        at.count_object(2, 1);
         at.add_to_lru(cpu);
         at.owe(cpu, at.prices.in_ns);
     }
@@ -188,7 +234,9 @@ impl<M: Machine> Neighbours<M> {
         let Some(at) = &self.at else { return };
         for slot in 0..nr {
             at.object(cpu, entry.plus(slot), &site::ZS_FREE, |zsmalloc| zsmalloc.free_ns);
+            at.count_object(2, 3);
         }
+        at.charge();
         cpu.work(at.prices.free_ns * u64::from(nr));
         if let Some(xarray) = at.prices.xarray {
             at.swap_cache(cpu, entry, nr, &site::XA_SHADOW, None, xarray.shadow_ns);
@@ -225,6 +273,7 @@ impl<M: Machine> Charged<M> {
             list_lru: locks("list_lru", 1),
             classes: locks("size_class", spec.prices.zsmalloc.map_or(1, |z| z.classes)),
             lruvec: locks("lruvec", 1),
+            words: Words::new(),
             own: PerCpu::new("neighbours", cpu.system().cpus(), counts),
             prices: spec.prices.clone(),
         }
@@ -263,6 +312,21 @@ impl<M: Machine> Charged<M> {
             let hash = slot.offset().wrapping_mul(0x9e37_79b9) >> 16;
             let class = &self.classes[hash as usize % zsmalloc.classes];
             section(cpu, class, site, ns(zsmalloc));
+        }
+    }
+
+    /// What is counted for a slot's object in the pool's lock and in zram's stats.
+    fn count_object(&self, pool: u32, stats: u32) {
+        if self.prices.zsmalloc.is_some() {
+            count(&self.words.pool[0], pool);
+            count(&self.words.stats[0], stats);
+        }
+    }
+
+    /// The cgroup is charged for a run of slots, or no longer.
+    fn charge(&self) {
+        if self.prices.memcg {
+            self.words.memcg.iter().for_each(|word| count(word, 1));
         }
     }
 

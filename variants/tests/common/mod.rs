@@ -71,6 +71,7 @@ fn free_of_charge() -> Prices {
         xarray: Some(xarray),
         zsmalloc: Some(zsmalloc),
         lruvec: Some(lruvec),
+        memcg: true,
         ..Prices::default()
     }
 }
