@@ -796,6 +796,8 @@ impl<M: Machine, P: SwapoffHooks<M>> SwapAllocator<M> for CiFirst<M, P> {
         if !P::RELEASE.xarray {
             spec.prices.xarray = None;
         }
+        // It ended with 6.14, where these schemes begin.
+        spec.prices.swap_cgroup_ns = None;
         let spec = &spec;
         Self { base: Base::new(spec, cpu), policy: P::new(spec, cpu) }
     }

@@ -7,6 +7,7 @@
 //! | --- | --- | --- | --- |
 //! | xa_lock | 64 MiB of a device | a folio enters or leaves the swap cache; a freed slot's shadow goes | until 6.17 |
 //! | list_lru | the system | inside xa_lock, when a node of the XArray has only shadows, and when no longer | until 6.17 |
+//! | ctrl->lock | a device | a slot's cgroup is recorded (page out) or forgotten (inside si->lock) | until 6.13 |
 //! | class->lock | a size class | zsmalloc's object is allocated (page out) or freed (inside si->lock or ci->lock) | all |
 //! | lru_lock | a cgroup | reclaim isolates pages, a fault adds pages, in batches | all |
 //!
@@ -16,9 +17,12 @@
 //!
 //! | word | a page out | in | a slot freed | kernel function |
 //! | --- | ---: | ---: | ---: | --- |
-//! | zsmalloc's pool->lock, taken for reading | 2 | 2 | 2 | zs_map_object(), zs_free() |
-//! | zram's stats | 3 | 1 | 3 | zram_write_page(), zram_bio_read(), zram_free_page() |
-//! | the swap counters of the cgroup and of the root | 1 each | 0 | 1 each | mem_cgroup_try_charge_swap(), mem_cgroup_uncharge_swap() |
+//! | zsmalloc's pool->migrate_lock, taken for reading | 2 | 2 | 2 | zs_map_object(), zs_free() |
+//! | zram's stats | 2 | 0 | 3 | zram_write_page(), zram_slot_free_notify(), zram_free_page() |
+//! | the swap counters of the cgroup and of the root, and the cgroup's id.ref | 1 each | 0 | 1 each | mem_cgroup_try_charge_swap(), mem_cgroup_uncharge_swap() |
+//!
+//! All of this was read in 6.12.117; that ctrl->lock ended with 2b3a58b12134 of 6.14, in lists of
+//! commits.
 //!
 //! Simplified: which size class an object has is a hash of its slot; a fault on a synchronous device
 //! does not enter the swap cache, and on another device it does.
@@ -48,6 +52,9 @@ pub struct Prices {
     pub lruvec: Option<LruvecPrices>,
     /// Slots are counted in the swap counters of their cgroup and of the root.
     pub memcg: bool,
+    /// A section of ctrl->lock, swap_cgroup_record(), in nanoseconds; `None` where there is no such
+    /// lock.
+    pub swap_cgroup_ns: Option<u64>,
 }
 
 /// Sections of the swap cache's xa_lock, in nanoseconds per slot.
@@ -100,6 +107,8 @@ mod site {
     pub static LRU_ADD: Site = Site::new("list_lru", "list_lru_add");
     pub static ZS_MALLOC: Site = Site::new("class->lock", "zs_malloc");
     pub static ZS_FREE: Site = Site::new("class->lock", "zs_free");
+    pub static CGROUP_CHARGE: Site = Site::new("ctrl->lock", "mem_cgroup_try_charge_swap");
+    pub static CGROUP_UNCHARGE: Site = Site::new("ctrl->lock", "mem_cgroup_uncharge_swap");
     pub static ISOLATE: Site = Site::new("lru_lock", "shrink_inactive_list");
     pub static MOVE_LRU: Site = Site::new("lru_lock", "folio_batch_move_lru");
 }
@@ -128,7 +137,7 @@ impl<M: Machine> Fields for Word<M> {}
 struct Words<M: Machine> {
     pool: Region<M, Word<M>>,
     stats: Region<M, Word<M>>,
-    /// The cgroup's and the root's.
+    /// The cgroup's counter, the root's, and the cgroup's id.ref.
     memcg: Region<M, Word<M>>,
 }
 
@@ -138,7 +147,7 @@ impl<M: Machine> Words<M> {
         Self {
             pool: words("zs_pool", 1),
             stats: words("zram->stats", 1),
-            memcg: words("memcg->swap", 2),
+            memcg: words("memcg->swap", 3),
         }
     }
 }
@@ -182,6 +191,8 @@ struct Charged<M: Machine> {
     list_lru: Region<M, OwnLine<M>>,
     classes: Region<M, OwnLine<M>>,
     lruvec: Region<M, OwnLine<M>>,
+    /// One a device.
+    swap_cgroup: Region<M, OwnLine<M>>,
     words: Words<M>,
     own: PerCpu<M, Own<M>>,
 }
@@ -200,10 +211,10 @@ impl<M: Machine> Neighbours<M> {
         if let Some(xarray) = at.prices.xarray {
             at.swap_cache(cpu, entry, nr, &site::XA_ADD, Some(&site::LRU_DEL), xarray.add_ns);
         }
-        at.charge();
+        at.charge(cpu, entry, &site::CGROUP_CHARGE);
         for slot in 0..nr {
             at.object(cpu, entry.plus(slot), &site::ZS_MALLOC, |zsmalloc| zsmalloc.malloc_ns);
-            at.count_object(2, 3);
+            at.count_object(2, 2);
         }
         at.owe(cpu, at.prices.out_ns * u64::from(nr));
     }
@@ -223,7 +234,7 @@ impl<M: Machine> Neighbours<M> {
             at.swap_cache(cpu, entry, 1, &site::XA_ADD, Some(&site::LRU_DEL), xarray.add_ns);
             at.swap_cache(cpu, entry, 1, &site::XA_DELETE, None, xarray.remove_ns);
         }
-        at.count_object(2, 1);
+        at.count_object(2, 0);
         at.add_to_lru(cpu);
         at.owe(cpu, at.prices.in_ns);
     }
@@ -236,7 +247,7 @@ impl<M: Machine> Neighbours<M> {
             at.object(cpu, entry.plus(slot), &site::ZS_FREE, |zsmalloc| zsmalloc.free_ns);
             at.count_object(2, 3);
         }
-        at.charge();
+        at.charge(cpu, entry, &site::CGROUP_UNCHARGE);
         cpu.work(at.prices.free_ns * u64::from(nr));
         if let Some(xarray) = at.prices.xarray {
             at.swap_cache(cpu, entry, nr, &site::XA_SHADOW, None, xarray.shadow_ns);
@@ -273,6 +284,7 @@ impl<M: Machine> Charged<M> {
             list_lru: locks("list_lru", 1),
             classes: locks("size_class", spec.prices.zsmalloc.map_or(1, |z| z.classes)),
             lruvec: locks("lruvec", 1),
+            swap_cgroup: locks("swap_cgroup_ctrl", spec.devices.len()),
             words: Words::new(),
             own: PerCpu::new("neighbours", cpu.system().cpus(), counts),
             prices: spec.prices.clone(),
@@ -324,7 +336,10 @@ impl<M: Machine> Charged<M> {
     }
 
     /// The cgroup is charged for a run of slots, or no longer.
-    fn charge(&self) {
+    fn charge(&self, cpu: &M::Cpu, entry: SwpEntry, site: &'static Site) {
+        if let Some(ns) = self.prices.swap_cgroup_ns {
+            section(cpu, &self.swap_cgroup[entry.dev()], site, ns);
+        }
         if self.prices.memcg {
             self.words.memcg.iter().for_each(|word| count(word, 1));
         }

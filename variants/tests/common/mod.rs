@@ -72,6 +72,7 @@ fn free_of_charge() -> Prices {
         zsmalloc: Some(zsmalloc),
         lruvec: Some(lruvec),
         memcg: true,
+        swap_cgroup_ns: Some(0),
         ..Prices::default()
     }
 }
