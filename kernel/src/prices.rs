@@ -23,7 +23,8 @@ pub struct Prices {
     pub free: Price,
     /// kernel, CPU, date and command, by name
     pub conditions: BTreeMap<String, String>,
-    /// every point
+    /// every point; none in a file whose prices are stated
+    #[serde(default)]
     pub measured: Vec<Measured>,
 }
 

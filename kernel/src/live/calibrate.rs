@@ -134,6 +134,8 @@ struct Found {
     ns: BTreeMap<Point, Vec<f64>>,
     /// share of the pages' bytes that zram took, one per run of the content of the file
     stored: Vec<f64>,
+    /// how many times a process was preempted, in all passes together
+    preempted: u64,
     /// runs that do not count, and why
     refused: Vec<String>,
 }
@@ -150,7 +152,9 @@ impl Found {
         }
         let start = sys::now_ns() + NOTICE;
         crew.go(Interval { start, end: u64::MAX })?;
-        match per_page(&crew.reports(PATIENCE)?, args.pages) {
+        let reports = crew.reports(PATIENCE)?;
+        self.preempted += reports.iter().map(|report| report.involuntary_switches).sum::<u64>();
+        match per_page(&reports, args.pages) {
             Ok(ns) => self.ns.entry(point).or_default().push(ns),
             Err(why) => self.refused.push(why),
         }
@@ -205,6 +209,7 @@ impl Found {
             ("pages", format!("{} per process", args.pages)),
             ("stored", format!("{:.0} % of the pages' bytes", 100.0 * median(&self.stored))),
             ("refused", format!("{} of {} runs", self.refused.len(), runs + self.refused.len())),
+            ("preempted", format!("{} times in all timed passes", self.preempted)),
             ("date", results::store::created_now().to_string()),
             ("commit", format!("{}{changed}", here.commit)),
             ("command", args.command.clone()),
