@@ -164,6 +164,7 @@ impl Found {
     fn prices(&self, args: &Args, algorithm: &str, topology: &Topology) -> Result<Prices, Error> {
         let content = args.content;
         let same = content == Content::SameFilled;
+        let stored = format!("{:.0} %", 100.0 * median(&self.stored));
         let free = self.point(priced(content, What::Free))?;
         let mut measured = Vec::new();
         for point in self.ns.keys().filter(|point| point.content == content) {
@@ -172,12 +173,15 @@ impl Found {
         measured.sort_by_key(|point| (point.what, point.processes, point.batch));
         let subtracted = self.point(priced(Content::SameFilled, What::Free))?;
         Ok(Prices {
-            title: format!("zram, {algorithm}: pages {}", content.describe()),
+            title: match same {
+                true => format!("zram, {algorithm}: pages of one word, which have no object"),
+                false => format!("zram, {algorithm}: pages that compress to {stored}"),
+            },
             zsmalloc: !same,
             out: self.point(priced(content, What::Out))?.price(),
             in_: self.point(priced(content, What::In))?.price(),
             free: if same { free.free_of_nothing() } else { free.free(&subtracted) },
-            conditions: self.conditions(args, algorithm, topology),
+            conditions: self.conditions(args, algorithm, &stored, topology),
             measured,
         })
     }
@@ -195,6 +199,7 @@ impl Found {
         &self,
         args: &Args,
         algorithm: &str,
+        stored: &str,
         topology: &Topology,
     ) -> BTreeMap<String, String> {
         let here = environment::here(topology, sys::now_ns);
@@ -207,7 +212,7 @@ impl Found {
             ("cpus", args.cpus.len().to_string()),
             ("algorithm", algorithm.into()),
             ("pages", format!("{} per process", args.pages)),
-            ("stored", format!("{:.0} % of the pages' bytes", 100.0 * median(&self.stored))),
+            ("stored", format!("{stored} of the pages' bytes")),
             ("refused", format!("{} of {} runs", self.refused.len(), runs + self.refused.len())),
             ("preempted", format!("{} times in all timed passes", self.preempted)),
             ("date", results::store::created_now().to_string()),

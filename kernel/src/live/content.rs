@@ -15,7 +15,7 @@ pub enum Content {
     /// One word all over a page, another one in each page: zram keeps the word and no object. The
     /// word is never 0, since pages of zeros do not go to the device at all (6.13 and later).
     SameFilled,
-    /// Every fourth word is random, the others are their index: about half under lzo-rle.
+    /// Every fourth word is random, the others are half their index: about half under lzo-rle.
     Compressible,
     /// Random: zram keeps the page whole.
     Incompressible,
@@ -28,18 +28,9 @@ impl Content {
             Content::SameFilled => [page as u64 | 0x5a << 56; WORDS],
             Content::Compressible => std::array::from_fn(|word| match word % 4 {
                 0 => random.u64(..),
-                _ => word as u64,
+                _ => word as u64 / 2,
             }),
             Content::Incompressible => std::array::from_fn(|_| random.u64(..)),
-        }
-    }
-
-    /// The content in words, after "pages".
-    pub fn describe(self) -> &'static str {
-        match self {
-            Content::SameFilled => "of one word, which have no object",
-            Content::Compressible => "that compress to about half",
-            Content::Incompressible => "that do not compress",
         }
     }
 }
