@@ -1,6 +1,6 @@
 //! What a page costs around the allocator of the running kernel: `swapscale calibrate --kernel`.
-//! Guards the prices: a run counts only if its pages really went to the zram device, and all runs of
-//! a point are as far apart as the whole calibration is long.
+//! Guards the prices: a run counts only if its pages really went to the zram device, and the runs of
+//! a point are spread over the whole calibration.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -31,6 +31,7 @@ const MOVED: f64 = 0.95;
 const TOGETHER: f64 = 0.8;
 /// From the order to begin until the common start, ns.
 const NOTICE: u64 = 5_000_000;
+/// Deadline of the processes of a run for filling their pages, and again for the pass.
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// What is measured, and where.
@@ -47,7 +48,7 @@ pub struct Args {
     pub command: String,
 }
 
-/// Pages of each process unless the caller knows better: 128 MiB.
+/// Pages of each process, for prices that are kept: 128 MiB.
 pub const PAGES: usize = 64 * CLUSTER;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -173,10 +174,7 @@ impl Found {
         measured.sort_by_key(|point| (point.what, point.processes, point.batch));
         let subtracted = self.point(priced(Content::SameFilled, What::Free))?;
         Ok(Prices {
-            title: match same {
-                true => format!("zram, {algorithm}: pages of one word, which have no object"),
-                false => format!("zram, {algorithm}: pages that compress to {stored}"),
-            },
+            title: format!("zram, {algorithm}: {}", content.pages(&stored)),
             zsmalloc: !same,
             out: self.point(priced(content, What::Out))?.price(),
             in_: self.point(priced(content, What::In))?.price(),

@@ -33,6 +33,15 @@ impl Content {
             Content::Incompressible => std::array::from_fn(|_| random.u64(..)),
         }
     }
+
+    /// The pages in words; zram took `stored` of their bytes.
+    pub fn pages(self, stored: &str) -> String {
+        match self {
+            Content::SameFilled => "pages of one word, which have no object".into(),
+            Content::Compressible => format!("pages that compress to {stored}"),
+            Content::Incompressible => "random pages, which are kept whole".into(),
+        }
+    }
 }
 
 #[cfg(test)]
