@@ -12,6 +12,8 @@ use serde::{Deserialize, Serialize};
 pub struct Prices {
     /// one line: the kind of device and of pages
     pub title: String,
+    /// true where the kernel does the device's I/O within the call (SWP_SYNCHRONOUS_IO)
+    pub synchronous: bool,
     /// true where freeing a slot frees a zsmalloc object, under the lock of its size class
     pub zsmalloc: bool,
     /// of a page swapped out
@@ -152,6 +154,7 @@ mod tests {
         let free = point(What::Free, &[470.0, 480.06, 520.0]);
         Prices {
             title: "zram, lzo-rle: compressible pages".into(),
+            synchronous: true,
             zsmalloc: true,
             out: point(What::Out, &[8500.0]).price(),
             in_: point(What::In, &[5800.0]).price(),

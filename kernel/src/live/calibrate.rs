@@ -175,6 +175,7 @@ impl Found {
         let subtracted = self.point(priced(Content::SameFilled, What::Free))?;
         Ok(Prices {
             title: format!("zram, {algorithm}: {}", content.pages(&stored)),
+            synchronous: true,
             zsmalloc: !same,
             out: self.point(priced(content, What::Out))?.price(),
             in_: self.point(priced(content, What::In))?.price(),
