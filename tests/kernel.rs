@@ -44,6 +44,16 @@ fn what_says_nothing_to_the_live_kernel_is_refused() {
     assert!(said.contains("--size") && said.contains("one value"), "{said}");
 }
 
+#[test]
+fn prices_and_a_model_are_two_calibrations() {
+    let said = refused(&["calibrate", "--content", "compressible"]);
+    assert!(said.contains("--kernel"), "{said}");
+    let said = refused(&["calibrate", "--kernel", "--base", "x86-2"]);
+    assert!(said.contains("--base"), "{said}");
+    let said = refused(&["calibrate", "--kernel", "--runs", "0"]);
+    assert!(said.contains("--runs 0: expected 1 or more"), "{said}");
+}
+
 /// Two trials of churn under `scanning`: on an emulated kernel, where the entries to the slow
 /// path are counts, or natively, where sites are known.
 fn write_run(root: &Path, kind: MachineKind, machine: &str, contended: [(&str, u64); 3]) {

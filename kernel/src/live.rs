@@ -10,16 +10,20 @@ use results::hlog;
 use results::schema::Cell;
 use serde::{Deserialize, Serialize};
 
+pub mod calibrate;
 mod cgroup;
+mod content;
 mod crew;
 mod device;
 mod load;
 mod lockstat;
+mod pages;
 mod record;
 mod recorder;
 mod release;
 mod ring;
 mod safety;
+mod setup;
 mod state;
 mod swap_area;
 mod symbols;
@@ -29,6 +33,7 @@ mod vmstat;
 mod worker;
 mod zram;
 
+pub use content::Content;
 pub use load::Workload;
 pub use record::record;
 pub use release::{Release, running};
@@ -38,6 +43,7 @@ pub(crate) use sys::{catch_signals, die_with_us, readable};
 pub use worker::{ARGV as WORKER_ARGV, main as worker_main};
 pub(crate) use zram::has_zram;
 
+use setup::{Needs, Ready, hierarchy};
 use swap_area::CLUSTER;
 use trial::{Outcome, Point, Setting};
 
@@ -117,21 +123,7 @@ pub fn run(
     mut each: impl FnMut(&Summary, Cell, Vec<hlog::Interval>) -> Result<(), Error>,
 ) -> Result<Summary, Error> {
     check(args)?;
-    sys::catch_signals();
-    let hierarchy = hierarchy()?;
-    let (mut made, left) = state::Made::take(&directory())?;
-    let device = match &args.swap_device {
-        Some(path) => device::take(path)?,
-        None => device::make_zram(&mut made, args.size)?,
-    };
-    made.record(Entry::Swap { device: device.path.clone(), uuid: device.uuid.clone() })?;
-    let named = device.path.display();
-    sys::swapon(&device.path).map_err(Error::system(format!("swapon {named}")))?;
-    let cgroup = hierarchy.own();
-    made.record(Entry::Cgroup { path: cgroup.clone() })?;
-    hierarchy
-        .make(&cgroup, limit(args))
-        .map_err(Error::system(format!("cannot make {}", cgroup.display())))?;
+    let Ready { device, cgroup, left, mut made } = Ready::make(&needs(args))?;
     enable_mthp(args, &mut made)?;
 
     let release = running();
@@ -170,7 +162,7 @@ pub fn dry_run(args: &Args) -> Result<Vec<String>, Error> {
         format!("record everything in {}/state.json first", directory().display()),
         device,
         "swapon with the highest priority; other swap devices stay as they are".into(),
-        format!("make the cgroup {}, {} MiB", hierarchy.own().display(), limit(args) >> 20),
+        format!("make the cgroup {}, {} MiB", hierarchy.own().display(), needs(args).limit() >> 20),
     ];
     if args.workloads.contains(&Workload::Mthp) {
         would.push(format!("set {}/enabled to madvise if it is never", vmstat::MTHP));
@@ -196,12 +188,7 @@ pub fn cleanup() -> Result<Vec<Entry>, Error> {
 }
 
 fn check(args: &Args) -> Result<(), Error> {
-    let load = args.size / 100 * u64::from(args.fill);
-    let device = if args.swap_device.is_some() { 0 } else { args.size };
-    safety::check(device, load)?;
-    if args.swap_device.is_none() {
-        safety::check_zram()?;
-    }
+    needs(args).check()?;
     let most = args.threads.iter().copied().max().unwrap_or(0) as usize;
     if most == 0 || args.threads.contains(&0) {
         return Err(Error::Refused("--threads: expected numbers from 1".into()));
@@ -219,16 +206,18 @@ fn check(args: &Args) -> Result<(), Error> {
     Ok(())
 }
 
-fn hierarchy() -> Result<cgroup::Hierarchy, Error> {
-    let mounts = std::fs::read_to_string("/proc/self/mountinfo");
-    cgroup::find(&mounts.map_err(Error::system("cannot read /proc/self/mountinfo"))?)
-}
-
-/// Bytes of memory for the cgroup: twice what the workers touch, for copies after fork, and 64 MiB
-/// per process.
-fn limit(args: &Args) -> u64 {
-    let most = u64::from(args.threads.iter().copied().max().unwrap_or(1));
-    2 * (args.size / 100 * u64::from(args.fill)) + (64 << 20) * (most + 1)
+fn needs(args: &Args) -> Needs<'_> {
+    Needs {
+        size: args.size,
+        load: args.size / 100 * u64::from(args.fill),
+        processes: u64::from(args.threads.iter().copied().max().unwrap_or(1)),
+        swap_device: args.swap_device.as_deref(),
+        words: &safety::Words {
+            command: "--machine kernel",
+            less: "give a smaller --size",
+            instead: ", or give --swap-device",
+        },
+    }
 }
 
 /// Every point once per block, each block in its own random order; the traced trials come last.

@@ -19,17 +19,21 @@ mod linux {
     use std::process::{Child, Command, Stdio};
     use std::time::{Duration, Instant};
 
-    use kernel::live::{self, Args, Workload};
+    use kernel::live::{self, Args, Content, Workload, calibrate};
+    use kernel::prices::{Measured, Prices, What};
     use libtest_mimic::{Arguments, Completion, Trial};
 
     /// The first argument that makes this binary the controller of a run.
     const CONTROL: &str = "control";
+    /// The workload of `control` that is a calibration of prices; the number after it is of runs.
+    const PRICES: &str = "prices";
 
     pub fn main() {
         let argv: Vec<String> = std::env::args().skip(1).collect();
         let argv: Vec<&str> = argv.iter().map(String::as_str).collect();
         match argv[..] {
             _ if argv == live::WORKER_ARGV => live::worker_main().unwrap(),
+            [CONTROL, PRICES, runs] => prices(runs.parse().unwrap()),
             [CONTROL, workloads, millis] => control(workloads, millis.parse().unwrap()),
             _ => libtest_mimic::run(&arguments(), tests()).exit(),
         }
@@ -64,6 +68,20 @@ mod linux {
         });
         match summary {
             Ok(summary) => println!("end, refused: {:?}", summary.refused),
+            Err(error) => {
+                eprintln!("{error}");
+                std::process::exit(2);
+            }
+        }
+    }
+
+    /// Prints a price file, which the tests read.
+    fn prices(runs: u32) {
+        let cpus = args("churn", 100).cpus;
+        let (content, pages) = (Content::Compressible, 4096);
+        let args = calibrate::Args { content, runs, pages, cpus, command: "test".into() };
+        match calibrate::calibrate(&args, |_, _| {}) {
+            Ok(prices) => println!("{}", toml::to_string(&prices).unwrap()),
             Err(error) => {
                 eprintln!("{error}");
                 std::process::exit(2);
@@ -118,12 +136,17 @@ mod linux {
 
     fn tests() -> Vec<Trial> {
         type Test = (&'static str, fn());
-        let tests: [Test; 5] = [
+        let tests: [Test; 7] = [
             ("a_dry_run_makes_nothing", a_dry_run_makes_nothing),
             ("every_workload_swaps_and_leaves_nothing", every_workload_swaps_and_leaves_nothing),
             ("only_one_run_at_a_time", only_one_run_at_a_time),
             ("a_signal_undoes_everything", a_signal_undoes_everything),
             ("a_killed_run_is_undone_by_cleanup", a_killed_run_is_undone_by_cleanup),
+            ("prices_have_all_points_and_leave_nothing", prices_have_all_points_and_leave_nothing),
+            (
+                "a_killed_calibration_is_undone_by_cleanup",
+                a_killed_calibration_is_undone_by_cleanup,
+            ),
         ];
         let mut trials: Vec<Trial> = tests.map(|(name, test)| on_this_machine(name, test)).into();
         trials.push(Trial::ignorable_test("a_machine_that_cannot_is_refused_in_one_line", || {
@@ -226,6 +249,50 @@ mod linux {
                 wait_for_swap();
             }
             std::thread::sleep(Duration::from_millis(kill as u64 * 37 % 400));
+            child.kill().unwrap();
+            child.wait().unwrap();
+            live::cleanup().unwrap();
+            same(&before, &machine());
+            assert_eq!(live::status(&live::directory()).unwrap(), None);
+        }
+    }
+
+    /// An object costs something to free: in one calibration, freeing a slot of a page that
+    /// compresses takes longer than one of a same-filled page.
+    fn prices_have_all_points_and_leave_nothing() {
+        let output = spawn(PRICES, 3).wait_with_output().unwrap();
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{said}");
+        let prices: Prices = toml::from_str(&String::from_utf8(output.stdout).unwrap()).unwrap();
+        let point = |what: What, batch: usize| {
+            let on =
+                |point: &&Measured| (point.what, point.batch, point.processes) == (what, batch, 1);
+            prices.measured.iter().find(on).expect("the point was measured")
+        };
+        for batch in [1, 32, 512] {
+            for what in What::ALL {
+                let point = point(what, batch);
+                assert!(0.0 < point.least && point.least <= point.ns && point.ns <= point.most);
+            }
+        }
+        let whole = point(What::Free, 512).ns;
+        let same_filled = whole - prices.free.ns;
+        assert!(whole > 1.5 * same_filled, "{whole} ns, {same_filled} ns same-filled");
+        assert_eq!(prices.out.ns, point(What::Out, 32).ns);
+        assert_eq!(prices.in_.ns, point(What::In, 32).ns);
+        assert!(prices.zsmalloc && prices.free.source.contains("same-filled"));
+        assert!(prices.conditions["kernel"].contains('.'), "{:?}", prices.conditions);
+    }
+
+    /// Killed while it makes things, and while pages go out, come in and are freed.
+    fn a_killed_calibration_is_undone_by_cleanup() {
+        let before = machine();
+        for kill in 0..4 {
+            let mut child = spawn(PRICES, 1000);
+            if kill > 0 {
+                wait_for_swap();
+            }
+            std::thread::sleep(Duration::from_millis(kill * 137));
             child.kill().unwrap();
             child.wait().unwrap();
             live::cleanup().unwrap();

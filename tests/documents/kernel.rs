@@ -12,6 +12,7 @@ use results::tables::document::Document as Printed;
 
 use super::Document;
 use super::fill::claim;
+use super::prices;
 use super::reference::{Reference, digits, root, span};
 
 const KERNELS: [&str; 3] = ["6.12.118", "6.16.12", "6.18.15"];
@@ -85,7 +86,7 @@ pub fn document() -> Document {
         spreads.filter_map(|row| row.cells.last()?.trim_end_matches('x').parse().ok()).collect();
     let (live, emulated) = ("kernel 6.18.44", "6.18.15, emulated");
     let (model, real) = (waits_of_model(), waits_of_kernel(&all, &churn, &title, live));
-    let sentences = vec![
+    let mut sentences = vec![
         claim("spreads by a factor of {} within one point", [span(&spreads, |x| digits(x, 1))]),
         claim("(three boots each; {}, {} and {} entries in all)", entries),
         claim(
@@ -111,7 +112,9 @@ pub fn document() -> Document {
             [frees(NATIVE), frees(SIMULATED), frees("6.12.118, emulated")],
         ),
     ];
-    Document { path: "docs/kernel.md", sentences, blocks: vec![("lab", slow_paths(&lab))] }
+    sentences.extend(prices::sentences());
+    let blocks = vec![("lab", slow_paths(&lab)), ("prices", prices::table())];
+    Document { path: "docs/kernel.md", sentences, blocks }
 }
 
 /// Contended acquisitions per 100 allocations of churn on two threads.

@@ -9,6 +9,7 @@ mod holder_preempted;
 mod kernel;
 mod overhead;
 mod predictions;
+mod prices;
 mod reference;
 mod simulator;
 mod swapoff;

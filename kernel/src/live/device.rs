@@ -47,9 +47,7 @@ pub fn make_zram(made: &mut Made, bytes: u64) -> Result<Device, Error> {
         .map_err(|_| Error::Refused(format!("--size {bytes}: more pages than a swap area has")))?;
     let failed = Error::system(format!("cannot format {}", path.display()));
     let uuid = swap_area::format(&path, pages).map_err(failed)?;
-    let algorithm = fs::read_to_string(zram::sysfs(id).join("comp_algorithm")).unwrap_or_default();
-    let chosen = algorithm.split(['[', ']']).nth(1).unwrap_or("unknown");
-    let describe = format!("zram, {chosen}, {} MiB", bytes >> 20);
+    let describe = format!("zram, {}, {} MiB", zram::algorithm(&path), bytes >> 20);
     Ok(Device { path, uuid, slots: u64::from(pages) - 1, describe })
 }
 

@@ -191,7 +191,7 @@ impl Drop for Load {
 }
 
 /// `0..pages` in pieces of `length`, the last one shorter.
-fn runs(pages: usize, length: usize) -> impl Iterator<Item = Run> {
+pub fn runs(pages: usize, length: usize) -> impl Iterator<Item = Run> {
     (0..pages).step_by(length).map(move |start| start..(start + length).min(pages))
 }
 

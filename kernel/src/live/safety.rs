@@ -10,16 +10,27 @@ use super::{Error, sys};
 /// Bytes of memory that must stay free.
 const RESERVE: u64 = 256 << 20;
 
+/// How a command is called in a refusal, and what its user can do.
+#[derive(Debug)]
+pub struct Words {
+    pub command: &'static str,
+    /// against too little memory
+    pub less: &'static str,
+    /// instead of a zram device, with a comma in front; empty where there is nothing
+    pub instead: &'static str,
+}
+
 /// Checks permission, swap support and memory. `device_bytes` is the size of a zram device, which
 /// holds its content in memory; `load_bytes` is the memory that the workers touch.
 ///
 /// # Errors
 /// [`Error::Refused`] with the reason.
-pub fn check(device_bytes: u64, load_bytes: u64) -> Result<(), Error> {
+pub fn check(device_bytes: u64, load_bytes: u64, words: &Words) -> Result<(), Error> {
     if !sys::is_root() {
-        return Err(Error::Refused(
-            "--machine kernel makes and switches swap devices: it needs root".into(),
-        ));
+        let command = words.command;
+        return Err(Error::Refused(format!(
+            "{command} makes and switches swap devices: it needs root"
+        )));
     }
     if !is_admin() {
         return Err(Error::Refused(
@@ -33,9 +44,10 @@ pub fn check(device_bytes: u64, load_bytes: u64) -> Result<(), Error> {
     let needed = device_bytes + load_bytes + RESERVE;
     if available < needed {
         return Err(Error::Refused(format!(
-            "{} MiB of memory are available and the run may take {} MiB: give a smaller --size",
+            "{} MiB of memory are available and the run may take {} MiB: {}",
             available >> 20,
-            needed >> 20
+            needed >> 20,
+            words.less
         )));
     }
     Ok(())
@@ -46,8 +58,8 @@ pub fn check(device_bytes: u64, load_bytes: u64) -> Result<(), Error> {
 ///
 /// # Errors
 /// [`Error::Refused`] with the reason and what to do.
-pub fn check_zram() -> Result<(), Error> {
-    let refuse = |why: &str| Err(Error::Refused(format!("{why}, or give --swap-device")));
+pub fn check_zram(words: &Words) -> Result<(), Error> {
+    let refuse = |why: &str| Err(Error::Refused(format!("{why}{}", words.instead)));
     if !has_zram() {
         return refuse(&format!("no {CONTROL}: load it (modprobe zram)"));
     }

@@ -5,9 +5,11 @@
 #![allow(unsafe_code)]
 
 use std::ffi::CString;
+use std::fs::File;
 use std::io;
 use std::os::fd::BorrowedFd;
 use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::ptr::null_mut;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -223,8 +225,31 @@ impl Region {
     pub fn touch(&self, page: usize, word: u64) {
         assert!(page < self.pages);
         // SAFETY: the page lies in this mapping, which is writable and page-aligned; the
-        // memory is only ever accessed through this function.
+        // memory is only ever accessed through this function and `write`.
         unsafe { self.base.add(page * PAGE).cast::<u64>().write_volatile(word) }
+    }
+
+    /// Writes a whole page.
+    pub fn write(&self, page: usize, words: &[u64; PAGE / size_of::<u64>()]) {
+        assert!(page < self.pages);
+        // SAFETY: as in `touch`; the words fill exactly one page.
+        unsafe { self.base.add(page * PAGE).cast::<[u64; PAGE / 8]>().write_volatile(*words) }
+    }
+
+    /// How many of the pages are in swap, by the page tables (/proc/self/pagemap).
+    ///
+    /// # Errors
+    /// That of reading the file.
+    pub fn swapped(&self) -> io::Result<usize> {
+        const SWAPPED: u64 = 1 << 62;
+        const ENTRY: usize = size_of::<u64>();
+        let mut entries = vec![0; self.pages * ENTRY];
+        let first = self.base as usize / PAGE * ENTRY;
+        File::open("/proc/self/pagemap")?.read_exact_at(&mut entries, first as u64)?;
+        let entries = entries
+            .chunks_exact(ENTRY)
+            .map(|entry| u64::from_ne_bytes(entry.try_into().expect("a chunk is one entry")));
+        Ok(entries.filter(|entry| entry & SWAPPED != 0).count())
     }
 
     /// Reclaims the pages now, all in one madvise call.
@@ -290,6 +315,7 @@ mod tests {
         for page in 0..region.pages() {
             region.touch(page, 1);
         }
+        assert_eq!(region.swapped().unwrap(), 0);
         region.discard(0..1000).unwrap();
     }
 

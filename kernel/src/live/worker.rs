@@ -9,6 +9,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::load::{Load, Workload};
+use super::pages::Pass;
 use super::recorder::{Interval, Off, Recorder, Report};
 use super::sys::{self, now_ns};
 use super::{cgroup, safety, swap_area};
@@ -29,11 +30,11 @@ pub struct Spec {
     pub peer_cpu: usize,
     /// seed of its random numbers
     pub seed: u64,
-    /// load, or swapoff and swapon
+    /// load, swapoff and swapon, or a pass for prices
     pub role: Role,
 }
 
-/// The kinds of work: put load on the allocator, or switch the swap off and on.
+/// The kinds of work: put load on the allocator, switch the swap off and on, or time one pass.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Role {
@@ -41,6 +42,8 @@ pub enum Role {
     Load { workload: Workload, pages: usize, batch: usize },
     /// swapoff and swapon of `device`, again and again
     Swapper { device: PathBuf },
+    /// one pass over pages, for their price
+    Pass(Pass),
 }
 
 /// A line from a worker to the controller.
@@ -92,6 +95,10 @@ fn run() -> io::Result<Report> {
             send(&Reply::Ready)?;
             swapper(receive()?, device, spec.seed)
         }
+        Role::Pass(pass) => pass.run(spec.seed, || {
+            send(&Reply::Ready)?;
+            receive()
+        }),
     }
 }
 

@@ -5,6 +5,8 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use super::sys::PAGE;
+
 /// Where devices are added and removed.
 pub const CONTROL: &str = "/sys/class/zram-control";
 
@@ -29,6 +31,39 @@ pub fn add() -> io::Result<String> {
 /// The directory of a device's attributes.
 pub fn sysfs(id: u32) -> PathBuf {
     PathBuf::from(format!("/sys/block/zram{id}"))
+}
+
+/// The compression algorithm of the device at `path`.
+pub fn algorithm(path: &Path) -> String {
+    let all = fs::read_to_string(attribute(path, "comp_algorithm")).unwrap_or_default();
+    all.split(['[', ']']).nth(1).unwrap_or("unknown").into()
+}
+
+/// What a device holds.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Stored {
+    pub pages: u64,
+    /// bytes of their compressed objects
+    pub bytes: u64,
+}
+
+/// What the device at `path` holds, by its `mm_stat`.
+///
+/// # Errors
+/// That of reading the file, or `InvalidData` where its first two fields are no numbers.
+pub fn stored(path: &Path) -> io::Result<Stored> {
+    let text = fs::read_to_string(attribute(path, "mm_stat"))?;
+    let mut fields = text.split_whitespace().map(str::parse::<u64>);
+    match (fields.next(), fields.next()) {
+        (Some(Ok(original)), Some(Ok(bytes))) => {
+            Ok(Stored { pages: original / PAGE as u64, bytes })
+        }
+        _ => Err(io::Error::new(io::ErrorKind::InvalidData, format!("mm_stat is {text:?}"))),
+    }
+}
+
+fn attribute(path: &Path, name: &str) -> PathBuf {
+    Path::new("/sys/block").join(path.file_name().unwrap_or_default()).join(name)
 }
 
 /// Removes a device; it is no error if it does not exist. One that is not `confirmed` is removed
