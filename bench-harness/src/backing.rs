@@ -86,6 +86,7 @@ struct NeighbourFile {
     zs_free: Section,
     lru_isolate: Section,
     lru_add: Section,
+    swap_cgroup: Section,
     size_classes: Classes,
 }
 
@@ -194,6 +195,7 @@ impl File<'_> {
             zsmalloc,
             lruvec: Some(LruvecPrices { isolate_ns: all.lru_isolate.ns, add_ns: all.lru_add.ns }),
             memcg: true,
+            swap_cgroup_ns: Some(all.swap_cgroup.ns),
         }
     }
 }

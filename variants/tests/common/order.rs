@@ -15,6 +15,7 @@ const CONT: &str = "cont_lock";
 const XA: &str = "xa_lock";
 const LRU: &str = "list_lru";
 const CLASS: &str = "class->lock";
+const CTRL: &str = "ctrl->lock";
 
 /// Chains of locks, outermost first: a lock may be taken inside each that comes before it on a path
 /// through the chains, and every step of a chain does occur. `None` for a variant without a row.
@@ -28,6 +29,7 @@ pub fn documented(variant: &str) -> Option<&'static [&'static [&'static str]]> {
             &[ALLOC, SI],
             &[SI, XA, LRU],
             &[SI, CLASS],
+            &[SI, CTRL],
         ],
         // 6.12: a second lock for a cluster's slots, inside si->lock.
         "scanning" | "scanning-ref" => &[
@@ -36,6 +38,7 @@ pub fn documented(variant: &str) -> Option<&'static [&'static [&'static str]]> {
             &[ALLOC, SI],
             &[SI, XA, LRU],
             &[SI, CLASS],
+            &[SI, CTRL],
         ],
         // 6.14: the other way round.
         "percluster" | "percluster-rcu" | "percluster-second-ref" => {
