@@ -59,8 +59,9 @@ pub fn middle(seen: &[Seen], figure: impl Fn(&Seen) -> f64) -> f64 {
 }
 
 /// A think time is right if work and think time per page are this near to what is wanted, as a share.
-const NEAR: f64 = 0.01;
-const MOST_PROBES: usize = 6;
+/// Behind a saturated lock the work differs from seed to seed by about as much.
+const NEAR: f64 = 0.03;
+const MOST_PROBES: usize = 4;
 
 impl Load {
     /// The same load with a think time, in ns.
@@ -70,26 +71,30 @@ impl Load {
     }
 
     /// The same load with the think time at which a page takes a thread `each_ns` under `variant`,
-    /// without waits for locks; with none if the work alone takes longer. One seed looks for it.
+    /// without waits for locks; with none if the work alone takes longer. One seed looks for it, and
+    /// the nearest of its probes is taken.
     ///
     /// # Errors
     ///
-    /// A [`Failure`] of a simulated run, or a think time that does not settle.
+    /// A [`Failure`] of a simulated run.
     pub fn paced(mut self, variant: &str, each_ns: f64) -> Result<Self, Failure> {
         let mut work_ns = self.page_ns.min(each_ns);
+        let mut nearest = (f64::INFINITY, self.clone());
         for _ in 0..MOST_PROBES {
             self = self.thinking(each_ns - work_ns);
             let think = self.params.think_ns as f64;
             let seen = self.once(variant, SEEDS[0])?;
             self.page_ns = seen.total_ns() - think;
-            if think == 0.0 || (seen.work_ns / each_ns - 1.0).abs() < NEAR {
-                return Ok(self);
-            }
             work_ns = seen.work_ns - think;
+            let off = (seen.work_ns / each_ns - 1.0).abs();
+            if off < nearest.0 {
+                nearest = (off, self.clone());
+            }
+            if off < NEAR || think == 0.0 {
+                break;
+            }
         }
-        Err(Failure::Unsupported(format!(
-            "{variant}: no think time gives {each_ns:.0} ns per page"
-        )))
+        Ok(nearest.1)
     }
 
     /// `variant` under this load, once per seed, in the order of [`SEEDS`].
