@@ -34,7 +34,7 @@ const TYPICAL: usize = 500;
 /// the median, in thousandths of it: a table, since libm's last digits differ between platforms.
 const QUANTILES: [u64; 17] =
     [100, 216, 317, 412, 509, 613, 727, 854, 1000, 1170, 1375, 1630, 1963, 2428, 3159, 4638, 10000];
-/// Processes that a worker builds in turns, where the device has room for enough of them.
+/// Processes that a worker builds in turns, at most.
 const TURNS: usize = 8;
 /// Of so many steps two bring a page in again.
 const REFAULTS_OF: u32 = 3;
@@ -90,8 +90,9 @@ impl<M: Machine> Workload<M> for Build<M> {
         let share = spec.pages_per_owner;
         // Typical processes that fill the share: three quarters are alive. Smaller ones on a small
         // device.
-        spec.owners = 2 * threads * (share / TYPICAL).clamp(4, 4096);
-        spec.pages_per_owner = MOST.min(share / 4).max(1);
+        let each = (share / TYPICAL).clamp(2 * TURNS, 4096);
+        spec.owners = 2 * threads * each;
+        spec.pages_per_owner = MOST.min(share * MOST / TYPICAL / each).max(1);
         spec
     }
 
@@ -113,7 +114,7 @@ impl<M: Machine> Workload<M> for Build<M> {
         worker: &mut Worker,
         meter: &mut Meter,
     ) {
-        if worker.building.len() < (self.each / 8).clamp(1, TURNS) {
+        if worker.building.len() < TURNS {
             self.begin(stage, cpu, worker);
         }
         let idle = worker.building.is_empty() && worker.ending.is_none();

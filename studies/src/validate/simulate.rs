@@ -1,5 +1,6 @@
 //! A workload on a simulated machine, once per seed. Guards that everything that is compared meets
-//! the same seeds, and that the cost of a page means the same in every experiment.
+//! the same seeds, and that the cost of a page means the same in every experiment: After's time per
+//! page is taken as published, with its waits, and the model adds what Before costs more.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -53,9 +54,43 @@ impl Seen {
     }
 }
 
+/// Before and after, per seed.
+pub type Both = Vec<[Seen; 2]>;
+
 /// The median over the seeds of one figure.
-pub fn middle(seen: &[Seen], figure: impl Fn(&Seen) -> f64) -> f64 {
-    median(&seen.iter().map(figure).collect::<Vec<_>>())
+pub fn middle(both: &[[Seen; 2]], figure: impl Fn(&[Seen; 2]) -> f64) -> f64 {
+    median(&both.iter().map(figure).collect::<Vec<_>>())
+}
+
+/// A change: load and variant before and after, once per seed, in the order of [`SEEDS`].
+///
+/// # Errors
+///
+/// A [`Failure`] of a simulated run.
+pub fn both(before: (&Load, &str), after: (&Load, &str)) -> Result<Both, Failure> {
+    let both = |&seed: &u64| {
+        let once = |(load, variant): (&Load, &str)| load.once(variant, seed);
+        let (before, after) = rayon::join(|| once(before), || once(after));
+        Ok([before?, after?])
+    };
+    SEEDS.par_iter().map(both).collect()
+}
+
+/// What a page costs less after the change, ns.
+pub fn saved([before, after]: &[Seen; 2]) -> f64 {
+    before.total_ns() - after.total_ns()
+}
+
+/// The built-in model `name`, on which two threads of a core do not slow each other: that is in the
+/// published time per page already.
+///
+/// # Errors
+///
+/// That there is no such model.
+pub fn machine(name: &str) -> Result<Arc<Model>, Failure> {
+    let mut model = Model::load(name).map_err(|e| Failure::Unsupported(e.to_string()))?;
+    model.shape.smt_slowdown.ratio = 1.0;
+    Ok(Arc::new(model))
 }
 
 /// A think time is right if work and think time per page are this near to what is wanted, as a share.
@@ -71,22 +106,21 @@ impl Load {
     }
 
     /// The same load with the think time at which a page takes a thread `each_ns` under `variant`,
-    /// without waits for locks; with none if the work alone takes longer. One seed looks for it, and
-    /// the nearest of its probes is taken.
+    /// with all its waits; with none if it takes longer anyway. One seed looks for it, and the nearest
+    /// of its probes is taken.
     ///
     /// # Errors
     ///
     /// A [`Failure`] of a simulated run.
     pub fn paced(mut self, variant: &str, each_ns: f64) -> Result<Self, Failure> {
-        let mut work_ns = self.page_ns.min(each_ns);
         let mut nearest = (f64::INFINITY, self.clone());
         for _ in 0..MOST_PROBES {
-            self = self.thinking(each_ns - work_ns);
+            let think = each_ns - self.page_ns;
+            self = self.thinking(think);
             let think = self.params.think_ns as f64;
-            let seen = self.once(variant, SEEDS[0])?;
-            self.page_ns = seen.total_ns() - think;
-            work_ns = seen.work_ns - think;
-            let off = (seen.work_ns / each_ns - 1.0).abs();
+            let total_ns = self.once(variant, SEEDS[0])?.total_ns();
+            self.page_ns = total_ns - think;
+            let off = (total_ns / each_ns - 1.0).abs();
             if off < nearest.0 {
                 nearest = (off, self.clone());
             }
@@ -95,15 +129,6 @@ impl Load {
             }
         }
         Ok(nearest.1)
-    }
-
-    /// `variant` under this load, once per seed, in the order of [`SEEDS`].
-    ///
-    /// # Errors
-    ///
-    /// A [`Failure`] of a simulated run.
-    pub fn on(&self, variant: &str) -> Result<Vec<Seen>, Failure> {
-        SEEDS.par_iter().map(|seed| self.once(variant, *seed)).collect()
     }
 
     /// `variant` under this load with one seed.

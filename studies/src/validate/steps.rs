@@ -2,18 +2,15 @@
 //! and scheme after under one load, seed by seed. Guards that nothing is fitted on a step, and that a
 //! step which the model does not cover is listed with the reason.
 
-use std::sync::Arc;
-
-use bench_harness::workload;
+use bench_harness::backing::Backing;
+use bench_harness::workload::{self, Params};
 use machine::Failure;
-use machine::simulated::Model;
-use rayon::prelude::*;
 use results::published::{Answer, Step};
 use results::validation::{Basis, Interval, Section};
 use serde::Deserialize;
 
 use super::kernel_build::Fit;
-use super::simulate::{Load, SEEDS, Seen};
+use super::simulate::{self, Both, Load, Seen, both, saved};
 
 const PUBLISHED: &str = include_str!("steps.toml");
 
@@ -69,9 +66,14 @@ struct Simulated {
     /// A mix, as `run --orders` takes it; the workload's own if not given.
     orders: Option<String>,
     batch: Option<u32>,
+    /// What the pages go to, as `run --backing` takes it.
+    backing: String,
+    /// The change ends the swap cache's XArray with its locks.
+    #[serde(default)]
+    ends_xarray: bool,
     /// The schemes before and after.
     variants: [String; 2],
-    /// Time of all threads together after the change, without waits for locks.
+    /// Time of all threads together after the change.
     seconds: f64,
     /// Pages swapped out in that time, in millions; or times as many as in the fitted build.
     millions: Option<f64>,
@@ -150,12 +152,12 @@ impl Row {
     fn answer(&self, model: &Simulated, figure: &Figure, pages: f64, both: &Both) -> Answer {
         let per_page = |seconds: f64| 1e9 * seconds / pages;
         let (all, system) = (per_page(model.seconds), per_page(figure.after));
-        let change = |[before, after]: &[Seen; 2]| match figure.kind {
-            Kind::System => change(system + saved(before, after), system),
-            Kind::Real => change(all + saved(before, after), all),
-            Kind::Throughput => change(1.0 / (all + saved(before, after)), 1.0 / all),
-            Kind::Fallbacks => change(before.fallback, after.fallback),
-            Kind::Waits => change(waits(before), waits(after)),
+        let change = |pair: &[Seen; 2]| match figure.kind {
+            Kind::System => change(system + saved(pair), system),
+            Kind::Real => change(all + saved(pair), all),
+            Kind::Throughput => change(1.0 / (all + saved(pair)), 1.0 / all),
+            Kind::Fallbacks => change(pair[0].fallback, pair[1].fallback),
+            Kind::Waits => change(waits(&pair[0]), waits(&pair[1])),
         };
         let (percent, interval) = Interval::of(&both.iter().map(change).collect::<Vec<_>>());
         let basis = if self.fitted { Basis::Fitted } else { Basis::Predicted };
@@ -163,17 +165,9 @@ impl Row {
     }
 }
 
-/// Before and after, per seed.
-type Both = Vec<[Seen; 2]>;
-
 /// Percent of `before`; no change where both are nothing.
 fn change(before: f64, after: f64) -> f64 {
     if before == after { 0.0 } else { 100.0 * (after / before - 1.0) }
-}
-
-/// What a page costs less after the change, ns.
-fn saved(before: &Seen, after: &Seen) -> f64 {
-    before.total_ns() - after.total_ns()
 }
 
 /// The share of a thread's time that it waits for si->lock.
@@ -211,32 +205,34 @@ impl Simulated {
         let of_build = self.of_build.map(|times| times * fit.pages);
         let pages = millions.or(of_build).expect("the file gives the pages");
         let [before, after] = &self.variants;
-        let load = self.load()?.paced(after, 1e9 * self.seconds / pages)?;
-        let both = SEEDS.par_iter().map(|&seed| {
-            let (before, after) =
-                rayon::join(|| load.once(before, seed), || load.once(after, seed));
-            Ok([before?, after?])
-        });
-        Ok((pages, both.collect::<Result<Both, Failure>>()?))
+        let load = self.load()?;
+        let mut later = load.clone();
+        if self.ends_xarray {
+            later.params.backing.prices.xarray = None;
+        }
+        let later = later.paced(after, 1e9 * self.seconds / pages)?;
+        let params = Params { backing: load.params.backing, ..later.params.clone() };
+        let earlier = Load { params, ..later.clone() };
+        Ok((pages, both((&earlier, before), (&later, after))?))
     }
 
     fn load(&self) -> Result<Load, Failure> {
         let unsupported = |what: String| Failure::Unsupported(what);
-        let model = Model::load(&self.machine).map_err(|e| unsupported(e.to_string()))?;
         let entry = workload::find(&self.workload);
         let mut params = (entry.ok_or_else(|| unsupported(self.workload.clone()))?.defaults)();
         if let Some(orders) = &self.orders {
             params.orders = Some(orders.parse().map_err(unsupported)?);
         }
         params.batch = self.batch.or(params.batch);
+        params.backing = Backing::load(&self.backing).map_err(unsupported)?;
         Ok(Load {
-            model: Arc::new(model),
+            model: simulate::machine(&self.machine)?,
             workload: self.workload.clone(),
             threads: self.threads,
             params,
             warm: if self.workload == "build" { WARM_BUILD } else { WARM },
             measured: MEASURED,
-            page_ns: 2_000.0,
+            page_ns: 15_000.0,
         })
     }
 }
@@ -291,6 +287,6 @@ mod tests {
         }
     }
 
-    const SMALL: &str = "machine = 'vm-32'\nthreads = 1\nworkload = 'seq'\ncovers = ''\n\
+    const SMALL: &str = "machine = 'vm-32'\nbacking = 'none'\nthreads = 1\nworkload = 'seq'\ncovers = ''\n\
         variants = ['scanning', 'percluster']\nseconds = 1\nmillions = 1";
 }
