@@ -58,7 +58,7 @@ struct Price<'a> {
 
 /// What a page costs as a whole, as `swapscale calibrate --kernel` measures it.
 #[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
 struct File<'a> {
     title: String,
     synchronous: bool,
@@ -67,6 +67,7 @@ struct File<'a> {
     out: Price<'a>,
     r#in: Price<'a>,
     free: Price<'a>,
+    free_scattered: Price<'a>,
     /// For the reader; what the prices were taken from.
     #[serde(default, rename = "conditions")]
     _conditions: toml::Table,
@@ -137,18 +138,21 @@ impl Backing {
 
     /// Name, title and what a page costs, on one line.
     pub fn words(&self) -> String {
-        let Prices { out_ns, in_ns, free_ns, zsmalloc, lruvec, .. } = &self.prices;
+        let Prices { out_ns, in_ns, free_ns, free_scattered_ns, zsmalloc, lruvec, .. } =
+            &self.prices;
         let (malloc, object) = zsmalloc.map_or((0, 0), |z| (z.malloc_ns, z.free_ns));
         let free = free_ns + object;
         let (isolate, add) = lruvec.map_or((0, 0), |l| (l.isolate_ns, l.add_ns));
         format!(
-            "backing {}: {}; {} ns a page out, {} in, {} a slot freed, other locks' sections among \
-             them but the xa_lock's",
+            "backing {}: {}; {} ns a page out, {} in, {} a slot freed behind the last one, {} \
+             elsewhere; the sections of other locks are among them, but for those of kernels until \
+             6.17",
             self.name,
             self.title,
             out_ns + malloc + isolate,
             in_ns + add + free,
-            free
+            free,
+            free_scattered_ns + object
         )
     }
 
@@ -156,7 +160,12 @@ impl Backing {
         let file: File = toml::from_str(text).map_err(|error| {
             format!("{name}: {}", error.to_string().trim_end().replace('\n', "; "))
         })?;
-        for (key, price) in [("out", file.out), ("in", file.r#in), ("free", file.free)] {
+        for (key, price) in [
+            ("out", file.out),
+            ("in", file.r#in),
+            ("free", file.free),
+            ("free-scattered", file.free_scattered),
+        ] {
             if !(0.0..=1e9).contains(&price.ns) {
                 return Err(format!("{name}: {key}.ns: expected 0 to 1e9, not {}", price.ns));
             }
@@ -185,6 +194,7 @@ impl File<'_> {
             // The fault was measured with its end, in which the slot is freed.
             in_ns: rest(self.r#in, all.lru_add.ns + self.free.ns.round() as u64),
             free_ns: rest(self.free, free),
+            free_scattered_ns: rest(self.free_scattered, free),
             synchronous: self.synchronous,
             xarray: Some(XarrayPrices {
                 add_ns: all.xa_add.ns,
@@ -205,7 +215,8 @@ mod tests {
     use super::*;
 
     const GOOD: &str = "title = 't'\nsynchronous = true\nzsmalloc = true\n\
-        [out]\nns = 8500.4\nsource = 's'\n[in]\nns = 5800\nsource = 's'\n[free]\nns = 430\nsource = 's'\n";
+        [out]\nns = 8500.4\nsource = 's'\n[in]\nns = 5800\nsource = 's'\n[free]\nns = 430\nsource = 's'\n\
+        [free-scattered]\nns = 1200\nsource = 's'\n";
 
     #[test]
     fn every_backing_of_the_suite_is_one() {
@@ -223,6 +234,7 @@ mod tests {
         assert_eq!(prices.out_ns + zsmalloc.malloc_ns + lruvec.isolate_ns, 8500);
         let free = prices.free_ns + zsmalloc.free_ns;
         assert_eq!((prices.in_ns + lruvec.add_ns + free, free), (5800, 430));
+        assert_eq!(prices.free_scattered_ns + zsmalloc.free_ns, 1200);
     }
 
     #[test]

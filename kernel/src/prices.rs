@@ -23,6 +23,10 @@ pub struct Prices {
     pub in_: Price,
     /// of a freed slot: the part that `swap_range_free()` takes for the device
     pub free: Price,
+    /// the same where slots are freed one by one in random order: what belongs to an object is then in
+    /// no cache
+    #[serde(rename = "free-scattered")]
+    pub free_scattered: Price,
     /// kernel, CPU, date and command, by name
     pub conditions: BTreeMap<String, String>,
     /// every point; none in a file whose prices are stated
@@ -159,6 +163,7 @@ mod tests {
             out: point(What::Out, &[8500.0]).price(),
             in_: point(What::In, &[5800.0]).price(),
             free: free.free(&point(What::Free, &[50.0, 54.0, 58.0])),
+            free_scattered: point(What::Free, &[2700.0]).free(&point(What::Free, &[1500.0])),
             conditions: BTreeMap::from([("kernel".into(), "6.18.44".into())]),
             measured: vec![free],
         }
@@ -168,7 +173,15 @@ mod tests {
     fn a_price_file_reads_back_and_has_the_keys_of_its_format() {
         let text = toml::to_string(&prices()).unwrap();
         assert_eq!(toml::from_str::<Prices>(&text).unwrap(), prices());
-        for key in ["[out]", "[in]", "[free]", "[conditions]", "[[measured]]", "what = \"free\""] {
+        for key in [
+            "[out]",
+            "[in]",
+            "[free]",
+            "[free-scattered]",
+            "[conditions]",
+            "[[measured]]",
+            "what = \"free\"",
+        ] {
             assert!(text.contains(key), "no {key}:\n{text}");
         }
     }

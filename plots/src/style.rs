@@ -59,6 +59,13 @@ pub const COLOURS_ON_DARK: [Rgb; 7] = [
     Rgb(0xc8, 0xc8, 0xc8),
 ];
 
+/// The ground of a cell that is `ratio` times its base: a colour, and how opaque it is. Nothing at 1,
+/// all of it at 4 and more or a quarter and less.
+pub fn diverging(ratio: f64) -> (Rgb, f64) {
+    let far = (ratio.max(f64::MIN_POSITIVE).log2() / 2.0).clamp(-1.0, 1.0);
+    (COLOURS[usize::from(far < 0.0)], far.abs())
+}
+
 /// The shape drawn at a data point.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Marker {
@@ -129,6 +136,13 @@ mod tests {
         for (i, a) in all.iter().enumerate() {
             assert!(!all[i + 1..].contains(a), "look {i} occurs twice");
         }
+    }
+
+    #[test]
+    fn twice_is_as_far_from_equal_as_half() {
+        assert_eq!(diverging(1.0).1, 0.0);
+        assert_eq!((diverging(2.0), diverging(0.5)), ((COLOURS[0], 0.5), (COLOURS[1], 0.5)));
+        assert_eq!((diverging(100.0).1, diverging(0.0).1), (1.0, 1.0));
     }
 
     #[test]

@@ -38,9 +38,12 @@ pub struct Prices {
     pub out_ns: u64,
     /// A page swapped in, likewise.
     pub in_ns: u64,
-    /// What swap_range_free() does for the backing, per slot, and none of these locks covers. It is
-    /// under si->lock until 6.13, and under ci->lock since.
+    /// What swap_range_free() does for the backing, per slot, and none of these locks covers, where
+    /// this CPU freed the slot before it last. It is under si->lock until 6.13, and under ci->lock
+    /// since.
     pub free_ns: u64,
+    /// The same where this CPU freed another slot last: what belongs to the object is in no cache.
+    pub free_scattered_ns: u64,
     /// A fault reads into the folio itself and drops its slot (SWP_SYNCHRONOUS_IO: zram, brd,
     /// pmem). Any other device's faults go through the swap cache.
     pub synchronous: bool,
@@ -163,6 +166,8 @@ struct Own<M: Machine> {
     isolated: M::Plain<u64>,
     /// Pages swapped in that are on no list yet.
     to_add: M::Plain<u64>,
+    /// The last slot that it freed.
+    freed: M::Plain<u64>,
     /// Time that its pages take outside all locks and that it has not spent yet, ns.
     owed: M::Plain<u64>,
 }
@@ -248,7 +253,12 @@ impl<M: Machine> Neighbours<M> {
             at.count_object(2, 3);
         }
         at.charge(cpu, entry, &site::CGROUP_UNCHARGE);
-        cpu.work(at.prices.free_ns * u64::from(nr));
+        let first = if at.follows(cpu, entry, nr) {
+            at.prices.free_ns
+        } else {
+            at.prices.free_scattered_ns
+        };
+        cpu.work(first + at.prices.free_ns * u64::from(nr - 1));
         if let Some(xarray) = at.prices.xarray {
             at.swap_cache(cpu, entry, nr, &site::XA_SHADOW, None, xarray.shadow_ns);
         }
@@ -276,8 +286,12 @@ impl<M: Machine> Charged<M> {
     fn new(spec: &Spec, cpu: &M::Cpu) -> Self {
         let most = spec.devices.iter().map(|device| device.slots).max().unwrap_or(1);
         let spaces_per_device = most.div_ceil(1 << ADDRESS_SPACE_SHIFT) as usize;
-        let counts =
-            |_| Own { isolated: Plain::new(0), to_add: Plain::new(0), owed: Plain::new(0) };
+        let counts = |_| Own {
+            isolated: Plain::new(0),
+            to_add: Plain::new(0),
+            freed: Plain::new(0),
+            owed: Plain::new(0),
+        };
         Self {
             spaces: locks("swapper_spaces", spec.devices.len() * spaces_per_device),
             spaces_per_device,
@@ -309,6 +323,15 @@ impl<M: Machine> Charged<M> {
             section(cpu, &self.list_lru[0], node, xarray.list_lru_ns);
         }
         lock.unlock(cpu, guard);
+    }
+
+    /// Whether the slots that this CPU frees lie behind the one that it freed last.
+    fn follows(&self, cpu: &M::Cpu, entry: SwpEntry, nr: u32) -> bool {
+        let freed = &self.own.of(cpu.id()).freed;
+        let at = |entry: SwpEntry| (entry.dev() as u64) << 32 | u64::from(entry.offset());
+        let last = freed.get();
+        freed.set(at(entry.plus(nr - 1)));
+        last + 1 == at(entry)
     }
 
     /// A section of the size class of the slot's object, if it has one.

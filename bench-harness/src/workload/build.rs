@@ -1,14 +1,15 @@
 //! W3, a kernel build in a memory cgroup: hundreds of short processes that are pushed out while
 //! they live, fault pages in again, and free the rest when they exit, often on another CPU. Each
 //! worker builds processes of 50..5000 pages (log-normal), several in turns, since reclaim goes by
-//! the age of a page and not by its process. Two of three pages that go out are faulted in again
-//! before the process ends. Three in ten of its pages are shared with a forked child; the next worker
+//! the age of a page and not by its process. Memory is touched in runs, so pages go out and come in
+//! in runs. Two of three pages that go out are faulted in again before the process ends. Three in ten
+//! of its pages are shared with a forked child; the next worker
 //! ends both, a random process first, in bursts of 1..batch pages.
 //!
-//! The share of refaults and the number of turns were chosen with sight of the lock series' profile.
-//! There, of 16,569 waits to allocate, each for up to 64 slots, the slot caches gave back as many
-//! slots in 15,786, and exits freed runs of two slots and more 34,948 times. So most pages come back
-//! one by one, and what is left at exit lies in short runs.
+//! The share of refaults and the length of a run were chosen with sight of the lock series' profile.
+//! There get_swap_pages(), for up to 64 slots a time, waited 16,569 times, the slot caches gave back as
+//! many slots 15,786 times, and exits freed runs of two slots and more 34,948 times. So most pages
+//! come back one by one, and what is left at exit lies in short runs.
 //!
 //! It deviates in that a worker pushes out the pages of its own processes only, and that no file is
 //! mapped.
@@ -38,6 +39,8 @@ const QUANTILES: [u64; 17] =
 const TURNS: usize = 8;
 /// Of so many steps two bring a page in again.
 const REFAULTS_OF: u32 = 3;
+/// Pages that are touched one after the other, 64 KiB.
+const RUN: usize = 16;
 /// The pages of a process that it shares with its child: three in ten.
 fn shared(pages: usize) -> usize {
     pages * 3 / 10
@@ -56,8 +59,10 @@ impl<M: Machine> Fields for Alive<M> {}
 
 pub struct Worker {
     rng: fastrand::Rng,
-    /// The processes being built.
+    /// The processes being built; the last one goes on growing until its run ends.
     building: Vec<Growing>,
+    /// The run that is being faulted in: its process and its pages left.
+    touching: (usize, std::ops::Range<usize>),
     /// Their pages that are in memory again, as (process, page), the first to go out in front.
     faulted: VecDeque<(usize, usize)>,
     /// The process being ended, its first page left and its size.
@@ -104,7 +109,8 @@ impl<M: Machine> Workload<M> for Build<M> {
 
     fn worker<A: SwapAllocator<M>>(&self, stage: &Stage<M, A>, cpu: &M::Cpu) -> Worker {
         let rng = stage.rng(cpu.id());
-        Worker { rng, building: Vec::new(), faulted: VecDeque::new(), ending: None }
+        let (building, faulted) = (Vec::new(), VecDeque::new());
+        Worker { rng, building, touching: (0, 0..0), faulted, ending: None }
     }
 
     fn step<A: SwapAllocator<M>>(
@@ -165,7 +171,7 @@ impl<M: Machine> Build<M> {
         let free = |&p: &usize| !taken(p) && self.alive[p].0.load_acquire() == 0;
         if let Some(process) = self.of(cpu.id()).find(free) {
             let size = size(&mut worker.rng, stage.swap.owners.pages());
-            worker.building.push(Growing { process, pages: 0, size });
+            worker.building.insert(0, Growing { process, pages: 0, size });
         }
         if worker.ending.is_none() {
             let reaped = (cpu.id() + stage.threads - 1) % stage.threads;
@@ -181,16 +187,22 @@ impl<M: Machine> Build<M> {
         worker: &mut Worker,
         meter: &mut Meter,
     ) {
-        let at = worker.rng.usize(..worker.building.len());
-        let Growing { process, pages, size } = worker.building[at];
+        let last = worker.building.len() - 1;
+        if worker.building[last].pages % RUN == 0 {
+            worker.building.swap(worker.rng.usize(..=last), last);
+        }
+        let Growing { process, pages, size } = worker.building[last];
         let (swap, owner) = (&stage.swap, parent(process));
         meter.op(cpu, Kind::Alloc, || swap.swap_out(cpu, owner, pages, 0, Folio::Drop));
-        worker.building[at].pages += 1;
+        worker.building[last].pages += 1;
         if pages + 1 < size {
             return;
         }
-        worker.building.swap_remove(at);
+        worker.building.pop();
         worker.faulted.retain(|&(of, _)| of != process);
+        if worker.touching.0 == process {
+            worker.touching.1 = 0..0;
+        }
         let shared = shared(size);
         if shared > 0 {
             meter.op(cpu, Kind::Dup, || swap.fork(cpu, owner, child(process), 0, shared) > 0);
@@ -221,15 +233,21 @@ impl<M: Machine> Build<M> {
     }
 }
 
-/// A random page of a process being built comes in again, unless it is in memory.
+/// The next page of a random run of a process being built comes in again, unless it is in memory.
 fn refault<M: Machine, A: SwapAllocator<M>>(
     stage: &Stage<M, A>,
     cpu: &M::Cpu,
     worker: &mut Worker,
     meter: &mut Meter,
 ) {
-    let Growing { process, pages, .. } = worker.building[worker.rng.usize(..worker.building.len())];
-    let (owner, page) = (parent(process), worker.rng.usize(..pages.max(1)));
+    if worker.touching.1.is_empty() {
+        let Growing { process, pages, .. } = *worker.rng.choice(&worker.building).expect("one");
+        let first = worker.rng.usize(..pages.div_ceil(RUN).max(1)) * RUN;
+        worker.touching = (process, first..(first + RUN).min(pages));
+    }
+    let process = worker.touching.0;
+    let Some(page) = worker.touching.1.next() else { return };
+    let owner = parent(process);
     if stage.swap.owners.get(owner, page).is_none() {
         return;
     }

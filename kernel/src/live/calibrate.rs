@@ -104,7 +104,7 @@ fn needs(args: &Args) -> Needs<'static> {
     }
 }
 
-/// The points of the file, and the one that is subtracted.
+/// The points of the file, and those that are subtracted.
 fn points(args: &Args) -> Vec<Point> {
     let most = args.cpus.len();
     let mut points = Vec::new();
@@ -115,10 +115,8 @@ fn points(args: &Args) -> Vec<Point> {
             points.extend((most > 1).then(|| point(most)));
         }
     }
-    let subtracted = priced(Content::SameFilled, What::Free);
-    if !points.contains(&subtracted) {
-        points.push(subtracted);
-    }
+    let subtracted = [priced(Content::SameFilled, What::Free), scattered(Content::SameFilled)];
+    points.extend(subtracted.iter().filter(|_| args.content != Content::SameFilled));
     points
 }
 
@@ -126,6 +124,11 @@ fn points(args: &Args) -> Vec<Point> {
 fn priced(content: Content, what: What) -> Point {
     let batch = if what == What::Free { PRICED_FREE } else { PRICED };
     Point { content, what, batch, processes: 1 }
+}
+
+/// The point that gives the price of freeing slots in random order: a pass takes its batches so.
+fn scattered(content: Content) -> Point {
+    Point { content, what: What::Free, batch: 1, processes: 1 }
 }
 
 /// The runs so far.
@@ -166,20 +169,24 @@ impl Found {
         let content = args.content;
         let same = content == Content::SameFilled;
         let stored = format!("{:.0} %", 100.0 * median(&self.stored));
-        let free = self.point(priced(content, What::Free))?;
+        let free = |point: fn(Content) -> Point| {
+            let whole = self.point(point(content))?;
+            let subtracted = self.point(point(Content::SameFilled))?;
+            Ok::<_, Error>(if same { whole.free_of_nothing() } else { whole.free(&subtracted) })
+        };
         let mut measured = Vec::new();
         for point in self.ns.keys().filter(|point| point.content == content) {
             measured.push(self.point(*point)?);
         }
         measured.sort_by_key(|point| (point.what, point.processes, point.batch));
-        let subtracted = self.point(priced(Content::SameFilled, What::Free))?;
         Ok(Prices {
             title: format!("zram, {algorithm}: {}", content.pages(&stored)),
             synchronous: true,
             zsmalloc: !same,
             out: self.point(priced(content, What::Out))?.price(),
             in_: self.point(priced(content, What::In))?.price(),
-            free: if same { free.free_of_nothing() } else { free.free(&subtracted) },
+            free: free(|content| priced(content, What::Free))?,
+            free_scattered: free(scattered)?,
             conditions: self.conditions(args, algorithm, &stored, topology),
             measured,
         })
@@ -282,8 +289,8 @@ mod tests {
     #[test]
     fn each_point_is_there_once_and_so_is_what_is_subtracted() {
         for (content, cpus, count) in [
-            (Content::Compressible, 2, 19),
-            (Content::Compressible, 1, 10),
+            (Content::Compressible, 2, 20),
+            (Content::Compressible, 1, 11),
             (Content::SameFilled, 2, 18),
         ] {
             let points = points(&args(content, cpus));

@@ -7,6 +7,7 @@ mod contention;
 mod counters;
 mod fairness;
 mod front;
+mod heat;
 mod hold;
 mod latency;
 pub(crate) mod lines;
@@ -90,6 +91,9 @@ pub const OF_WORKLOAD: &[(&str, OfWorkload)] = &[
     ("preempted", preempted::draw),
 ];
 
+/// The chart of all sets, by file name.
+const OF_ALL: (&str, OfWorkload) = ("heat", heat::draw);
+
 /// A chart with its data, waiting for a size.
 pub struct Job<'a> {
     /// The chart's name above.
@@ -125,6 +129,9 @@ pub fn jobs<'a>(sets: &'a [Set<'a>]) -> Vec<Job<'a>> {
             }
         }));
     }
+    let (chart, draw) = OF_ALL;
+    let (stem, sets) = (chart.to_owned(), all.clone());
+    jobs.push(Job { chart, stem, sets, draw: Box::new(move |size| draw(&all, size)) });
     jobs
 }
 
@@ -183,6 +190,11 @@ pub(crate) mod tests {
                         drawn += 1;
                     }
                 }
+            }
+            let all: Vec<&Set> = sets.iter().collect();
+            for picture in heat::draw(&all, size).unwrap_or_default() {
+                assert_readable(&picture.scene, "heat");
+                drawn += 1;
             }
             let alike: Vec<&Set> = sets.iter().filter(|s| s.place.workload == "swapoff").collect();
             for (name, chart) in OF_WORKLOAD {

@@ -119,7 +119,7 @@ fn notes(fit: &Fit) -> Vec<String> {
             fit.pages / 1e6
         ),
         "taken as published: After, and with it the time that a thread has per page; the step is \
-         the difference of the simulated costs of a page before and after"
+         what a page costs more or less in the simulation; system time has all of it"
             .into(),
         "chosen with sight of the lock series' rows: the machine model and the workload; see \
          docs/simulator.md for the rest"
@@ -150,12 +150,11 @@ impl Row {
     }
 
     fn answer(&self, model: &Simulated, figure: &Figure, pages: f64, both: &Both) -> Answer {
-        let per_page = |seconds: f64| 1e9 * seconds / pages;
-        let (all, system) = (per_page(model.seconds), per_page(figure.after));
+        let system = 1e9 * figure.after / pages;
         let change = |pair: &[Seen; 2]| match figure.kind {
-            Kind::System => change(system + saved(pair), system),
-            Kind::Real => change(all + saved(pair), all),
-            Kind::Throughput => change(1.0 / (all + saved(pair)), 1.0 / all),
+            Kind::System => dearer(system, saved(pair)),
+            Kind::Real => change(pair[0].total_ns(), pair[1].total_ns()),
+            Kind::Throughput => change(1.0 / pair[0].total_ns(), 1.0 / pair[1].total_ns()),
             Kind::Fallbacks => change(pair[0].fallback, pair[1].fallback),
             Kind::Waits => change(waits(&pair[0]), waits(&pair[1])),
         };
@@ -165,9 +164,16 @@ impl Row {
     }
 }
 
-/// Percent of `before`; no change where both are nothing.
+/// Percent of `before`; no change where both are nothing. One in a million stands for a share that is
+/// nothing before, so that the figure can be stored.
 fn change(before: f64, after: f64) -> f64 {
-    if before == after { 0.0 } else { 100.0 * (after / before - 1.0) }
+    if before == after { 0.0 } else { 100.0 * (after / before.max(1e-6) - 1.0) }
+}
+
+/// The change of a time that is `published` on its cheaper side, where the step saves `saved`. So a step
+/// that costs more has no negative time before it.
+fn dearer(published: f64, saved: f64) -> f64 {
+    change(published + saved.max(0.0), published + (-saved).max(0.0))
 }
 
 /// The share of a thread's time that it waits for si->lock.
@@ -285,6 +291,13 @@ mod tests {
             };
             assert!((percent - expected).abs() < 1e-9, "{kind:?}: {percent}");
         }
+    }
+
+    /// A page that costs more than all that was published is still a rise.
+    #[test]
+    fn a_dearer_page_is_never_a_gain() {
+        assert_eq!(dearer(100.0, -150.0), 150.0);
+        assert_eq!(dearer(100.0, 100.0), -50.0);
     }
 
     const SMALL: &str = "machine = 'vm-32'\nbacking = 'none'\nthreads = 1\nworkload = 'seq'\ncovers = ''\n\
