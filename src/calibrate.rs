@@ -35,6 +35,8 @@ pub struct Args {
 enum Content {
     /// One word all over a page
     SameFilled,
+    /// Zeros but for one word, as the workloads of --machine kernel write them
+    OneWord,
     /// About half under lzo-rle
     Compressible,
     /// Random
@@ -61,6 +63,7 @@ fn prices(args: &Args) -> Result<String, Box<dyn std::error::Error>> {
     let measured = live::calibrate::Args {
         content: match args.content {
             Content::SameFilled => live::Content::SameFilled,
+            Content::OneWord => live::Content::OneWord,
             Content::Compressible => live::Content::Compressible,
             Content::Incompressible => live::Content::Incompressible,
         },

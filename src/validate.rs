@@ -1,5 +1,8 @@
 //! `swapscale validate`: how good the simulated machine's predictions are.
 
+#[cfg(target_os = "linux")]
+mod live;
+
 use std::cell::OnceCell;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -14,12 +17,14 @@ use studies::validate::{Curves, Data, Hosts, host, list, report, section, steps}
 
 use crate::{Answer, print};
 
-/// Without options: every published experiment, and this host
+/// Without options: every published experiment, and this host; all but `live`
 #[derive(clap::Args)]
 pub struct Args {
     /// Which experiments: lockhammer's lock curves on the hosts that the model was made with, those of
     /// the hosts that came after it, LLFree's lists, the lock series' kernel build, what each
-    /// published step was worth, this host against a model calibrated on it
+    /// published step was worth, this host against a model calibrated on it, the running kernel's
+    /// pages against the model at this machine's prices (live: only where it is named; makes a zram
+    /// device and a cgroup, and needs Linux and root)
     #[arg(long, value_enum, value_delimiter = ',', value_name = "NAME,..")]
     only: Vec<Experiment>,
     /// Directory for validation.json, charts and this host's runs
@@ -52,6 +57,8 @@ enum Experiment {
     KernelBuild,
     Steps,
     Host,
+    // It makes devices on the machine, so it is never run unless it is named.
+    Live,
 }
 
 /// Which figures are fitted, chosen or predicted.
@@ -76,10 +83,10 @@ pub fn run(args: &Args) -> Answer {
         return drawn(&validation, args.out.as_ref().unwrap_or(dir));
     }
     let all = Experiment::value_variants();
-    let wanted: &[Experiment] = match (&args.data, args.only.as_slice()) {
-        (Some(_), _) => &all[..1],
-        (None, []) => all,
-        (None, only) => only,
+    let wanted: Vec<Experiment> = match (&args.data, args.only.as_slice()) {
+        (Some(_), _) => vec![Experiment::Curves],
+        (None, []) => all.iter().copied().filter(|e| *e != Experiment::Live).collect(),
+        (None, only) => only.to_vec(),
     };
     let (mut sections, fit) = (Vec::new(), OnceCell::new());
     for experiment in all.iter().filter(|e| wanted.contains(e)) {
@@ -89,6 +96,7 @@ pub fn run(args: &Args) -> Answer {
             Experiment::KernelBuild => kernel_build::section(build(&fit)?)?,
             Experiment::Steps => steps::section(build(&fit)?)?,
             Experiment::Host => this_host(args.out.as_deref())?,
+            Experiment::Live => running_kernel(args.out.as_deref())?,
         };
         if !matches!(experiment, Experiment::Curves | Experiment::Blind) {
             print(&(section.table() + "\n"))?;
@@ -163,6 +171,18 @@ fn this_host(out: Option<&Path>) -> Result<Section, Box<dyn std::error::Error>> 
         }
     };
     Ok(host::section(&Topology::here()?, out, show)?)
+}
+
+/// Leaves its prices and its run in `out`, or nothing.
+#[cfg(target_os = "linux")]
+fn running_kernel(out: Option<&Path>) -> Result<Section, Box<dyn std::error::Error>> {
+    live::section(out)
+}
+
+#[cfg(not(target_os = "linux"))]
+fn running_kernel(_: Option<&Path>) -> Result<Section, Box<dyn std::error::Error>> {
+    let here = std::env::consts::OS;
+    Err(format!("validate --only live: expected Linux; this is {here}").into())
 }
 
 /// The commit that the program was built from; with a plus where the tree had changes.

@@ -156,7 +156,12 @@ impl Backing {
         )
     }
 
-    fn parse(name: &str, text: &str) -> Result<Self, String> {
+    /// The backing of a price file's `text`; `name` is for messages and for the reader.
+    ///
+    /// # Errors
+    ///
+    /// As [`Backing::load`].
+    pub fn parse(name: &str, text: &str) -> Result<Self, String> {
         let file: File = toml::from_str(text).map_err(|error| {
             format!("{name}: {}", error.to_string().trim_end().replace('\n', "; "))
         })?;

@@ -272,8 +272,12 @@ fn notes(device: &device::Device) -> Vec<String> {
     ]
 }
 
-/// For loops of the controller: an error once SIGINT or SIGTERM has arrived.
-pub(crate) fn check_stop() -> Result<(), Error> {
+/// For loops of the controller, and for what its caller does with the cells: an error once SIGINT or
+/// SIGTERM has arrived.
+///
+/// # Errors
+/// [`Error::Interrupted`].
+pub fn check_stop() -> Result<(), Error> {
     match sys::STOP.load(std::sync::atomic::Ordering::Relaxed) {
         true => Err(Error::Interrupted),
         false => Ok(()),

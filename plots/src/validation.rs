@@ -57,6 +57,10 @@ fn caption(validation: &Validation, section: &Section, panel: &str, points: &[&P
     if let Some(seeds) = points.iter().filter_map(|p| p.interval).map(|range| range.seeds).max() {
         small_print.push(format!("Bars of the model: median and range of {seeds} seeds."));
     }
+    if let Some(trials) = points.iter().filter_map(|p| p.spread).map(|range| range.trials).max() {
+        small_print
+            .push(format!("Bars of what was measured: median and range of {trials} trials."));
+    }
     Caption { title: section.title.clone(), subtitle: format!("{panel}; {fitted}"), small_print }
 }
 
@@ -66,10 +70,10 @@ fn curves(caption: &Caption, section: &Section, panel: &str, points: &[&Point]) 
         look.dash = if predicted { &[5.0, 5.0] } else { &[] };
         let at = |p: &&&Point| {
             let (y, range) = match predicted {
-                true => (p.predicted, p.interval),
-                false => (p.measured, None),
+                true => (p.predicted, p.interval.map(|r| (r.seeds, r.low, r.high))),
+                false => (p.measured, p.spread.map(|r| (r.trials, r.least, r.most))),
             };
-            let (n, lo, hi) = range.map_or((1, y, y), |r| (r.seeds as usize, r.low, r.high));
+            let (n, lo, hi) = range.map_or((1, y, y), |(n, lo, hi)| (n as usize, lo, hi));
             (p.x, Median { n, lo, median: y, hi })
         };
         let mut points: Vec<_> =
@@ -167,6 +171,7 @@ mod tests {
             measured: 20.0 + i as f64,
             predicted: 30.0,
             basis: Basis::Predicted,
+            spread: None,
             interval: None,
         };
         let callers = ["free_swap_and_cache_nr", "get_swap_pages", "swapcache_free_entries"];
@@ -194,6 +199,7 @@ mod tests {
             measured: 100.0 * x,
             predicted,
             basis: if x == 4.0 { Basis::Fitted } else { Basis::Predicted },
+            spread: None,
             interval: None,
         };
         let range = Interval { low: 50.0, high: 300.0, seeds: 5 };

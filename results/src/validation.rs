@@ -66,6 +66,9 @@ pub struct Point {
     pub predicted: f64,
     /// how the model came to it
     pub basis: Basis,
+    /// what the measured trials range over, where the figure is their median; older files have none
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub spread: Option<Spread>,
     /// what the model's figure ranges over; older files have none
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub interval: Option<Interval>,
@@ -83,6 +86,17 @@ pub struct Interval {
     pub seeds: u32,
 }
 
+/// The range of a measured figure. The figure is the median of its trials.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Spread {
+    /// lowest figure of any trial
+    pub least: f64,
+    /// highest figure of any trial
+    pub most: f64,
+    /// how many trials
+    pub trials: u32,
+}
+
 /// How the model came to its figure.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -97,6 +111,14 @@ impl Point {
     /// Predicted over measured, less 1.
     pub fn error(&self) -> f64 {
         self.predicted / self.measured - 1.0
+    }
+
+    /// The measured figure, with the range over its trials where there are several.
+    fn of_trials(&self) -> String {
+        let range = self.spread.map_or(String::new(), |Spread { least, most, trials }| {
+            format!(" ({}..{}, {trials} trials)", figure(least), figure(most))
+        });
+        figure(self.measured) + &range
     }
 
     /// The model's figure, with the range over the seeds where there are several.
@@ -118,6 +140,18 @@ impl Interval {
         let low = figures.iter().copied().fold(f64::INFINITY, f64::min);
         let high = figures.iter().copied().fold(f64::NEG_INFINITY, f64::max);
         (median(figures), Self { low, high, seeds: figures.len() as u32 })
+    }
+}
+
+impl Spread {
+    /// Median and range of one figure per trial.
+    ///
+    /// # Panics
+    ///
+    /// There is no figure.
+    pub fn of(figures: &[f64]) -> (f64, Self) {
+        let (median, range) = Interval::of(figures);
+        (median, Self { least: range.low, most: range.high, trials: range.seeds })
     }
 }
 
@@ -160,7 +194,7 @@ impl Section {
                 p.panel.clone(),
                 p.curve.clone(),
                 figure(p.x),
-                figure(p.measured),
+                p.of_trials(),
                 p.of_model(),
                 format!("{:+.0} %", 100.0 * p.error()),
                 if p.basis == Basis::Fitted { "fitted".into() } else { "predicted".into() },
@@ -234,6 +268,7 @@ mod tests {
             measured,
             predicted,
             basis,
+            spread: None,
             interval: None,
         };
         Section {
@@ -271,6 +306,16 @@ mod tests {
         let table = section.table();
         assert!(table.contains("100 (95..110, 3 seeds)"), "{table}");
         assert_eq!(table.matches("seeds").count(), 1, "{table}");
+    }
+
+    #[test]
+    fn the_range_over_trials_stands_beside_the_measured_figure() {
+        let mut section = section();
+        let (measured, spread) = Spread::of(&[8200.0, 8000.0, 8100.0]);
+        (section.points[2].measured, section.points[2].spread) = (measured, Some(spread));
+        let table = section.table();
+        assert!(table.contains("8100 (8000..8200, 3 trials)"), "{table}");
+        assert_eq!(table.matches("trials").count(), 1, "{table}");
     }
 
     #[test]

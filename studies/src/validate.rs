@@ -9,6 +9,7 @@ pub mod host;
 mod hosts;
 pub mod kernel_build;
 pub mod list;
+pub mod live;
 mod locks;
 mod simulate;
 pub mod steps;

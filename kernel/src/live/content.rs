@@ -15,6 +15,9 @@ pub enum Content {
     /// One word all over a page, another one in each page: zram keeps the word and no object. The
     /// word is never 0, since pages of zeros do not go to the device at all (6.13 and later).
     SameFilled,
+    /// Zeros but for the first word, as the workloads of the live driver write them: lzo-rle keeps a
+    /// hundredth or two, and all pages are of one size.
+    OneWord,
     /// Every third word is random, the others are all the same: about half under lzo-rle.
     Compressible,
     /// Random: zram keeps the page whole.
@@ -26,6 +29,11 @@ impl Content {
     pub fn words(self, page: usize, random: &mut fastrand::Rng) -> [u64; WORDS] {
         match self {
             Content::SameFilled => [page as u64 | 0x5a << 56; WORDS],
+            Content::OneWord => {
+                let mut words = [0; WORDS];
+                words[0] = random.u64(..) | 1 << 63;
+                words
+            }
             Content::Compressible => std::array::from_fn(|word| match word % 3 {
                 0 => random.u64(..),
                 _ => 1,
@@ -38,6 +46,9 @@ impl Content {
     pub fn pages(self, stored: &str) -> String {
         match self {
             Content::SameFilled => "pages of one word, which have no object".into(),
+            Content::OneWord => {
+                format!("pages of zeros but for one word, which compress to {stored}")
+            }
             Content::Compressible => format!("pages that compress to {stored}"),
             Content::Incompressible => "random pages, which are kept whole".into(),
         }
@@ -53,6 +64,14 @@ mod tests {
         let mut random = fastrand::Rng::with_seed(1);
         let pages = [0, 1].map(|page| Content::SameFilled.words(page, &mut random));
         assert!(pages.iter().all(|page| page[0] != 0 && page.iter().all(|word| *word == page[0])));
+        assert_ne!(pages[0], pages[1]);
+    }
+
+    #[test]
+    fn pages_of_one_word_have_it_in_front_and_differ() {
+        let mut random = fastrand::Rng::with_seed(1);
+        let pages = [0, 1].map(|page| Content::OneWord.words(page, &mut random));
+        assert!(pages.iter().all(|page| page[0] != 0 && page[1..].iter().all(|word| *word == 0)));
         assert_ne!(pages[0], pages[1]);
     }
 

@@ -22,7 +22,17 @@ use bench_harness::plan::Host;
 /// The model whose figures stand for what this host has no instance of.
 const BASE: &str = "xeon-2s";
 /// The largest error that an uncontended figure should have.
-const TARGET: f64 = 0.3;
+pub(super) const TARGET: f64 = 0.3;
+
+/// This host's model, calibrated now.
+///
+/// # Errors
+///
+/// A line that says why the host cannot be calibrated.
+pub fn model(topology: &Topology) -> Result<Model, String> {
+    let base = Model::load(BASE).map_err(|e| e.to_string())?;
+    Ok(Model { name: "this-host".into(), ..calibrate(topology, base)? })
+}
 
 /// Calibrates, measures and simulates; both runs stay below `dir` if there is one.
 ///
@@ -36,8 +46,7 @@ pub fn section(
 ) -> Result<Section, String> {
     let passing = tempfile::tempdir().map_err(|e| format!("a directory for the runs: {e}"))?;
     let dir = dir.unwrap_or(passing.path());
-    let base = Model::load(BASE).map_err(|e| e.to_string())?;
-    let model = Model { name: "this-host".into(), ..calibrate(topology, base)? };
+    let model = model(topology)?;
     let native = options(topology, 0.1);
     let measured = run(native, &Host::here(topology), topology, dir, &mut progress)?;
     let simulated = Host { topology, guest: false, model: Some(Arc::new(model)) };
@@ -70,7 +79,7 @@ fn points(measured: &Loaded, predicted: &Loaded) -> Vec<Point> {
         let fitted =
             (key.variant.as_str(), key.lock.as_str(), key.threads) == (FITTED.0, FITTED.1, 1);
         let basis = if fitted { Basis::Fitted } else { Basis::Predicted };
-        Some(Point { panel, curve, x, measured, predicted, basis, interval: None })
+        Some(Point { panel, curve, x, measured, predicted, basis, spread: None, interval: None })
     };
     per_operation(measured).into_iter().filter_map(point).collect()
 }

@@ -261,7 +261,16 @@ fn of_row(row: &Row, gained: &[f64]) -> [Point; 3] {
             Interval::of(&gained.iter().map(|s| predicted(*s)).collect::<Vec<_>>());
         let basis = if row.jobs == FITTED { Basis::Fitted } else { Basis::Predicted };
         let (panel, curve, x) = (panel.into(), "before".into(), row.jobs as f64);
-        Point { panel, curve, x, measured, predicted, basis, interval: Some(interval) }
+        Point {
+            panel,
+            curve,
+            x,
+            measured,
+            predicted,
+            basis,
+            spread: None,
+            interval: Some(interval),
+        }
     };
     [
         point("lock wait, s", row.saved(), &|gained| gained),
@@ -303,6 +312,7 @@ fn profile(fit: &Fit) -> Result<Vec<Point>, Failure> {
             measured: 100.0 * seconds / all,
             predicted,
             basis: Basis::Predicted,
+            spread: None,
             interval: Some(interval),
         }
     };

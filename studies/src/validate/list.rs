@@ -62,8 +62,16 @@ pub fn section() -> Result<Section, String> {
         let predicted = repeat(&model, curve.kind, threads, 2 * OPERATIONS)?;
         let (panel, curve) = ("Xeon Gold 5320".into(), curve.name.clone());
         let x = threads as f64;
-        let point =
-            Point { panel, curve, x, measured, predicted, basis: Basis::Predicted, interval: None };
+        let point = Point {
+            panel,
+            curve,
+            x,
+            measured,
+            predicted,
+            basis: Basis::Predicted,
+            spread: None,
+            interval: None,
+        };
         Ok(((once / predicted - 1.0).abs() > 0.1, point))
     };
     let points: Result<Vec<(bool, Point)>, Failure> = all.par_iter().map(point).collect();

@@ -137,6 +137,15 @@ impl Load {
     ///
     /// A [`Failure`] of the simulated run.
     pub fn once(&self, variant: &str, seed: u64) -> Result<Seen, Failure> {
+        Ok(seen(self.logs(variant, seed, u32::MAX)?, &self.params))
+    }
+
+    /// The workers' logs of the same; one operation in `sample` is timed.
+    ///
+    /// # Errors
+    ///
+    /// A [`Failure`] of the simulated run.
+    pub fn logs(&self, variant: &str, seed: u64, sample: u32) -> Result<Vec<Log>, Failure> {
         let pins = Pin::SmtLast.take(&self.model.topology(), self.threads);
         let each = (self.params.think_ns as f64 + self.page_ns) / self.threads as f64;
         let config = Config {
@@ -151,15 +160,14 @@ impl Load {
             params: self.params.clone(),
             threads: self.threads,
             seed,
-            sample: u32::MAX,
+            sample,
             measure: Duration::from_nanos(config.measure_ns),
             host: None,
         };
         let named = Named { config: &config, setting: &setting, workload: &self.workload };
-        let logs = registry::visit::<M, _>(variant, named).ok_or_else(|| {
+        registry::visit::<M, _>(variant, named).ok_or_else(|| {
             Failure::Unsupported(format!("no variant {variant}, see `swapscale list`"))
-        })?;
-        Ok(seen(logs?, &self.params))
+        })?
     }
 }
 

@@ -55,6 +55,7 @@ pub fn section(id: &str, verdicts: &[Verdict], source: &str, notes: Vec<String>)
         measured: v.measured,
         predicted: v.predicted,
         basis: Basis::Predicted,
+        spread: None,
         interval: None,
     };
     Section {
@@ -91,7 +92,7 @@ pub fn report(verdicts: &[Verdict]) -> String {
     text + &convergence(&judged)
 }
 
-fn mark(met: bool) -> &'static str {
+pub(super) fn mark(met: bool) -> &'static str {
     if met { "PASS" } else { "MISS" }
 }
 
