@@ -4,7 +4,8 @@
 
 use std::io::Write;
 use std::path::Path;
-use std::process::{Command, Output};
+use std::process::{Command, Output, Stdio};
+use std::time::Duration;
 
 use results::example;
 use results::schema::{MachineKind, Site};
@@ -22,6 +23,9 @@ fn refused(args: &[&str]) -> String {
     said
 }
 
+const VALIDATE: [&str; 3] = ["validate", "--only", "live"];
+/// How it says that this machine cannot do it.
+const REFUSED: &str = "swapscale: validate --only live:";
 const RUN: [&str; 4] = ["run", "--machine", "kernel", "--workload"];
 
 #[test]
@@ -135,17 +139,47 @@ fn skipped(why: &str) {
 #[test]
 fn without_root_there_is_one_message() {
     let program = env!("CARGO_BIN_EXE_swapscale");
-    let mut command = Command::new("setpriv");
-    command.args(["--reuid=65534", "--clear-groups", program]).args(RUN).arg("churn");
-    let Ok(output) = command.output() else {
-        return skipped("no setpriv on this machine");
-    };
-    let said = String::from_utf8_lossy(&output.stderr);
-    if said.contains("setpriv:") {
-        return skipped(&said);
+    for args in [&["run", "--machine", "kernel", "--workload", "churn"][..], &VALIDATE] {
+        let mut command = Command::new("setpriv");
+        command.args(["--reuid=65534", "--clear-groups", program]).args(args);
+        let Ok(output) = command.output() else {
+            return skipped("no setpriv on this machine");
+        };
+        let said = String::from_utf8_lossy(&output.stderr);
+        if said.contains("setpriv:") {
+            return skipped(&said);
+        }
+        assert_eq!((output.status.code(), said.lines().count()), (Some(2), 1), "{said}");
+        assert!(said.contains("needs root"), "{said}");
     }
-    assert_eq!((output.status.code(), said.lines().count()), (Some(2), 1), "{said}");
-    assert!(said.contains("needs root"), "{said}");
+}
+
+/// A comparison that is interrupted while its swap is on says so and leaves nothing.
+#[test]
+fn an_interrupted_comparison_per_page_leaves_nothing() {
+    let program = env!("CARGO_BIN_EXE_swapscale");
+    let mut child = Command::new(program).args(VALIDATE).stderr(Stdio::piped()).spawn().unwrap();
+    let swap_is_on = || {
+        let swaps = std::fs::read_to_string("/proc/swaps").unwrap_or_default();
+        swaps.lines().any(|line| line.contains("zram") && line.ends_with("32767"))
+    };
+    while !swap_is_on() && child.try_wait().unwrap().is_none() {
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    let pid = child.id().to_string();
+    let interrupted = Command::new("kill").args(["-INT", &pid]).stderr(Stdio::null()).status();
+    let output = child.wait_with_output().unwrap();
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(2), "{said}");
+    let last = said.lines().last().unwrap_or_default();
+    if !interrupted.is_ok_and(|status| status.success()) || last.starts_with(REFUSED) {
+        return skipped(last);
+    }
+    assert!(last.contains("interrupted"), "{said}");
+    assert!(!swap_is_on(), "{said}");
+    let status = swapscale(&["kernel", "status"]);
+    let status = String::from_utf8(status.stdout).unwrap();
+    assert!(status.contains("nothing is recorded as made"), "{status}");
 }
 
 #[test]

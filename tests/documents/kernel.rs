@@ -12,8 +12,8 @@ use results::tables::document::Document as Printed;
 
 use super::Document;
 use super::fill::claim;
-use super::prices;
 use super::reference::{Reference, digits, root, span};
+use super::{live, prices};
 
 const KERNELS: [&str; 3] = ["6.12.118", "6.16.12", "6.18.15"];
 const NATIVE: &str = "native/tas";
@@ -113,7 +113,9 @@ pub fn document() -> Document {
         ),
     ];
     sentences.extend(prices::sentences());
-    let blocks = vec![("lab", slow_paths(&lab)), ("prices", prices::table())];
+    sentences.extend(live::sentences());
+    let blocks =
+        vec![("lab", slow_paths(&lab)), ("prices", prices::table()), ("live", live::table())];
     Document { path: "docs/kernel.md", sentences, blocks }
 }
 

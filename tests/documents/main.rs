@@ -7,6 +7,7 @@ mod fill;
 mod given;
 mod holder_preempted;
 mod kernel;
+mod live;
 mod overhead;
 mod predictions;
 mod prices;

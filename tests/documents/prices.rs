@@ -4,6 +4,8 @@
 use std::collections::BTreeMap;
 use std::fmt::Write;
 
+use std::path::Path;
+
 use serde::Deserialize;
 
 use super::fill::{Claim, claim};
@@ -17,30 +19,33 @@ const MEASURED: [(&str, &str); 3] =
 
 /// A measured price file, as far as the document tells of it.
 #[derive(Deserialize)]
-struct Prices {
+pub struct Prices {
     conditions: BTreeMap<String, String>,
     measured: Vec<Point>,
 }
 
 #[derive(Deserialize)]
-struct Point {
+pub struct Point {
     what: String,
     batch: usize,
     processes: usize,
-    ns: f64,
-    least: f64,
-    most: f64,
+    pub ns: f64,
+    pub least: f64,
+    pub most: f64,
     runs: usize,
 }
 
 /// The price file `name`.
 fn read(name: &str) -> Prices {
-    let path = root().join(FILES).join(name).with_extension("toml");
-    toml::from_str(&text(&path)).unwrap_or_else(|why| panic!("{}: {why}", path.display()))
+    Prices::read(&root().join(FILES).join(name).with_extension("toml"))
 }
 
 impl Prices {
-    fn point(&self, what: &str, batch: usize, processes: usize) -> &Point {
+    pub fn read(path: &Path) -> Self {
+        toml::from_str(&text(path)).unwrap_or_else(|why| panic!("{}: {why}", path.display()))
+    }
+
+    pub fn point(&self, what: &str, batch: usize, processes: usize) -> &Point {
         let mut points = self.measured.iter().filter(|point| point.what == what);
         let point = points.find(|point| (point.batch, point.processes) == (batch, processes));
         point.unwrap_or_else(|| panic!("no {what} of batch {batch}, {processes} processes"))
