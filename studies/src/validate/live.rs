@@ -316,7 +316,7 @@ mod tests {
     fn points() -> Vec<Point> {
         vec![
             point("churn", "out", 1.0, 100.0, 129.0),
-            point("churn", "in", 1.0, 100.0, 71.0),
+            point("churn", "in", 1.0, 100.0, 75.0),
             point("churn", "out", 2.0, 200.0, 143.0),
             point("seq", "out", 1.0, 100.0, 100.0),
             point("seq", "free", 1.0, 100.0, 90.0),
@@ -373,7 +373,7 @@ mod tests {
     #[test]
     fn ratios_are_model_over_kernel() {
         let lines = ratios(&points());
-        assert_eq!(lines[0], "model / kernel, churn, 1 process: 1.29 out, 0.71 in");
+        assert_eq!(lines[0], "model / kernel, churn, 1 process: 1.29 out, 0.75 in");
         assert_eq!(lines[1], "model / kernel, churn, 2 processes: 0.71 out");
         let second = second(&points());
         assert!(second[0].contains("churn out: 2.00 times in the kernel, 1.11 times in the model"));
