@@ -292,6 +292,7 @@ fn paced(row: &Row, seen: &Both, pages: f64) -> Point {
         predicted,
         basis: Basis::Fitted,
         interval: Some(interval),
+        spread: None,
     }
 }
 
