@@ -34,6 +34,8 @@ gallery: $(SWAPSCALE) ## redraw the README's pictures from the committed referen
 	$(call draw,$(REFERENCE)/*-front $(REFERENCE)/*-throughput-predicted $(REFERENCE)/*-locked-predicted,front)
 	$(call draw,$(REFERENCE)/*-build-mthp-predicted,throughput)
 	$(call draw,$(REFERENCE)/*-seq-predicted,throughput-seq-big)
+	$(call draw,$(REFERENCE)/*-releases-predicted,throughput)
+	$(call draw,$(REFERENCE)/*-heat-predicted,heat)
 	$(call draw,$(REFERENCE)/*-swapoff-predicted,swapoff-barrier)
 	$(call draw,$(REFERENCE)/*-fragmentation-predicted,hold-churn-big-384-si--lock-mean$(comma)transfers-churn-big-384-fill90)
 	@if [ -d $(REFERENCE)/validation ]; then \
@@ -57,6 +59,10 @@ predict: $(SWAPSCALE) ## simulate the plans *-predicted anew, and hold models ag
 	$(SWAPSCALE) validate --out $(LOCAL)/validate > $(LOCAL)/validate.txt
 	mkdir -p $(REFERENCE)/validation
 	cp $(LOCAL)/validate/validation.json $(LOCAL)/validate.txt $(REFERENCE)/validation/
+	$(SWAPSCALE) validate --only kernel-build,steps --out $(LOCAL)/validate-build > $(LOCAL)/validate-build.txt
+	mkdir -p $(REFERENCE)/validation-build
+	cp $(LOCAL)/validate-build/validation.json $(REFERENCE)/validation-build/
+	cp $(LOCAL)/validate-build.txt $(REFERENCE)/validation-build/validate.txt
 	$(SWAPSCALE) validate --only blind --out $(LOCAL)/validate-blind > $(LOCAL)/validate-blind.txt
 	mkdir -p $(REFERENCE)/validation-blind
 	cp $(LOCAL)/validate-blind/validation.json $(REFERENCE)/validation-blind/

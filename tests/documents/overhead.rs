@@ -26,7 +26,24 @@ pub fn readme() -> Document {
         let point = format!("threads=16 kept={kept_pages}");
         by(&kept.change("percpu-free-first", "percpu-cluster", &point))
     };
+    let releases = Reference::of("releases-predicted");
+    let pages = |variant: &str, threads: u32| {
+        releases.median(&format!("variant={variant} threads={threads}"), "throughput")
+    };
+    let times = |new: &str, threads| digits(pages(new, threads) / pages("scanning", threads), 1);
+    let alone = ["percluster", "percpu-free-first", "percpu-cluster"];
+    let apart = alone.iter().map(|new| (pages(new, 1) / pages("scanning", 1) - 1.0).abs());
     let sentences = vec![
+        claim(
+            "the model has the schemes within {} % of each other on one CPU. With 64 CPUs \
+             `percluster` (6.14) swaps {} times as many pages out and in as `scanning` (6.12), and with \
+             384 CPUs `percpu-cluster` (6.18) {} times as many",
+            [
+                digits((apart.fold(0.0, f64::max) * 100.0).ceil(), 0),
+                times("percluster", 64),
+                times("percpu-cluster", 384),
+            ],
+        ),
         claim(
             "the loss against 6.17's order: {} as here, {} where each CPU keeps 512 pages in memory, {} \
              with 4096",

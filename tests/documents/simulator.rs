@@ -28,7 +28,18 @@ pub fn document() -> Document {
         wrong_later(&later),
     ];
     let sentences = sentences.into_iter().flatten().collect();
-    let blocks = vec![("curves", curves), ("blind", blind(&later_printed))];
+    let build = Validation::read(&root().join("results/reference/validation-build"));
+    let build = build.expect("validation.json").sections;
+    let verbatim = |id: &str| {
+        let section = build.iter().find(|section| section.id == id).expect("a section");
+        format!("```text\n{}```\n", section.table())
+    };
+    let blocks = vec![
+        ("curves", curves),
+        ("blind", blind(&later_printed)),
+        ("kernel build", verbatim("kernel-build")),
+        ("steps", verbatim("steps")),
+    ];
     Document { path: "docs/simulator.md", sentences, blocks }
 }
 
@@ -254,24 +265,13 @@ fn errors(section: &Section, wanted: impl Fn(&Point) -> bool) -> [String; 2] {
 }
 
 fn elsewhere<'a>(section: &impl Fn(&str) -> &'a Section) -> Vec<Claim> {
-    let (host, llfree, build) = (section("host"), section("llfree"), section("kernel-build"));
+    let (host, llfree) = (section("host"), section("llfree"));
     let panel = |panel: &'static str| move |point: &Point| point.panel == panel;
     let curve = |curve: &'static str| move |point: &Point| point.curve == curve;
     let [points, error] = errors(host, panel("1 thread"));
     let within =
         host.points.iter().filter(|p| p.panel == "1 thread" && p.basis == Basis::Predicted);
     let within = within.filter(|point| point.error().abs() <= 0.3).count();
-    let wait = |jobs: f64| {
-        let mut points = build.points.iter().filter(|p| p.panel == "lock wait, s" && p.x == jobs);
-        points.next().expect("a point").error()
-    };
-    let times = |jobs: f64| digits(wait(jobs) + 1.0, 1);
-    let waits: Vec<&Point> = build.points.iter().filter(|p| p.panel.starts_with("share")).collect();
-    let shares = |of: fn(&Point) -> f64| {
-        let mut points = waits.clone();
-        points.sort_by(|a, b| b.predicted.total_cmp(&a.predicted));
-        points.into_iter().map(|point| digits(of(point), 0)).collect::<Vec<_>>().join(", ")
-    };
     vec![
         claim(
             "every variant and lock, 1 thread | {} | {}, {} within 30 %",
@@ -280,28 +280,5 @@ fn elsewhere<'a>(section: &impl Fn(&str) -> &'a Section) -> Vec<Claim> {
         claim("| the same, 2 threads | {} | {} |", errors(host, panel("2 threads"))),
         claim("test-and-set lock, 1 to 26 threads | {} | {} |", errors(llfree, curve("TAS lock"))),
         claim("| LLFree's CAS list | {} | {} |", errors(llfree, curve("CAS"))),
-        claim(
-            "lock wait at -j48 and -j96 | 2 | | {} and {} times what was measured",
-            [times(48.0), times(96.0)],
-        ),
-        claim("| its real time to -j12 | {} | {} % |", {
-            let real: Vec<&Point> =
-                build.points.iter().filter(|p| p.panel == "real time, s" && p.x <= 12.0).collect();
-            let sizes = real.iter().map(|p| p.error().abs() * 100.0).collect::<Vec<_>>();
-            [real.len().to_string(), digits(median(&sizes), 0)]
-        }),
-        claim("parameter fitted at -j24 ({} % there)", [format!("{:+.0}", wait(24.0) * 100.0)]),
-        claim(
-            "callers that wait for si->lock at -j64 | {} | {} % | {} % where {} % were published",
-            [
-                waits.len().to_string(),
-                digits(
-                    median(&waits.iter().map(|p| p.error().abs() * 100.0).collect::<Vec<_>>()),
-                    0,
-                ),
-                shares(|point| point.predicted),
-                shares(|point| point.measured),
-            ],
-        ),
     ]
 }

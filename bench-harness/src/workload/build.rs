@@ -101,10 +101,21 @@ impl<M: Machine> Workload<M> for Build<M> {
         spec
     }
 
-    fn new<A: SwapAllocator<M>>(stage: &Stage<M, A>, _cpu: &M::Cpu) -> Self {
+    /// As many processes as there are when one ends for each that begins.
+    fn new<A: SwapAllocator<M>>(stage: &Stage<M, A>, cpu: &M::Cpu) -> Self {
         let all = stage.swap.owners.count() / 2;
         let alive = Region::new("alive", all, |_| Alive(M::Atomic::new(0)));
-        Self { alive, each: all / stage.threads }
+        let build = Self { alive, each: all / stage.threads };
+        let mut rng = stage.rng(stage.threads);
+        for process in (0..all).filter(|process| process % build.each * 4 < build.each * 3) {
+            let size = size(&mut rng, stage.swap.owners.pages());
+            for page in 0..size {
+                stage.swap.swap_out(cpu, parent(process), page, 0, Folio::Drop);
+            }
+            stage.swap.fork(cpu, parent(process), child(process), 0, shared(size));
+            build.alive[process].0.store_release(size as u32);
+        }
+        build
     }
 
     fn worker<A: SwapAllocator<M>>(&self, stage: &Stage<M, A>, cpu: &M::Cpu) -> Worker {

@@ -57,11 +57,11 @@ struct Profile {
 
 /// The row that the parameter is fitted on.
 const FITTED: usize = 24;
-/// A device of this size: smaller than the published 5 GiB, so that it is as full and as fragmented as
-/// it gets soon.
+/// A device of this size: smaller than the published 5 GiB, so that it is soon as fragmented as it
+/// gets.
 const SIZE_MIB: u64 = 512;
 /// Pages swapped out before the window and in it: enough that seeds differ by less than rows do.
-const WARM: u64 = 300_000;
+const WARM: u64 = 60_000;
 const MEASURED: u64 = 60_000;
 /// The predicted wait at -j24 is this near to the measured one, as a share.
 const NEAR: f64 = 0.03;

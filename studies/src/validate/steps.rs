@@ -81,11 +81,9 @@ struct Simulated {
     covers: String,
 }
 
-/// Pages swapped out before the window and in it. A build begins on an empty device, of which it fills
-/// three quarters.
-const WARM_BUILD: u64 = 200_000;
-const WARM: u64 = 60_000;
-const MEASURED: u64 = 60_000;
+/// Pages swapped out before the window and in it.
+const WARM: u64 = 40_000;
+const MEASURED: u64 = 40_000;
 
 /// Every published step, with the model's.
 ///
@@ -236,7 +234,7 @@ impl Simulated {
             workload: self.workload.clone(),
             threads: self.threads,
             params,
-            warm: if self.workload == "build" { WARM_BUILD } else { WARM },
+            warm: WARM,
             measured: MEASURED,
             page_ns: 15_000.0,
         })
