@@ -121,6 +121,7 @@ fn help_says_the_defaults_of_a_run() {
     for option in ["size", "fill", "orders", "batch", "kept"] {
         help.holds(option, "here", "the workload's");
     }
+    help.holds("backing", "model", if params["backing"].is_null() { "none" } else { "one" });
     help.holds("think-ns", "model", &text(&params["think-ns"]));
     help.holds("rate", "model", if params["rate"].is_null() { "closed loop" } else { "open" });
     assert_eq!(help.left, BTreeSet::from(["out".into()]), "no run is held against these");

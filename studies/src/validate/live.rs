@@ -305,7 +305,8 @@ mod tests {
     use results::example;
 
     const PRICES: &str = "title = 't'\nsynchronous = true\nzsmalloc = true\n\
-        [out]\nns = 8500\nsource = 's'\n[in]\nns = 5800\nsource = 's'\n[free]\nns = 430\nsource = 's'\n";
+        [out]\nns = 8500\nsource = 's'\n[in]\nns = 5800\nsource = 's'\n[free]\nns = 430\nsource = 's'\n\
+        [free-scattered]\nns = 430\nsource = 's'\n";
 
     fn point(panel: &str, curve: &str, x: f64, measured: f64, predicted: f64) -> Point {
         let (panel, curve) = (panel.into(), curve.into());
