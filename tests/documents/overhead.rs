@@ -6,6 +6,7 @@ use std::fmt::Write;
 use bench_harness::plan::defaults;
 use results::schema::Reading;
 use results::stats::median;
+use results::validation::{Point, Validation};
 use studies::overhead::{Measured, Row, Unit};
 
 use super::Document;
@@ -54,6 +55,11 @@ pub fn readme() -> Document {
             ],
         ),
         claim(
+            "the time before is {} times that after at -j48 and {} times at -j96, and the model has {} \
+             and {} times. Its lock waits at -j48 are {} % and at -j96 {} % too long",
+            build(),
+        ),
+        claim(
             "with 384 CPUs `percpu-cluster` (6.18) has {} times the throughput of",
             [times("percpu-cluster", "percpu-free-first", 384)],
         ),
@@ -75,6 +81,30 @@ pub fn readme() -> Document {
         ),
     ];
     Document { path: "README.md", sentences, blocks: Vec::new() }
+}
+
+/// The kernel build at -j48 and -j96: before as a multiple of after, measured and predicted, and the
+/// error of the predicted waits in percent.
+fn build() -> [String; 6] {
+    let all = Validation::read(&root().join("results/reference/validation-build"));
+    let section = all.expect("validation.json").sections.remove(0);
+    let point = |panel: &str, curve: &str, jobs: f64| {
+        let is = |p: &&Point| (&p.panel[..], &p.curve[..], p.x) == (panel, curve, jobs);
+        section.points.iter().find(is).expect("a point").clone()
+    };
+    let times = |of: fn(&Point) -> f64, jobs| {
+        let real = |curve| of(&point("real time, s", curve, jobs));
+        digits(real("before") / real("after"), 1)
+    };
+    let wait = |jobs| digits(point("lock wait, s", "before", jobs).error() * 100.0, 0);
+    [
+        times(|p| p.measured, 48.0),
+        times(|p| p.measured, 96.0),
+        times(|p| p.predicted, 48.0),
+        times(|p| p.predicted, 96.0),
+        wait(48.0),
+        wait(96.0),
+    ]
 }
 
 pub fn measuring() -> Document {
