@@ -199,7 +199,7 @@ impl<M: Machine> Build<M> {
         meter: &mut Meter,
     ) {
         let last = worker.building.len() - 1;
-        if worker.building[last].pages % RUN == 0 {
+        if worker.building[last].pages.is_multiple_of(RUN) {
             worker.building.swap(worker.rng.usize(..=last), last);
         }
         let Growing { process, pages, size } = worker.building[last];
