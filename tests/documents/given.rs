@@ -94,7 +94,6 @@ const GIVEN: &[(&str, &str, &[&str])] = &[
             "(the goal was 25 %)",
             "that differ by more than 10 % was right",
             "test-and-set with 1000 ns held loses",
-            "is within 3 % of the measured wait",
             "is 90 %; x86-2",
             "less than 3 % or",
             "a hit of 1.2 ns",
