@@ -142,15 +142,14 @@ impl Backing {
             &self.prices;
         let (malloc, object) = zsmalloc.map_or((0, 0), |z| (z.malloc_ns, z.free_ns));
         let free = free_ns + object;
-        let (isolate, add) = lruvec.map_or((0, 0), |l| (l.isolate_ns, l.add_ns));
         format!(
             "backing {}: {}; {} ns a page out, {} in, {} a slot freed behind the last one, {} \
              elsewhere; the sections of other locks are among them, but for those of kernels until \
              6.17",
             self.name,
             self.title,
-            out_ns + malloc + isolate,
-            in_ns + add + free,
+            out_ns + malloc + lruvec.isolate_ns,
+            in_ns + lruvec.add_ns + free,
             free,
             free_scattered_ns + object
         )
@@ -208,8 +207,7 @@ impl File<'_> {
                 list_lru_ns: all.list_lru.ns,
             }),
             zsmalloc,
-            lruvec: Some(LruvecPrices { isolate_ns: all.lru_isolate.ns, add_ns: all.lru_add.ns }),
-            memcg: true,
+            lruvec: LruvecPrices { isolate_ns: all.lru_isolate.ns, add_ns: all.lru_add.ns },
             swap_cgroup_ns: Some(all.swap_cgroup.ns),
         }
     }
@@ -235,7 +233,7 @@ mod tests {
     #[test]
     fn a_whole_page_costs_what_was_measured() {
         let prices = Backing::parse("mine.toml", GOOD).unwrap().prices;
-        let (zsmalloc, lruvec) = (prices.zsmalloc.unwrap(), prices.lruvec.unwrap());
+        let (zsmalloc, lruvec) = (prices.zsmalloc.unwrap(), prices.lruvec);
         assert_eq!(prices.out_ns + zsmalloc.malloc_ns + lruvec.isolate_ns, 8500);
         let free = prices.free_ns + zsmalloc.free_ns;
         assert_eq!((prices.in_ns + lruvec.add_ns + free, free), (5800, 430));

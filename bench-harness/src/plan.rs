@@ -176,7 +176,8 @@ impl Plan {
             orders,
             batch: batch.into_iter().collect(),
             kept: kept.into_iter().collect(),
-            backing: vec![backing.name],
+            // Left out where it is the default: an older build does not know it.
+            backing: [backing.name].into_iter().filter(|name| name != NONE).collect(),
             think_ns: Some(think_ns),
             rate: rate.into_iter().map(Rate).collect(),
             preempt: point.preempt.into_iter().collect(),

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use machine::{Cpu, Failure, Machine, Phase, Region, SiteStats};
 use results::schema::Counter;
-use variants::prices::Neighbours;
+use variants::neighbours::Neighbours;
 use variants::{Spec, Swap, SwapAllocator, SwpEntry};
 
 use crate::meter::Meter;

@@ -1,6 +1,7 @@
 //! Charts of a validation: where a curve has several points, measured and model over x;
 //! where it has one, model over measured, with the diagonal on which they agree.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use results::validation::{Basis, Point, Section, Validation};
@@ -43,10 +44,10 @@ fn caption(validation: &Validation, section: &Section, panel: &str, points: &[&P
         true => format!("at {} {}", si(p.x), section.x),
         false => format!("on {}", p.curve),
     };
-    let mut fitted: Vec<String> =
-        points.iter().filter(|p| p.basis == Basis::Fitted).map(place).collect();
-    fitted.dedup();
-    let fitted = match fitted.as_slice() {
+    // Sorted, so that each place is named once.
+    let fitted: BTreeSet<String> =
+        points.iter().copied().filter(|p| p.basis == Basis::Fitted).map(|p| place(&p)).collect();
+    let fitted = match Vec::from_iter(fitted).as_slice() {
         [] => "all points of the model are predictions".into(),
         some => format!("fitted {}, the other points are predictions", some.join(", ")),
     };

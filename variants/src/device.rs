@@ -6,7 +6,7 @@ use crate::avail::Avail;
 use crate::cache::SwapCache;
 use crate::cluster_info::{ClusterInfo, ClusterList, List};
 use crate::entry::SwpEntry;
-use crate::prices::Neighbours;
+use crate::neighbours::Neighbours;
 use crate::spec::{DeviceSpec, Spec};
 use crate::swap_map::{BAD, COUNT_CONTINUED, Continuations, HAS_CACHE};
 use machine::{

@@ -13,6 +13,7 @@ mod count;
 pub mod device;
 pub mod entry;
 mod invariants;
+pub mod neighbours;
 pub mod owners;
 pub mod percluster;
 mod percpu;

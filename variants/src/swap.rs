@@ -186,7 +186,6 @@ pub(crate) fn swap_in<M: Machine, A: SwapAllocator<M>>(
         return Err(SwapInError::NoDevice);
     }
     let result = lock_folio(swap, cpu, entry).map(|locked| {
-        swap.base().neighbours.page_in(cpu, entry);
         let ptl = owners.lock(cpu, owner, page, &FAULT);
         let mine = owners.get(owner, page) == Some(entry);
         if mine {
@@ -217,7 +216,10 @@ fn lock_folio<M: Machine, A: SwapAllocator<M>>(
     match folios.trylock(entry.offset()) {
         Ok(folio) => Ok(folio),
         Err(NoFolio::Busy(_)) => Err(SwapInError::Busy),
-        Err(NoFolio::Absent) if swap.prepare_cache(cpu, entry) => Ok(folios.add(entry.offset(), 0)),
+        Err(NoFolio::Absent) if swap.prepare_cache(cpu, entry) => {
+            swap.base().neighbours.page_in(cpu, entry);
+            Ok(folios.add(entry.offset(), 0))
+        }
         Err(NoFolio::Absent) => Err(SwapInError::Busy),
     }
 }

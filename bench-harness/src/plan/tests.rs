@@ -189,6 +189,17 @@ fn what_a_workload_has_no_use_for_is_no_axis_of_it() {
     assert!(self::plan(useless).unwrap_err().starts_with("kept '64'"));
 }
 
+/// An older build does not know the option: it is named where it is needed, and not else.
+#[test]
+fn a_trial_alone_names_its_backing_unless_it_is_the_default() {
+    let both = Options { backing: vec!["none".into(), "zram".into()], ..good() };
+    let plan = plan(both).unwrap();
+    for point in &plan.points {
+        let named: &[&str] = if point.params.backing.name == "none" { &[] } else { &["zram"] };
+        assert_eq!(plan.alone(point, 0).backing, named);
+    }
+}
+
 #[test]
 fn a_budget_is_kept() {
     let options = Options { budget: "4m".parse().ok(), ..good() };

@@ -3,8 +3,8 @@
 //! worker builds processes of 50..5000 pages (log-normal), several in turns, since reclaim goes by
 //! the age of a page and not by its process. Memory is touched in runs, so pages go out and come in
 //! in runs. Two of three pages that go out are faulted in again before the process ends. Three in ten
-//! of its pages are shared with a forked child; the next worker
-//! ends both, a random process first, in bursts of 1..batch pages.
+//! of its pages are shared with a forked child; the next worker ends both, a random process first, in
+//! bursts of 1..batch pages.
 //!
 //! The share of refaults and the length of a run were chosen with sight of the lock series' profile.
 //! There get_swap_pages(), for up to 64 slots a time, waited 16,569 times, the slot caches gave back as

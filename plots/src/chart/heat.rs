@@ -5,16 +5,18 @@ use std::collections::BTreeSet;
 
 use results::metric::Metric;
 
-use super::{Outcome, Picture};
+use super::{Outcome, Picture, load};
 use crate::data::{self, Median, Set, Track};
 use crate::frame::{Area, Caption, Frame, fit};
-use crate::scene::{Anchor, text_width};
+use crate::scene::{Anchor, Scene, text_width};
 use crate::style::{GRID_MINOR, INK, MUTED, PAPER, Size, diverging, text};
 
 /// The scheme that the others are held against, where it was run: the kernel's before the rework.
 const BASE: &str = "scanning";
+/// Rows that a picture has room for.
+const ROWS: usize = 16;
 
-/// One picture per machine that ran several workloads, or one under several conditions.
+/// Pictures of each machine that ran several workloads, or one under several conditions.
 pub fn draw(sets: &[&Set], size: Size) -> Outcome {
     let mut machines: Vec<&str> = Vec::new();
     for set in sets {
@@ -22,11 +24,12 @@ pub fn draw(sets: &[&Set], size: Size) -> Outcome {
             machines.push(&set.place.machine);
         }
     }
-    let of = |machine: &str| -> Vec<&Set> {
-        sets.iter().copied().filter(|set| set.place.machine == machine).collect()
-    };
-    let pictures: Vec<Picture> =
-        machines.iter().filter_map(|machine| of_machine(machine, &of(machine), size)).collect();
+    let mut pictures = Vec::new();
+    for machine in machines {
+        let of = |set: &&Set| set.place.machine == machine && !load::in_sweep(set, sets);
+        let all: Vec<&Set> = sets.iter().copied().filter(of).collect();
+        pictures.extend(of_machine(machine, &all, size));
+    }
     if pictures.is_empty() {
         return Err("needs two workloads of one machine, with two variants each".into());
     }
@@ -39,40 +42,51 @@ struct Facet<'a> {
     rows: Vec<Vec<Option<f64>>>,
 }
 
-fn of_machine(machine: &str, sets: &[&Set], size: Size) -> Option<Picture> {
-    let base = |set: &Set| -> usize {
-        set.tracks.iter().position(|track| track.name.starts_with(BASE)).unwrap_or(0)
+/// All rows of a machine have one base: [`BASE`], or what its first set has first.
+fn of_machine(machine: &str, sets: &[&Set], size: Size) -> Vec<Picture> {
+    let tracks = || sets.iter().flat_map(|set| &set.tracks);
+    let named = tracks().find(|track| track.groups[0].key.variant == BASE);
+    let Some(base) = named.or(tracks().next()).map(|track| &track.name[..]) else {
+        return Vec::new();
     };
-    let sets: Vec<&Set> = sets.iter().copied().filter(|set| set.tracks.len() > 1).collect();
+    let has_base = |set: &&Set| set.tracks.len() > 1 && track(set, base).is_some();
+    let sets: Vec<&Set> = sets.iter().copied().filter(has_base).collect();
     if sets.len() < 2 {
-        return None;
+        return Vec::new();
     }
+    let parts = sets.chunks(ROWS).enumerate().map(|(at, sets)| {
+        let part = match at {
+            0 => data::slug(machine),
+            _ => format!("{}-{}", data::slug(machine), at + 1),
+        };
+        Picture { part, scene: scene(machine, base, sets, size) }
+    });
+    parts.collect()
+}
+
+fn track<'t, 'a>(set: &'t Set<'a>, name: &str) -> Option<&'t Track<'a>> {
+    set.tracks.iter().find(|track| track.name == name)
+}
+
+fn scene(machine: &str, base: &str, sets: &[&Set], size: Size) -> Scene {
     let threads: BTreeSet<u32> =
         sets.iter().flat_map(|set| set.groups()).map(|(_, group)| group.threads()).collect();
     let mut names: Vec<&str> = Vec::new();
-    for set in &sets {
-        let others = set.tracks.iter().enumerate().filter(|(at, _)| *at != base(set));
-        names.extend(others.map(|(_, track)| &track.name[..]));
-    }
-    let names = names.into_iter().fold(Vec::new(), |mut all, name| {
-        if !all.contains(&name) {
-            all.push(name);
+    for track in sets.iter().flat_map(|set| &set.tracks) {
+        if track.name != base && !names.contains(&&track.name[..]) {
+            names.push(&track.name);
         }
-        all
-    });
+    }
     let row = |set: &Set, name: &str| -> Vec<Option<f64>> {
-        let new = set.tracks.iter().find(|track| track.name == name);
-        let from = &set.tracks[base(set)];
-        threads.iter().map(|n| ratio(from, new?, *n)).collect()
+        let both = track(set, base).zip(track(set, name));
+        threads.iter().map(|n| both.and_then(|(from, new)| ratio(from, new, *n))).collect()
     };
     let facet = |name| Facet { name, rows: sets.iter().map(|set| row(set, name)).collect() };
     let facets: Vec<Facet> = names.into_iter().map(facet).collect();
-    let base = &sets[0].tracks[base(sets[0])].name;
-    let caption = caption(machine, base, &sets, &facets);
-    let mut frame = Frame::new(size, &caption);
+    let mut frame = Frame::new(size, &caption(machine, base, sets, &facets));
     let labels: Vec<&str> = sets.iter().map(|set| &set.work[..]).collect();
     draw_facets(&mut frame, &labels, &threads, &facets);
-    Some(Picture { part: data::slug(machine), scene: frame.scene })
+    frame.scene
 }
 
 fn ratio(base: &Track, new: &Track, threads: u32) -> Option<f64> {
@@ -179,5 +193,37 @@ fn heads(frame: &mut Frame, threads: &BTreeSet<u32>, columns: &[f64], width: f64
             frame.scene.text((middle, y), words, text::SMALL, MUTED, Anchor::Middle);
             free = middle + half + frame.px(3.0);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::common::{self, Plan};
+    use crate::style::README;
+
+    /// scanning-ref stands before scanning, and seventeen workloads need a second picture.
+    #[test]
+    fn the_base_is_the_scheme_and_not_one_of_a_longer_name() {
+        let at = |fill: usize| {
+            let fill = [("fill".to_owned(), fill.to_string())];
+            ("churn", std::collections::BTreeMap::from(fill))
+        };
+        let plan = Plan {
+            variants: vec!["scanning-ref", "scanning", "percluster"],
+            workloads: (0..ROWS + 1).map(at).collect(),
+            ..Plan::default()
+        };
+        let runs = [common::simulated(&plan)];
+        let sets = data::sets(&runs);
+        let all: Vec<&Set> = sets.iter().collect();
+        let pictures = draw(&all, README).unwrap();
+        let parts: Vec<&str> = pictures.iter().map(|picture| &picture.part[..]).collect();
+        assert_eq!(parts.len(), 2, "{parts:?}");
+        assert_eq!(parts[1], format!("{}-2", parts[0]));
+        let svg = pictures[0].scene.svg().unwrap();
+        assert!(svg.contains("the throughput of scanning:"), "the title names the base");
+        pictures.iter().for_each(|p| crate::chart::tests::assert_readable(&p.scene, &p.part));
+        assert!(draw(&all[..1], README).is_err(), "one workload is no overview");
     }
 }

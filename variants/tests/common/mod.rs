@@ -12,7 +12,7 @@ use machine::lock::{KINDS, LockKind};
 use machine::native::Config;
 use machine::{Machine, Native, with_lock};
 use std::marker::PhantomData;
-use variants::prices::{LruvecPrices, Prices, XarrayPrices, ZsmallocPrices};
+use variants::prices::{Prices, XarrayPrices, ZsmallocPrices};
 use variants::registry::{VARIANTS, Variant, Visitor, visit};
 use variants::{DeviceSpec, Folio, SlotCacheSpec, Spec, SwapAllocator};
 
@@ -66,12 +66,9 @@ pub fn spec(cluster_slots: u32) -> Spec {
 fn free_of_charge() -> Prices {
     let xarray = XarrayPrices { add_ns: 0, remove_ns: 0, shadow_ns: 0, list_lru_ns: 0 };
     let zsmalloc = ZsmallocPrices { classes: 3, malloc_ns: 0, free_ns: 0 };
-    let lruvec = LruvecPrices { isolate_ns: 0, add_ns: 0 };
     Prices {
         xarray: Some(xarray),
         zsmalloc: Some(zsmalloc),
-        lruvec: Some(lruvec),
-        memcg: true,
         swap_cgroup_ns: Some(0),
         ..Prices::default()
     }

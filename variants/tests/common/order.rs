@@ -1,6 +1,6 @@
 //! The documented lock order of each scheme. Guards that there is one table of it: the tests here
 //! and those of the workloads (bench-harness/tests/workloads.rs) hold what was learnt against it.
-//! Locks of the neighbours (variants/src/prices.rs) are last.
+//! Locks of the neighbours (variants/src/neighbours.rs) are last.
 
 use std::collections::BTreeSet;
 
