@@ -9,7 +9,7 @@ use results::published::{Answer, Step};
 use results::validation::{Basis, Interval, Section};
 use serde::Deserialize;
 
-use super::kernel_build::Fit;
+use super::kernel_build::{FILL, Fit, SWAPPING};
 use super::simulate::{self, Both, Load, Seen, both, saved};
 
 const PUBLISHED: &str = include_str!("steps.toml");
@@ -149,9 +149,10 @@ impl Row {
 
     fn answer(&self, model: &Simulated, figure: &Figure, pages: f64, both: &Both) -> Answer {
         let system = 1e9 * figure.after / pages;
+        let beside = (1.0 - model.swapping()) * 1e9 * model.seconds / pages;
         let change = |pair: &[Seen; 2]| match figure.kind {
             Kind::System => dearer(system, saved(pair)),
-            Kind::Real => change(pair[0].total_ns(), pair[1].total_ns()),
+            Kind::Real => change(beside + pair[0].total_ns(), beside + pair[1].total_ns()),
             Kind::Throughput => change(1.0 / pair[0].total_ns(), 1.0 / pair[1].total_ns()),
             Kind::Fallbacks => change(pair[0].fallback, pair[1].fallback),
             Kind::Waits => change(waits(&pair[0]), waits(&pair[1])),
@@ -203,21 +204,27 @@ impl Figure {
 }
 
 impl Simulated {
+    /// Share of the time in which the load swaps.
+    fn swapping(&self) -> f64 {
+        if self.of_build.is_some() { SWAPPING } else { 1.0 }
+    }
+
     /// Pages, and the load before and after, once per seed.
     fn both(&self, fit: &Fit) -> Result<(f64, Both), Failure> {
         let millions = self.millions.map(|millions| 1e6 * millions);
         let of_build = self.of_build.map(|times| times * fit.pages);
         let pages = millions.or(of_build).expect("the file gives the pages");
         let [before, after] = &self.variants;
+        let swapping_ns = self.swapping() * 1e9 * self.seconds;
         if self.of_build == Some(1.0) && fit.is_of(&self.machine, &self.variants) {
-            return Ok((pages, fit.at(self.threads, 1e9 * self.seconds)?));
+            return Ok((pages, fit.at(self.threads, swapping_ns)?));
         }
         let load = self.load()?;
         let mut later = load.clone();
         if self.ends_xarray {
             later.params.backing.prices.xarray = None;
         }
-        let later = later.paced(after, 1e9 * self.seconds / pages)?;
+        let later = later.paced(after, swapping_ns / pages)?;
         let params = Params { backing: load.params.backing, ..later.params.clone() };
         let earlier = Load { params, ..later.clone() };
         Ok((pages, both((&earlier, before), (&later, after))?))
@@ -229,6 +236,9 @@ impl Simulated {
         let mut params = (entry.ok_or_else(|| unsupported(self.workload.clone()))?.defaults)();
         if let Some(orders) = &self.orders {
             params.orders = Some(orders.parse().map_err(unsupported)?);
+        }
+        if self.workload == "build" {
+            params.fill = FILL;
         }
         params.batch = self.batch.or(params.batch);
         params.backing = Backing::load(&self.backing).map_err(unsupported)?;
