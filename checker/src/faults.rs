@@ -245,6 +245,15 @@ pub const FAULTS: &[Fault] = &[
         invariants: &[L],
     },
     Fault {
+        name: "unuse-gives-up",
+        number: "28",
+        origin: "open in 6.15 .. 6.18: unuse takes a slot that a page fault is about to free for lack of memory",
+        shows: "swapoff fails with ENOMEM",
+        subjects: &["percpu-cluster", "percpu-free-first"],
+        scenarios: &["fault-in"],
+        invariants: &[L],
+    },
+    Fault {
         name: "percpu-not-flushed",
         number: "22",
         origin: "fixed in v3 of the 6.15 series: per-CPU clusters outlive swapoff",

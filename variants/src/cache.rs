@@ -102,6 +102,11 @@ impl<M: Machine> SwapCache<M> {
         }
     }
 
+    /// Whether the slot has no folio now.
+    pub fn is_absent(&self, offset: u32) -> bool {
+        self.words[offset as usize].load_acquire() & PRESENT == 0
+    }
+
     /// folio_lock(): waits for the lock; `None` if there is no folio, or no folio any more.
     pub fn lock(&self, offset: u32, cpu: &M::Cpu) -> Option<LockedFolio> {
         loop {

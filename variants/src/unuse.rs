@@ -6,7 +6,8 @@ use crate::allocator::{SwapAllocator, SwapoffError};
 use crate::entry::SwpEntry;
 use crate::owners::Owners;
 use crate::swap::{Folio, SwapInError, free_swap_or_unlock, swap_in};
-use machine::{Cpu, Machine};
+use crate::swap_map::HAS_CACHE;
+use machine::{Cpu, Machine, fault};
 
 /// try_to_unuse(): swaps in what the owners have on the device, then drops what
 /// the swap cache holds, until nothing is in use.
@@ -52,17 +53,29 @@ fn unuse_owner<M: Machine, A: SwapAllocator<M>>(
 ) -> Result<(), SwapoffError> {
     for page in 0..owners.pages() {
         M::enter("unuse_pte_range");
-        let there = |entry: SwpEntry| entry.dev() == dev;
-        while owners.get(owner, page).is_some_and(there) {
+        let there = |entry: &SwpEntry| entry.dev() == dev;
+        while let Some(entry) = owners.get(owner, page).filter(there) {
             match swap_in(swap, owners, cpu, owner, page, Folio::Drop) {
                 // It is swapped in, or another CPU has moved the page elsewhere.
                 Ok(_) => swap.base().neighbours.spend_owed(cpu),
+                Err(SwapInError::Busy)
+                    if fault!(M, "unuse-gives-up") && is_leaving(swap, entry) =>
+                {
+                    return Err(SwapoffError::NoMemory);
+                }
                 Err(SwapInError::Busy) => cpu.cond_resched(),
                 Err(SwapInError::NoDevice) => return Err(SwapoffError::NoMemory),
             }
         }
     }
     Ok(())
+}
+
+/// Whether another CPU has brought the slot's page in and is about to free the slot: nobody uses it, its
+/// folio is gone, and SWAP_HAS_CACHE is still there.
+fn is_leaving<M: Machine, A: SwapAllocator<M>>(swap: &A, entry: SwpEntry) -> bool {
+    let (dev, offset) = (&swap.base().devices[entry.dev()], entry.offset());
+    swap.folios(entry.dev()).is_absent(offset) && dev.all(offset, 1, HAS_CACHE)
 }
 
 /// Frees what the swap cache still holds: slots without a user whose folio is there.
