@@ -57,12 +57,17 @@ pub fn sentences() -> Vec<Claim> {
     let all = section.points.iter().filter(one).count();
     let together = prices.point("free", 512, 2);
     let freed = find(&section, "seq", "free", 2.0);
-    let least = |what| format!("{:.0}", prices.point(what, 32, 1).least);
+    let churned = find(&section, "churn", "out", 1.0);
     vec![
         claim(
-            "One process should be within 30 %: {} of {} figures are, and a page out of churn is \
-             not, at {} times what was measured",
-            [within.to_string(), all.to_string(), ratio(find(&section, "churn", "out", 1.0))],
+            "One process should be within 30 %: {} of {} figures are. A page out of churn is at {} \
+             times what was measured, and its price alone at {} times",
+            [
+                within.to_string(),
+                all.to_string(),
+                ratio(churned),
+                digits(prices.point("out", 32, 1).ns / churned.measured, 2),
+            ],
         ),
         claim(
             "free at the same time, {} ns per slot ({}..{}), of which the model has {} times as much",
@@ -73,13 +78,5 @@ pub fn sentences() -> Vec<Claim> {
                 digits(freed.predicted / together.ns, 2),
             ],
         ),
-        claim(
-            "The price alone is {} times the kernel's figure",
-            [digits(
-                prices.point("out", 32, 1).ns / find(&section, "churn", "out", 1.0).measured,
-                2,
-            )],
-        ),
-        claim("The lowest run of the price of a page out took {} ns per page", [least("out")]),
     ]
 }

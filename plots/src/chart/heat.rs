@@ -119,7 +119,7 @@ fn caption(machine: &str, base: &str, sets: &[&Set], facets: &[Facet]) -> Captio
         title: format!("{origin} the throughput of {base}: {}", said.join(", ")),
         subtitle: format!(
             "{} {machine}; ratio of medians of {trials} at the same workload and number of \
-             threads. Blue: more. Orange: less. Blank: not run.",
+             threads. Blue: more. Orange: less. Blank: not run, or refused.",
             sets[0].place.origin()
         ),
         small_print: data::small_print(&data::runs_of(sets), String::new()),
