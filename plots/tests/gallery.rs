@@ -1,5 +1,5 @@
-//! Every picture that the README and the docs show was drawn from a committed run, and
-//! says from which.
+//! Every picture that the README and the docs show was drawn from a committed run or validation,
+//! and says from which.
 
 use std::path::{Path, PathBuf};
 
@@ -15,12 +15,25 @@ fn shown(document: &Path) -> Vec<PathBuf> {
     pictures.map(|t| document.parent().unwrap().join(t)).collect()
 }
 
+/// How a chart of a committed validation names it.
+fn validations() -> Vec<String> {
+    let places = root().join("results/reference").read_dir().unwrap();
+    let files = places.map(|place| place.unwrap().path().join("validation.json"));
+    let texts = files.filter_map(|file| std::fs::read_to_string(file).ok());
+    let commit = |text: String| {
+        let (_, rest) = text.split_once("\"commit\": \"")?;
+        Some(format!("model: commit {}", &rest[..12]))
+    };
+    texts.filter_map(commit).collect()
+}
+
 #[test]
 fn shown_pictures_are_of_committed_runs() {
     let places = ["results/reference", "results/reference/kernel"];
     let runs = places.iter().flat_map(|place| root().join(place).read_dir().unwrap());
-    let runs: Vec<String> =
-        runs.map(|run| run.unwrap().file_name().into_string().unwrap()).collect();
+    let name = |run: std::io::Result<std::fs::DirEntry>| run.unwrap().file_name();
+    let runs = runs.map(|run| format!("run {}", name(run).into_string().unwrap()));
+    let sources: Vec<String> = runs.chain(validations()).collect();
     let docs = root().join("docs").read_dir().unwrap().map(|doc| doc.unwrap().path());
     let docs = docs.filter(|path| path.extension().is_some_and(|e| e == "md"));
     let pictures: Vec<PathBuf> =
@@ -29,7 +42,7 @@ fn shown_pictures_are_of_committed_runs() {
     for picture in pictures {
         assert!(picture.is_file(), "{} is not there: make gallery", picture.display());
         let svg = std::fs::read_to_string(picture.with_extension("svg")).unwrap();
-        let of = |run: &String| svg.contains(&format!("run {run}"));
-        assert!(runs.iter().any(of), "{} names no committed run", picture.display());
+        let of = |source: &String| svg.contains(source);
+        assert!(sources.iter().any(of), "{} names no committed run", picture.display());
     }
 }
