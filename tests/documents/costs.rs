@@ -2,6 +2,7 @@
 
 use std::fmt::Write;
 
+use bench_harness::backing::Backing;
 use results::compare::{Side, compare};
 use results::disturbed::undisturbed;
 use results::metric::Metric;
@@ -20,8 +21,34 @@ pub fn document() -> Document {
         ("steps", steps()),
         ("scan order", scan_order()),
         ("kept", kept()),
+        ("lost", lost()),
     ];
     Document { path: "docs/costs.md", sentences, blocks }
+}
+
+/// What one CPU takes for a page out and in beyond the prices of both, by number of CPUs.
+fn lost() -> String {
+    let run = Reference::of("releases-predicted");
+    let zram = Backing::load("zram").expect("it comes with the program").prices;
+    let price = (zram.out_ns + zram.in_ns) as f64;
+    let variants = ["scanning", "percluster", "percpu-free-first", "percpu-cluster"];
+    let mut table = format!("| CPUs | `{}` |\n", variants.join("` | `"));
+    table += &format!("| ---: |{}\n", " ---: |".repeat(variants.len()));
+    for threads in [1u32, 8, 16, 32, 64, 128, 384] {
+        write!(table, "| {threads} |").expect("a string takes it");
+        for variant in variants {
+            let points = run.points(&format!("variant={variant} threads={threads}"));
+            let cell = points.first().map_or("refused".into(), |point| {
+                let ops = point.estimate(&Metric::Throughput).expect("throughput").median;
+                // An operation is a page out, or a page in.
+                let ns = 2e9 * f64::from(threads) / ops - price;
+                format!("{ns:.0} ns ({:.0} %)", 100.0 * ns / price)
+            });
+            write!(table, " {cell} |").expect("a string takes it");
+        }
+        table.push('\n');
+    }
+    table
 }
 
 /// The table that `make costs` prints, with the compiler and the commit.
