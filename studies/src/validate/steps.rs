@@ -9,7 +9,7 @@ use results::published::{Answer, Step};
 use results::validation::{Basis, Interval, Section};
 use serde::Deserialize;
 
-use super::kernel_build::{FILL, Fit, SWAPPING};
+use super::kernel_build::{FILL, Fit, SWAPPING, SWAPPING_NS};
 use super::simulate::{self, Both, Load, Seen, both, saved};
 
 const PUBLISHED: &str = include_str!("steps.toml");
@@ -249,7 +249,7 @@ impl Simulated {
             params,
             warm: WARM,
             measured: MEASURED,
-            page_ns: 15_000.0,
+            page_ns: SWAPPING_NS,
         })
     }
 }
