@@ -75,9 +75,6 @@ pub(super) enum Grant {
 const NONE: u16 = u16::MAX;
 const NO_CONTENTION: u32 = u32::MAX;
 const FEW: usize = 4;
-/// Lines of one lazily made chunk of states.
-const CHUNK: usize = 64;
-
 #[derive(Clone)]
 struct Line {
     /// When the exclusive transfer or locked instruction that has it ends.
@@ -134,7 +131,8 @@ struct Home {
     name: &'static str,
     fields: Vec<(&'static str, usize)>,
     traffic: Vec<Traffic>,
-    chunks: Vec<Option<Box<[Line]>>>,
+    /// Empty once the region is gone.
+    lines: Vec<Line>,
 }
 
 /// Costs in picoseconds.
@@ -225,7 +223,7 @@ impl Memory {
             name: extent.name,
             fields: extent.fields.clone(),
             traffic: vec![Traffic::default(); extent.fields.len() + 1],
-            chunks: vec![None; extent.bytes.div_ceil(LINE * CHUNK)],
+            lines: vec![UNTOUCHED; extent.bytes.div_ceil(LINE)],
         });
     }
 
@@ -234,7 +232,7 @@ impl Memory {
         let place = self.extents.iter().position(|e| e.0 == base)?;
         let (base, end, region) = self.extents.remove(place);
         self.last = (0, 0, 0);
-        self.homes[region as usize].chunks = Vec::new();
+        self.homes[region as usize].lines = Vec::new();
         Some((base, end))
     }
 
@@ -266,16 +264,19 @@ impl Memory {
         }
     }
 
-    fn line(&mut self, at: At) -> &mut Line {
-        let chunk = &mut self.homes[at.region as usize].chunks[at.line as usize / CHUNK];
-        &mut chunk.get_or_insert_with(|| vec![UNTOUCHED; CHUNK].into())[at.line as usize % CHUNK]
+    fn line(&self, at: At) -> &Line {
+        &self.homes[at.region as usize].lines[at.line as usize]
+    }
+
+    fn line_mut(&mut self, at: At) -> &mut Line {
+        &mut self.homes[at.region as usize].lines[at.line as usize]
     }
 
     fn contention(&mut self, at: At) -> &mut Contention {
         let mut index = self.line(at).contention;
         if index == NO_CONTENTION {
             index = self.contentions.len() as u32;
-            self.line(at).contention = index;
+            self.line_mut(at).contention = index;
             let ports = vec![0; self.places.groups];
             let sharers = vec![0; self.places.l3.len().div_ceil(64)];
             self.contentions.push(Contention { ports, sharers, ..Contention::default() });
@@ -288,12 +289,11 @@ impl Memory {
     }
 
     /// Whether a store by CPU `cpu` would hit a line that no other CPU asks for.
-    pub fn owns(&mut self, at: At, cpu: usize, now: u64) -> bool {
+    pub fn owns(&self, at: At, cpu: usize, now: u64) -> bool {
         let line = self.line(at);
-        let (owner, busy, contention) = (line.owner, line.busy, line.contention);
-        owner == cpu as u16
-            && busy <= now
-            && self.contentions.get(contention as usize).is_none_or(|c| c.queue.is_empty())
+        line.owner == cpu as u16
+            && line.busy <= now
+            && self.contended(line).is_none_or(|c| c.queue.is_empty())
     }
 
     fn shares(&self, line: &Line, core: u16) -> bool {
@@ -329,8 +329,7 @@ impl Memory {
             return Start::Done(done);
         }
         let ready = self.ready(at, access);
-        let line = self.line(at).clone();
-        let first = self.contended(&line).is_none_or(|c| c.queue.is_empty());
+        let first = self.contended(self.line(at)).is_none_or(|c| c.queue.is_empty());
         if first && ready <= now {
             return Start::Done(self.transfer(at, cpu, access, now, now));
         }
@@ -344,31 +343,29 @@ impl Memory {
     /// neither can.
     fn hit(&mut self, at: At, cpu: usize, access: Access, now: u64) -> Option<u64> {
         let core = self.places.core[cpu];
-        let line = self.line(at).clone();
-        let (mine, queued) = (
-            self.owned_by_core(&line, core),
-            self.contended(&line).is_some_and(|c| !c.queue.is_empty()),
-        );
+        let line = self.line(at);
+        let mine = self.owned_by_core(line, core);
         let sibling = if mine && line.owner != cpu as u16 { self.prices.smt } else { 0 };
         match access {
             Access::Read if mine => Some(now.max(line.arrived) + self.prices.hit + sibling),
-            Access::Read if self.shares(&line, core) => {
+            Access::Read if self.shares(line, core) => {
                 let mates = self.mates(cpu).iter().map(|&mate| self.reading[mate]);
                 let same = mates.filter(|(other, _)| other.same_line(&at));
                 let coming = same.map(|(_, arrives)| arrives).max().unwrap_or(0);
                 Some(now.max(coming) + self.prices.hit)
             }
             Access::Write(keep) => {
+                let queued = self.contended(line).is_some_and(|c| !c.queue.is_empty());
                 let alone = line.owner == NONE
-                    && self.shares(&line, core)
-                    && self.holders(&line).all(|c| c == core);
+                    && self.shares(line, core)
+                    && self.holders(line).all(|c| c == core);
                 // After `leaves`, CPUs that wait come first.
                 let rides = mine && (!queued || now <= line.leaves);
                 if !(rides || alone && !queued && line.busy <= now) {
                     return None;
                 }
                 let done = now.max(line.busy) + keep + sibling;
-                let line = self.line(at);
+                let line = self.line_mut(at);
                 (line.busy, line.owner, line.few, line.many) =
                     (done, cpu as u16, [NONE; FEW], false);
                 Some(done)
@@ -378,7 +375,7 @@ impl Memory {
     }
 
     /// When the line could serve `access` next.
-    fn ready(&mut self, at: At, access: Access) -> u64 {
+    fn ready(&self, at: At, access: Access) -> u64 {
         let line = self.line(at);
         let free = line.busy.max(line.leaves);
         if access == Access::Read { free } else { free.max(line.reads) }
@@ -387,8 +384,8 @@ impl Memory {
     /// Moves the line; returns when the CPU that asked goes on.
     fn transfer(&mut self, at: At, cpu: usize, access: Access, since: u64, now: u64) -> u64 {
         let core = self.places.core[cpu];
-        let line = self.line(at).clone();
-        let others = self.holders(&line).filter(|&c| c != core);
+        let line = self.line(at);
+        let others = self.holders(line).filter(|&c| c != core);
         let distances = others.map(|c| self.places.between(c, core));
         let (source, lost) = match access {
             Access::Read => (distances.min(), 0),
@@ -396,14 +393,15 @@ impl Memory {
         };
         let source = source.map_or(MEMORY, |d| d as usize);
         let price = self.prices.transfer[source];
+        let before = (line.owner, line.contention);
         let done = match access {
             Access::Read => {
                 let arrives = now + price * self.prices.read_latency / 1000;
-                self.share(at, cpu, &line, source, arrives, now)
+                self.share(at, cpu, before, source, arrives, now)
             }
             Access::Write(keep) => {
                 let stay = self.prices.stay;
-                let line = self.line(at);
+                let line = self.line_mut(at);
                 line.arrived = now + price;
                 line.busy = line.arrived + keep;
                 line.leaves = line.busy + stay;
@@ -411,7 +409,7 @@ impl Memory {
                 line.busy
             }
         };
-        self.line(at).fetched += u32::from(self.counting);
+        self.line_mut(at).fetched += u32::from(self.counting);
         if self.counting {
             let home = &mut self.homes[at.region as usize];
             let field = home.field(at.offset);
@@ -428,15 +426,15 @@ impl Memory {
         &mut self,
         at: At,
         cpu: usize,
-        before: &Line,
+        (owner, contention): (u16, u32),
         source: usize,
         mut done: u64,
         now: u64,
     ) -> u64 {
         let (core, group) = (self.places.core[cpu], self.places.group_of(cpu));
         let near = self.prices.read_occupancy[Distance::L3 as usize];
-        if before.contention == NO_CONTENTION {
-            self.line(at).busy = now + near;
+        if contention == NO_CONTENTION {
+            self.line_mut(at).busy = now + near;
         } else {
             if FAR.contains(&source) {
                 let apart = self.prices.read_occupancy[source];
@@ -448,20 +446,20 @@ impl Memory {
             done = done.max(*port + near);
             *port = done;
         }
-        if before.owner != NONE {
-            let owner = self.places.core[before.owner as usize];
-            let line = self.line(at);
+        if owner != NONE {
+            let owner = self.places.core[owner as usize];
+            let line = self.line_mut(at);
             (line.owner, line.few, line.many) = (NONE, [owner, NONE, NONE, NONE], false);
         }
         self.add_sharer(at, core);
-        let line = self.line(at);
+        let line = self.line_mut(at);
         line.reads = line.reads.max(done);
         self.reading[cpu] = (at, done);
         done
     }
 
     fn add_sharer(&mut self, at: At, core: u16) {
-        let line = self.line(at);
+        let line = self.line_mut(at);
         if !line.many {
             if let Some(free) = line.few.iter_mut().find(|c| **c == NONE) {
                 *free = core;
@@ -533,7 +531,7 @@ impl Memory {
 
     /// Whether the line's region still exists.
     pub fn exists(&self, at: At) -> bool {
-        !self.homes[at.region as usize].chunks.is_empty()
+        !self.homes[at.region as usize].lines.is_empty()
     }
 
     /// Adds the traffic to `account`: by caller, by field and by line.
@@ -546,14 +544,11 @@ impl Memory {
             }
         }
         for (region, home) in self.homes.iter().enumerate() {
-            for (chunk, lines) in home.chunks.iter().enumerate() {
-                for (n, line) in lines.iter().flat_map(|lines| lines.iter().enumerate()) {
-                    let start = (chunk * CHUNK + n) * LINE;
-                    account.add_line(line.fetched, || {
-                        let offset = home.busiest(start);
-                        self.name(At { region: region as u32, line: 0, offset })
-                    });
-                }
+            for (n, line) in home.lines.iter().enumerate() {
+                account.add_line(line.fetched, || {
+                    let offset = home.busiest(n * LINE);
+                    self.name(At { region: region as u32, line: 0, offset })
+                });
             }
         }
     }

@@ -300,6 +300,20 @@ impl Sim {
         }
     }
 
+    /// Charges the ordinary instructions before an access.
+    fn ordinary(&mut self) {
+        let each = self.times.ordinary;
+        let me = self.me();
+        let done = me.ahead.min(each);
+        me.ahead -= done;
+        me.clock += each - done;
+    }
+
+    /// Asks for a line if it is the running CPU's turn.
+    fn begin(&mut self, address: usize, access: Access) -> Flow {
+        if self.reach() { self.ask(address, access) } else { Flow::Later }
+    }
+
     /// Handles all events up to the running CPU's clock. False: another CPU is earlier, and this
     /// one will run again when it is its turn.
     fn reach(&mut self) -> bool {

@@ -30,29 +30,24 @@ fn suspend() {
     }
 }
 
-/// Charges the ordinary instructions before an access.
-fn ordinary() {
-    charged(|sim| {
-        let each = sim.times.ordinary;
-        let me = sim.me();
-        let done = me.ahead.min(each);
-        me.ahead -= done;
-        me.clock += each - done;
-    });
-}
-
 /// One access of the running CPU; the caller makes its effect when this returns.
 fn access(address: usize, kind: Access) {
-    let first = charged(|sim| if sim.reach() { sim.ask(address, kind) } else { Flow::Later });
-    match first {
-        Some(Flow::Later) => {
+    if let Some(flow) = charged(|sim| sim.begin(address, kind)) {
+        complete(address, kind, flow);
+    }
+}
+
+/// Waits until an access that has begun is complete.
+fn complete(address: usize, kind: Access, begun: Flow) {
+    match begun {
+        Flow::Later => {
             suspend();
             if let Some(Flow::Sleep) = charged(|sim| sim.ask(address, kind)) {
                 suspend();
             }
         }
-        Some(Flow::Sleep) => suspend(),
-        Some(Flow::Done) | None => (),
+        Flow::Sleep => suspend(),
+        Flow::Done => (),
     }
 }
 
@@ -65,20 +60,32 @@ fn reach() {
 
 /// Charges a load. Some(bits): the value is in this CPU's own store buffer.
 pub(in crate::simulated) fn read(address: usize, bytes: usize) -> Option<u64> {
-    ordinary();
-    match charged(|sim| sim.forwarded(address, bytes)) {
-        Some(Forwarded::All(bits)) => return Some(bits),
-        Some(Forwarded::Part) => drain(),
-        Some(Forwarded::Nothing) | None => (),
+    let begun = charged(|sim| {
+        sim.ordinary();
+        match sim.forwarded(address, bytes) {
+            Forwarded::Nothing => Ok(sim.begin(address, Access::Read)),
+            buffered => Err(buffered),
+        }
+    });
+    match begun {
+        Some(Ok(flow)) => complete(address, Access::Read, flow),
+        Some(Err(Forwarded::All(bits))) => return Some(bits),
+        Some(Err(_)) => {
+            drain();
+            access(address, Access::Read);
+        }
+        None => (),
     }
-    access(address, Access::Read);
     None
 }
 
 /// Charges a store. True: it is in the store buffer. False: the caller makes it now.
 pub(in crate::simulated) fn write(address: usize, bytes: usize, bits: u64) -> bool {
-    ordinary();
-    match charged(|sim| sim.store(address, bytes, bits)) {
+    let stored = charged(|sim| {
+        sim.ordinary();
+        sim.store(address, bytes, bits)
+    });
+    match stored {
         Some(Flow::Later) => true,
         Some(Flow::Sleep) => {
             suspend();
@@ -90,10 +97,18 @@ pub(in crate::simulated) fn write(address: usize, bytes: usize, bits: u64) -> bo
 
 /// Charges a locked instruction: when it returns, the line is this CPU's.
 pub(in crate::simulated) fn own(address: usize) {
-    ordinary();
-    drain();
-    if let Some(locked) = charged(|sim| sim.times.locked) {
-        access(address, Access::Write(locked));
+    let begun = charged(|sim| {
+        sim.ordinary();
+        let locked = Access::Write(sim.times.locked);
+        (locked, if sim.must_drain() { None } else { Some(sim.begin(address, locked)) })
+    });
+    match begun {
+        Some((locked, Some(flow))) => complete(address, locked, flow),
+        Some((locked, None)) => {
+            suspend();
+            access(address, locked);
+        }
+        None => (),
     }
 }
 
