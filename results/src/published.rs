@@ -1,5 +1,6 @@
 //! Steps from one scheme to the next, as published and as predicted. Guards that a step counts as
-//! right or wrong only where publication and prediction both show a direction.
+//! right only where publication and prediction both show a direction, and as wrong also where no
+//! change was published and one is predicted that the noise does not leave room for.
 
 use serde::{Deserialize, Serialize};
 
@@ -51,9 +52,9 @@ pub enum Answer {
 pub enum Direction {
     /// it does
     Right,
-    /// it goes the other way
+    /// it goes the other way, or goes further than the noise where no change was published
     Wrong,
-    /// the published change is within its own noise
+    /// the published change is within its own noise, and the prediction may be, too
     NonePublished,
     /// the seeds do not agree on a sign
     NonePredicted,
@@ -74,8 +75,11 @@ impl Step {
     /// None where the model has no answer.
     pub fn direction(&self) -> Option<Direction> {
         let Answer::Change { percent, interval, .. } = &self.model else { return None };
-        Some(if self.noise.is_some_and(|noise| self.percent.abs() <= noise) {
-            Direction::NonePublished
+        let unchanged = self.noise.filter(|noise| self.percent.abs() <= *noise);
+        Some(if let Some(noise) = unchanged {
+            let beyond =
+                interval.low > self.percent + noise || interval.high < self.percent - noise;
+            if beyond { Direction::Wrong } else { Direction::NonePublished }
         } else if interval.low * interval.high <= 0.0 {
             Direction::NonePredicted
         } else if (*percent > 0.0) == (self.percent > 0.0) {
@@ -129,8 +133,8 @@ pub fn table(steps: &[Step]) -> String {
         let share = 100.0 * right as f64 / shown as f64;
         let mark = if share >= GOAL { "PASS" } else { "MISS" };
         text += &format!(
-            "\n{mark} direction right in {right} of {shown} predicted steps that show one on both \
-             sides: {share:.0} % (at least {GOAL:.0} %)\n"
+            "\n{mark} direction right in {right} of {shown} predicted steps that show one: {share:.0} % \
+             (at least {GOAL:.0} %)\n"
         );
     }
     text += &format!(
@@ -169,6 +173,8 @@ mod tests {
             (step(-10.0, Some(2.0), [1.0, 5.0, 9.0]), Direction::Wrong),
             (step(10.0, None, [-9.0, -5.0, -1.0]), Direction::Wrong),
             (step(-1.0, Some(2.0), [-9.0, -5.0, -1.0]), Direction::NonePublished),
+            (step(-1.0, Some(2.0), [-9.0, -5.0, -3.5]), Direction::Wrong),
+            (step(-1.0, Some(2.0), [1.5, 5.0, 9.0]), Direction::Wrong),
             (step(-10.0, Some(2.0), [-9.0, -5.0, 0.1]), Direction::NonePredicted),
             (step(-10.0, Some(2.0), [0.0, 0.0, 0.0]), Direction::NonePredicted),
         ] {
@@ -181,9 +187,11 @@ mod tests {
     #[test]
     fn a_target_that_is_missed_is_printed_as_missed() {
         let (right, wrong) = (step(-9.0, None, [-9.0; 3]), step(-9.0, None, [9.0; 3]));
-        let passes = table(&[right.clone(), step(-1.0, Some(2.0), [5.0; 3])]);
+        let passes = table(&[right.clone(), step(-1.0, Some(2.0), [0.5; 3])]);
         assert!(passes.contains("PASS direction right in 1 of 1"), "{passes}");
         assert!(passes.contains("-1.0 % (n=12, +-2.0)") && passes.contains("~ published"));
+        let beyond = table(&[right.clone(), step(-1.0, Some(2.0), [5.0; 3])]);
+        assert!(beyond.contains("MISS direction right in 1 of 2"), "{beyond}");
         let missed = table(&[right.clone(), wrong]);
         assert!(missed.contains("MISS direction right in 1 of 2"), "{missed}");
         assert!(missed.contains("+9.0 % (+9.0..+9.0, 5 seeds)  WRONG"), "{missed}");

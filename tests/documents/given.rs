@@ -71,15 +71,6 @@ const GIVEN: &[(&str, &str, &[&str])] = &[
         &["filled the device to 108 % where 75 %", "is 1.6 times as large as"],
     ),
     ("docs/simulator.md", "chosen", &["The device is 40 % full"]),
-    (
-        "docs/simulator.md",
-        "steps.toml; predicted in the run of 44629c4, which is not kept",
-        &[
-            "one thread (0.5 % less time predicted, 0.3 % published)",
-            "(0.0 to 0.2 % less throughput predicted;",
-            "and one of +2.8 %",
-        ],
-    ),
     ("docs/kernel.md", "on the author's machine, not kept", &["take about 90 s"]),
     (
         "docs/measuring.md",

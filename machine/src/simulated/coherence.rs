@@ -75,6 +75,7 @@ pub(super) enum Grant {
 const NONE: u16 = u16::MAX;
 const NO_CONTENTION: u32 = u32::MAX;
 const FEW: usize = 4;
+
 #[derive(Clone)]
 struct Line {
     /// When the exclusive transfer or locked instruction that has it ends.

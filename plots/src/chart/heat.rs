@@ -103,17 +103,18 @@ fn caption(machine: &str, base: &str, sets: &[&Set], facets: &[Facet]) -> Captio
         let (low, high) = (all().fold(f64::INFINITY, f64::min), all().fold(0.0, f64::max));
         format!("{} {} to {}", facet.name, two(low), two(high))
     };
-    // Two are what a title has room for.
-    let said: Vec<String> = facets.iter().take(2).map(said).collect();
+    // A title has room for two: the scheme after the base, and the newest.
+    let ends = facets.first().into_iter().chain(facets.iter().skip(1).last());
+    let said: Vec<String> = ends.map(said).collect();
     let predicted = sets.iter().any(|set| set.place.predicted);
     let origin = if predicted { "Predicted: times" } else { "Times" };
     let trials: BTreeSet<usize> =
         sets.iter().flat_map(|set| set.groups()).map(|(_, group)| group.cells.len()).collect();
-    let ends = [trials.first(), trials.last()].map(|n| n.copied().unwrap_or(0));
-    let trials = if ends[0] == ends[1] {
-        results::plural(ends[0], "trial")
+    let count = [trials.first(), trials.last()].map(|n| n.copied().unwrap_or(0));
+    let trials = if count[0] == count[1] {
+        results::plural(count[0], "trial")
     } else {
-        format!("{} to {} trials", ends[0], ends[1])
+        format!("{} to {} trials", count[0], count[1])
     };
     Caption {
         title: format!("{origin} the throughput of {base}: {}", said.join(", ")),

@@ -1,7 +1,7 @@
 //! The kernel build of the swap allocator's lock series: W3 on a machine like its author's.
 //! What the series saves is predicted: Before = After + what a page costs more under the scheme
-//! before, both simulated at zram's prices, with After as published. One parameter, how often a job
-//! swaps, is fitted at -j24. Guards that every row, the fitted one too, follows one rule (After's
+//! before, both simulated at zram's prices, with After as published. A build swaps in a part of its
+//! time. One parameter, how often a job swaps then, is fitted at -j24. Guards that every row, the fitted one too, follows one rule (After's
 //! time per page) and meets the same seeds.
 
 use std::cell::RefCell;

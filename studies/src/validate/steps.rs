@@ -304,6 +304,22 @@ mod tests {
         }
     }
 
+    /// Half of the 400 ns that a page takes after the change is no swapping.
+    #[test]
+    fn the_part_of_a_build_that_does_not_swap_is_not_faster() {
+        let data: Experiment = toml::from_str(PUBLISHED).unwrap();
+        let small: Simulated = toml::from_str(SMALL).unwrap();
+        let build = Simulated { seconds: 400.0, of_build: Some(1.0), millions: None, ..small };
+        let seen = |work_ns| Seen { work_ns, ..Seen::default() };
+        let both = vec![[seen(300.0), seen(200.0)]];
+        let figure = Figure { kind: Kind::Real, before: 1.0, after: 400.0, deviation: None };
+        let Answer::Change { percent, .. } = data.step[0].answer(&build, &figure, 1e9, &both)
+        else {
+            unreachable!()
+        };
+        assert!((percent + 20.0).abs() < 1e-9, "{percent}");
+    }
+
     /// A page that costs more than all that was published is still a rise.
     #[test]
     fn a_dearer_page_is_never_a_gain() {
