@@ -12,18 +12,22 @@ use crate::topology::Distance;
 use std::collections::VecDeque;
 use std::ops::RangeInclusive;
 
-/// A line: which region, which of its lines.
+/// Where an access is: which region, and which of its bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct At {
     region: u32,
-    line: u32,
-    /// Byte offset of the access in the region: for names.
-    offset: usize,
+    offset: u32,
 }
 
 impl At {
+    #[inline]
+    fn line(&self) -> usize {
+        self.offset as usize / LINE
+    }
+
+    #[inline]
     pub fn same_line(&self, other: &At) -> bool {
-        (self.region, self.line) == (other.region, other.line)
+        self.region == other.region && self.line() == other.line()
     }
 }
 
@@ -51,7 +55,7 @@ pub(super) struct Request {
     pub access: Access,
     pub by: By,
     since: u64,
-    offset: usize,
+    offset: u32,
 }
 
 /// The outcome of a request.
@@ -76,7 +80,9 @@ const NONE: u16 = u16::MAX;
 const NO_CONTENTION: u32 = u32::MAX;
 const FEW: usize = 4;
 
+/// On one line of the host's cache.
 #[derive(Clone)]
+#[repr(align(64))]
 struct Line {
     /// When the exclusive transfer or locked instruction that has it ends.
     busy: u64,
@@ -131,6 +137,8 @@ struct Home {
     elements: usize,
     name: &'static str,
     fields: Vec<(&'static str, usize)>,
+    /// By byte of an element, the index of its field; empty if none has a name.
+    field_at: Vec<u16>,
     traffic: Vec<Traffic>,
     /// Empty once the region is gone.
     lines: Vec<Line>,
@@ -149,6 +157,9 @@ struct Prices {
 }
 
 const MEMORY: usize = DISTANCES - 1;
+/// Places for extents found last, and the bytes that share one. Small regions may share a page.
+const RECENT: usize = 64;
+const PAGE: usize = 4096;
 /// The distances between L3 groups.
 const FAR: RangeInclusive<usize> = Distance::Package as usize..=Distance::Remote as usize;
 
@@ -156,7 +167,8 @@ pub(super) struct Memory {
     homes: Vec<Home>,
     /// (base, end, region), sorted.
     extents: Vec<(usize, usize, u32)>,
-    last: (usize, usize, u32),
+    /// Those found last, by the page of the address.
+    recent: [(usize, usize, u32); RECENT],
     contentions: Vec<Contention>,
     places: Places,
     prices: Prices,
@@ -171,7 +183,7 @@ pub(super) struct Memory {
     pub counting: bool,
 }
 
-const NOWHERE: At = At { region: u32::MAX, line: u32::MAX, offset: 0 };
+const NOWHERE: At = At { region: u32::MAX, offset: u32::MAX };
 
 impl Memory {
     /// For CPUs at `pins`, which the model must have.
@@ -190,7 +202,7 @@ impl Memory {
         Self {
             homes: Vec::new(),
             extents: Vec::new(),
-            last: (0, 0, 0),
+            recent: [(0, 0, 0); RECENT],
             contentions: Vec::new(),
             places: Places::new(model, pins),
             prices: Prices {
@@ -214,6 +226,7 @@ impl Memory {
     }
 
     pub fn register(&mut self, extent: &Extent) {
+        assert!(u32::try_from(extent.bytes).is_ok(), "{}: a region above 4 GiB", extent.name);
         let region = self.homes.len() as u32;
         let end = extent.base + extent.bytes;
         let place = self.extents.partition_point(|e| e.0 < extent.base);
@@ -223,6 +236,7 @@ impl Memory {
             elements: extent.len,
             name: extent.name,
             fields: extent.fields.clone(),
+            field_at: fields_by_byte(extent),
             traffic: vec![Traffic::default(); extent.fields.len() + 1],
             lines: vec![UNTOUCHED; extent.bytes.div_ceil(LINE)],
         });
@@ -232,45 +246,54 @@ impl Memory {
     pub fn unregister(&mut self, base: usize) -> Option<(usize, usize)> {
         let place = self.extents.iter().position(|e| e.0 == base)?;
         let (base, end, region) = self.extents.remove(place);
-        self.last = (0, 0, 0);
+        self.recent = [(0, 0, 0); RECENT];
         self.homes[region as usize].lines = Vec::new();
         Some((base, end))
     }
 
     /// Finds the line of an address; every shared cell is in a region.
     pub fn locate(&mut self, address: usize) -> At {
-        if address < self.last.0 || address >= self.last.1 {
-            let after = self.extents.partition_point(|e| e.0 <= address);
-            match after.checked_sub(1).map(|n| self.extents[n]) {
-                Some(extent) if address < extent.1 => self.last = extent,
-                _ => panic!(
-                    "a shared cell outside every Region: a simulated machine knows lines by \
-                     region and offset, so allocate it with Region or PerCpu"
-                ),
-            }
+        let recent = address / PAGE % RECENT;
+        let (base, end, region) = self.recent[recent];
+        let (base, region) = if (base..end).contains(&address) {
+            (base, region)
+        } else {
+            let found = self.find(address);
+            self.recent[recent] = found;
+            (found.0, found.2)
+        };
+        At { region, offset: (address - base) as u32 }
+    }
+
+    fn find(&self, address: usize) -> (usize, usize, u32) {
+        let after = self.extents.partition_point(|e| e.0 <= address);
+        match after.checked_sub(1).map(|n| self.extents[n]) {
+            Some(extent) if address < extent.1 => extent,
+            _ => panic!(
+                "a shared cell outside every Region: a simulated machine knows lines by \
+                 region and offset, so allocate it with Region or PerCpu"
+            ),
         }
-        let offset = address - self.last.0;
-        At { region: self.last.2, line: (offset / LINE) as u32, offset }
     }
 
     pub fn name(&self, at: At) -> String {
         let home = &self.homes[at.region as usize];
         let (element, dot) = match home.elements {
             0 | 1 => (home.name.to_owned(), "->"),
-            _ => (format!("{}[{}]", home.name, at.offset / home.stride), "."),
+            _ => (format!("{}[{}]", home.name, at.offset as usize / home.stride), "."),
         };
-        match home.fields.get(home.field(at.offset)) {
+        match home.fields.get(home.field(at.offset as usize)) {
             Some((field, _)) => format!("{element}{dot}{field}"),
             None => element,
         }
     }
 
     fn line(&self, at: At) -> &Line {
-        &self.homes[at.region as usize].lines[at.line as usize]
+        &self.homes[at.region as usize].lines[at.line()]
     }
 
     fn line_mut(&mut self, at: At) -> &mut Line {
-        &mut self.homes[at.region as usize].lines[at.line as usize]
+        &mut self.homes[at.region as usize].lines[at.line()]
     }
 
     fn contention(&mut self, at: At) -> &mut Contention {
@@ -413,7 +436,7 @@ impl Memory {
         self.line_mut(at).fetched += u32::from(self.counting);
         if self.counting {
             let home = &mut self.homes[at.region as usize];
-            let field = home.field(at.offset);
+            let field = home.field(at.offset as usize);
             for traffic in [&mut home.traffic[field], &mut self.callers[self.calling[cpu]].1] {
                 traffic.add(source, access != Access::Read, lost, done - since);
             }
@@ -548,19 +571,29 @@ impl Memory {
             for (n, line) in home.lines.iter().enumerate() {
                 account.add_line(line.fetched, || {
                     let offset = home.busiest(n * LINE);
-                    self.name(At { region: region as u32, line: 0, offset })
+                    self.name(At { region: region as u32, offset: offset as u32 })
                 });
             }
         }
     }
 }
 
+/// By byte of an element, the field that begins there or last before it, or the number of fields.
+fn fields_by_byte(extent: &Extent) -> Vec<u16> {
+    if extent.fields.is_empty() {
+        return Vec::new();
+    }
+    let field = |within: usize| {
+        let before = extent.fields.iter().enumerate().filter(|(_, f)| f.1 <= within);
+        before.max_by_key(|(_, f)| f.1).map_or(extent.fields.len(), |(n, _)| n) as u16
+    };
+    (0..extent.stride.max(1)).map(field).collect()
+}
+
 impl Home {
     /// Index of the field at `offset`, or the number of fields if it has no name.
     fn field(&self, offset: usize) -> usize {
-        let within = offset % self.stride;
-        let before = self.fields.iter().enumerate().filter(|(_, f)| f.1 <= within);
-        before.max_by_key(|(_, f)| f.1).map_or(self.fields.len(), |(n, _)| n)
+        if self.field_at.is_empty() { 0 } else { self.field_at[offset % self.stride].into() }
     }
 
     /// The offset of the field that moved most on the line that begins at `start`: the line is

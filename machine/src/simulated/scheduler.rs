@@ -7,6 +7,7 @@
 
 mod access;
 mod event;
+mod queue;
 mod stores;
 mod think;
 
@@ -19,10 +20,10 @@ use super::config::{Config, Preemption};
 use super::model::Time;
 use crate::Phase;
 use corosensei::Yielder;
-use event::{Event, What};
-use std::cell::RefCell;
-use std::cmp::Reverse;
-use std::collections::{BinaryHeap, VecDeque};
+use event::What;
+use queue::{Event, Queue};
+use std::cell::{Cell, RefCell};
+use std::collections::VecDeque;
 use stores::Store;
 use think::Work;
 
@@ -34,17 +35,12 @@ const LOOK_AHEAD: u64 = 40;
 /// One jiffy at HZ=250.
 const JIFFY: u64 = 4_000_000_000;
 
-/// A virtual CPU.
+/// A virtual CPU. What every access looks at comes first, on one line of the host's cache.
+#[repr(C, align(64))]
 struct Virtual {
     clock: u64,
-    /// Events that resume an older generation are void.
-    generation: u32,
     /// When the access that it sleeps for is done.
     granted: Option<u64>,
-    buffer: VecDeque<Store>,
-    /// Sleeps until its buffer is empty.
-    fenced: bool,
-    work: Option<Work>,
     /// Ordinary instructions that it ran during its last transfer, as time: the next accesses do
     /// not pay for them.
     ahead: u64,
@@ -52,6 +48,12 @@ struct Virtual {
     debt: u64,
     /// When it is taken away next.
     preempted_at: u64,
+    /// Events that resume an older generation are void.
+    generation: u32,
+    /// Sleeps until its buffer is empty.
+    fenced: bool,
+    buffer: VecDeque<Store>,
+    work: Option<Work>,
     /// The cell that it waits for, or waited for last: for messages.
     waits_for: Option<At>,
     yielder: *const Yielder<(), ()>,
@@ -88,7 +90,7 @@ struct Times {
 /// A simulation.
 pub(super) struct Sim {
     memory: Memory,
-    queue: BinaryHeap<Reverse<Event>>,
+    queue: Queue,
     /// Number of events created, modulo 2^32.
     created: u32,
     rng: fastrand::Rng,
@@ -103,14 +105,15 @@ pub(super) struct Sim {
     window: (u64, u64),
     /// Workers that have not closed their window.
     open_windows: usize,
-    /// Off while `setup` and `finish` run and after a failure.
-    charged: bool,
     failure: Option<String>,
     events: u64,
 }
 
 thread_local! {
     static SIM: RefCell<Option<Sim>> = const { RefCell::new(None) };
+    /// Off while `setup` and `finish` run and after a failure. Beside the simulation, so that a
+    /// set-up of millions of operations pays next to nothing for each access.
+    static CHARGED: Cell<bool> = const { Cell::new(false) };
 }
 
 /// Keeps a simulation in its thread-local place until it is dropped.
@@ -127,6 +130,7 @@ impl Installed {
 impl Drop for Installed {
     fn drop(&mut self) {
         SIM.set(None);
+        CHARGED.set(false);
     }
 }
 
@@ -156,7 +160,7 @@ impl Sim {
         };
         Self {
             memory: Memory::new(&config.model, &config.pins),
-            queue: BinaryHeap::new(),
+            queue: Queue::new(),
             created: 0,
             now: 0,
             me: workers,
@@ -180,7 +184,6 @@ impl Sim {
             preemption: config.preemption,
             window,
             open_windows: workers,
-            charged: false,
             failure: None,
             events: 0,
         }
@@ -192,7 +195,7 @@ impl Sim {
 
     /// Starts the workers, each at a random time within the first half microsecond.
     pub fn start(&mut self) {
-        self.charged = true;
+        CHARGED.set(true);
         for cpu in 0..self.cpus.len() {
             let at = self.rng.u64(0..500_000);
             self.resume_at(at, cpu);
@@ -201,7 +204,7 @@ impl Sim {
 
     /// Ends the charging: `finish`, and the destructors of a failed worker, cost nothing.
     pub fn stop(&mut self) {
-        self.charged = false;
+        CHARGED.set(false);
     }
 
     /// The running CPU's coroutine has begun.
@@ -237,33 +240,42 @@ impl Sim {
     fn schedule(&mut self, time: u64, what: What) {
         self.created = self.created.wrapping_add(1);
         let tie = u64::from(self.rng.u32(..)) << 32 | u64::from(self.created);
-        self.queue.push(Reverse(Event { time, tie, what }));
+        self.queue.push(time, tie, what);
     }
 
     fn resume_at(&mut self, time: u64, cpu: usize) {
         let generation = self.cpus[cpu].generation;
-        self.schedule(time, What::Resume(cpu, generation));
+        self.schedule(time, What::Resume(cpu as u16, generation));
+    }
+
+    /// The CPU that goes on by this event. None: the event is another, or void.
+    #[inline]
+    fn resumed(&self, what: What) -> Option<usize> {
+        match what {
+            What::Resume(cpu, generation) => {
+                Some(cpu as usize).filter(|&cpu| self.cpus[cpu].generation == generation)
+            }
+            _ => None,
+        }
     }
 
     /// The CPU to run next; None when there is none.
     pub fn next(&mut self) -> Option<usize> {
         while self.failure.is_none() {
-            let Some(Reverse(event)) = self.queue.pop() else { break };
-            self.now = event.time;
+            let Some((time, what)) = self.queue.pop() else { break };
+            self.now = time;
             self.events += 1;
-            match event.what {
-                What::Resume(cpu, generation) if self.cpus[cpu].generation == generation => {
-                    match self.cpus[cpu].granted.take() {
-                        Some(done) => self.arrived(cpu, done),
-                        None => self.cpus[cpu].clock = self.cpus[cpu].clock.max(event.time),
-                    }
-                    self.me = cpu;
-                    self.check_patience();
-                    return Some(cpu);
-                }
-                What::Resume(..) => (),
-                background => self.handle(background),
+            let Some(cpu) = self.resumed(what) else {
+                self.handle(what);
+                continue;
+            };
+            match self.cpus[cpu].granted.take() {
+                Some(done) => self.arrived(cpu, done),
+                None => self.cpus[cpu].clock = self.cpus[cpu].clock.max(time),
             }
+            self.me = cpu;
+            self.check_patience();
+            return Some(cpu);
         }
         self.check_deadlock();
         None
@@ -293,8 +305,8 @@ impl Sim {
 
     fn handle(&mut self, what: What) {
         match what {
-            What::Drain(cpu) => self.drain_one(cpu),
-            What::Prefetch(cpu, at) => self.prefetch(cpu, at),
+            What::Drain(cpu) => self.drain_one(cpu as usize),
+            What::Prefetch(cpu, at) => self.prefetch(cpu as usize, at),
             What::Free(at) if self.memory.exists(at) => self.serve(at),
             What::Free(_) | What::Resume(..) => (),
         }
@@ -320,22 +332,17 @@ impl Sim {
         let me = self.me;
         self.pass_interrupts();
         let time = self.cpus[me].clock;
-        loop {
-            match self.queue.peek() {
-                Some(Reverse(event)) if event.time <= time => match event.what {
-                    What::Resume(cpu, generation) if self.cpus[cpu].generation == generation => {
-                        self.resume_at(time, me);
-                        return false;
-                    }
-                    _ => {
-                        let Reverse(event) = self.queue.pop().expect("it was peeked at");
-                        self.now = event.time;
-                        self.events += 1;
-                        self.handle(event.what);
-                    }
-                },
-                _ => break,
+        while let Some(&Event { time: earlier, what, .. }) = self.queue.peek()
+            && earlier <= time
+        {
+            if self.resumed(what).is_some() {
+                self.resume_at(time, me);
+                return false;
             }
+            self.queue.pop();
+            self.now = earlier;
+            self.events += 1;
+            self.handle(what);
         }
         self.now = time;
         self.events += 1;

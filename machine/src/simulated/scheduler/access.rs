@@ -3,12 +3,16 @@
 
 use super::super::coherence::Access;
 use super::stores::Forwarded;
-use super::{Flow, JIFFY, SIM, Sim};
+use super::{CHARGED, Flow, JIFFY, SIM, Sim};
 use crate::Phase;
 
 /// Runs `step` on this thread's simulation. None: nothing is charged now.
+#[inline]
 fn charged<T>(step: impl FnOnce(&mut Sim) -> T) -> Option<T> {
-    SIM.with_borrow_mut(|sim| sim.as_mut().filter(|s| s.charged).map(step))
+    if !CHARGED.get() {
+        return None;
+    }
+    SIM.with_borrow_mut(|sim| sim.as_mut().map(step))
 }
 
 /// Runs `step` on this thread's simulation. None: there is none.

@@ -5,7 +5,6 @@
 use super::super::coherence::{Access, At, By, Start};
 use super::event::What;
 use super::{Flow, Sim};
-use std::cmp::Reverse;
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::atomic::{AtomicU8, AtomicU16, AtomicU32, AtomicU64};
 
@@ -92,7 +91,7 @@ impl Sim {
         self.cpus[me].clock += cost;
         let time = self.cpus[me].clock;
         let at = self.memory.locate(address);
-        let earliest = self.queue.peek().is_none_or(|Reverse(event)| event.time > time);
+        let earliest = self.queue.peek().is_none_or(|event| event.time > time);
         if earliest && self.cpus[me].buffer.is_empty() && self.memory.owns(at, me, time) {
             self.now = time;
             self.events += 1;
@@ -119,9 +118,9 @@ impl Sim {
         });
         let (length, full) = (buffer.len(), buffer.len() >= BUFFER);
         if length == 1 {
-            self.schedule(time, What::Drain(me));
+            self.schedule(time, What::Drain(me as u16));
         } else if fresh {
-            self.schedule(time, What::Prefetch(me, at));
+            self.schedule(time, What::Prefetch(me as u16, at));
         }
         self.cpus[me].fenced = full;
         if full { Flow::Sleep } else { Flow::Later }
@@ -178,10 +177,11 @@ impl Sim {
     /// The oldest store of `cpu` takes effect; the next one may ask at `done`.
     pub(super) fn stored(&mut self, cpu: usize, done: u64) {
         let cpu_state = &mut self.cpus[cpu];
-        cpu_state.buffer.pop_front().expect("it was drained").apply();
+        cpu_state.buffer.front_mut().expect("it was drained").apply();
+        cpu_state.buffer.pop_front();
         if let Some(next) = cpu_state.buffer.front() {
             let time = done.max(next.time);
-            self.schedule(time, What::Drain(cpu));
+            self.schedule(time, What::Drain(cpu as u16));
         } else if std::mem::take(&mut cpu_state.fenced) {
             let time = done.max(cpu_state.clock);
             self.resume_at(time, cpu);
