@@ -291,6 +291,13 @@ pub trait Machine: Sized + Send + Sync + 'static {
     /// The running CPU is in this kernel function: for the checker's histories.
     fn enter(_function: &'static str) {}
 
+    /// Whether locks account for their sites now: on a machine with [`SITES`](Self::SITES), and where
+    /// `setup` costs nothing, not there.
+    #[inline]
+    fn accounts() -> bool {
+        Self::SITES
+    }
+
     /// The first index in `from..to` whose byte is `wanted`, or `to`: a bulk scan as one call, so
     /// that a simulator can charge it by the line.
     fn scan(

@@ -42,7 +42,7 @@ impl<M: Machine> SpinLock<M> {
         }
         let mut wait = Default::default();
         let token = self.0.lock(cpu, || {
-            if M::SITES {
+            if M::accounts() {
                 wait = cpu.local().accounting.waits::<M>(site, self.address(), || cpu.now());
             }
         });
@@ -54,7 +54,7 @@ impl<M: Machine> SpinLock<M> {
     pub fn try_lock(&self, cpu: &M::Cpu, site: &'static Site) -> Option<Guard<M>> {
         M::enter(site.caller);
         let Some(token) = self.0.try_lock(cpu) else {
-            if M::SITES {
+            if M::accounts() {
                 cpu.local().accounting.missed(site);
             }
             return None;
@@ -74,7 +74,7 @@ impl<M: Machine> SpinLock<M> {
             cpu.local().held.acquired(site, self.address());
         }
         let mut hold = Default::default();
-        if M::SITES {
+        if M::accounts() {
             hold = cpu.local().accounting.took::<M>(site, self.address(), wait, || cpu.now());
         }
         Guard { token, site, hold }
@@ -90,7 +90,7 @@ impl<M: Machine> SpinLock<M> {
         if M::ASSERTS {
             cpu.local().held.released(guard.site, self.address());
         }
-        if M::SITES {
+        if M::accounts() {
             cpu.local().accounting.releases::<M>(guard.hold, || cpu.now());
         }
         self.0.unlock(cpu, guard.token);

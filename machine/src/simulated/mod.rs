@@ -313,7 +313,8 @@ fn spawn<K: LockKind, S: 'static, R: 'static>(
     let (state, worker, results) = (state.clone(), worker.clone(), results.clone());
     Ok(Coroutine::with_stack(stack, move |yielder, ()| {
         with(|sim| sim.began(yielder));
-        match catch_unwind(AssertUnwindSafe(|| worker(&state, &cpu))) {
+        let work = || catch_unwind(AssertUnwindSafe(|| worker(&state, &cpu)));
+        match shifted(id, work) {
             Ok(result) => results.borrow_mut()[id] = Some(result),
             Err(panic) => {
                 with(|sim| sim.fail(message(panic)));
@@ -321,6 +322,27 @@ fn spawn<K: LockKind, S: 'static, R: 'static>(
         }
         with(|sim| sim.ended());
     }))
+}
+
+/// Calls `work` with a stack that begins a few lines further on for each `id`. All stacks begin at
+/// a page, and their busiest lines would share a few sets of the host's cache.
+fn shifted<R>(id: usize, work: impl FnOnce() -> R) -> R {
+    #[inline(never)]
+    fn below<const BYTES: usize, R>(work: impl FnOnce() -> R) -> R {
+        let room = [0u8; BYTES];
+        std::hint::black_box(&room);
+        work()
+    }
+    match id % 8 {
+        0 => below::<64, _>(work),
+        1 => below::<576, _>(work),
+        2 => below::<1088, _>(work),
+        3 => below::<1600, _>(work),
+        4 => below::<2112, _>(work),
+        5 => below::<2624, _>(work),
+        6 => below::<3136, _>(work),
+        _ => below::<3648, _>(work),
+    }
 }
 
 /// Runs all coroutines to their end, or until one fails.
@@ -395,6 +417,9 @@ impl<K: LockKind> Machine for Simulated<K> {
     }
     fn enter(function: &'static str) {
         scheduler::enter(function);
+    }
+    fn accounts() -> bool {
+        scheduler::is_charged()
     }
 
     fn scan(map: &[Shared<u8>], from: usize, to: usize, wanted: impl Fn(u8) -> bool) -> usize {

@@ -6,10 +6,16 @@ use super::stores::Forwarded;
 use super::{CHARGED, Flow, JIFFY, SIM, Sim};
 use crate::Phase;
 
+/// Whether accesses cost virtual time now. What is called most asks first, inline.
+#[inline]
+pub(in crate::simulated) fn is_charged() -> bool {
+    CHARGED.get()
+}
+
 /// Runs `step` on this thread's simulation. None: nothing is charged now.
 #[inline]
 fn charged<T>(step: impl FnOnce(&mut Sim) -> T) -> Option<T> {
-    if !CHARGED.get() {
+    if !is_charged() {
         return None;
     }
     SIM.with_borrow_mut(|sim| sim.as_mut().map(step))
@@ -63,7 +69,13 @@ fn reach() {
 }
 
 /// Charges a load. Some(bits): the value is in this CPU's own store buffer.
+#[inline]
 pub(in crate::simulated) fn read(address: usize, bytes: usize) -> Option<u64> {
+    if is_charged() { charged_read(address, bytes) } else { None }
+}
+
+#[inline(never)]
+fn charged_read(address: usize, bytes: usize) -> Option<u64> {
     let begun = charged(|sim| {
         sim.ordinary();
         match sim.forwarded(address, bytes) {
@@ -84,7 +96,13 @@ pub(in crate::simulated) fn read(address: usize, bytes: usize) -> Option<u64> {
 }
 
 /// Charges a store. True: it is in the store buffer. False: the caller makes it now.
+#[inline]
 pub(in crate::simulated) fn write(address: usize, bytes: usize, bits: u64) -> bool {
+    is_charged() && charged_write(address, bytes, bits)
+}
+
+#[inline(never)]
+fn charged_write(address: usize, bytes: usize, bits: u64) -> bool {
     let stored = charged(|sim| {
         sim.ordinary();
         sim.store(address, bytes, bits)
@@ -100,7 +118,15 @@ pub(in crate::simulated) fn write(address: usize, bytes: usize, bits: u64) -> bo
 }
 
 /// Charges a locked instruction: when it returns, the line is this CPU's.
+#[inline]
 pub(in crate::simulated) fn own(address: usize) {
+    if is_charged() {
+        charged_own(address);
+    }
+}
+
+#[inline(never)]
+fn charged_own(address: usize) {
     let begun = charged(|sim| {
         sim.ordinary();
         let locked = Access::Write(sim.times.locked);
@@ -117,6 +143,7 @@ pub(in crate::simulated) fn own(address: usize) {
 }
 
 /// Waits until the store buffer is empty.
+#[inline]
 pub(in crate::simulated) fn drain() {
     if charged(Sim::must_drain) == Some(true) {
         suspend();
@@ -172,11 +199,13 @@ pub(in crate::simulated) fn interrupt_all() {
 }
 
 /// Charges a look at each of `bytes` bytes of one line.
+#[inline]
 pub(in crate::simulated) fn scanned(bytes: usize) {
     charged(|sim| sim.me().clock += sim.times.scan_byte * bytes as u64);
 }
 
 /// Charges a bulk read of a whole line.
+#[inline]
 pub(in crate::simulated) fn read_line(address: usize) {
     access(address, Access::Read);
 }
@@ -189,6 +218,7 @@ pub(in crate::simulated) fn write_line(address: usize) {
 }
 
 /// The running CPU is in kernel function `function`.
+#[inline]
 pub(in crate::simulated) fn enter(function: &'static str) {
     charged(|sim| sim.memory.enter(sim.me, function));
 }
