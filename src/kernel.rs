@@ -104,12 +104,12 @@ mod linux {
             return Ok(ExitCode::SUCCESS);
         }
         let command = crate::command_line();
-        let mut done = 0;
+        let (mut done, began) = (0, std::time::Instant::now());
         let (dir, summary) = live::record(&resolved, out, &label, &command, |all, cell| {
             done += 1;
             let hit = results::hit::hit(cell);
             let (key, result, hit) = (&cell.key, Ok(cell.ops_per_s), hit.as_deref());
-            progress::show(Progress { done, all, key, result, hit });
+            progress::show(began, Progress { done, all, share: None, key, result, hit });
         })?;
         summary.refused.iter().for_each(|why| say(format_args!("no figure: {why}")));
         let dir = dir.ok_or("every trial was refused")?;

@@ -1,6 +1,7 @@
 //! What a run says while it measures, and at its end.
 
 use std::error::Error;
+use std::time::{Duration, Instant};
 
 use bench_harness::engine::Progress;
 use results::aggregate::label;
@@ -17,16 +18,25 @@ pub fn point(key: &CellKey) -> String {
     label(key, |axis| !["machine", "pin"].contains(&axis))
 }
 
-/// One line per cell, printed between measurements.
-pub fn show(progress: Progress) {
-    let Progress { done, all, key, result, hit } = progress;
-    let point = point(key);
+/// One line per cell of a run that began then, printed between measurements.
+pub fn show(began: Instant, progress: Progress) {
+    let Progress { done, all, share, key, result, hit } = progress;
+    let (point, left) = (point(key), left(began.elapsed(), share));
     match result {
         Ok(rate) => {
             let hit = hit.map(|why| format!(" (hit: {why})")).unwrap_or_default();
-            say(format_args!("[{done}/{all}] {point}: {:.3} Mops/s{hit}", rate / 1e6));
+            say(format_args!("[{done}/{all}{left}] {point}: {:.3} Mops/s{hit}", rate / 1e6));
         }
-        Err(why) => say(format_args!("[{done}/{all}] {point}: refused: {why}")),
+        Err(why) => say(format_args!("[{done}/{all}{left}] {point}: refused: {why}")),
+    }
+}
+
+/// How long the rest will take if it goes on so, once that is more than a minute.
+fn left(took: Duration, share: Option<f64>) -> String {
+    let share = share.filter(|share| *share > 0.0).unwrap_or(1.0);
+    match took.as_secs_f64() * (1.0 - share) / share / 60.0 {
+        minutes if minutes < 1.0 => String::new(),
+        minutes => format!(", about {minutes:.0} min left"),
     }
 }
 

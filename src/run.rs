@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bench_harness::engine::{self, EngineError, Finished};
-use bench_harness::plan::{Host, Options, Plan, PlanError, defaults};
+use bench_harness::plan::{Host, Options, Plan, PlanError, Precision, defaults};
 use machine::simulated::Model;
 use machine::topology::Topology;
 use probe::environment;
@@ -189,7 +189,14 @@ fn measure(
         say(format_args!("swapscale: {note}"));
     }
     let dir = writer.dir().to_owned();
-    let each = format!("of {:.4} s each, into {}", plan.measure.as_secs_f64(), dir.display());
+    let each = match plan.precision {
+        None => format!("of {:.4} s each", plan.measure.as_secs_f64()),
+        Some(Precision { width, most_events }) => {
+            let (percent, most) = (100.0 * width, most_events as f64 / 1e6);
+            format!("until each is known to {percent} % or has taken {most} M events")
+        }
+    };
+    let each = format!("{each}, into {}", dir.display());
     match plan.until {
         Some(until) => {
             let most = until.budget.as_secs_f64();
@@ -203,7 +210,9 @@ fn measure(
         }
     }
     let began = Instant::now();
-    let ended = match engine::run(plan, &mut writer, finished, progress::show) {
+    let ended = match engine::run(plan, &mut writer, finished, |progress| {
+        progress::show(began, progress)
+    }) {
         Ok(ended) => ended,
         Err(wrong @ EngineError::Wrong { .. }) => {
             say(format_args!("swapscale: {wrong}"));

@@ -117,6 +117,7 @@ pub fn assemble(
         jain: jain(&per_thread),
         per_thread,
         overlap: windows.overlap,
+        precision: None,
         kinds,
         sites: sharing::sites(&sites, places, windows.duration),
         counters: counters::sum(&counters_per_thread),

@@ -2,6 +2,7 @@
 //! stored as soon as it is done. Guards what is stored: a trial whose workers did not overlap is
 //! repeated, then refused, and a wrong allocator ends the run.
 
+use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::Write;
 use std::sync::mpsc;
@@ -88,6 +89,8 @@ pub struct Progress<'a> {
     pub done: usize,
     /// Cells of the run.
     pub all: usize,
+    /// How much of what there was to do is done, 0..1; None where nobody knows.
+    pub share: Option<f64>,
     pub key: &'a CellKey,
     /// Operations per second, or why there is no figure.
     pub result: Result<f64, &'a str>,
@@ -108,7 +111,8 @@ pub struct Finished {
 
 /// Runs every cell of the plan that is not among `finished`; with `--until` only until the
 /// intervals are narrow. On this host cells run one after the other. On a model they run side by
-/// side on the threads of rayon's pool, and are stored in the plan's order.
+/// side on the threads of rayon's pool, and are stored in the plan's order, with `--precision` those
+/// of the most threads first.
 ///
 /// # Errors
 ///
@@ -126,11 +130,24 @@ pub fn run(
     let watch = plan.until.map(|until| Watch::new(until, plan.points.len(), finished));
     let finished: BTreeSet<&CellKey> = finished.iter().map(|cell| &cell.key).collect();
     let labels = slots.into_iter().enumerate().map(|(order, slot)| label(plan, order, slot));
-    let labels: Vec<Label> = labels.collect();
+    let mut labels: Vec<Label> = labels.collect();
+    if plan.precision.is_some() {
+        // Longest first: one begun last would keep one thread of this host busy alone. In virtual
+        // time nothing drifts, so the order has no effect on a cell.
+        labels.sort_by_key(|label| Reverse(label.point.threads));
+    }
     // A run ends between blocks only. Without `--until` it never ends early: all is one block.
     let block = if watch.is_some() { plan.points.len() } else { labels.len() };
-    let mut keeper =
-        Keeper { writer, watch, progress, all: labels.len(), sums: Finished::default() };
+    let to_do: Vec<&Label> = labels.iter().filter(|l| !finished.contains(&l.key())).collect();
+    let mut keeper = Keeper {
+        writer,
+        watch,
+        progress,
+        done: labels.len() - to_do.len(),
+        all: labels.len(),
+        work: (0, to_do.iter().map(|label| label.point.threads).sum()),
+        sums: Finished::default(),
+    };
     for block in labels.chunks(block.max(1)) {
         if keeper.ends_before(block[0].block) {
             break;
@@ -153,8 +170,12 @@ struct Keeper<'a, P> {
     writer: &'a mut Writer,
     watch: Option<Watch>,
     progress: P,
+    /// Cells that have been measured or refused.
+    done: usize,
     /// Cells of the run; with `--until` those up to the next look.
     all: usize,
+    /// Threads of all cells done now, and of all to do: what a model's cell costs grows with them.
+    work: (usize, usize),
     sums: Finished,
 }
 
@@ -186,8 +207,11 @@ impl<P: FnMut(Progress)> Keeper<'_, P> {
             Err(why) => (Err(why), None),
         };
         let outcome = result.as_ref().map(|rate| *rate).map_err(String::as_str);
-        let (done, hit) = (label.order_in_run as usize + 1, hit.as_deref());
-        (self.progress)(Progress { done, all: self.all, key: &key, result: outcome, hit });
+        self.done += 1;
+        self.work.0 += label.point.threads;
+        let (done, all, hit) = (self.done, self.all, hit.as_deref());
+        let share = Some(self.work.0 as f64 / self.work.1 as f64);
+        (self.progress)(Progress { done, all, share, key: &key, result: outcome, hit });
         if let Err(why) = result {
             self.sums.refused.push((key, why));
         }
@@ -255,11 +279,16 @@ struct Measured {
 }
 
 /// A cell, or why it is refused: after a second try natively. A model would do the same again, so
-/// it gets three tries more, in longer windows.
+/// it gets three tries more, in longer windows. With `--precision` all its workers share one window.
 fn attempt(plan: &Plan, label: &Label) -> Result<Result<Measured, String>, EngineError> {
     let mut label = label.clone();
     let mut why = String::new();
-    for _ in 0..if plan.model.is_some() { 4 } else { 2 } {
+    let tries = match (&plan.model, plan.precision) {
+        (None, _) => 2,
+        (Some(_), None) => 4,
+        (Some(_), Some(_)) => 1,
+    };
+    for _ in 0..tries {
         let measured = measure(plan, &label)?;
         match refusal(&measured.cell, plan.strict) {
             None => return Ok(Ok(measured)),

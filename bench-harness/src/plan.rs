@@ -2,6 +2,7 @@
 //! Guards that a run never starts with something that cannot end well.
 
 use std::collections::BTreeSet;
+use std::num::NonZeroU64;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,7 +10,7 @@ use machine::simulated::Model;
 use machine::topology::Topology;
 
 use crate::backing::{Backing, NONE};
-use crate::units::{Budget, Rate, Threads};
+use crate::units::{Budget, Events, Rate, Threads};
 use crate::workload::Params;
 use probe::counters::{Groups, events};
 use probe::{Roots, environment};
@@ -28,7 +29,7 @@ use error::refuse;
 pub use error::PlanError;
 pub use options::Options;
 pub use points::Point;
-pub use window::Until;
+pub use window::{Precision, Until};
 
 /// Options that have been checked, and what follows from them.
 #[derive(Clone, Debug)]
@@ -47,8 +48,9 @@ pub struct Plan {
     pub seed: u64,
     /// How long workers run before the window opens.
     pub warm: Duration,
-    /// The length of the window.
+    /// The length of the window, unless `precision` decides it.
     pub measure: Duration,
+    pub precision: Option<Precision>,
     /// CPUs in the order workers take them; with more workers than CPUs it starts again.
     pub cpus: Vec<usize>,
     /// The policy that gave this order.
@@ -104,6 +106,7 @@ impl Plan {
         let pin = options.pin.clone().expect(FILLED);
         let cpus = pin.order(host.topology)?;
         let until = window::until(&given, &default, host.model.is_some())?;
+        let precision = window::precision(&given, host.model.is_some())?;
         let trials = match until {
             Some(_) => MOST_TRIALS_UNTIL,
             None => options.trials.expect(FILLED),
@@ -133,13 +136,14 @@ impl Plan {
             seed: options.seed.expect(FILLED),
             warm: (measure / 5).min(Duration::from_millis(100)),
             measure,
+            precision,
             cpus,
             pin: pin.to_string(),
             sample,
             counters,
             events,
             label: options.label.clone().expect(FILLED),
-            options: written_out(given, options, until),
+            options: written_out(given, options, until, precision),
         })
     }
 
@@ -168,7 +172,7 @@ impl Plan {
             workload: vec![point.workload.into()],
             threads: vec![Threads::Count(point.threads)],
             trials: Some(1),
-            seconds: Some(self.measure.as_secs_f64()),
+            seconds: self.precision.is_none().then(|| self.measure.as_secs_f64()),
             budget: None,
             seed: Some(self.seed.wrapping_add(u64::from(block))),
             size: vec![size],
@@ -215,8 +219,15 @@ fn counters(options: &Options) -> Result<(Groups, Option<String>), PlanError> {
 
 /// The options as `run.json` has them. Defaults that each cell or the run itself shows are left
 /// out: machine, window, backing, think time and label.
-fn written_out(given: Options, filled: Options, until: Option<Until>) -> Options {
+fn written_out(
+    given: Options,
+    filled: Options,
+    until: Option<Until>,
+    precision: Option<Precision>,
+) -> Options {
+    let most_events = precision.and_then(|precision| NonZeroU64::new(precision.most_events));
     Options {
+        most_events: most_events.map(Events),
         machine: given.machine,
         seconds: given.seconds,
         budget: until.map(|until| Budget(until.budget)).or(given.budget),

@@ -189,6 +189,9 @@ impl<M: Machine, A: SwapAllocator<M>, W: Workload<M>> AnyTrial<M> for Trial<M, A
             self.workload().step(&self.stage, cpu, worker, meter);
             self.stage.neighbours().spend_owed(cpu);
             meter.step(cpu);
+            if M::VIRTUAL {
+                cpu.reports(meter.total());
+            }
             if think_ns > 0 {
                 cpu.work(think_ns);
             }

@@ -186,23 +186,44 @@ impl fmt::Display for Budget {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Rate(pub NonZeroU64);
 
+/// A whole number up to a thousand millions, with k or M for thousands and millions.
+fn whole(text: &str) -> Option<NonZeroU64> {
+    let (number, factor) = match text.as_bytes().last() {
+        Some(b'k') => (&text[..text.len() - 1], 1e3),
+        Some(b'M') => (&text[..text.len() - 1], 1e6),
+        _ => (text, 1.0),
+    };
+    let number = number.parse::<f64>().ok()? * factor;
+    NonZeroU64::new(number as u64).filter(|whole| number <= 1e9 && whole.get() as f64 == number)
+}
+
 impl FromStr for Rate {
     type Err = String;
     fn from_str(text: &str) -> Result<Self, String> {
-        let (number, factor) = match text.as_bytes().last() {
-            Some(b'k') => (&text[..text.len() - 1], 1e3),
-            Some(b'M') => (&text[..text.len() - 1], 1e6),
-            _ => (text, 1.0),
-        };
-        let rate = number.parse::<f64>().map_or(f64::NAN, |number| number * factor);
-        match NonZeroU64::new(rate as u64) {
-            Some(whole) if rate <= 1e9 && whole.get() as f64 == rate => Ok(Self(whole)),
-            _ => Err("expected 1 to 1000000000 steps per second, such as 200k".into()),
-        }
+        let expected = "expected 1 to 1000000000 steps per second, such as 200k";
+        whole(text).map(Self).ok_or_else(|| expected.into())
     }
 }
 
 impl fmt::Display for Rate {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// Events of the simulator: `20M`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Events(pub NonZeroU64);
+
+impl FromStr for Events {
+    type Err = String;
+    fn from_str(text: &str) -> Result<Self, String> {
+        let expected = "expected 1 to 1000000000 events, such as 20M";
+        whole(text).map(Self).ok_or_else(|| expected.into())
+    }
+}
+
+impl fmt::Display for Events {
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
         self.0.fmt(f)
     }

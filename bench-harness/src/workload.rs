@@ -64,6 +64,11 @@ pub trait Workload<M: Machine>: Send + Sync + Sized + 'static {
     /// handed out twice.
     const FORKS: bool = false;
 
+    /// Whether all workers go through rounds together, as filling and freeing, and say when one ends
+    /// ([`machine::Cpu::round_ended`]). A window that is not whole rounds would show one phase more
+    /// than the other.
+    const ROUNDS: bool = false;
+
     /// Devices and owners. By default one device, and one owner per worker, with an equal share of
     /// the slots in use.
     fn spec(params: &Params, threads: usize) -> Spec {
@@ -256,9 +261,10 @@ impl<M: Machine> Gate<M> {
         Self { arrived: M::Atomic::new(0), threads: threads as u32 }
     }
 
-    /// The ticket to ask [`Gate::open`] with.
-    fn arrive(&self) -> u32 {
-        self.arrived.fetch_add(1) / self.threads
+    /// The ticket to ask [`Gate::open`] with, and whether all others have arrived before.
+    fn arrive(&self) -> (u32, bool) {
+        let before = self.arrived.fetch_add(1);
+        (before / self.threads, before % self.threads == self.threads - 1)
     }
 
     /// Whether all workers of this round have arrived.

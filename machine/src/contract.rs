@@ -162,6 +162,13 @@ pub trait Cpu<M: Machine> {
     fn phase(&self) -> Phase;
     /// This worker has stopped counting; when all have, the phase becomes Stop.
     fn window_closed(&self);
+    /// This worker has done so much since it began to count: where virtual time ends once that is
+    /// known well enough ([`Precision`](crate::simulated::Precision)). Elsewhere nothing.
+    #[inline]
+    fn reports(&self, _total: u64) {}
+    /// All workers together have ended a round of what they do, for the same.
+    #[inline]
+    fn round_ended(&self) {}
     /// Adds a line to the checker's history, and so to a race diagram; elsewhere nothing.
     fn note(&self, what: &'static str, value: u64);
     /// This CPU's lock state.

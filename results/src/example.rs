@@ -61,6 +61,7 @@ pub fn cell() -> Cell {
         ops_per_s: 8_200_000.0,
         jain: 0.999_405,
         overlap: 0.998,
+        precision: None,
         kinds: BTreeMap::from([
             ("alloc".into(), kind(4_100_000, 12, latency(88, 140))),
             ("free".into(), kind(4_100_000, 0, latency(61, 97))),

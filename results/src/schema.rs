@@ -219,6 +219,10 @@ pub struct Cell {
     /// share of the interval in which every thread was running, 0..1
     #[serde(serialize_with = "six")]
     pub overlap: f64,
+    /// how well the interval knows `ops_per_s`, where that decided its length (`--precision`); the
+    /// interval is one stretch of virtual time in which all threads were at work
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub precision: Option<Precision>,
     /// by operation kind (alloc, free, swapoff, ...)
     pub kinds: BTreeMap<String, Kind>,
     /// lock sites, as `perf lock contention` shows them
@@ -268,6 +272,16 @@ pub struct CellKey {
     pub pin: String,
     /// trial number, from 0
     pub block: u32,
+}
+
+/// What one trial knows of its own throughput, by batch means.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Precision {
+    /// batches that the interval was cut into: of equal length, or a workload's rounds
+    pub batches: u32,
+    /// half of the 95 % interval of `ops_per_s`, as a share of it; null of too few batches
+    #[serde(serialize_with = "six_option")]
+    pub half_width: Option<f64>,
 }
 
 /// The outcome of one kind of operation.

@@ -2,6 +2,8 @@
 //! samples always give the same interval, so a table can be recomputed to the digit.
 
 use serde::{Deserialize, Serialize};
+use statrs::distribution::{ContinuousCDF, StudentsT};
+use statrs::statistics::Statistics;
 use statrs::stats_tests::Alternative;
 use statrs::stats_tests::mannwhitneyu::{MannWhitneyUMethod, mannwhitneyu};
 
@@ -72,6 +74,18 @@ impl Estimate {
             interval: (samples.len() >= MIN_SAMPLES).then(|| bootstrap_median(samples)),
         })
     }
+}
+
+/// Half of the 95 % interval of the mean of samples that are alike and independent, as a share of
+/// the mean (Student's t). None of fewer than three, or of a mean of 0.
+pub fn half_width(samples: &[f64]) -> Option<f64> {
+    let n = samples.len();
+    let mean = samples.mean();
+    if n < 3 || mean <= 0.0 {
+        return None;
+    }
+    let t = StudentsT::new(0.0, 1.0, (n - 1) as f64).expect("there are degrees of freedom");
+    Some(t.inverse_cdf(1.0 - ALPHA / 2.0) * samples.std_dev() / (n as f64).sqrt() / mean)
 }
 
 /// Quantile of sorted samples, linear between them (Hyndman and Fan's type 7).

@@ -8,15 +8,17 @@ use std::time::Duration;
 use machine::lock::Any;
 use machine::simulated::{self, FieldTraffic, Model, SOURCES, Traffic};
 use machine::{Failure, Machine, Native, Simulated, native, with_lock};
-use results::schema::{HotLine, Line, LineCaller};
+use results::schema::{HotLine, Line, LineCaller, Precision as CellPrecision};
+use results::stats;
 use variants::SwapAllocator;
 use variants::registry::{self, Variant};
 
 use super::Measured;
 use crate::cell::{Label, assemble};
-use crate::plan::{Plan, Point};
+use crate::plan::{Plan, Point, Precision};
 use crate::sharing::Places;
 use crate::trial::{self, Log, Setting};
+use crate::units::CLUSTER;
 use crate::workload::{self, Workload};
 use probe::Roots;
 use probe::counters::Groups;
@@ -71,18 +73,55 @@ pub(super) fn simulated(
         measure_ns: label.measure.as_nanos() as u64,
         seed: label.seed,
         preemption: point.preempt.map(|preempt| preempt.0),
+        precision: plan.precision.map(|precision| stops(precision, point.workload)),
     };
     let setting = setting(plan, label, None);
     assert!(Any::choose(point.lock), "{CHECKED}");
-    let logs = on_machine::<Simulated<Any>>(&config, point, &setting)?;
-    let places = Places { topology: &plan.topology, cpus: &cpus };
-    let (mut cell, histograms) = assemble(label, &logs, places, None);
+    let mut logs = on_machine::<Simulated<Any>>(&config, point, &setting)?;
     let account = simulated::take_account().expect("a run that succeeded has one");
+    let mut label = label.clone();
+    if let Some(known) = account.known {
+        // An operation that straddles the window's start is not counted and one that straddles its
+        // end is: of workers that are at work before, in and after it, all together count what they
+        // did in it.
+        let (opened, closed) = known.window_ns;
+        logs.iter_mut().for_each(|log| (log.opened, log.closed) = (opened, closed));
+        label.measure = Duration::from_nanos(closed - opened);
+    }
+    let places = Places { topology: &plan.topology, cpus: &cpus };
+    let (mut cell, histograms) = assemble(&label, &logs, places, None);
+    cell.precision = account.known.map(precision);
     let (fields, callers, lines) = (account.fields, account.callers, account.hottest);
     cell.lines = Some(fields.into_iter().map(field).collect());
     cell.line_callers = Some(callers.into_iter().map(caller).collect());
     cell.hot_lines = Some(lines.into_iter().map(hot_line).collect());
     Ok(Measured { cell, histograms, events: account.events })
+}
+
+/// What a worker does before it and the window are warm, and again, at least, in the window: as
+/// many operations as a cluster has slots. All workers begin with a cluster of their own, and use
+/// the first ones up at the same time.
+const LEAST_OPS: u64 = CLUSTER;
+
+fn stops(precision: Precision, workload: &str) -> simulated::Precision {
+    struct Rounds;
+    impl<M: Machine> workload::Visitor<M> for Rounds {
+        type Output = bool;
+        fn visit<W: Workload<M>>(self) -> bool {
+            W::ROUNDS
+        }
+    }
+    simulated::Precision {
+        width: precision.width,
+        half_width: stats::half_width,
+        least: LEAST_OPS,
+        rounds: workload::visit::<Simulated<Any>, _>(workload, Rounds).expect(CHECKED),
+        most_events: precision.most_events,
+    }
+}
+
+fn precision(known: simulated::Known) -> CellPrecision {
+    CellPrecision { batches: known.batches as u32, half_width: known.half_width }
 }
 
 fn field(FieldTraffic { region, field, traffic }: FieldTraffic) -> Line {

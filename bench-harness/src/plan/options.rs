@@ -10,7 +10,7 @@ use serde_with::{As, DisplayFromStr};
 
 use super::error::PlanError;
 use super::text;
-use crate::units::{Budget, Fill, Orders, Preempt, Rate, Size, Threads, Width};
+use crate::units::{Budget, Events, Fill, Orders, Preempt, Rate, Size, Threads, Width};
 use probe::counters::Set;
 
 /// A run's options as a user gives them; [`super::defaults`] has the values of those that are not
@@ -28,6 +28,7 @@ use probe::counters::Set;
     Vec<Preempt> => #[serde(serialize_with = "As::<Vec<DisplayFromStr>>::serialize")],
     Option<Width> => #[serde(with = "text::one")],
     Option<Budget> => #[serde(with = "text::one")],
+    Option<Events> => #[serde(with = "text::one")],
     Option<Pin> => #[serde(with = "text::one")],
     Option<Orders> => #[serde(with = "text::one")],
     Option<Set> => #[serde(with = "text::one")],
@@ -64,6 +65,14 @@ pub struct Options {
     /// number of trials
     #[arg(long, value_name = "TIME")]
     pub budget: Option<Budget>,
+    /// On a model, how well each trial must know its throughput, instead of --seconds: its window
+    /// closes once batch means give a 95 % interval this narrow (2% is 2 % on either side)
+    #[arg(long, value_name = "PCT", conflicts_with = "seconds")]
+    pub precision: Option<Width>,
+    /// With --precision, the simulator's events after which a trial ends however wide its interval
+    /// is [default: 20M]
+    #[arg(long, value_name = "N")]
+    pub most_events: Option<Events>,
     /// Seed of the order of trials and of the workloads' random numbers
     #[arg(long, value_name = "N")]
     pub seed: Option<u64>,
@@ -162,9 +171,9 @@ impl Options {
         fn list<T>(mine: Vec<T>, theirs: Vec<T>) -> Vec<T> {
             if mine.is_empty() { theirs } else { mine }
         }
-        // Trials and until are one question, and so are seconds and budget: whichever of the two
-        // is given here answers it.
-        let timed = self.seconds.is_some() || self.budget.is_some();
+        // Trials and until are one question, and so are seconds, budget and precision: whichever of
+        // them is given here answers it.
+        let timed = self.seconds.is_some() || self.budget.is_some() || self.precision.is_some();
         let counted = self.trials.is_some() || self.until.is_some();
         Options {
             variant: list(self.variant, other.variant),
@@ -176,6 +185,8 @@ impl Options {
             until: if counted { self.until } else { other.until },
             seconds: if timed { self.seconds } else { other.seconds },
             budget: if timed { self.budget } else { other.budget },
+            precision: if timed { self.precision } else { other.precision },
+            most_events: self.most_events.or(other.most_events),
             seed: self.seed.or(other.seed),
             pin: self.pin.or(other.pin),
             oversubscribe: self.oversubscribe || other.oversubscribe,

@@ -1,5 +1,5 @@
-//! How long the window of a trial is, and when a run ends that repeats trials until intervals are
-//! narrow. Guards that a run fits its budget.
+//! How long the window of a trial is, or how well it must know its throughput, and when a run ends
+//! that repeats trials until intervals are narrow. Guards that a run fits its budget.
 
 use std::time::Duration;
 
@@ -15,6 +15,36 @@ pub struct Until {
     /// Half of each point's interval, as a share of its median.
     pub width: f64,
     pub budget: Duration,
+}
+
+/// When a model's trial ends that has no fixed window.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Precision {
+    /// Half of the interval of its throughput, as a share of it.
+    pub width: f64,
+    /// Events of the simulator after which it ends anyway.
+    pub most_events: u64,
+}
+
+/// Without another number a trial ends after so many events: a few seconds of this host's time.
+const MOST_EVENTS: u64 = 20_000_000;
+
+/// What `--precision` asks for.
+pub(super) fn precision(given: &Options, simulated: bool) -> Result<Option<Precision>, PlanError> {
+    let Some(width) = given.precision else {
+        return match given.most_events {
+            Some(events) => refuse("most-events", events, "precision beside it"),
+            None => Ok(None),
+        };
+    };
+    if !simulated {
+        return refuse("precision", width, "a model in --machine; on this host there is until");
+    }
+    if let Some(seconds) = given.seconds {
+        return refuse("seconds", seconds, "not both seconds and precision");
+    }
+    let most_events = given.most_events.map_or(MOST_EVENTS, |events| events.0.get());
+    Ok(Some(Precision { width: width.share(), most_events }))
 }
 
 /// Beside its window a trial has a set-up, a warm-up and an end.

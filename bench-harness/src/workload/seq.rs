@@ -38,6 +38,7 @@ pub struct Worker {
 
 impl<M: Machine, const DISCARD: bool> Workload<M> for FillAndFree<M, DISCARD> {
     type Worker = Worker;
+    const ROUNDS: bool = true;
 
     fn spec(params: &Params, threads: usize) -> Spec {
         let mut spec = super::share_of_one_device(params, threads);
@@ -96,6 +97,10 @@ impl<M: Machine, const DISCARD: bool> FillAndFree<M, DISCARD> {
         meter.add(slots, pages);
         meter.add(time, cpu.now().saturating_sub(worker.since));
         worker.freeing = !worker.freeing;
-        (worker.at, worker.waiting) = (0, Some(self.gate.arrive()));
+        let (round, last) = self.gate.arrive();
+        if last && !worker.freeing {
+            cpu.round_ended();
+        }
+        (worker.at, worker.waiting) = (0, Some(round));
     }
 }

@@ -208,6 +208,7 @@ impl Measured<'_> {
             jain: jain(&per_thread),
             per_thread,
             overlap,
+            precision: None,
             kinds: self.kinds(&histograms),
             sites: Vec::new(),
             counters: BTreeMap::new(),

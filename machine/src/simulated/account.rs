@@ -1,6 +1,8 @@
 //! The cache-line accounts of a simulated run: transfers by distance and time lost waiting, per
 //! field, per lock caller and for the hottest lines. No hardware counter has them.
 
+use super::precision::Known;
+
 /// Same CPU, sibling, L3 group, package, another package, memory.
 pub(super) const DISTANCES: usize = 6;
 
@@ -67,12 +69,14 @@ pub struct HotLine {
 }
 
 /// The line accounts of one run. Only misses in the measured window count.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Account {
     /// Events the simulator handled, warm-up included.
     pub events: u64,
     /// Virtual time of the last event, picoseconds.
     pub virtual_ps: u64,
+    /// The window that the run's precision decided; none without one.
+    pub known: Option<Known>,
     /// By field; most waited for first.
     pub fields: Vec<FieldTraffic>,
     /// By the kernel function that last took or tried a lock; most waited for first.

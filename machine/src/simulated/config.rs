@@ -2,6 +2,7 @@
 //! the model has.
 
 use super::model::Model;
+use super::precision::Precision;
 use crate::Failure;
 use crate::topology::Pin;
 use std::sync::Arc;
@@ -21,6 +22,8 @@ pub struct Config {
     pub seed: u64,
     /// None: no CPU is ever taken away.
     pub preemption: Option<Preemption>,
+    /// Decides when the window opens and closes, instead of `warm_ns` and `measure_ns`.
+    pub precision: Option<Precision>,
 }
 
 /// Each CPU is taken away for `for_ns`, at random times `every_ns` apart on average.
@@ -41,7 +44,15 @@ impl Config {
     pub fn untimed(model: Model, workers: usize) -> Self {
         let pins = Pin::Compact.take(&model.topology(), workers).expect("the model has the CPUs");
         let model = Arc::new(model);
-        Self { model, pins, warm_ns: 0, measure_ns: u64::MAX, seed: 1, preemption: None }
+        Self {
+            model,
+            pins,
+            warm_ns: 0,
+            measure_ns: u64::MAX,
+            seed: 1,
+            preemption: None,
+            precision: None,
+        }
     }
 
     /// Whether the model has the CPUs of `pins`, each named once.

@@ -77,6 +77,7 @@ mod coherence;
 mod config;
 mod model;
 mod places;
+mod precision;
 mod scheduler;
 
 pub use account::{Account, FieldTraffic, HOTTEST, HotLine, SOURCES, Traffic};
@@ -84,6 +85,7 @@ pub use config::{Config, Preemption};
 pub use model::{
     Behaviour, Costs, MOST_CPUS, Model, ModelError, Numbering, Ratio, Shape, Siblings, Time,
 };
+pub use precision::{Known, Precision};
 
 use crate::lock::{Local, LockKind};
 use crate::native::message;
@@ -280,6 +282,12 @@ impl<K: LockKind> Cpu<Simulated<K>> for SimulatedCpu<K> {
     }
     fn window_closed(&self) {
         scheduler::window_closed();
+    }
+    fn reports(&self, total: u64) {
+        scheduler::reports(total);
+    }
+    fn round_ended(&self) {
+        scheduler::round_ended();
     }
     fn note(&self, _what: &'static str, _value: u64) {}
     fn local(&self) -> &Local {

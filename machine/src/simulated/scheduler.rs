@@ -18,6 +18,7 @@ use super::account::Account;
 use super::coherence::{Access, At, By, Grant, Memory, Start};
 use super::config::{Config, Preemption};
 use super::model::Time;
+use super::precision::{Look, Watch};
 use crate::Phase;
 use corosensei::Yielder;
 use event::What;
@@ -101,8 +102,12 @@ pub(super) struct Sim {
     cpus: Vec<Virtual>,
     times: Times,
     preemption: Option<Preemption>,
-    /// The measured window; u64::MAX: no clock, everything is measured.
+    /// The measured window. (0, u64::MAX): no clock, everything is measured.
     window: (u64, u64),
+    /// Decides the window, where nothing else does.
+    watch: Option<Watch>,
+    /// When it looks next.
+    next_look: u64,
     /// Workers that have not closed their window.
     open_windows: usize,
     failure: Option<String>,
@@ -139,6 +144,7 @@ impl Sim {
         let (cost, shape) = (&config.model.cost, &config.model.shape);
         let workers = config.pins.len();
         let window = match config.measure_ns {
+            _ if config.precision.is_some() => (u64::MAX, u64::MAX),
             u64::MAX => (0, u64::MAX),
             ns => (config.warm_ns * 1000, (config.warm_ns + ns) * 1000),
         };
@@ -183,6 +189,8 @@ impl Sim {
             },
             preemption: config.preemption,
             window,
+            watch: config.precision.map(|precision| Watch::new(precision, workers)),
+            next_look: if config.precision.is_some() { 0 } else { u64::MAX },
             open_windows: workers,
             failure: None,
             events: 0,
@@ -228,6 +236,7 @@ impl Sim {
     pub fn account(&self) -> Account {
         let mut account =
             Account { events: self.events, virtual_ps: self.now, ..Account::default() };
+        account.known = self.watch.as_ref().and_then(|watch| watch.known);
         self.memory.account(&mut account);
         account.sort();
         account
@@ -449,11 +458,32 @@ impl Sim {
         self.cpus[me].clock += self.times.ipi + hit * self.times.ipi_per_cpu;
     }
 
-    fn phase(&self) -> Phase {
+    /// The running CPU has done so much since it began to count.
+    fn reports(&mut self, total: u64) {
+        let me = self.me;
+        if let Some(watch) = &mut self.watch {
+            watch.reports(me, total);
+        }
+    }
+
+    /// A batch is over, if something watches the window.
+    fn look(&mut self) {
+        let Some(watch) = &mut self.watch else { return };
+        match watch.look(self.now, self.events) {
+            Look::Nothing => (),
+            Look::Opens => self.window.0 = self.now,
+            Look::Closes => self.window.1 = self.now,
+        }
+        self.next_look = watch.next;
+    }
+
+    fn phase(&mut self) -> Phase {
+        if self.now >= self.next_look {
+            self.look();
+        }
         let clock = self.cpus.get(self.me).map_or(self.now, |me| me.clock);
         match self.window {
             _ if self.failure.is_some() => Phase::Stop,
-            (_, u64::MAX) => Phase::Measure,
             (warm, _) if clock < warm => Phase::Warm,
             (_, end) if clock < end => Phase::Measure,
             _ if self.open_windows > 0 => Phase::Overrun,

@@ -108,7 +108,15 @@ fn simulated<K: LockKind>() -> Result<(), Failure> {
     let pins = Pin::Compact.take(&model.topology(), 2).expect("a model has two CPUs");
     let (warm_ns, measure_ns) = (1_000, 20_000);
     let model = Arc::new(model);
-    let config = simulated::Config { model, pins, warm_ns, measure_ns, seed: 1, preemption: None };
+    let config = simulated::Config {
+        model,
+        pins,
+        warm_ns,
+        measure_ns,
+        seed: 1,
+        preemption: None,
+        precision: None,
+    };
     trial::run::<Simulated<K>, Null<_>, Adders<_>>(&config, &setting(2)).map(drop)
 }
 

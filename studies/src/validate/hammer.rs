@@ -97,6 +97,7 @@ fn on<L: Tested>(
         measure_ns: u64::MAX,
         seed,
         preemption: None,
+        precision: None,
     };
     let (held, apart) = (point.held, point.apart);
     let others = point.pins.len().saturating_sub(1).max(1) as f64;

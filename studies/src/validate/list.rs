@@ -205,6 +205,7 @@ fn repeat(model: &Arc<Model>, kind: Kind, threads: usize, operations: u64) -> Re
         measure_ns: u64::MAX,
         seed: 1,
         preemption: None,
+        precision: None,
     };
     let run = M::run(
         &config,

@@ -155,6 +155,7 @@ impl Load {
             measure_ns: (self.measured as f64 * each) as u64,
             seed,
             preemption: None,
+            precision: None,
         };
         let setting = Setting {
             params: self.params.clone(),

@@ -3,7 +3,7 @@
 
 use super::super::coherence::Access;
 use super::stores::Forwarded;
-use super::{CHARGED, Flow, JIFFY, SIM, Sim};
+use super::{CHARGED, Flow, JIFFY, SIM, Sim, Watch};
 use crate::Phase;
 
 /// Whether accesses cost virtual time now. What is called most asks first, inline.
@@ -236,6 +236,20 @@ pub(in crate::simulated) fn phase() -> Phase {
         reach();
     }
     phase
+}
+
+/// The running CPU has done so much since it began to count.
+pub(in crate::simulated) fn reports(total: u64) {
+    charged(|sim| sim.reports(total));
+}
+
+/// All workers together have ended a round of what they do.
+pub(in crate::simulated) fn round_ended() {
+    charged(|sim| {
+        if sim.watch.as_ref().is_some_and(Watch::by_rounds) {
+            sim.look();
+        }
+    });
 }
 
 /// A worker has stopped counting.
