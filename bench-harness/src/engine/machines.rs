@@ -48,8 +48,9 @@ pub(super) fn native(plan: &Plan, label: &Label) -> Result<Measured, Failure> {
     let watch = Watch::start(&Roots::default(), &cpus);
     let config = config(plan, &cpus, label.measure);
     let setting = setting(plan, label, Some(plan.counters.clone()));
-    let logs = with_lock!(point.lock, K => {
-        on_machine::<Native<K, true>>(&config, point, &setting)
+    let logs = with_lock!(point.lock, K => match point.sites {
+        true => on_machine::<Native<K, true>>(&config, point, &setting),
+        false => on_machine::<Native<K, false>>(&config, point, &setting),
     });
     let places = Places { topology: &plan.topology, cpus: &cpus };
     let (cell, histograms) = assemble(label, &logs.expect(CHECKED)?, places, Some(watch));

@@ -103,6 +103,10 @@ pub struct Options {
     /// Time every Nth operation on average; 1 times each one (a latency run)
     #[arg(long, value_name = "N")]
     pub sample: Option<u32>,
+    /// Do not count lock sites, natively: for a throughput without what counting costs. The run then
+    /// has nothing on lock contention, and its cells compare with none of a run that counts
+    #[arg(long)]
+    pub no_sites: bool,
     /// Hardware counters: core or cache
     #[arg(long, value_name = "SET")]
     pub counters: Option<Set>,
@@ -188,6 +192,7 @@ impl Options {
             think_ns: self.think_ns.or(other.think_ns),
             rate: list(self.rate, other.rate),
             sample: self.sample.or(other.sample),
+            no_sites: self.no_sites || other.no_sites,
             counters: self.counters.or(other.counters),
             strict: self.strict || other.strict,
             events: self.events.or(other.events),
