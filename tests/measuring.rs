@@ -76,3 +76,36 @@ fn the_selftest_prints_its_checks_and_fails_if_one_is_broken() {
     }
     assert_eq!(output.status.code(), Some(i32::from(text.contains("BROKEN"))), "{text}");
 }
+
+/// The switch is in the key of each cell, and tables, charts and comparisons say what it left out.
+#[test]
+fn a_run_without_lock_sites_says_so() {
+    let dir = tempfile::tempdir().unwrap();
+    let run = |out: &str, flag: &str| {
+        let words = format!("run {SMALL}/{out} --seconds 0.05 --trials 1 {flag}");
+        let table = stdout(&swapscale(&words, dir.path()));
+        let run = fs::read_dir(dir.path().join("runs").join(out))
+            .unwrap()
+            .next()
+            .unwrap()
+            .unwrap()
+            .path();
+        (table, run)
+    };
+    let ((_, counted), (table, not)) = (run("counted", ""), run("not", "--no-sites"));
+    let cells = fs::read_to_string(not.join("cells.jsonl")).unwrap();
+    assert!(cells.contains(r#""sites":"off""#) && cells.contains(r#""sites":[]"#), "{cells}");
+    assert!(table.contains("Not counted: lock sites: run without --no-sites"), "{table}");
+    let report = stdout(&swapscale(&format!("report --mail {}", not.display()), dir.path()));
+    assert!(report.contains("lock sites were not counted"), "{report}");
+    let plot = format!("plot {} --out charts --no-slides", not.display());
+    let said = String::from_utf8(swapscale(&plot, dir.path()).stderr).unwrap();
+    let why = said.lines().filter(|line| line.contains("run without --no-sites")).count();
+    assert_eq!(why, 3, "contention, hold and waits: {said}");
+    let page = fs::read_to_string(dir.path().join("charts/report.html")).unwrap();
+    assert!(page.contains(r#""nosites":"lock sites were not counted"#));
+    let both = format!("compare {} {}", counted.display(), not.display());
+    let output = swapscale(&both, dir.path());
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(output.status.code() == Some(2) && said.contains("--no-sites"), "{said}");
+}

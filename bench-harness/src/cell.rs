@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use hdrhistogram::Histogram;
 use machine::SiteStats;
+use results::aggregate::{NOT_COUNTED, SITES};
 use results::hlog::Interval;
 use results::schema::{Cell, CellKey, Kind as KindResult, Latency, Noise, Series, Step, Swapoff};
 use results::stats::jain;
@@ -38,7 +39,7 @@ pub struct Label<'a> {
 
 impl Label<'_> {
     pub fn key(&self) -> CellKey {
-        let Point { variant, lock, workload, threads, params, preempt } = self.point;
+        let Point { variant, lock, workload, threads, params, preempt, sites } = self.point;
         let params = [
             ("size", Some(params.size.to_string())),
             ("fill", Some(params.fill.to_string())),
@@ -54,6 +55,7 @@ impl Label<'_> {
         let params = params.into_iter().chain([
             ("preempt", preempt.map(|preempt| preempt.to_string())),
             ("per-cpu", (self.per_cpu > 1).then(|| self.per_cpu.to_string())),
+            (SITES, (!sites).then(|| NOT_COUNTED.to_owned())),
         ]);
         let given = params.filter_map(|(name, value)| Some((name.into(), value?)));
         CellKey {

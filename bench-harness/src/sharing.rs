@@ -269,7 +269,7 @@ mod tests {
         assert!(waited_for(&[(0, &SiteStats::default())], 48).is_empty());
     }
 
-    /// Natively one acquisition in 64 is timed; a single worker never waits.
+    /// Natively one acquisition in 128 is timed; a single worker never waits.
     #[test]
     fn a_native_lock_without_rivals() {
         type M = Native<Tas, true>;
@@ -277,7 +277,7 @@ mod tests {
             &machine::native::Config::untimed(1),
             |_| SpinLock::<M>::new(),
             |lock, cpu| {
-                for _ in 0..6_400 {
+                for _ in 0..12_800 {
                     let guard = lock.lock(cpu, &SITE);
                     lock.unlock(cpu, guard);
                 }
@@ -290,7 +290,7 @@ mod tests {
         let all = sites(&[&workers[0]], Places { topology: &topology, cpus: &[] }, 1_000_000);
         let sharing = all[0].sharing.as_ref().unwrap();
         let sampled = all[0].hold_sampled;
-        assert!((99..=101).contains(&sampled), "{sampled} of 6400");
+        assert!((99..=101).contains(&sampled), "{sampled} of 12800");
         assert_eq!(sharing.again.as_ref().unwrap().n, sampled);
         assert_eq!((all[0].contended, sharing.looked), (0, 0));
         assert!(sharing.waited_for.is_empty() && sharing.handover.is_empty());

@@ -250,8 +250,8 @@ pub trait Machine: Sized + Send + Sync + 'static {
     /// Whether the clock is virtual: it costs nothing to read, and a CPU may run ahead of others.
     const VIRTUAL: bool = false;
     /// Sampling period: 1 in SAMPLE holds is timed, and 1 in SAMPLE contended waits looks up the
-    /// holder.
-    const SAMPLE: u64 = 64;
+    /// holder. A timed hold takes three reads of the clock, the time to the next acquisition included.
+    const SAMPLE: u64 = 128;
     /// How long to run, on which CPUs, with which seed.
     type Config;
     /// A word that several CPUs touch without a common lock.

@@ -5,7 +5,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 pub use results::aggregate::Group;
-use results::aggregate::{PER_CPU, groups_by};
+use results::aggregate::{self, PER_CPU, groups_by};
 use results::compare::Side;
 use results::identity::machine_identity;
 use results::plural;
@@ -186,6 +186,11 @@ impl Place {
     /// The words before the machine's name.
     pub fn origin(&self) -> &'static str {
         self.kind.origin()
+    }
+
+    /// Why no cell of it has lock sites, where a run left them out.
+    pub fn why_no_sites(&self) -> Option<&'static str> {
+        self.params.contains_key(aggregate::SITES).then_some(aggregate::WHY_NO_SITES)
     }
 
     /// Workload, machine, and whether the figures were measured.

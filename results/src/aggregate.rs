@@ -9,6 +9,13 @@ use crate::stats::Estimate;
 
 /// The parameter that says how many threads share a CPU.
 pub const PER_CPU: &str = "per-cpu";
+/// The parameter of cells whose lock sites were not counted, and its value: without the accounts an
+/// operation takes less time, so these are points of their own.
+pub const SITES: &str = "sites";
+/// See [`SITES`].
+pub const NOT_COUNTED: &str = "off";
+/// Why a report has no lock sites of such cells.
+pub const WHY_NO_SITES: &str = "lock sites were not counted: run without --no-sites";
 
 /// The trials of one point of the plan.
 #[derive(Clone, Debug)]
@@ -45,6 +52,11 @@ impl Group<'_> {
     pub fn estimate(&self, metric: &Metric) -> Option<Estimate> {
         Estimate::of(&self.samples(metric))
     }
+}
+
+/// Whether the lock sites of a point were counted.
+pub fn counts_sites(key: &CellKey) -> bool {
+    !key.params.contains_key(SITES)
 }
 
 /// The cells by point, sorted by key.

@@ -455,8 +455,13 @@ fn nothing_in_common(base: &Side, new: &Side, metric: &Metric) -> Error {
         let first = keys.first().map(name).unwrap_or_else(|| "no cells".into());
         format!("{} has {} cells, such as: {first}", side.name, keys.len())
     };
+    let counts = |side: &Side| side.cells.iter().any(|cell| aggregate::counts_sites(&cell.key));
+    let sites = match counts(base) == counts(new) {
+        true => "",
+        false => "; one side's lock sites were not counted (--no-sites), which makes it faster",
+    };
     Error::Compare(format!(
-        "nothing to compare: no point with a {metric} on both sides; {}; {}",
+        "nothing to compare: no point with a {metric} on both sides; {}; {}{sites}",
         describe(base),
         describe(new)
     ))
@@ -663,6 +668,23 @@ mod tests {
         let error =
             compare(&Side::of_run(&run), &Side::of_run(&other), &Metric::Throughput).unwrap_err();
         assert!(error.to_string().contains("nothing to compare"), "{error}");
+    }
+
+    /// What counting costs is no difference between two runs.
+    #[test]
+    fn counted_and_not_counted_are_not_compared() {
+        let (counted, mut not) = (loaded(&[("a", &SLOW)]), loaded(&[("a", &SLOW)]));
+        for cell in &mut not.cells {
+            cell.key.params.insert(aggregate::SITES.into(), aggregate::NOT_COUNTED.into());
+            cell.sites.clear();
+        }
+        let sides = [&counted, &not].map(Side::of_run);
+        let compared = |a: usize, b: usize| compare(&sides[a], &sides[b], &Metric::Throughput);
+        for error in [compared(0, 1), compared(1, 0)].map(|result| result.unwrap_err().to_string())
+        {
+            assert!(error.contains("--no-sites"), "{error}");
+        }
+        assert_eq!(compared(1, 1).unwrap().rows.len(), 1, "with its like it is compared");
     }
 
     /// One slow point among 40, of six trials: no number of points takes the power away.

@@ -50,8 +50,9 @@ pub(super) fn native(plan: &Plan, label: &Label) -> Result<Measured, Failure> {
     let watch = Watch::start(&Roots::default(), &cpus);
     let config = config(plan, &cpus, label.measure);
     let setting = setting(plan, label, Some(plan.counters.clone()));
-    let logs = with_lock!(point.lock, K => {
-        on_machine::<Native<K, true>>(&config, point, &setting)
+    let logs = with_lock!(point.lock, K => match point.sites {
+        true => on_machine::<Native<K, true>>(&config, point, &setting),
+        false => on_machine::<Native<K, false>>(&config, point, &setting),
     });
     let places = Places { topology: &plan.topology, cpus: &cpus };
     let (cell, histograms) = assemble(label, &logs.expect(CHECKED)?, places, Some(watch));
@@ -73,7 +74,7 @@ pub(super) fn simulated(
         measure_ns: label.measure.as_nanos() as u64,
         seed: label.seed,
         preemption: point.preempt.map(|preempt| preempt.0),
-        precision: plan.precision.map(|precision| stops(precision, point.workload)),
+        precision: plan.precision.map(|precision| stops(precision, point)),
     };
     let setting = setting(plan, label, None);
     assert!(Any::choose(point.lock), "{CHECKED}");
@@ -103,7 +104,10 @@ pub(super) fn simulated(
 /// the first ones up at the same time.
 const LEAST_OPS: u64 = CLUSTER;
 
-fn stops(precision: Precision, workload: &str) -> simulated::Precision {
+/// So few workers may take the events of so many: a moment of this host's time.
+const FEW: usize = 40;
+
+fn stops(precision: Precision, point: &Point) -> simulated::Precision {
     struct Rounds;
     impl<M: Machine> workload::Visitor<M> for Rounds {
         type Output = bool;
@@ -115,8 +119,8 @@ fn stops(precision: Precision, workload: &str) -> simulated::Precision {
         width: precision.width,
         half_width: stats::half_width,
         least: LEAST_OPS,
-        rounds: workload::visit::<Simulated<Any>, _>(workload, Rounds).expect(CHECKED),
-        most_events: precision.most_events,
+        rounds: workload::visit::<Simulated<Any>, _>(point.workload, Rounds).expect(CHECKED),
+        most_events: precision.most_events * point.threads.max(FEW) as u64,
     }
 }
 

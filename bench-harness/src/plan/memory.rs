@@ -95,7 +95,7 @@ mod tests {
         let entry = workload::find(workload).unwrap();
         let params = Params { size: size.parse().unwrap(), ..(entry.defaults)() };
         let (variant, lock, workload) = ("percluster", "tas", entry.id);
-        Point { variant, lock, workload, threads, params, preempt: None }
+        Point { variant, lock, workload, threads, params, preempt: None, sites: true }
     }
 
     fn with_memory(kib: u64) -> (tempfile::TempDir, Roots) {

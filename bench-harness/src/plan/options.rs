@@ -69,8 +69,8 @@ pub struct Options {
     /// closes once batch means give a 95 % interval this narrow (2% is 2 % on either side)
     #[arg(long, value_name = "PCT", conflicts_with = "seconds")]
     pub precision: Option<Width>,
-    /// With --precision, the simulator's events after which a trial ends however wide its interval
-    /// is [default: 20M]
+    /// With --precision, the simulator's events per worker after which a trial ends however wide its
+    /// interval is; few workers may take those of 40 [default: 50k]
     #[arg(long, value_name = "N")]
     pub most_events: Option<Events>,
     /// Seed of the order of trials and of the workloads' random numbers
@@ -112,6 +112,10 @@ pub struct Options {
     /// Time every Nth operation on average; 1 times each one (a latency run)
     #[arg(long, value_name = "N")]
     pub sample: Option<u32>,
+    /// Do not count lock sites, natively: for a throughput without what counting costs. The run then
+    /// has nothing on lock contention, and its cells compare with none of a run that counts
+    #[arg(long)]
+    pub no_sites: bool,
     /// Hardware counters: core or cache
     #[arg(long, value_name = "SET")]
     pub counters: Option<Set>,
@@ -199,6 +203,7 @@ impl Options {
             think_ns: self.think_ns.or(other.think_ns),
             rate: list(self.rate, other.rate),
             sample: self.sample.or(other.sample),
+            no_sites: self.no_sites || other.no_sites,
             counters: self.counters.or(other.counters),
             strict: self.strict || other.strict,
             events: self.events.or(other.events),

@@ -21,6 +21,8 @@ pub struct Point {
     pub params: Params,
     /// How a model's CPUs are taken away.
     pub preempt: Option<Preempt>,
+    /// Lock sites are counted.
+    pub sites: bool,
 }
 
 /// The product of all axes, each value once.
@@ -40,6 +42,9 @@ pub(super) fn points(options: &Options, cpus: usize, model: bool) -> Result<Vec<
     let threads = threads(options, cpus, model)?;
     let preempts = preempts(options, model)?;
     used(options, &workloads)?;
+    if options.no_sites && model {
+        return refuse("no-sites", true, "this host: on a model counting takes no time");
+    }
     let mut points = Vec::new();
     for id in &workloads {
         let entry = workload::find(id).expect("just looked up");
@@ -54,6 +59,7 @@ pub(super) fn points(options: &Options, cpus: usize, model: bool) -> Result<Vec<
                 threads,
                 params: params.clone(),
                 preempt,
+                sites: !options.no_sites,
             }));
         }
     }

@@ -61,6 +61,7 @@ fn the_text_of_options_does_not_change() {
         think-ns = 50
         rate = "200k"
         sample = 1
+        no-sites = true
         counters = "cache"
         strict = true
         events = "my events.toml"
@@ -71,14 +72,15 @@ fn the_text_of_options_does_not_change() {
     let json = serde_json::to_value(&options).unwrap().to_string();
     let expected = r#"{"batch":[1,64],"budget":"60s","counters":"cache","events":"my events.toml",
         "fill":["60","32MiB"],"label":"it's a run","lock":["tas","mcs"],"machine":"native",
-        "orders":"0:0.7,4:0.3","oversubscribe":true,"pin":"compact","preempt":["none","2ms:500us"],
+        "no-sites":true,"orders":"0:0.7,4:0.3","oversubscribe":true,"pin":"compact","preempt":["none","2ms:500us"],
         "rate":["200000"],"sample":1,"seconds":0.001,"size":["64MiB","1GiB"],"strict":true,
         "think-ns":50,"threads":["1","auto"],"trials":1,"until":"50%","variant":["global","6.14"]}"#;
     assert_eq!(json, expected.replace("\n        ", ""));
     assert_eq!(
         options.command(),
         "swapscale run --batch 1,64 --budget 60s --counters cache --events 'my events.toml' \
-         --fill 60,32MiB --label 'it'\\''s a run' --lock tas,mcs --machine native --orders 0:0.7,4:0.3 \
+         --fill 60,32MiB --label 'it'\\''s a run' --lock tas,mcs --machine native --no-sites \
+         --orders 0:0.7,4:0.3 \
          --oversubscribe --pin compact --preempt none,2ms:500us --rate 200000 --sample 1 \
          --seconds 0.001 --size 64MiB,1GiB --strict --think-ns 50 --threads 1,auto --trials 1 \
          --until '50%' --variant global,6.14"
@@ -153,6 +155,17 @@ fn every_bad_value_names_its_key() {
     assert!(message.starts_with("orders '4'") && message.contains("mthp"), "{message}");
     assert!(bad(|o| o.budget = "1s".parse().ok()).starts_with("budget '1s': expected at least"));
     assert!(bad(|o| o.pin = Some(Pin::List(vec![60_000]))).contains("60000"));
+}
+
+#[test]
+fn a_model_counts_lock_sites_for_nothing() {
+    let options = Options { no_sites: true, ..good() };
+    assert!(plan(options.clone()).unwrap().points.iter().all(|point| !point.sites));
+    let model = Model::load("vm-32").unwrap();
+    let topology = model.topology();
+    let host = Host { topology: &topology, guest: false, model: Some(Arc::new(model)) };
+    let refused = Plan::new(options, &host).unwrap_err().to_string();
+    assert!(refused.starts_with("no-sites 'true': expected this host"), "{refused}");
 }
 
 #[test]

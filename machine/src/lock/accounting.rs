@@ -2,8 +2,8 @@
 //! lock during a wait. Guards that the accounting does not distort what it measures: everything is
 //! CPU-local and put together when the run is over; the clock is read on contended paths only; hold
 //! times, times between acquisitions and looks at the holder are sampled, 1 in [`Machine::SAMPLE`].
-//! An acquisition that is neither contended nor sampled costs one count and two stores to lines of
-//! its own.
+//! An acquisition that is neither contended nor sampled costs a decrement and two stores to lines of
+//! its own. All else is in functions that are not inlined: code around a lock keeps its registers.
 
 use super::intervals::Intervals;
 use super::posted::{self, Posted};
@@ -47,6 +47,8 @@ pub struct SiteStats {
     pub again: Intervals,
     /// When the last sampled acquisition was; 0 before the first.
     last: u64,
+    /// The number of the acquisition that ends the countdown; the first one has number 0.
+    due: u64,
 }
 
 impl SiteStats {
@@ -83,28 +85,43 @@ fn in_sample<M: Machine>(n: u64) -> bool {
     n.wrapping_mul(0x9e37_79b9_7f4a_7c15) <= u64::MAX / M::SAMPLE
 }
 
+/// How many acquisitions after `n`, which is in the sample, the next of the sample comes. The gaps
+/// between such multiples of the golden ratio are Fibonacci numbers: V. T. Sós, "On the distribution
+/// mod 1 of the sequence n alpha", 1958.
+fn gap<M: Machine>(n: u64) -> u64 {
+    let (mut gap, mut next) = (1, 2);
+    while !in_sample::<M>(n + gap) {
+        (gap, next) = (next, gap + next);
+    }
+    gap
+}
+
 /// A wait that has begun.
 #[derive(Clone, Copy, Default)]
-pub(super) struct Wait {
-    /// 0: no wait.
+struct Wait {
     began: u64,
     seen: Option<posted::Seen>,
 }
 
-/// The part of an acquisition that its guard keeps.
+/// The part of an acquisition that its guard keeps: the [`Key`]'s word, so that a guard fits in two
+/// registers.
 #[derive(Clone, Copy, Default)]
-pub(super) struct Hold {
-    key: Key,
-    /// When the lock was taken, if the acquisition is in the sample; else 0.
-    since: u64,
+pub(super) struct Hold(u32);
+
+impl Hold {
+    /// Set if the acquisition is in the sample. No key has it: there are few places.
+    const TIMED: u32 = 1 << 31;
 }
 
 /// The accounts of one CPU.
 pub(super) struct Accounting {
     cpu: usize,
-    /// Acquisitions by site. In a box, as a coroutine's start takes no large values.
-    acquired: Box<[Cell<u64>; MAX_SITES]>,
+    /// By site, the acquisitions until the next one that reads the clock. In a box, as a coroutine's
+    /// start takes no large values.
+    left: Box<[Cell<u32>; MAX_SITES]>,
     sites: RefCell<Vec<SiteStats>>,
+    /// The wait under way. It is here so that an acquisition without one does not write it.
+    wait: Cell<Wait>,
     mine: Arc<Posted>,
     posted: Arc<[Arc<Posted>]>,
 }
@@ -115,8 +132,9 @@ impl Accounting {
         let sites = if on { MAX_SITES } else { 0 };
         Self {
             cpu,
-            acquired: Box::new([const { Cell::new(0) }; MAX_SITES]),
+            left: Box::new([const { Cell::new(1) }; MAX_SITES]),
             sites: RefCell::new(vec![SiteStats::default(); sites]),
+            wait: Cell::default(),
             mine: posted[cpu].clone(),
             posted,
         }
@@ -129,12 +147,12 @@ impl Accounting {
         site: &'static Site,
         address: usize,
         now: impl Fn() -> u64,
-    ) -> Wait {
+    ) {
         self.mine.waits_for(address);
-        let looks = self.sites.borrow()[site.key().index()].contended.is_multiple_of(M::SAMPLE);
-        let began = now().max(1);
-        let seen = looks.then(|| posted::look(&self.posted, self.cpu, address, began));
-        Wait { began, seen }
+        let (key, began) = (site.key(), now());
+        let looks = self.sites.borrow()[key.index()].contended.is_multiple_of(M::SAMPLE);
+        let seen = looks.then(|| posted::look(&self.posted, self.cpu, key.place(), address, began));
+        self.wait.set(Wait { began, seen });
     }
 
     /// Counts an acquisition and the wait before it.
@@ -143,40 +161,42 @@ impl Accounting {
         &self,
         site: &'static Site,
         address: usize,
-        wait: Wait,
+        waited: bool,
         now: impl Fn() -> u64,
     ) -> Hold {
         let key = site.key();
-        if wait.began != 0 {
-            self.waited(key, wait, &now);
+        if waited {
+            self.waited(key, &now);
         }
-        let acquired = &self.acquired[key.index()];
-        let n = acquired.get();
-        acquired.set(n + 1);
-        let (begins, ends) = (in_sample::<M>(n), in_sample::<M>(n.wrapping_sub(1)));
-        let since = if begins | ends { self.sampled(key, begins, ends, now) } else { 0 };
+        let left = &self.left[key.index()];
+        left.set(left.get().wrapping_sub(1));
+        let timed = left.get() == 0 && self.counted_down::<M>(key, now);
         self.mine.acquired::<M>(key.place(), address);
-        Hold { key, since }
+        Hold(key.0 | if timed { Hold::TIMED } else { 0 })
     }
 
     #[cold]
-    fn waited(&self, key: Key, wait: Wait, now: impl Fn() -> u64) {
+    fn waited(&self, key: Key, now: impl Fn() -> u64) {
         self.mine.waits_for(0);
-        self.sites.borrow_mut()[key.index()].waited(wait, now(), self.posted.len());
+        let (stats, cpus) = (&mut self.sites.borrow_mut()[key.index()], self.posted.len());
+        stats.waited(self.wait.get(), now(), cpus);
     }
 
-    /// An acquisition that is in the sample, or the one after it.
+    /// An acquisition that is in the sample, or the one after it; says whether it is the former.
     #[cold]
-    fn sampled(&self, key: Key, begins: bool, ends: bool, now: impl Fn() -> u64) -> u64 {
+    fn counted_down<M: Machine>(&self, key: Key, now: impl Fn() -> u64) -> bool {
         let (now, stats) = (now().max(1), &mut self.sites.borrow_mut()[key.index()]);
+        let n = stats.due;
+        let (begins, ends) = (in_sample::<M>(n), in_sample::<M>(n.wrapping_sub(1)));
         if ends && stats.last != 0 {
             stats.again.record(now.saturating_sub(stats.last));
         }
         if begins {
             stats.last = now;
-            return now;
         }
-        0
+        stats.due = if begins { n + 1 } else { n - 1 + gap::<M>(n - 1) };
+        self.left[key.index()].set((stats.due - n) as u32);
+        begins
     }
 
     /// Counts a failed trylock.
@@ -190,60 +210,84 @@ impl Accounting {
     pub(super) fn releases<M: Machine>(&self, hold: Hold, now: impl Fn() -> u64) {
         // A simulated CPU runs ahead of the others: at their time the lock is still held.
         let until = if M::VIRTUAL { now() } else { 0 };
-        self.mine.released::<M>(hold.key.place(), until);
-        if hold.since != 0 {
-            self.hold_ended(hold, now);
+        let key = Key(hold.0 & !Hold::TIMED);
+        self.mine.released::<M>(key.place(), until);
+        if hold.0 & Hold::TIMED != 0 {
+            self.hold_ended(key, now);
         }
     }
 
     #[cold]
-    fn hold_ended(&self, hold: Hold, now: impl Fn() -> u64) {
-        let ns = now().saturating_sub(hold.since);
-        let stats = &mut self.sites.borrow_mut()[hold.key.index()];
+    fn hold_ended(&self, key: Key, now: impl Fn() -> u64) {
+        let stats = &mut self.sites.borrow_mut()[key.index()];
+        // It is the last one in the sample: a CPU holds at most one lock of a class.
+        let ns = now().saturating_sub(stats.last);
         stats.hold_sampled += 1;
         stats.hold_total += ns;
         stats.hold_max = stats.hold_max.max(ns);
     }
 
     pub(super) fn reset(&self) {
-        self.acquired.iter().for_each(|acquired| acquired.set(0));
+        self.left.iter().for_each(|left| left.set(1));
         self.sites.borrow_mut().iter_mut().for_each(SiteStats::reset);
     }
 
     pub(super) fn stats(&self) -> Vec<SiteStats> {
         let known = sites::known();
         let stats = self.sites.borrow();
-        let all = known.iter().zip(stats.iter()).zip(&*self.acquired);
-        let used = all.filter(|((_, s), acquired)| acquired.get() + s.missed > 0);
-        used.map(|((site, s), acquired)| SiteStats {
+        let all = known.iter().zip(stats.iter()).zip(&*self.left);
+        let all = all.map(|((site, s), left)| SiteStats {
             lock: site.lock,
             caller: site.caller,
-            acquired: acquired.get(),
+            acquired: s.due + 1 - u64::from(left.get()),
             ..s.clone()
-        })
-        .collect()
+        });
+        all.filter(|s| s.acquired + s.missed > 0).collect()
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::Native;
     use crate::lock::Tas;
     use crate::simulated::Simulated;
+    use crate::{Cpu, Native, SpinLock, native};
 
     /// Every place in a batch is sampled as often as its share.
     #[test]
     fn the_sample_is_in_step_with_no_batch() {
         for batch in [2u64, 7, 32, 64, 512] {
             let mut places = vec![0u64; batch as usize];
-            let n = batch * 64 * 200;
-            (0..n).filter(|n| in_sample::<Native<Tas, true>>(*n)).for_each(|n| {
+            type M = Native<Tas, true>;
+            let n = batch * M::SAMPLE * 200;
+            (0..n).filter(|n| in_sample::<M>(*n)).for_each(|n| {
                 places[(n % batch) as usize] += 1;
             });
             let (least, most) = (places.iter().min().unwrap(), places.iter().max().unwrap());
             assert!(*least > 150 && *most < 250, "batch {batch}: {least} to {most} of 200");
         }
         assert!((0..100).all(in_sample::<Simulated<Tas>>), "the simulator samples every one");
+    }
+
+    /// Each acquisition counts, and the countdown meets those of the sample and the ones after them.
+    #[test]
+    fn the_countdown_meets_the_sample() {
+        type M = Native<Tas, true>;
+        static SITE: Site = Site::new("countdown->lock", "countdown");
+        for all in [1, 2, 3, 129, 10_000] {
+            let worker = move |lock: &SpinLock<M>, cpu: &<M as Machine>::Cpu| {
+                let take = |times| (0..times).for_each(|_| lock.unlock(cpu, lock.lock(cpu, &SITE)));
+                take(77);
+                cpu.local().reset_sites();
+                take(all);
+                cpu.local().sites().remove(0)
+            };
+            let config = native::Config::untimed(1);
+            let stats = M::run(&config, |_| SpinLock::new(), worker, |_, _| {}).unwrap().workers;
+            let sampled = |n: u64| (0..n).filter(|n| in_sample::<M>(*n)).count() as u64;
+            assert_eq!((stats[0].acquired, stats[0].missed), (all, 0));
+            assert_eq!(stats[0].hold_sampled, sampled(all), "of {all}");
+            assert_eq!(stats[0].again.count(), sampled(all - 1), "of {all}");
+        }
     }
 }

@@ -64,13 +64,12 @@ impl Posted {
         }
     }
 
-    fn holds(&self, lock: usize, now: u64) -> bool {
-        let held = |at: usize| self.holds[at].load(Relaxed) == lock;
-        let still = |at: usize| match self.until[at].load(Relaxed) {
+    fn holds(&self, place: usize, lock: usize, now: u64) -> bool {
+        let still = || match self.until[place].load(Relaxed) {
             0 => true,
             until => now <= until,
         };
-        (0..CLASSES - 1).any(|at| held(at) && still(at))
+        self.holds[place].load(Relaxed) == lock && still()
     }
 
     /// Begins to wait for `lock`; 0 ends the wait.
@@ -80,13 +79,13 @@ impl Posted {
     }
 }
 
-/// A look of CPU `me` at the lines of the others: which holds `lock` at `now`, how many wait for
-/// it.
-pub(super) fn look(all: &[Arc<Posted>], me: usize, lock: usize, now: u64) -> Seen {
-    let mut seen = Seen::default();
+/// A look of CPU `me` at the lines of the others: which holds `lock`, of the class with this place,
+/// at `now`, how many wait for it.
+pub(super) fn look(all: &[Arc<Posted>], me: usize, place: usize, lock: usize, now: u64) -> Seen {
+    let (place, mut seen) = (place % CLASSES, Seen::default());
     for (cpu, posted) in all.iter().enumerate().filter(|(cpu, _)| *cpu != me) {
         seen.waiting += u64::from(posted.waits.load(Relaxed) == lock);
-        if posted.holds(lock, now) {
+        if place < CLASSES - 1 && posted.holds(place, lock, now) {
             seen.holder = Some(cpu);
         }
     }
@@ -110,11 +109,11 @@ mod tests {
         all[1].acquired::<Real>(1, 128);
         all[0].waits_for(64);
         all[3].waits_for(128);
-        assert_eq!(look(&all, 2, 64, 9), Seen { holder: Some(1), waiting: 1 });
-        assert_eq!(look(&all, 0, 64, 9), Seen { holder: Some(1), waiting: 0 }, "not itself");
+        assert_eq!(look(&all, 2, 0, 64, 9), Seen { holder: Some(1), waiting: 1 });
+        assert_eq!(look(&all, 0, 0, 64, 9), Seen { holder: Some(1), waiting: 0 }, "not itself");
         all[1].released::<Real>(0, 0);
-        assert_eq!(look(&all, 2, 64, 9).holder, None);
-        assert_eq!(look(&all, 2, 128, 9).holder, Some(1), "released in any order");
+        assert_eq!(look(&all, 2, 0, 64, 9).holder, None);
+        assert_eq!(look(&all, 2, 1, 128, 9).holder, Some(1), "released in any order");
     }
 
     #[test]
@@ -122,19 +121,19 @@ mod tests {
         let all: [Arc<Posted>; 2] = Default::default();
         all[1].acquired::<Virtual>(1, 128);
         all[1].released::<Virtual>(1, 20);
-        assert_eq!(look(&all, 0, 128, 20).holder, Some(1), "not over yet");
-        assert_eq!(look(&all, 0, 128, 21).holder, None);
+        assert_eq!(look(&all, 0, 1, 128, 20).holder, Some(1), "not over yet");
+        assert_eq!(look(&all, 0, 1, 128, 21).holder, None);
         all[1].acquired::<Virtual>(1, 192);
-        assert_eq!(look(&all, 0, 192, 21).holder, Some(1), "its place is free again");
+        assert_eq!(look(&all, 0, 1, 192, 21).holder, Some(1), "its place is free again");
     }
 
     #[test]
     fn classes_without_a_place_are_not_found_and_do_no_harm() {
         let all: [Arc<Posted>; 2] = Default::default();
         (0..CLASSES + 2).for_each(|class| all[0].acquired::<Real>(place(class), class + 1));
-        assert_eq!(look(&all, 1, CLASSES - 1, 9).holder, Some(0));
-        assert_eq!(look(&all, 1, CLASSES, 9).holder, None);
+        assert_eq!(look(&all, 1, CLASSES - 2, CLASSES - 1, 9).holder, Some(0));
+        assert_eq!(look(&all, 1, place(CLASSES - 1), CLASSES, 9).holder, None);
         (0..CLASSES + 2).for_each(|class| all[0].released::<Real>(place(class), 0));
-        assert_eq!(look(&all, 1, 1, 9).holder, None);
+        assert_eq!(look(&all, 1, 0, 1, 9).holder, None);
     }
 }

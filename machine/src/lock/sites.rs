@@ -26,7 +26,7 @@ pub(super) const MAX_SITES: usize = 128;
 
 /// Low 16 bits: index + 1 in every CPU's table. Above: where locks of this class are posted.
 #[derive(Clone, Copy, Default)]
-pub(super) struct Key(u32);
+pub(super) struct Key(pub(super) u32);
 
 impl Key {
     #[inline]

@@ -1,7 +1,7 @@
 //! The spinlock that variants use. Guards that every acquisition, of whatever kind of lock, passes
 //! the order check (machines with `ASSERTS`) and the site accounting (machines with `SITES`).
 
-use super::accounting::{Hold, Wait};
+use super::accounting::Hold;
 use super::sites::Site;
 use crate::{Cpu, Machine, RawLock};
 
@@ -40,13 +40,14 @@ impl<M: Machine> SpinLock<M> {
         if M::ASSERTS {
             cpu.local().held.before_lock(&cpu.system().order, site, self.address());
         }
-        let mut wait = Default::default();
+        let mut waited = false;
         let token = self.0.lock(cpu, || {
             if M::accounts() {
-                wait = cpu.local().accounting.waits::<M>(site, self.address(), || cpu.now());
+                cpu.local().accounting.waits::<M>(site, self.address(), || cpu.now());
+                waited = true;
             }
         });
-        self.guard(cpu, site, token, wait)
+        self.guard(cpu, site, token, waited)
     }
 
     /// spin_trylock(). None: the lock is held.
@@ -59,7 +60,7 @@ impl<M: Machine> SpinLock<M> {
             }
             return None;
         };
-        Some(self.guard(cpu, site, token, Default::default()))
+        Some(self.guard(cpu, site, token, false))
     }
 
     #[inline(always)]
@@ -68,14 +69,14 @@ impl<M: Machine> SpinLock<M> {
         cpu: &M::Cpu,
         site: &'static Site,
         token: <M::Lock as RawLock<M>>::Token,
-        wait: Wait,
+        waited: bool,
     ) -> Guard<M> {
         if M::ASSERTS {
             cpu.local().held.acquired(site, self.address());
         }
         let mut hold = Default::default();
         if M::accounts() {
-            hold = cpu.local().accounting.took::<M>(site, self.address(), wait, || cpu.now());
+            hold = cpu.local().accounting.took::<M>(site, self.address(), waited, || cpu.now());
         }
         Guard { token, site, hold }
     }

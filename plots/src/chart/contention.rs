@@ -40,7 +40,7 @@ pub fn draw(set: &Set, size: Size) -> Outcome {
         })
         .collect();
     if blocks.is_empty() {
-        return Err("no lock site was recorded".into());
+        return Err(set.place.why_no_sites().unwrap_or("no lock site was recorded").into());
     }
     bars::pictures(size, &caption, ("waiting per operation", time), &[], blocks)
 }

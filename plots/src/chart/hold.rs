@@ -34,7 +34,8 @@ pub fn draw(sets: &[&Set], size: Size) -> Outcome {
         }
     }
     if pictures.is_empty() {
-        return Err("needs lock holds of devices filled to several shares".into());
+        let why = sets.iter().find_map(|set| set.place.why_no_sites());
+        return Err(why.unwrap_or("needs lock holds of devices filled to several shares").into());
     }
     Ok(pictures)
 }

@@ -13,7 +13,8 @@ use crate::style::{GRID, INK, MUTED, PAPER, Rgb, Size, text};
 pub fn draw(set: &Set, size: Size) -> Outcome {
     let pictures: Vec<Picture> = set.tracks.iter().filter_map(|t| of(set, t, size)).collect();
     if pictures.is_empty() {
-        return Err("no wait was seen to be for somebody".into());
+        let why = set.place.why_no_sites();
+        return Err(why.unwrap_or("no wait was seen to be for somebody").into());
     }
     Ok(pictures)
 }

@@ -116,6 +116,7 @@ fn set(
         "conditions": set.conditions(),
         "short": format!("{}, {} {}", set.work, place.origin(), place.machine),
         "refused": set.refused,
+        "nosites": place.why_no_sites(),
         "runs": run_indices(set, runs),
         "verdict": verdict::words(set),
         "steps": step_names(set),

@@ -247,7 +247,7 @@ function contention(sets) {
         note: n ? `${time(wait)}, ${often}, max ${time(longest)}` : "never contended" };
     }), true);
     return blocks.length ? barChart({ title, sub: `${set.short}; time per operation, over all trials`, source: set.source, blocks })
-      : absent(title, `${set.short}: no lock site was recorded`);
+      : absent(title, `${set.short}: ${set.nosites || "no lock site was recorded"}`);
   }), true);
 }
 

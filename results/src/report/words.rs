@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::all_cells;
-use crate::aggregate::{self, groups, varying};
+use crate::aggregate::{self, counts_sites, groups, varying};
 use crate::compare::{Outcome, Side};
 use crate::disturbed::{Undisturbed, Without};
 use crate::hit::hit;
@@ -190,13 +190,16 @@ pub(super) fn notes(sides: &[Side]) -> Vec<String> {
     notes
 }
 
-/// Counters that a cell lacks, one line per reason.
+/// Counters, and lock sites, that a cell lacks, one line per reason.
 fn uncounted(sides: &[Side]) -> impl Iterator<Item = String> {
     let mut reasons: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
     for (name, counter) in all_cells(sides).flat_map(|cell| &cell.counters) {
         if let Counter::Unsupported { unsupported } = counter {
             reasons.entry(unsupported).or_default().insert(name);
         }
+    }
+    if all_cells(sides).any(|cell| !counts_sites(&cell.key)) {
+        reasons.entry("run without --no-sites").or_default().insert("lock sites");
     }
     reasons.into_iter().map(|(reason, names)| {
         format!("Not counted: {}: {reason}", names.into_iter().collect::<Vec<_>>().join(", "))

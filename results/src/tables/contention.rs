@@ -3,6 +3,7 @@
 
 use super::grid::{Grid, Row, header};
 use super::text::duration;
+use crate::aggregate::{WHY_NO_SITES, counts_sites};
 use crate::plural;
 use crate::report::{Detail, Report};
 use crate::schema::{Again, Distance, Sharing, Site, UNSEEN};
@@ -11,9 +12,11 @@ use crate::stats::jain;
 /// Rows of contended lock sites, at most.
 const MAX_SITES: usize = 6;
 
-/// The columns of `perf lock contention`; `None` where no site was watched.
+/// The columns of `perf lock contention`; `None` where no site was watched, and no rows where they
+/// were not counted.
 pub(super) fn sites(report: &Report, detail: &Detail) -> Option<Grid> {
-    if detail.sites.is_empty() {
+    let counted = counts_sites(&detail.key);
+    if counted && detail.sites.is_empty() {
         return None;
     }
     let contended: Vec<_> = detail.sites.iter().filter(|site| site.contended > 0).collect();
@@ -29,7 +32,11 @@ pub(super) fn sites(report: &Report, detail: &Detail) -> Option<Grid> {
         ])
     };
     let mut rows: Vec<Row> = contended.iter().take(MAX_SITES).map(row).collect();
-    let what = if contended.is_empty() { "no contended lock" } else { "lock contention" };
+    let what = match contended.is_empty() {
+        _ if !counted => WHY_NO_SITES,
+        true => "no contended lock",
+        false => "lock contention",
+    };
     let dots = contended.len().saturating_sub(MAX_SITES);
     if dots > 0 {
         rows.push(Row::plain(header(&["snip", "", "", "", "", &format!("{dots} more"), ""])));
