@@ -20,6 +20,8 @@ use results::store::{self, Writer};
 use crate::cell::Label;
 use crate::plan::Plan;
 use crate::schedule::{Slot, interleaved};
+use crate::trial::Device;
+use machines::Modelled;
 use probe::{Roots, clock, environment};
 use until::Watch;
 
@@ -126,16 +128,11 @@ pub fn run(
     finished: &[Cell],
     progress: impl FnMut(Progress),
 ) -> Result<Finished, EngineError> {
-    let slots = interleaved(plan.points.len(), plan.trials, plan.seed);
+    let slots = slots(plan);
     let watch = plan.until.map(|until| Watch::new(until, plan.points.len(), finished));
     let finished: BTreeSet<&CellKey> = finished.iter().map(|cell| &cell.key).collect();
     let labels = slots.into_iter().enumerate().map(|(order, slot)| label(plan, order, slot));
-    let mut labels: Vec<Label> = labels.collect();
-    if plan.precision.is_some() {
-        // Longest first: one begun last would keep one thread of this host busy alone. In virtual
-        // time nothing drifts, so the order has no effect on a cell.
-        labels.sort_by_key(|label| Reverse(label.point.threads));
-    }
+    let labels: Vec<Label> = labels.collect();
     // A run ends between blocks only. Without `--until` it never ends early: all is one block.
     let block = if watch.is_some() { plan.points.len() } else { labels.len() };
     let to_do: Vec<&Label> = labels.iter().filter(|l| !finished.contains(&l.key())).collect();
@@ -154,15 +151,40 @@ pub fn run(
         }
         let left: Vec<&Label> = block.iter().filter(|l| !finished.contains(&l.key())).collect();
         match plan.model {
-            None => left.iter().try_for_each(|label| keeper.keep(label, attempt(plan, label)?)),
+            None => left
+                .iter()
+                .try_for_each(|label| keeper.keep(label, attempt(plan, label, &Device::anew())?)),
             Some(_) => side_by_side(
-                &left,
-                |label| attempt(plan, label),
-                |label, measured| keeper.keep(label, measured),
+                &jobs(plan, &left),
+                |job| together(plan, job),
+                |job, measured| {
+                    job.iter().zip(measured).try_for_each(|(label, cell)| keeper.keep(label, cell))
+                },
             ),
         }?;
     }
     Ok(keeper.sums)
+}
+
+/// In what order cells are run and stored.
+fn slots(plan: &Plan) -> Vec<Slot> {
+    if plan.precision.is_none() {
+        return interleaved(plan.points.len(), plan.trials, plan.seed);
+    }
+    // Longest first: one begun last would keep one thread of this host busy alone. In virtual time
+    // nothing drifts, so the order has no effect on a cell.
+    let mut points: Vec<usize> = (0..plan.points.len()).collect();
+    points.sort_by_key(|point| Reverse(plan.points[*point].threads));
+    let trials = |point| (0..plan.trials).map(move |block| Slot { block, point });
+    points.into_iter().flat_map(trials).collect()
+}
+
+/// What one thread of this host simulates in one go: a trial, or with `--precision` all trials of a
+/// point, which begin with one device.
+fn jobs<'a, 'b>(plan: &Plan, left: &'a [&'b Label<'b>]) -> Vec<&'a [&'b Label<'b>]> {
+    let together =
+        |a: &&Label, b: &&Label| plan.precision.is_some() && std::ptr::eq(a.point, b.point);
+    left.chunk_by(together).collect()
 }
 
 /// Puts cells on disk, and reports each.
@@ -278,9 +300,19 @@ struct Measured {
     events: u64,
 }
 
+/// The cells of a job; with `--precision` all of it begins with one device.
+fn together(plan: &Plan, job: &[&Label]) -> Result<Vec<Result<Measured, String>>, EngineError> {
+    let device = plan.precision.map_or_else(Device::anew, |_| Device::kept(plan.seed));
+    job.iter().map(|label| attempt(plan, label, &device)).collect()
+}
+
 /// A cell, or why it is refused: after a second try natively. A model would do the same again, so
 /// it gets three tries more, in longer windows. With `--precision` all its workers share one window.
-fn attempt(plan: &Plan, label: &Label) -> Result<Result<Measured, String>, EngineError> {
+fn attempt(
+    plan: &Plan,
+    label: &Label,
+    device: &Device<Modelled>,
+) -> Result<Result<Measured, String>, EngineError> {
     let mut label = label.clone();
     let mut why = String::new();
     let tries = match (&plan.model, plan.precision) {
@@ -289,7 +321,7 @@ fn attempt(plan: &Plan, label: &Label) -> Result<Result<Measured, String>, Engin
         (Some(_), Some(_)) => 1,
     };
     for _ in 0..tries {
-        let measured = measure(plan, &label)?;
+        let measured = measure(plan, &label, device)?;
         match refusal(&measured.cell, plan.strict) {
             None => return Ok(Ok(measured)),
             Some(refusal) => why = refusal,
@@ -319,7 +351,7 @@ fn refusal(cell: &Cell, strict: bool) -> Option<String> {
 }
 
 /// One trial on the plan's machine.
-fn measure(plan: &Plan, label: &Label) -> Result<Measured, EngineError> {
+fn measure(plan: &Plan, label: &Label, device: &Device<Modelled>) -> Result<Measured, EngineError> {
     let point = label.point;
     let measured = match &plan.model {
         None => {
@@ -328,7 +360,7 @@ fn measure(plan: &Plan, label: &Label) -> Result<Measured, EngineError> {
             let late = || exit_from_a_trial_without_end(label, patience);
             watchdog::watched(patience, late, || machines::native(plan, label))
         }
-        Some(model) => machines::simulated(plan, label, model),
+        Some(model) => machines::simulated(plan, label, model, device),
     };
     measured.map_err(|why| match why {
         Failure::Panicked(why) => EngineError::Wrong {

@@ -5,9 +5,12 @@
 use std::any::Any;
 use std::collections::BTreeMap;
 use std::num::NonZeroU64;
+use std::sync::atomic::AtomicU64;
+use std::sync::atomic::Ordering::Relaxed;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use machine::{Cpu, Failure, Machine, Phase, Region, SiteStats};
+use machine::{Cpu, Failure, Kept, Machine, Phase, Region, SiteStats};
 use results::schema::Counter;
 use variants::neighbours::Neighbours;
 use variants::{Spec, Swap, SwapAllocator, SwpEntry};
@@ -62,13 +65,81 @@ where
     A: SwapAllocator<M>,
     W: Workload<M>,
 {
-    run_erased::<M>(config, setting, |setting, cpu| Box::new(Trial::<M, A, W>::new(setting, cpu)))
+    run_on::<M, A, W>(config, setting, &Device::anew())
+}
+
+/// [`run`] on a device that other trials may have begun with.
+///
+/// # Errors
+///
+/// Those of [`run`].
+pub fn run_on<M, A, W>(
+    config: &M::Config,
+    setting: &Setting,
+    device: &Device<M>,
+) -> Result<Vec<Log>, Failure>
+where
+    M: Machine,
+    A: SwapAllocator<M>,
+    W: Workload<M>,
+{
+    let make = |setting: &Setting, cpu: &M::Cpu| Arc::new(Trial::<M, A, W>::new(setting, cpu)) as _;
+    run_erased::<M>(config, setting, device, make)
+}
+
+/// The device that trials begin with. On a machine that can, it is set up for the first one and put
+/// back for each one after it: filling and ageing 8 GiB takes as long as simulating the trial.
+pub struct Device<M: Machine> {
+    /// The seed of its set-up, where not each trial's own.
+    seed: Option<u64>,
+    kept: Arc<Mutex<Option<Ready<M>>>>,
+}
+
+/// A trial's state, and what its regions held after the set-up.
+type Ready<M> = (Arc<dyn AnyTrial<M>>, Kept);
+
+impl<M: Machine> Device<M> {
+    /// Each trial sets up its own.
+    pub fn anew() -> Self {
+        Self { seed: None, kept: Arc::default() }
+    }
+
+    /// One device for trials of one point, one after the other, whichever of them are run.
+    pub fn kept(seed: u64) -> Self {
+        Self { seed: Some(seed), kept: Arc::default() }
+    }
+
+    fn ready(&self, setting: &Setting, cpu: &M::Cpu, make: MakeTrial<M>) -> Arc<dyn AnyTrial<M>> {
+        let Some(seed) = self.seed else { return make(setting, cpu) };
+        let mut ready = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        let trial = match &*ready {
+            Some((trial, kept)) => {
+                M::restore(kept);
+                trial.clone()
+            }
+            None => {
+                let trial = make(&Setting { seed, ..setting.clone() }, cpu);
+                *ready = M::keep().map(|kept| (trial.clone(), kept));
+                trial
+            }
+        };
+        trial.reseed(setting.seed);
+        trial
+    }
+}
+
+impl<M: Machine> Clone for Device<M> {
+    fn clone(&self) -> Self {
+        Self { seed: self.seed, kept: self.kept.clone() }
+    }
 }
 
 /// A trial whose variant and workload are behind a pointer: the code that drives it is compiled
 /// once per machine, not once per pair of them. It costs a worker a handful of dynamic calls in
 /// all, and an operation none.
 trait AnyTrial<M: Machine>: Send + Sync {
+    /// From now on workers draw the random numbers of this seed.
+    fn reseed(&self, seed: u64);
     /// The rate of an open loop.
     fn rate(&self) -> Option<NonZeroU64>;
     /// A new worker's own state, for [`AnyTrial::load`].
@@ -80,17 +151,18 @@ trait AnyTrial<M: Machine>: Send + Sync {
     fn verify(&self, cpu: &M::Cpu);
 }
 
-type MakeTrial<M> = fn(&Setting, &<M as Machine>::Cpu) -> Box<dyn AnyTrial<M>>;
+type MakeTrial<M> = fn(&Setting, &<M as Machine>::Cpu) -> Arc<dyn AnyTrial<M>>;
 
 fn run_erased<M: Machine>(
     config: &M::Config,
     setting: &Setting,
+    device: &Device<M>,
     make: MakeTrial<M>,
 ) -> Result<Vec<Log>, Failure> {
-    let (setup, work) = (setting.clone(), setting.clone());
+    let (setup, work, device) = (setting.clone(), setting.clone(), device.clone());
     let outcome = M::run(
         config,
-        move |cpu| make(&setup, cpu),
+        move |cpu| device.ready(&setup, cpu, make),
         move |trial, cpu| work_through::<M>(&**trial, cpu, &work),
         |trial, cpu| trial.verify(cpu),
     )?;
@@ -164,6 +236,10 @@ impl OpenLoop {
 }
 
 impl<M: Machine, A: SwapAllocator<M>, W: Workload<M>> AnyTrial<M> for Trial<M, A, W> {
+    fn reseed(&self, seed: u64) {
+        self.stage.seed.store(seed, Relaxed);
+    }
+
     fn rate(&self) -> Option<NonZeroU64> {
         self.stage.params.rate
     }
@@ -226,7 +302,7 @@ impl<M: Machine, A: SwapAllocator<M>> Stage<M, A> {
             assert!(swap.swapon(cpu, dev), "a fresh device can be switched on");
         }
         let block_order = block::order(&params.orders);
-        Self { swap, devices, params, threads, seed, block_order }
+        Self { swap, devices, params, threads, seed: AtomicU64::new(seed), block_order }
     }
 
     fn neighbours(&self) -> &Neighbours<M> {

@@ -3,6 +3,8 @@
 //! sees a lock. Guards that every workload in the list is found by name everywhere.
 
 use std::num::NonZeroU64;
+use std::sync::atomic::AtomicU64;
+use std::sync::atomic::Ordering::Relaxed;
 
 use machine::{Atomic, Cpu, Machine};
 use variants::{DeviceSpec, Spec, Swap, SwapAllocator, SwapoffError};
@@ -51,7 +53,8 @@ pub struct Stage<M: Machine, A: SwapAllocator<M>> {
     pub devices: usize,
     pub params: Params,
     pub threads: usize,
-    pub seed: u64,
+    /// Of the random numbers; the host's own word, since trials on one device change it.
+    pub seed: AtomicU64,
     /// Order of a block, the pages that are swapped out together.
     pub block_order: usize,
 }
@@ -195,7 +198,7 @@ impl<M: Machine, A: SwapAllocator<M>> Stage<M, A> {
     /// A random number generator per worker, the same in every repetition of a run.
     pub(crate) fn rng(&self, worker: usize) -> fastrand::Rng {
         fastrand::Rng::with_seed(
-            self.seed ^ (worker as u64 + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15),
+            self.seed.load(Relaxed) ^ (worker as u64 + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15),
         )
     }
 

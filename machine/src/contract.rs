@@ -7,6 +7,7 @@
 //! makes of them is in its own file.
 
 use crate::lock::Local;
+use crate::region::Kept;
 use crate::system::System;
 use std::fmt::{Debug, Display};
 
@@ -215,6 +216,7 @@ pub enum Failure {
 }
 
 /// A new region of shared memory, as [`Machine::register`] gets to know it.
+#[derive(Clone, Debug)]
 pub struct Extent {
     /// Address of the first element.
     pub base: usize,
@@ -294,6 +296,15 @@ pub trait Machine: Sized + Send + Sync + 'static {
     fn register(_region: &Extent) {}
     /// The region at address `base` is gone.
     fn unregister(_base: usize) {}
+
+    /// For `setup`, at its end: what it made, to be put back by [`restore`](Self::restore) when another
+    /// run begins with the same state. None: this machine sets up anew for each run.
+    fn keep() -> Option<Kept> {
+        None
+    }
+    /// For `setup`, instead of all else: the regions of `kept`, which still exist, hold again what they
+    /// held then.
+    fn restore(_kept: &Kept) {}
 
     /// The running CPU is in this kernel function: for the checker's histories.
     fn enter(_function: &'static str) {}

@@ -23,6 +23,6 @@ pub use contract::{Atomic, Cpu, Extent, Failure, Machine, Outcome, Phase, Plain,
 pub use lock::{Guard, Site, SiteStats, SpinLock};
 pub use native::Native;
 pub use percpu_ref::PercpuRef;
-pub use region::{Fields, PerCpu, Region};
+pub use region::{Fields, Kept, PerCpu, Region};
 pub use simulated::Simulated;
 pub use system::System;

@@ -4,6 +4,7 @@
 use crate::{Extent, Machine};
 use std::alloc::{Layout, alloc, dealloc, handle_alloc_error};
 use std::marker::PhantomData;
+use std::mem::MaybeUninit;
 use std::ops::Deref;
 use std::ptr::NonNull;
 
@@ -115,6 +116,41 @@ impl<M: Machine, T> Drop for Region<M, T> {
             std::ptr::slice_from_raw_parts_mut(self.base.as_ptr(), self.len).drop_in_place();
             dealloc(self.base.as_ptr().cast(), layout(self.len, Layout::new::<T>()));
         }
+    }
+}
+
+/// What regions held at one time, to be put back while they still exist.
+pub struct Kept(Vec<(Extent, Box<[MaybeUninit<u8>]>)>);
+
+impl Kept {
+    /// What `regions` hold now.
+    pub(crate) fn of(regions: impl Iterator<Item = Extent>) -> Self {
+        let copy = |extent: Extent| {
+            let mut bytes = Box::new_uninit_slice(extent.bytes);
+            // SAFETY: a registered region is allocated, and no other thread uses it: one host thread
+            // runs all of a simulation. Padding between its elements may be copied as it is.
+            #[allow(unsafe_code)]
+            unsafe {
+                let from = extent.base as *const MaybeUninit<u8>;
+                std::ptr::copy_nonoverlapping(from, bytes.as_mut_ptr(), extent.bytes);
+            }
+            (extent, bytes)
+        };
+        Self(regions.map(copy).collect())
+    }
+
+    /// Puts it back and returns the regions in their old order.
+    pub(crate) fn put_back(&self) -> impl Iterator<Item = &Extent> {
+        self.0.iter().map(|(extent, bytes)| {
+            // SAFETY: the caller keeps the regions alive, no other thread uses them, and these bytes
+            // were in them before: whatever type they have, it is a value of that type.
+            #[allow(unsafe_code)]
+            unsafe {
+                let to = extent.base as *mut MaybeUninit<u8>;
+                std::ptr::copy_nonoverlapping(bytes.as_ptr(), to, extent.bytes);
+            }
+            extent
+        })
     }
 }
 

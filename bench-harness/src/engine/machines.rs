@@ -17,12 +17,15 @@ use super::Measured;
 use crate::cell::{Label, assemble};
 use crate::plan::{Plan, Point, Precision};
 use crate::sharing::Places;
-use crate::trial::{self, Log, Setting};
+use crate::trial::{self, Device, Log, Setting};
 use crate::units::CLUSTER;
 use crate::workload::{self, Workload};
 use probe::Roots;
 use probe::counters::Groups;
 use probe::noise::Watch;
+
+/// The machine of a model.
+pub(super) type Modelled = Simulated<Any>;
 
 const CHECKED: &str = "the plan has checked the name";
 
@@ -51,8 +54,8 @@ pub(super) fn native(plan: &Plan, label: &Label) -> Result<Measured, Failure> {
     let config = config(plan, &cpus, label.measure);
     let setting = setting(plan, label, Some(plan.counters.clone()));
     let logs = with_lock!(point.lock, K => match point.sites {
-        true => on_machine::<Native<K, true>>(&config, point, &setting),
-        false => on_machine::<Native<K, false>>(&config, point, &setting),
+        true => on_machine::<Native<K, true>>(&config, point, &setting, &Device::anew()),
+        false => on_machine::<Native<K, false>>(&config, point, &setting, &Device::anew()),
     });
     let places = Places { topology: &plan.topology, cpus: &cpus };
     let (cell, histograms) = assemble(label, &logs.expect(CHECKED)?, places, Some(watch));
@@ -64,6 +67,7 @@ pub(super) fn simulated(
     plan: &Plan,
     label: &Label,
     model: &Arc<Model>,
+    device: &Device<Modelled>,
 ) -> Result<Measured, Failure> {
     let point = label.point;
     let cpus = plan.pins(point.threads);
@@ -78,7 +82,7 @@ pub(super) fn simulated(
     };
     let setting = setting(plan, label, None);
     assert!(Any::choose(point.lock), "{CHECKED}");
-    let mut logs = on_machine::<Simulated<Any>>(&config, point, &setting)?;
+    let mut logs = on_machine::<Simulated<Any>>(&config, point, &setting, device)?;
     let account = simulated::take_account().expect("a run that succeeded has one");
     let mut label = label.clone();
     if let Some(known) = account.known {
@@ -162,8 +166,9 @@ fn on_machine<M: Machine>(
     config: &M::Config,
     point: &Point,
     setting: &Setting,
+    device: &Device<M>,
 ) -> Result<Vec<Log>, Failure> {
-    struct ByVariant<'a, M: Machine>(&'a M::Config, &'a Point, &'a Setting);
+    struct ByVariant<'a, M: Machine>(&'a M::Config, &'a Point, &'a Setting, &'a Device<M>);
     struct ByWorkload<'a, M: Machine, A>(ByVariant<'a, M>, std::marker::PhantomData<fn() -> A>);
 
     impl<M: Machine> registry::Visitor<M> for ByVariant<'_, M> {
@@ -178,9 +183,9 @@ fn on_machine<M: Machine>(
     impl<M: Machine, A: SwapAllocator<M>> workload::Visitor<M> for ByWorkload<'_, M, A> {
         type Output = Result<Vec<Log>, Failure>;
         fn visit<W: Workload<M>>(self) -> Self::Output {
-            trial::run::<M, A, W>(self.0.0, self.0.2)
+            trial::run_on::<M, A, W>(self.0.0, self.0.2, self.0.3)
         }
     }
 
-    registry::visit(point.variant, ByVariant::<M>(config, point, setting)).expect(CHECKED)
+    registry::visit(point.variant, ByVariant::<M>(config, point, setting, device)).expect(CHECKED)
 }

@@ -242,6 +242,21 @@ impl Memory {
         });
     }
 
+    /// How many regions there were.
+    pub fn regions(&self) -> usize {
+        self.homes.len()
+    }
+
+    /// The regions from number `first` on that still exist, in the order in which they came.
+    pub fn since(&self, first: usize) -> impl Iterator<Item = Extent> {
+        let mut extents: Vec<_> = self.extents.iter().filter(|e| e.2 as usize >= first).collect();
+        extents.sort_by_key(|extent| extent.2);
+        extents.into_iter().map(|&(base, end, region)| {
+            let Home { stride, elements: len, name, ref fields, .. } = self.homes[region as usize];
+            Extent { base, bytes: end - base, len, stride, name, fields: fields.clone() }
+        })
+    }
+
     /// Returns the region's addresses.
     pub fn unregister(&mut self, base: usize) -> Option<(usize, usize)> {
         let place = self.extents.iter().position(|e| e.0 == base)?;

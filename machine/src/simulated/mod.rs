@@ -89,7 +89,7 @@ pub use precision::{Known, Precision};
 
 use crate::lock::{Local, LockKind};
 use crate::native::message;
-use crate::region::LINE;
+use crate::region::{Kept, LINE};
 use crate::{Atomic, Cpu, Extent, Failure, Machine, Outcome, Phase, Plain, System, Word};
 use corosensei::stack::DefaultStack;
 use corosensei::{Coroutine, CoroutineResult};
@@ -396,6 +396,7 @@ impl<K: LockKind> Machine for Simulated<K> {
         let system = Arc::new(System::new(workers));
         let boot = SimulatedCpu::new(workers, &system);
         let failed = |panic| Failure::Panicked(message(panic));
+        with(|sim| sim.setup_begins());
         let state = Rc::new(catch_unwind(AssertUnwindSafe(|| setup(&boot))).map_err(failed)?);
         let results: Rc<RefCell<Vec<Option<R>>>> = Rc::default();
         results.borrow_mut().resize_with(workers, || None);
@@ -422,6 +423,12 @@ impl<K: LockKind> Machine for Simulated<K> {
     }
     fn unregister(base: usize) {
         with(|sim| sim.unregister(base));
+    }
+    fn keep() -> Option<Kept> {
+        with(|sim| sim.keep())
+    }
+    fn restore(kept: &Kept) {
+        kept.put_back().for_each(Self::register);
     }
     fn enter(function: &'static str) {
         scheduler::enter(function);

@@ -20,6 +20,7 @@ use super::config::{Config, Preemption};
 use super::model::Time;
 use super::precision::{Look, Watch};
 use crate::Phase;
+use crate::region::Kept;
 use corosensei::Yielder;
 use event::What;
 use queue::{Event, Queue};
@@ -110,6 +111,8 @@ pub(super) struct Sim {
     next_look: u64,
     /// Workers that have not closed their window.
     open_windows: usize,
+    /// Regions that were there before `setup`.
+    before_setup: usize,
     failure: Option<String>,
     events: u64,
 }
@@ -192,6 +195,7 @@ impl Sim {
             watch: config.precision.map(|precision| Watch::new(precision, workers)),
             next_look: if config.precision.is_some() { 0 } else { u64::MAX },
             open_windows: workers,
+            before_setup: 0,
             failure: None,
             events: 0,
         }
@@ -199,6 +203,15 @@ impl Sim {
 
     pub fn memory(&mut self) -> &mut Memory {
         &mut self.memory
+    }
+
+    pub fn setup_begins(&mut self) {
+        self.before_setup = self.memory.regions();
+    }
+
+    /// What `setup` has made.
+    pub fn keep(&self) -> Kept {
+        Kept::of(self.memory.since(self.before_setup))
     }
 
     /// Starts the workers, each at a random time within the first half microsecond.
