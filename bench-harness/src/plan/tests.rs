@@ -202,6 +202,28 @@ fn what_a_workload_has_no_use_for_is_no_axis_of_it() {
     assert!(self::plan(useless).unwrap_err().starts_with("kept '64'"));
 }
 
+#[test]
+fn precision_is_for_models_and_takes_the_place_of_seconds() {
+    let model = machine::simulated::Model::load("vm-32").unwrap();
+    let topology = model.topology();
+    let host = Host { topology: &topology, guest: false, model: Some(Arc::new(model)) };
+    let plan = |options| Plan::new(options, &host).map_err(|error| error.to_string());
+    let asked = Options { precision: "2%".parse().ok(), seconds: None, ..good() };
+    let ours = plan(asked.clone()).unwrap();
+    let precision = ours.precision.unwrap();
+    assert_eq!((precision.width, precision.most_events), (0.02, 50_000));
+    let written = ours.options.command();
+    assert!(written.contains("--precision '2%'") && written.contains("--most-events 50000"));
+    assert!(!written.contains("--seconds"), "{written}");
+    let over = Options { precision: "2%".parse().ok(), ..Options::default() };
+    assert_eq!(over.over(good()).seconds, None, "precision replaces the file's seconds");
+    let both = Options { seconds: Some(0.01), ..asked.clone() };
+    assert!(plan(both).unwrap_err().starts_with("seconds '0.01': expected not both"));
+    let alone = Options { most_events: "1M".parse().ok(), ..good() };
+    assert!(plan(alone).unwrap_err().starts_with("most-events '1000000': expected precision"));
+    assert!(self::plan(asked).unwrap_err().starts_with("precision '2%': expected a model"));
+}
+
 /// An older build does not know the option: it is named where it is needed, and not else.
 #[test]
 fn a_trial_alone_names_its_backing_unless_it_is_the_default() {
