@@ -23,8 +23,8 @@ const WAITING: usize = 64;
 /// touches only the buckets of its latencies.
 #[derive(Clone, Debug)]
 pub struct Recorder {
-    /// The first `n` are not counted yet.
-    waiting: [u64; WAITING],
+    /// The first `n` are not counted yet. In a box, as a coroutine's stack takes no large values.
+    waiting: Box<[u64; WAITING]>,
     n: usize,
     counts: Box<[u64; BUCKETS]>,
 }
@@ -48,7 +48,7 @@ pub fn histogram() -> Histogram<u64> {
 
 impl Default for Recorder {
     fn default() -> Self {
-        Self { waiting: [0; WAITING], n: 0, counts: Box::new([0; BUCKETS]) }
+        Self { waiting: Box::new([0; WAITING]), n: 0, counts: Box::new([0; BUCKETS]) }
     }
 }
 

@@ -71,12 +71,12 @@ impl Row {
     /// The median with its sign, and the interval: `+2.22` and `2.12..2.37`.
     pub fn words(&self) -> (String, String) {
         let Figure { median, interval: Interval { lo, hi } } = self.figure;
-        let (sign, digits) = match self.unit {
-            Unit::Ns => ("", 2),
-            Unit::More => ("+", 2),
-            Unit::Times => ("x", 4),
+        let (median, digits) = match self.unit {
+            Unit::Ns => (format!("{median:.2}"), 2),
+            Unit::More => (format!("{median:+.2}"), 2),
+            Unit::Times => (format!("x{median:.4}"), 4),
         };
-        (format!("{sign}{median:.digits$}"), format!("{lo:.digits$}..{hi:.digits$}"))
+        (median, format!("{lo:.digits$}..{hi:.digits$}"))
     }
 
     /// Whether it keeps to its goal, in words; `None` without a goal.
@@ -204,6 +204,11 @@ impl Pair {
         self.row(what, self.each(|base, with| with - base), Unit::More, goal)
     }
 
+    /// The difference by each of `parts` that an operation consists of.
+    fn more_each(&self, what: impl Into<String>, parts: f64, goal: Option<f64>) -> Row {
+        self.row(what, self.each(|base, with| (with - base) / parts), Unit::More, goal)
+    }
+
     fn times(&self, what: impl Into<String>, goal: Option<f64>) -> Row {
         self.row(what, self.each(|base, with| with / base), Unit::Times, goal)
     }
@@ -255,6 +260,7 @@ mod tests {
         assert!(pair.more("", None).figure.median.abs() < 1e-9);
         let dearer = Pair::measure(&effort, |_| tick(10.0), |_| tick(12.0)).unwrap();
         assert!((dearer.more("", None).figure.median - 2.0).abs() < 1e-9);
+        assert!((dearer.more_each("", 5.0, None).figure.median - 0.4).abs() < 1e-9);
     }
 
     /// Every row can be made, in no time: what it says then is nothing.

@@ -3,7 +3,7 @@
 //! CPU-local and put together when the run is over; the clock is read on contended paths only; hold
 //! times, times between acquisitions and looks at the holder are sampled, 1 in [`Machine::SAMPLE`].
 //! An acquisition that is neither contended nor sampled costs a decrement and two stores to lines of
-//! its own. All else is in functions that are not inlined: code around a lock keeps its registers.
+//! its own. All else is behind one branch, in functions that are not inlined.
 
 use super::intervals::Intervals;
 use super::posted::{self, Posted};
@@ -111,13 +111,18 @@ pub(super) struct Hold(u32);
 impl Hold {
     /// Set if the acquisition is in the sample. No key has it: there are few places.
     const TIMED: u32 = 1 << 31;
+
+    #[inline]
+    fn key(self) -> Key {
+        Key(self.0 & !Self::TIMED)
+    }
 }
 
 /// The accounts of one CPU.
 pub(super) struct Accounting {
     cpu: usize,
-    /// By site, the acquisitions until the next one that reads the clock. In a box, as a coroutine's
-    /// start takes no large values.
+    /// By site, the acquisitions until the next one that reads the clock; 1 for index 0, which stands
+    /// for a site that has no index yet. In a box, as a coroutine's start takes no large values.
     left: Box<[Cell<u32>; MAX_SITES]>,
     sites: RefCell<Vec<SiteStats>>,
     /// The wait under way. It is here so that an acquisition without one does not write it.
@@ -164,18 +169,30 @@ impl Accounting {
         waited: bool,
         now: impl Fn() -> u64,
     ) -> Hold {
+        let key = site.key_so_far();
+        let left = &self.left[key.index()];
+        left.set(left.get().wrapping_sub(1));
+        let seldom = waited || left.get() == 0;
+        let hold = if seldom { self.seldom::<M>(site, waited, now) } else { Hold(key.0) };
+        self.mine.acquired::<M>(hold.key().place(), address);
+        hold
+    }
+
+    /// An acquisition that waited, or ended a countdown, or is its site's first.
+    #[cold]
+    fn seldom<M: Machine>(&self, site: &'static Site, waited: bool, now: impl Fn() -> u64) -> Hold {
         let key = site.key();
+        let left = &self.left[key.index()];
+        if self.left[0].replace(1) == 0 {
+            left.set(left.get() - 1);
+        }
         if waited {
             self.waited(key, &now);
         }
-        let left = &self.left[key.index()];
-        left.set(left.get().wrapping_sub(1));
         let timed = left.get() == 0 && self.counted_down::<M>(key, now);
-        self.mine.acquired::<M>(key.place(), address);
         Hold(key.0 | if timed { Hold::TIMED } else { 0 })
     }
 
-    #[cold]
     fn waited(&self, key: Key, now: impl Fn() -> u64) {
         self.mine.waits_for(0);
         let (stats, cpus) = (&mut self.sites.borrow_mut()[key.index()], self.posted.len());
@@ -183,7 +200,6 @@ impl Accounting {
     }
 
     /// An acquisition that is in the sample, or the one after it; says whether it is the former.
-    #[cold]
     fn counted_down<M: Machine>(&self, key: Key, now: impl Fn() -> u64) -> bool {
         let (now, stats) = (now().max(1), &mut self.sites.borrow_mut()[key.index()]);
         let n = stats.due;
@@ -210,10 +226,9 @@ impl Accounting {
     pub(super) fn releases<M: Machine>(&self, hold: Hold, now: impl Fn() -> u64) {
         // A simulated CPU runs ahead of the others: at their time the lock is still held.
         let until = if M::VIRTUAL { now() } else { 0 };
-        let key = Key(hold.0 & !Hold::TIMED);
-        self.mine.released::<M>(key.place(), until);
+        self.mine.released::<M>(hold.key().place(), until);
         if hold.0 & Hold::TIMED != 0 {
-            self.hold_ended(key, now);
+            self.hold_ended(hold.key(), now);
         }
     }
 
@@ -235,8 +250,8 @@ impl Accounting {
     pub(super) fn stats(&self) -> Vec<SiteStats> {
         let known = sites::known();
         let stats = self.sites.borrow();
-        let all = known.iter().zip(stats.iter()).zip(&*self.left);
-        let all = all.map(|((site, s), left)| SiteStats {
+        let all = known.iter().zip(stats.iter().zip(&*self.left).skip(1));
+        let all = all.map(|(site, (s, left))| SiteStats {
             lock: site.lock,
             caller: site.caller,
             acquired: s.due + 1 - u64::from(left.get()),

@@ -21,17 +21,17 @@ pub struct Site {
 /// All sites used so far, in the order of their numbers.
 static SITES: Mutex<Vec<&'static Site>> = Mutex::new(Vec::new());
 
-/// The most sites that a process may have.
+/// One more than the most sites that a process may have: index 0 in a table is no site's.
 pub(super) const MAX_SITES: usize = 128;
 
-/// Low 16 bits: index + 1 in every CPU's table. Above: where locks of this class are posted.
+/// Low 16 bits: index in every CPU's table. Above: where locks of this class are posted.
 #[derive(Clone, Copy, Default)]
 pub(super) struct Key(pub(super) u32);
 
 impl Key {
     #[inline]
     pub(super) fn index(self) -> usize {
-        (self.0 as usize).wrapping_sub(1) % MAX_SITES
+        self.0 as usize % MAX_SITES
     }
 
     #[inline]
@@ -46,11 +46,17 @@ impl Site {
         Self { lock, caller, key: AtomicU32::new(0) }
     }
 
+    /// Its key, or that of no site before the first [`Site::key`].
+    #[inline]
+    pub(super) fn key_so_far(&'static self) -> Key {
+        Key(self.key.load(Ordering::Relaxed))
+    }
+
     #[inline]
     pub(super) fn key(&'static self) -> Key {
-        match self.key.load(Ordering::Relaxed) {
-            0 => self.enroll(),
-            key => Key(key),
+        match self.key_so_far() {
+            Key(0) => self.enroll(),
+            key => key,
         }
     }
 
@@ -66,16 +72,16 @@ impl Site {
             }
             let class = classes.iter().position(|class| *class == self.lock);
             sites.push(self);
-            assert!(sites.len() <= MAX_SITES, "more than {MAX_SITES} lock sites");
+            assert!(sites.len() < MAX_SITES, "more than {} lock sites", MAX_SITES - 1);
             let place = posted::place(class.expect("it is among them"));
             let key = sites.len() | place << 16;
             self.key.store(key as u32, Ordering::Relaxed);
         }
-        Key(self.key.load(Ordering::Relaxed))
+        self.key_so_far()
     }
 }
 
-/// The sites used so far; the n-th has index n.
+/// The sites used so far; the first has index 1.
 pub(super) fn known() -> MutexGuard<'static, Vec<&'static Site>> {
     SITES.lock().unwrap()
 }

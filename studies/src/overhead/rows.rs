@@ -6,7 +6,9 @@ use machine::{Cpu, Failure, Machine, Site, SpinLock, native};
 use variants::SwapAllocator;
 use variants::percluster::PerCluster;
 
-use super::ways::{Hand, Nothing, Off, On, by_hand, churned, fault, in_engine, setting};
+use super::ways::{
+    Hand, Nothing, Off, On, acquisitions, by_hand, churned, fault, in_engine, setting,
+};
 use super::{Effort, GOAL, Pair, Row};
 use crate::null::Null;
 use bench_harness::plan::defaults;
@@ -21,8 +23,8 @@ pub(super) const ALL: [Rows; 6] = [null, record, timed, sampled, sites, engine];
 const NEVER: u32 = u32::MAX;
 /// The most that a record should take beyond the two clock reads, ns.
 const RECORD: f64 = 3.5;
-/// The most that accounting should add to an uncontended lock pair, ns.
-const SITES: f64 = 1.0;
+/// The most that accounting should add per acquisition inside an allocator, ns.
+const SITES: f64 = 1.5;
 
 /// An allocator that does nothing.
 fn null(effort: &Effort) -> Result<Vec<Row>, Failure> {
@@ -111,11 +113,13 @@ fn sites(effort: &Effort) -> Result<Vec<Row>, Failure> {
     let off = |seed| in_engine::<Off, PerCluster<Off>, Local<Off>>(effort, &setting(seed));
     let on = |seed| in_engine::<On, PerCluster<On>, Local<On>>(effort, &setting(seed));
     let churn = Pair::measure(effort, off, on)?;
+    let taken = acquisitions::<On, PerCluster<On>, Local<On>>(effort, &setting(0))?;
     Ok(vec![
         pair.base("uncontended lock pair, no accounting"),
-        pair.more("with lock-site accounting", Some(SITES)),
+        pair.more("with lock-site accounting", None),
         churn.base("churn operation, no accounting"),
         churn.more("with lock-site accounting", None),
+        churn.more_each("accounting in place, per acquisition", taken, Some(SITES)),
     ])
 }
 

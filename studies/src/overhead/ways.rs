@@ -12,7 +12,7 @@ use variants::{Folio, SwapAllocator};
 use super::Effort;
 use bench_harness::meter::{Kind, Meter};
 use bench_harness::plan::defaults::sample;
-use bench_harness::trial::{self, Setting};
+use bench_harness::trial::{self, Log, Setting};
 use bench_harness::units::{Fill, Orders, Size};
 use bench_harness::workload::churn::Local;
 use bench_harness::workload::{Params, Stage, Workload};
@@ -37,12 +37,33 @@ where
     A: SwapAllocator<M>,
     W: Workload<M>,
 {
+    let log = log::<M, A, W>(effort, setting)?;
+    let time = log.closed.saturating_sub(log.opened);
+    Ok(time as f64 / log.meter.total().max(1) as f64)
+}
+
+/// Lock acquisitions per operation of a trial.
+pub(super) fn acquisitions<M, A, W>(effort: &Effort, setting: &Setting) -> Result<f64, Failure>
+where
+    M: Machine<Config = native::Config>,
+    A: SwapAllocator<M>,
+    W: Workload<M>,
+{
+    let log = log::<M, A, W>(effort, setting)?;
+    let acquired: u64 = log.sites.iter().map(|site| site.acquired).sum();
+    Ok(acquired as f64 / log.meter.total().max(1) as f64)
+}
+
+fn log<M, A, W>(effort: &Effort, setting: &Setting) -> Result<Log, Failure>
+where
+    M: Machine<Config = native::Config>,
+    A: SwapAllocator<M>,
+    W: Workload<M>,
+{
     let Effort { window, cpu, .. } = *effort;
     let config = native::Config { pins: vec![Some(cpu)], warm: window / 4, measure: window };
     let setting = Setting { measure: window, ..setting.clone() };
-    let logs = trial::run::<M, A, W>(&config, &setting)?;
-    let time = logs[0].closed.saturating_sub(logs[0].opened);
-    Ok(time as f64 / logs[0].meter.total().max(1) as f64)
+    Ok(trial::run::<M, A, W>(&config, &setting)?.remove(0))
 }
 
 /// The state of a loop by hand beside the system under test.
