@@ -259,6 +259,8 @@ impl Sim {
         &mut self.cpus[self.me]
     }
 
+    /// Inline, so that the event is made where it stays.
+    #[inline(always)]
     fn schedule(&mut self, time: u64, what: What) {
         self.created = self.created.wrapping_add(1);
         let tie = u64::from(self.rng.u32(..)) << 32 | u64::from(self.created);

@@ -62,7 +62,7 @@ impl Queue {
         }
     }
 
-    #[inline]
+    #[inline(always)]
     pub fn push(&mut self, time: u64, tie: u64, what: What) {
         let event = Event { time, tie, what, next: NOBODY };
         let index = match self.events.get_mut(self.free as usize) {
@@ -107,7 +107,7 @@ impl Queue {
     }
 
     /// Puts an event where it is found again.
-    #[inline]
+    #[inline(never)]
     fn link(&mut self, index: u32) {
         let event = &mut self.events[index as usize];
         let day = event.time >> DAY;
