@@ -42,11 +42,12 @@ fn the_number_of_host_threads_changes_no_byte() {
 #[test]
 fn a_precise_run_is_the_same_on_any_host_threads_and_when_resumed() {
     let dir = tempfile::tempdir().unwrap();
-    let plan = ["--variant", "scanning,percluster", "--workload", "churn,seq", "--threads", "1,8"];
-    let plan = [&plan[..], &["--trials", "3", "--precision", "5%", "--most-events", "2k"]].concat();
+    let plan = ["--variant", "percluster", "--workload", "churn,seq", "--threads", "1,8"];
+    let plan =
+        [&plan[..], &["--trials", "3", "--precision", "5%", "--most-events", "20k"]].concat();
     let (one, _) = simulate(dir.path(), "one", "1", &plan);
     let (three, _) = simulate(dir.path(), "three", "3", &plan);
-    assert_eq!(one.lines().count(), 24);
+    assert_eq!(one.lines().count(), 12);
     assert_eq!(one, three);
     let cells = one.lines().map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap());
     let cells: Vec<_> = cells.collect();
@@ -60,10 +61,10 @@ fn a_precise_run_is_the_same_on_any_host_threads_and_when_resumed() {
         cell["precision"]["half_width"].as_f64().is_some_and(|half| half <= 0.05)
     };
     let many = cells.iter().filter(precise).count();
-    assert!(many >= 12, "{many} of 24 are known to 5 %");
+    assert!(many >= 9, "{many} of 12 are known to 5 %");
     let rates: std::collections::BTreeSet<_> =
         cells.iter().map(|cell| cell["ops_per_s"].to_string()).collect();
-    assert!(rates.len() > 12, "trials differ: {rates:?}");
+    assert!(rates.len() > 6, "trials differ: {rates:?}");
     // The last trial of each point is lost.
     let run = fs::read_dir(dir.path().join("three")).unwrap().next().unwrap().unwrap().path();
     let first: String =

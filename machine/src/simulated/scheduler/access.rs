@@ -26,7 +26,9 @@ pub(in crate::simulated) fn with<T>(step: impl FnOnce(&mut Sim) -> T) -> Option<
     SIM.with_borrow_mut(|sim| sim.as_mut().map(step))
 }
 
-/// Gives control to the scheduler until this CPU's next event.
+/// Gives control to the scheduler until this CPU's next event. Inline, as is `complete`: each frame
+/// between here and the access is lines of a stack that no cache of the host holds any more.
+#[inline(always)]
 fn suspend() {
     if std::thread::panicking() {
         return;
@@ -41,6 +43,7 @@ fn suspend() {
 }
 
 /// One access of the running CPU; the caller makes its effect when this returns.
+#[inline(never)]
 fn access(address: usize, kind: Access) {
     if let Some(flow) = charged(|sim| sim.begin(address, kind)) {
         complete(address, kind, flow);
@@ -48,6 +51,7 @@ fn access(address: usize, kind: Access) {
 }
 
 /// Waits until an access that has begun is complete.
+#[inline(always)]
 fn complete(address: usize, kind: Access, begun: Flow) {
     match begun {
         Flow::Later => {
