@@ -221,7 +221,9 @@ fn measure(
         Err(other) => return Err(other.into()),
     };
     if plan.model.is_some() {
-        simulated(&ended, began.elapsed());
+        let cost = simulated(&ended, began.elapsed());
+        say(&cost);
+        writer.remark(cost)?;
     }
     let refused = ended.refused;
     let runs = [store::load(&dir)?];
@@ -245,12 +247,12 @@ pub fn after_refusals(plan: &Plan, refused: usize) -> Answer {
 }
 
 /// The cost of the simulation, which is no part of the results.
-fn simulated(ended: &Finished, took: Duration) {
+fn simulated(ended: &Finished, took: Duration) -> String {
     let (events, handovers) = (ended.events as f64 / 1e6, ended.handovers as f64 / 1e6);
     let (seconds, threads) = (took.as_secs_f64(), rayon::current_num_threads());
-    say(format_args!(
+    format!(
         "simulated {events:.1} M events and {handovers:.2} M lock hand-overs in {seconds:.1} s \
          on {threads} threads: {:.1} M events/s",
         events / seconds
-    ));
+    )
 }
