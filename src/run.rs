@@ -192,8 +192,8 @@ fn measure(
     let each = match plan.precision {
         None => format!("of {:.4} s each", plan.measure.as_secs_f64()),
         Some(Precision { width, most_events }) => {
-            let percent = 100.0 * width;
-            format!("until each is known to {percent} % or has taken {most_events} events a worker")
+            let (percent, most) = (100.0 * width, most_events as f64 / 1e6);
+            format!("until each is known to {percent} % or has taken {most} M events")
         }
     };
     let each = format!("{each}, into {}", dir.display());

@@ -43,8 +43,7 @@ fn the_number_of_host_threads_changes_no_byte() {
 fn a_precise_run_is_the_same_on_any_host_threads_and_when_resumed() {
     let dir = tempfile::tempdir().unwrap();
     let plan = ["--variant", "percluster", "--workload", "churn,seq", "--threads", "1,8"];
-    let plan =
-        [&plan[..], &["--trials", "3", "--precision", "5%", "--most-events", "20k"]].concat();
+    let plan = [&plan[..], &["--trials", "3", "--precision", "5%", "--most-events", "1M"]].concat();
     let (one, _) = simulate(dir.path(), "one", "1", &plan);
     let (three, _) = simulate(dir.path(), "three", "3", &plan);
     assert_eq!(one.lines().count(), 12);

@@ -108,9 +108,6 @@ pub(super) fn simulated(
 /// the first ones up at the same time.
 const LEAST_OPS: u64 = CLUSTER;
 
-/// So few workers may take the events of so many: a moment of this host's time.
-const FEW: usize = 40;
-
 fn stops(precision: Precision, point: &Point) -> simulated::Precision {
     struct Rounds;
     impl<M: Machine> workload::Visitor<M> for Rounds {
@@ -124,7 +121,7 @@ fn stops(precision: Precision, point: &Point) -> simulated::Precision {
         half_width: stats::half_width,
         least: LEAST_OPS,
         rounds: workload::visit::<Simulated<Any>, _>(point.workload, Rounds).expect(CHECKED),
-        most_events: precision.most_events * point.threads.max(FEW) as u64,
+        most_events: precision.most_events,
     }
 }
 

@@ -69,8 +69,8 @@ pub struct Options {
     /// closes once batch means give a 95 % interval this narrow (2% is 2 % on either side)
     #[arg(long, value_name = "PCT", conflicts_with = "seconds")]
     pub precision: Option<Width>,
-    /// With --precision, the simulator's events per worker after which a trial ends however wide its
-    /// interval is; few workers may take those of 40 [default: 50k]
+    /// With --precision, the simulator's events after which a trial ends however wide its interval
+    /// is [default: 20M]
     #[arg(long, value_name = "N")]
     pub most_events: Option<Events>,
     /// Seed of the order of trials and of the workloads' random numbers

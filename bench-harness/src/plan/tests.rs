@@ -211,9 +211,9 @@ fn precision_is_for_models_and_takes_the_place_of_seconds() {
     let asked = Options { precision: "2%".parse().ok(), seconds: None, ..good() };
     let ours = plan(asked.clone()).unwrap();
     let precision = ours.precision.unwrap();
-    assert_eq!((precision.width, precision.most_events), (0.02, 50_000));
+    assert_eq!((precision.width, precision.most_events), (0.02, 20_000_000));
     let written = ours.options.command();
-    assert!(written.contains("--precision '2%'") && written.contains("--most-events 50000"));
+    assert!(written.contains("--precision '2%'") && written.contains("--most-events 20000000"));
     assert!(!written.contains("--seconds"), "{written}");
     let over = Options { precision: "2%".parse().ok(), ..Options::default() };
     assert_eq!(over.over(good()).seconds, None, "precision replaces the file's seconds");

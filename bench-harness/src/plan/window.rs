@@ -22,13 +22,12 @@ pub struct Until {
 pub struct Precision {
     /// Half of the interval of its throughput, as a share of it.
     pub width: f64,
-    /// Events of the simulator per worker after which it ends anyway.
+    /// Events of the simulator after which it ends anyway.
     pub most_events: u64,
 }
 
-/// Where no other number is given: 384 workers take two seconds of this host's time, and are found
-/// within 5 % of what five times as many events give.
-const MOST_EVENTS: u64 = 50_000;
+/// Where no other number is given: a few seconds of this host's time.
+const MOST_EVENTS: u64 = 20_000_000;
 
 /// What `--precision` asks for.
 pub(super) fn precision(given: &Options, simulated: bool) -> Result<Option<Precision>, PlanError> {
