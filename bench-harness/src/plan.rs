@@ -117,6 +117,9 @@ impl Plan {
             return refuse(key, 0, "a number from 1");
         }
         let points = points::points(&options, cpus.len(), host.model.is_some())?;
+        if let (Some(_), Some(width)) = (precision, given.precision) {
+            window::may_end_early(width, &points)?;
+        }
         let cells = points.len().saturating_mul(trials as usize);
         if cells > MOST_CELLS {
             return refuse("trials", trials, format!("at most {MOST_CELLS} cells, not {cells}"));

@@ -6,7 +6,8 @@ use std::num::NonZeroU64;
 use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering::Relaxed;
 
-use machine::{Atomic, Cpu, Machine};
+use machine::lock::Any;
+use machine::{Atomic, Cpu, Machine, Simulated};
 use variants::{DeviceSpec, Spec, Swap, SwapAllocator, SwapoffError};
 
 use crate::backing::Backing;
@@ -156,6 +157,26 @@ registry! {
 /// The workload called `id`.
 pub fn find(id: &str) -> Option<&'static Entry> {
     LIST.iter().find(|entry| entry.id == id)
+}
+
+/// What decides how a window of a workload may end.
+pub struct Shape {
+    /// [`Workload::ROUNDS`].
+    pub rounds: bool,
+    /// A worker of it switches the device off and on, and its steps are long.
+    pub control: bool,
+}
+
+/// The shape of the workload called `id`.
+pub fn shape(id: &str) -> Option<Shape> {
+    struct Ask;
+    impl<M: Machine> Visitor<M> for Ask {
+        type Output = Shape;
+        fn visit<W: Workload<M>>(self) -> Shape {
+            Shape { rounds: W::ROUNDS, control: W::is_control(2, 0) || W::is_control(2, 1) }
+        }
+    }
+    visit::<Simulated<Any>, _>(id, Ask)
 }
 
 impl Default for Params {

@@ -109,18 +109,11 @@ pub(super) fn simulated(
 const LEAST_OPS: u64 = CLUSTER;
 
 fn stops(precision: Precision, point: &Point) -> simulated::Precision {
-    struct Rounds;
-    impl<M: Machine> workload::Visitor<M> for Rounds {
-        type Output = bool;
-        fn visit<W: Workload<M>>(self) -> bool {
-            W::ROUNDS
-        }
-    }
     simulated::Precision {
         width: precision.width,
         half_width: stats::half_width,
         least: LEAST_OPS,
-        rounds: workload::visit::<Simulated<Any>, _>(point.workload, Rounds).expect(CHECKED),
+        rounds: workload::shape(point.workload).expect(CHECKED).rounds,
         most_events: precision.most_events,
     }
 }

@@ -208,7 +208,8 @@ fn precision_is_for_models_and_takes_the_place_of_seconds() {
     let topology = model.topology();
     let host = Host { topology: &topology, guest: false, model: Some(Arc::new(model)) };
     let plan = |options| Plan::new(options, &host).map_err(|error| error.to_string());
-    let asked = Options { precision: "2%".parse().ok(), seconds: None, ..good() };
+    let workload = vec!["churn".into()];
+    let asked = Options { precision: "2%".parse().ok(), workload, ..good() };
     let ours = plan(asked.clone()).unwrap();
     let precision = ours.precision.unwrap();
     assert_eq!((precision.width, precision.most_events), (0.02, 20_000_000));
@@ -221,6 +222,8 @@ fn precision_is_for_models_and_takes_the_place_of_seconds() {
     assert!(plan(both).unwrap_err().starts_with("seconds '0.01': expected not both"));
     let alone = Options { most_events: "1M".parse().ok(), ..good() };
     assert!(plan(alone).unwrap_err().starts_with("most-events '1000000': expected precision"));
+    let rare = Options { workload: vec!["churn".into(), "swapoff".into()], ..asked.clone() };
+    assert!(plan(rare).unwrap_err().starts_with("precision '2%': expected seconds for swapoff"));
     assert!(self::plan(asked).unwrap_err().starts_with("precision '2%': expected a model"));
 }
 

@@ -7,7 +7,9 @@ use results::sequential;
 
 use super::error::{PlanError, refuse};
 use super::options::Options;
-use crate::units::Budget;
+use super::points::Point;
+use crate::units::{Budget, Width};
+use crate::workload;
 
 /// When a run without a number of trials ends.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -45,6 +47,18 @@ pub(super) fn precision(given: &Options, simulated: bool) -> Result<Option<Preci
     }
     let most_events = given.most_events.map_or(MOST_EVENTS, |events| events.0.get());
     Ok(Some(Precision { width: width.share(), most_events }))
+}
+
+/// Refuses workloads that are about rare events: a window that knows its throughput may hold none.
+pub(super) fn may_end_early(width: Width, points: &[Point]) -> Result<(), PlanError> {
+    let control = |point: &&Point| workload::shape(point.workload).is_some_and(|s| s.control);
+    match points.iter().find(control) {
+        None => Ok(()),
+        Some(Point { workload, .. }) => {
+            let expected = format!("seconds for {workload}, whose window must hold swapoffs");
+            refuse("precision", width, expected)
+        }
+    }
 }
 
 /// Beside its window a trial has a set-up, a warm-up and an end.

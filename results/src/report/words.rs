@@ -13,7 +13,7 @@ use crate::plural;
 use crate::schema::{Cell, Counter, LEAST_OVERLAP, MachineKind, Reading};
 use crate::stats::median;
 use crate::store::Loaded;
-use crate::tables::text::duration;
+use crate::tables::text::{digits, duration};
 
 /// A subject longer than a mail is wide counts the sides instead of naming them.
 const SUBJECT_WIDTH: usize = 72;
@@ -84,7 +84,7 @@ fn conditions(sides: &[Side]) -> String {
     let of_run = |run: &Loaded| -> String {
         let of: Vec<&Side> = sides.iter().filter(|side| std::ptr::eq(side.loaded, run)).collect();
         let cells = || of.iter().flat_map(|side| side.cells.iter().copied());
-        format!("{} of {} s", trials(&of), seconds(cells()))
+        format!("{} {}", trials(&of), windows(cells()))
     };
     let mut runs: Vec<(&str, String)> = Vec::new();
     for side in sides {
@@ -116,6 +116,17 @@ fn trials(sides: &[&Side]) -> String {
         (Some(low), Some(high)) => format!("{low}..{high} trials"),
         _ => "no trials".into(),
     }
+}
+
+/// How long trials are, or how well they know their own throughput where that ends them.
+fn windows<'a>(cells: impl Iterator<Item = &'a Cell> + Clone) -> String {
+    let known = cells.clone().filter_map(|cell| cell.precision.as_ref());
+    let widths: Vec<f64> = known.filter_map(|known| known.half_width).collect();
+    let Some(worst) = widths.iter().copied().reduce(f64::max) else {
+        return format!("of {} s", seconds(cells));
+    };
+    let [median, worst] = [median(&widths), worst].map(|width| digits(100.0 * width));
+    format!("that end by precision (+-{median} % in the median, +-{worst} % at worst)")
 }
 
 /// Median length of a trial, to three digits: a model's takes half a millisecond.
