@@ -175,7 +175,7 @@ impl Plan {
             workload: vec![point.workload.into()],
             threads: vec![Threads::Count(point.threads)],
             trials: Some(1),
-            seconds: self.precision.is_none().then(|| self.measure.as_secs_f64()),
+            seconds: self.precision.is_none().then_some(self.measure.as_secs_f64()),
             budget: None,
             seed: Some(self.seed.wrapping_add(u64::from(block))),
             size: vec![size],

@@ -109,6 +109,11 @@ impl<M: Machine> Device<M> {
         Self { seed: Some(seed), kept: Arc::default() }
     }
 
+    /// The next trial sets up anew: the last one has made regions that cannot be put back.
+    pub fn forget(&self) {
+        *self.kept.lock().unwrap_or_else(PoisonError::into_inner) = None;
+    }
+
     fn ready(&self, setting: &Setting, cpu: &M::Cpu, make: MakeTrial<M>) -> Arc<dyn AnyTrial<M>> {
         let Some(seed) = self.seed else { return make(setting, cpu) };
         let mut ready = self.kept.lock().unwrap_or_else(PoisonError::into_inner);

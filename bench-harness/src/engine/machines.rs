@@ -84,6 +84,9 @@ pub(super) fn simulated(
     assert!(Any::choose(point.lock), "{CHECKED}");
     let mut logs = on_machine::<Simulated<Any>>(&config, point, &setting, device)?;
     let account = simulated::take_account().expect("a run that succeeded has one");
+    if account.grew {
+        device.forget();
+    }
     let mut label = label.clone();
     if let Some(known) = account.known {
         // An operation that straddles the window's start is not counted and one that straddles its

@@ -77,6 +77,8 @@ pub struct Account {
     pub virtual_ps: u64,
     /// The window that the run's precision decided; none without one.
     pub known: Option<Known>,
+    /// Regions were made after `setup`: to put back what it made is not to begin anew.
+    pub grew: bool,
     /// By field; most waited for first.
     pub fields: Vec<FieldTraffic>,
     /// By the kernel function that last took or tried a lock; most waited for first.

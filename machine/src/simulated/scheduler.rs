@@ -111,8 +111,9 @@ pub(super) struct Sim {
     next_look: u64,
     /// Workers that have not closed their window.
     open_windows: usize,
-    /// Regions that were there before `setup`.
+    /// Regions that were there before `setup`, and after it.
     before_setup: usize,
+    after_setup: usize,
     failure: Option<String>,
     events: u64,
 }
@@ -196,6 +197,7 @@ impl Sim {
             next_look: if config.precision.is_some() { 0 } else { u64::MAX },
             open_windows: workers,
             before_setup: 0,
+            after_setup: 0,
             failure: None,
             events: 0,
         }
@@ -217,6 +219,7 @@ impl Sim {
     /// Starts the workers, each at a random time within the first half microsecond.
     pub fn start(&mut self) {
         CHARGED.set(true);
+        self.after_setup = self.memory.regions();
         for cpu in 0..self.cpus.len() {
             let at = self.rng.u64(0..500_000);
             self.resume_at(at, cpu);
@@ -249,6 +252,7 @@ impl Sim {
     pub fn account(&self) -> Account {
         let mut account =
             Account { events: self.events, virtual_ps: self.now, ..Account::default() };
+        account.grew = self.memory.regions() > self.after_setup;
         account.known = self.watch.as_ref().and_then(|watch| watch.known);
         self.memory.account(&mut account);
         account.sort();
