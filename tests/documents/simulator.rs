@@ -39,14 +39,8 @@ pub fn document() -> Document {
         ("blind", blind(&later_printed)),
         ("kernel build", verbatim("kernel-build")),
         ("steps", verbatim("steps")),
-        ("simulator.txt", speed()),
     ];
     Document { path: "docs/simulator.md", sentences, blocks }
-}
-
-/// What the bench of the simulator printed, with the host and the command.
-fn speed() -> String {
-    format!("```text\n{}```\n", text(&root().join("results/reference/simulator.txt")))
 }
 
 /// The hosts that came after the model: median errors, order, best thread counts and misses.
