@@ -31,7 +31,7 @@ gallery: $(SWAPSCALE) ## redraw the README's pictures from the committed referen
 	$(call draw,$(REFERENCE)/*-load,load-churn-native-alloc)
 	$(call draw,$(REFERENCE)/*-mthp,series)
 	$(call draw,$(REFERENCE)/*-holder-preempted*,preempted)
-	$(call draw,$(REFERENCE)/*-front $(REFERENCE)/*-throughput-predicted,front)
+	$(call draw,$(REFERENCE)/*-front $(REFERENCE)/*-throughput-predicted $(REFERENCE)/*-locked-predicted,front)
 	$(call draw,$(REFERENCE)/*-build-mthp-predicted,throughput)
 	$(call draw,$(REFERENCE)/*-seq-predicted,throughput-seq-big)
 	$(call draw,$(REFERENCE)/*-releases-predicted,throughput)

@@ -3,7 +3,6 @@
 use std::process::Command;
 use std::sync::OnceLock;
 
-use results::metric::Metric;
 use results::store;
 
 use super::Document;
@@ -30,13 +29,12 @@ fn example(seconds: &str) -> String {
 }
 
 pub fn document() -> Document {
-    let bare = Reference::of("throughput-predicted");
+    let percluster = Reference::of("throughput-predicted");
+    let locked = Reference::of("throughput-locked-predicted");
     let slowest = |threads: u32| {
         let point = format!("fill=60 threads={threads}");
-        let all = bare.points(&point).into_iter();
-        let rate = |group: &results::aggregate::Group| {
-            group.estimate(&Metric::Throughput).expect("throughput").median
-        };
+        let all = [&percluster, &locked].into_iter().flat_map(|run| run.points(&point));
+        let rate = |group: &results::aggregate::Group| group.cells[0].ops_per_s;
         let slowest = all.min_by(|a, b| rate(a).total_cmp(&rate(b))).expect("points");
         format!("`{}`", slowest.key.variant)
     };
@@ -50,7 +48,7 @@ pub fn document() -> Document {
         let ratio = |fill, other| rate("percpu-cluster", fill) / rate(other, fill);
         others.iter().flat_map(|other| [60, 90].map(|fill| ratio(fill, other))).collect()
     };
-    let queue = bare.median("variant=global fill=90 threads=384", "throughput");
+    let queue = locked.median("variant=global fill=90 threads=384", "throughput");
     let tenths = |x: f64| digits(x, 1);
     let sentences = vec![
         claim("(`global`) an operation takes {} ms on average", [tenths(384.0 / queue * 1e3)]),
