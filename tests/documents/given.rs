@@ -99,6 +99,8 @@ const GIVEN: &[(&str, &str, &[&str])] = &[
         "docs/predictions.md",
         "chosen",
         &[
+            "knows its own throughput to 2 %",
+            "and the 95 % interval is narrow",
             "more than 5 % of a window",
             "each time 2 to 8 times as long",
             "with 60 % and 90 % in use",

@@ -70,7 +70,7 @@ pub struct Options {
     #[arg(long, value_name = "PCT", conflicts_with = "seconds")]
     pub precision: Option<Width>,
     /// With --precision, the simulator's events after which a trial ends however wide its interval
-    /// is [default: 20M]
+    /// is; 20M unless it is given
     #[arg(long, value_name = "N")]
     pub most_events: Option<Events>,
     /// Seed of the order of trials and of the workloads' random numbers
