@@ -19,7 +19,7 @@ use results::store::{self, Loaded, Writer};
 
 use crate::progress::point;
 use crate::report::FormatArgs;
-use crate::run::after_refusals;
+use crate::run::{after_refusals, each};
 use crate::{Answer, print, say};
 
 pub fn run(mut plan: Plan, baseline: &Path, out: &Path, format: &FormatArgs) -> Answer {
@@ -38,8 +38,8 @@ pub fn run(mut plan: Plan, baseline: &Path, out: &Path, format: &FormatArgs) -> 
         Build::new("new", &here, plan.label.clone()),
     ];
     let slots = interleaved(plan.points.len(), plan.trials, plan.seed);
-    let (all, each) = (slots.len(), plan.measure.as_secs_f64());
-    say(format_args!("{all} pairs of trials of {each:.4} s each, into {}", out.display()));
+    let (all, each) = (slots.len(), each(&plan));
+    say(format_args!("{all} pairs of trials {each}, into {}", out.display()));
     say(gate_needs(plan.points.len(), plan.trials as usize));
     let command = format!("{} --baseline {}", plan.options.command(), baseline.display());
     let (mut in_turns, mut refused) = (None, 0);

@@ -189,14 +189,7 @@ fn measure(
         say(format_args!("swapscale: {note}"));
     }
     let dir = writer.dir().to_owned();
-    let each = match plan.precision {
-        None => format!("of {:.4} s each", plan.measure.as_secs_f64()),
-        Some(Precision { width, most_events }) => {
-            let (percent, most) = (100.0 * width, most_events as f64 / 1e6);
-            format!("until each is known to {percent} % or has taken {most} M events")
-        }
-    };
-    let each = format!("{each}, into {}", dir.display());
+    let each = format!("{}, into {}", each(plan), dir.display());
     match plan.until {
         Some(until) => {
             let most = until.budget.as_secs_f64();
@@ -221,7 +214,7 @@ fn measure(
         Err(other) => return Err(other.into()),
     };
     if plan.model.is_some() {
-        let cost = simulated(&ended, began.elapsed());
+        let cost = simulated(plan, &ended, began.elapsed());
         say(&cost);
         writer.remark(cost)?;
     }
@@ -236,6 +229,17 @@ fn measure(
     after_refusals(plan, refused.len())
 }
 
+/// How long each cell of the plan takes.
+pub fn each(plan: &Plan) -> String {
+    match plan.precision {
+        None => format!("of {:.4} s each", plan.measure.as_secs_f64()),
+        Some(Precision { width, most_events }) => {
+            let (percent, most) = (100.0 * width, most_events.0.get() as f64 / 1e6);
+            format!("until each is known to {percent} % or has taken {most} M events")
+        }
+    }
+}
+
 /// The end of a run of which so many cells were refused.
 pub fn after_refusals(plan: &Plan, refused: usize) -> Answer {
     match refused {
@@ -247,12 +251,15 @@ pub fn after_refusals(plan: &Plan, refused: usize) -> Answer {
 }
 
 /// The cost of the simulation, which is no part of the results.
-fn simulated(ended: &Finished, took: Duration) -> String {
+fn simulated(plan: &Plan, ended: &Finished, took: Duration) -> String {
     let (events, handovers) = (ended.events as f64 / 1e6, ended.handovers as f64 / 1e6);
+    let counted = plan.points.iter().any(|point| point.sites);
+    let handovers =
+        if counted { format!(" and {handovers:.2} M lock hand-overs") } else { String::new() };
     let (seconds, threads) = (took.as_secs_f64(), rayon::current_num_threads());
     format!(
-        "simulated {events:.1} M events and {handovers:.2} M lock hand-overs in {seconds:.1} s \
-         on {threads} threads: {:.1} M events/s",
+        "simulated {events:.1} M events{handovers} in {seconds:.1} s on {threads} threads: {:.1} M \
+         events/s",
         events / seconds
     )
 }

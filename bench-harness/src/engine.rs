@@ -1,5 +1,5 @@
-//! From a plan to cells on disk: trials in interleaved order, each on the machine its plan names,
-//! stored as soon as it is done. Guards what is stored: a trial whose workers did not overlap is
+//! From a plan to cells on disk: trials in interleaved order, or with `--precision` point by point,
+//! each on the machine its plan names, stored as soon as it is done. Guards what is stored: a trial whose workers did not overlap is
 //! repeated, then refused, and a wrong allocator ends the run.
 
 use std::cmp::Reverse;
@@ -142,7 +142,8 @@ pub fn run(
         progress,
         done: labels.len() - to_do.len(),
         all: labels.len(),
-        work: (0, to_do.iter().map(|label| label.point.threads).sum()),
+        work: plan.until.is_none().then(|| (0, to_do.iter().map(|label| cost(plan, label)).sum())),
+        plan,
         sums: Finished::default(),
     };
     for block in labels.chunks(block.max(1)) {
@@ -179,6 +180,12 @@ fn slots(plan: &Plan) -> Vec<Slot> {
     points.into_iter().flat_map(trials).collect()
 }
 
+/// What a cell takes of this host, against others of its plan: natively all take the same time, on a
+/// model one of more threads takes more.
+fn cost(plan: &Plan, label: &Label) -> usize {
+    if plan.model.is_some() { label.point.threads } else { 1 }
+}
+
 /// What one thread of this host simulates in one go: a trial, or with `--precision` all trials of a
 /// point, which begin with one device.
 fn jobs<'a, 'b>(plan: &Plan, left: &'a [&'b Label<'b>]) -> Vec<&'a [&'b Label<'b>]> {
@@ -196,8 +203,9 @@ struct Keeper<'a, P> {
     done: usize,
     /// Cells of the run; with `--until` those up to the next look.
     all: usize,
-    /// Threads of all cells done now, and of all to do: what a model's cell costs grows with them.
-    work: (usize, usize),
+    /// The cost of all cells done now, and of all to do; with `--until` nobody knows the latter.
+    work: Option<(usize, usize)>,
+    plan: &'a Plan,
     sums: Finished,
 }
 
@@ -230,9 +238,11 @@ impl<P: FnMut(Progress)> Keeper<'_, P> {
         };
         let outcome = result.as_ref().map(|rate| *rate).map_err(String::as_str);
         self.done += 1;
-        self.work.0 += label.point.threads;
         let (done, all, hit) = (self.done, self.all, hit.as_deref());
-        let share = Some(self.work.0 as f64 / self.work.1 as f64);
+        let share = self.work.as_mut().map(|(done, all)| {
+            *done += cost(self.plan, label);
+            *done as f64 / *all as f64
+        });
         (self.progress)(Progress { done, all, share, key: &key, result: outcome, hit });
         if let Err(why) = result {
             self.sums.refused.push((key, why));

@@ -2,7 +2,6 @@
 //! Guards that a run never starts with something that cannot end well.
 
 use std::collections::BTreeSet;
-use std::num::NonZeroU64;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,7 +9,7 @@ use machine::simulated::Model;
 use machine::topology::Topology;
 
 use crate::backing::{Backing, NONE};
-use crate::units::{Budget, Events, Rate, Threads};
+use crate::units::{Budget, Rate, Threads};
 use crate::workload::Params;
 use probe::counters::{Groups, events};
 use probe::{Roots, environment};
@@ -117,7 +116,7 @@ impl Plan {
             return refuse(key, 0, "a number from 1");
         }
         let points = points::points(&options, cpus.len(), host.model.is_some())?;
-        if let (Some(_), Some(width)) = (precision, given.precision) {
+        if let Some(width) = given.precision {
             window::may_end_early(width, &points)?;
         }
         let cells = points.len().saturating_mul(trials as usize);
@@ -157,11 +156,13 @@ impl Plan {
     ///
     /// [`PlanError::Memory`] where it has not.
     pub fn fits(&self) -> Result<(), PlanError> {
-        let (model, at_once) = match self.model {
-            None => (false, 1),
-            Some(_) => (true, rayon::current_num_threads()),
+        let threads = rayon::current_num_threads;
+        let (copies, at_once) = match (&self.model, self.precision) {
+            (None, _) => (1, 1),
+            (Some(_), None) => (memory::MODEL, threads()),
+            (Some(_), Some(_)) => (memory::MODEL + memory::KEPT, threads()),
         };
-        memory::fits(&self.points, model, at_once, &Roots::default())
+        memory::fits(&self.points, copies, at_once, &Roots::default())
     }
 
     /// The options of one trial: `point` with the random numbers of `block`, and nothing left to a
@@ -228,9 +229,8 @@ fn written_out(
     until: Option<Until>,
     precision: Option<Precision>,
 ) -> Options {
-    let most_events = precision.and_then(|precision| NonZeroU64::new(precision.most_events));
     Options {
-        most_events: most_events.map(Events),
+        most_events: precision.map(|precision| precision.most_events),
         machine: given.machine,
         seconds: given.seconds,
         budget: until.map(|until| Budget(until.budget)).or(given.budget),

@@ -166,7 +166,12 @@ mod tests {
         config.pins = Pin::List(cpus.to_vec()).order(&topology).unwrap();
         let run = M::run(
             &config,
-            |_| Region::<M, _>::new("lock", 1, |_| Lock::<M>(SpinLock::new())),
+            |cpu| {
+                let lock = Region::<M, _>::new("lock", 1, |_| Lock::<M>(SpinLock::new()));
+                // The set-up takes the lock too: its CPU must not seem to hold it ever after.
+                lock[0].0.unlock(cpu, lock[0].0.lock(cpu, &SITE));
+                lock
+            },
             move |lock, cpu| {
                 let start = cpu.now();
                 for _ in 0..times[cpu.id() % 2] {

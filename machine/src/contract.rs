@@ -309,8 +309,8 @@ pub trait Machine: Sized + Send + Sync + 'static {
     /// The running CPU is in this kernel function: for the checker's histories.
     fn enter(_function: &'static str) {}
 
-    /// Whether locks account for their sites now: on a machine with [`SITES`](Self::SITES), and where
-    /// `setup` costs nothing, not there.
+    /// Whether locks account for their sites now: on a machine with [`SITES`](Self::SITES), unless the run
+    /// is to have none, and where `setup` costs nothing, not there.
     #[inline]
     fn accounts() -> bool {
         Self::SITES

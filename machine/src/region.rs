@@ -1,5 +1,6 @@
 //! Shared memory by the region: aligned to a cache line and named. Guards that the line of a cell
-//! is its offset / 64 on every machine, so that layout and false sharing are the same on all.
+//! is its offset / 64 on every machine, so that layout and false sharing are the same on all. What
+//! regions hold at one time can be kept and put back.
 
 use crate::{Extent, Machine};
 use std::alloc::{Layout, alloc, dealloc, handle_alloc_error};

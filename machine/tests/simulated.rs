@@ -398,6 +398,34 @@ fn preempted_holders_hurt() {
     assert!(busy > 2 * calm, "{calm} ns, preempted {busy} ns");
 }
 
+/// The accounts of lock sites take no virtual time.
+#[test]
+fn a_run_without_accounts_is_the_same_run() {
+    let ends = |sites| {
+        let mut config = Config::untimed(model("epyc-96"), 8);
+        config.sites = sites;
+        let run = M::run(
+            &config,
+            |_| {
+                Region::<M, _>::new("lock", 1, |_| Counter::<M> {
+                    lock: SpinLock::new(),
+                    value: Plain::new(0),
+                })
+            },
+            |counter, cpu| {
+                (0..50)
+                    .for_each(|_| counter[0].lock.unlock(cpu, counter[0].lock.lock(cpu, &COUNT)));
+                (cpu.now(), cpu.local().sites().iter().map(|site| site.acquired).sum::<u64>())
+            },
+            |_, _| (),
+        );
+        run.unwrap().workers.into_iter().unzip::<u64, u64, Vec<_>, Vec<_>>()
+    };
+    let (with, without) = (ends(true), ends(false));
+    assert_eq!(with.0, without.0);
+    assert_eq!((with.1, without.1), (vec![50; 8], vec![0; 8]));
+}
+
 #[test]
 fn a_bulk_scan_costs_its_lines() {
     let run = M::run(
@@ -441,6 +469,45 @@ fn every_model_loads_and_says_what_is_wrong() {
     assert!(message(&text.replace("smt = 2", "smd = 2")).contains("smd"));
     let unknown = Model::load("x86-3").unwrap_err().to_string();
     assert!(unknown.contains("x86-3") && unknown.contains("big-384"), "{unknown}");
+}
+
+/// A worker whose operation is far longer than the window ends it alone: the others do not go on
+/// until then.
+#[test]
+fn the_budget_holds_for_an_operation_without_end() {
+    const BUDGET: u64 = 20_000;
+    const LONG: u64 = 40_000;
+    let precision = simulated::Precision {
+        width: 0.1,
+        half_width: |rates| (rates.len() > 3).then_some(0.0),
+        least: 10,
+        rounds: false,
+        most_events: BUDGET,
+    };
+    let mut config = Config::untimed(model("vm-32"), 8);
+    config.precision = Some(precision);
+    let run = M::run(
+        &config,
+        |_| Region::<M, <M as Machine>::Atomic<u64>>::named("hits", 1, vec![], |_| Atomic::new(0)),
+        |hits, cpu| {
+            let mut done = 0;
+            while matches!(cpu.phase(), Phase::Warm | Phase::Measure) {
+                let long = cpu.id() == 0 && done == 0;
+                (0..if long { LONG } else { 1 }).for_each(|_| _ = hits[0].fetch_add(1));
+                done += 1;
+                cpu.reports(done);
+            }
+            cpu.window_closed();
+            while cpu.phase() != Phase::Stop {
+                hits[0].fetch_add(1);
+            }
+        },
+        |_, _| (),
+    );
+    run.unwrap();
+    // The line is the long operation's after each of its steps, a grant and an access each.
+    let events = simulated::take_account().unwrap().events;
+    assert!(events > LONG && events < 2 * LONG + 2 * BUDGET, "{events}");
 }
 
 /// Line states of a large device must take no memory before its lines are touched.

@@ -292,6 +292,15 @@ mod tests {
     use proptest::prelude::*;
 
     #[test]
+    fn half_of_the_interval_of_a_mean() {
+        // Student's t with 2 degrees of freedom is 4.3027 at 97.5 %.
+        let half = half_width(&[9.0, 10.0, 11.0]).unwrap();
+        assert!((half - 4.3027 / 3f64.sqrt() / 10.0).abs() < 1e-4, "{half}");
+        assert_eq!(half_width(&[5.0; 4]), Some(0.0));
+        assert_eq!((half_width(&[1.0, 2.0]), half_width(&[0.0; 3])), (None, None));
+    }
+
+    #[test]
     fn quartiles_and_mad_of_a_known_series() {
         let estimate = Estimate::of(&[7.0, 1.0, 3.0, 5.0, 9.0]).unwrap();
         assert_eq!((estimate.median, estimate.mad), (5.0, 2.0));

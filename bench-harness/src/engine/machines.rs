@@ -79,6 +79,7 @@ pub(super) fn simulated(
         seed: label.seed,
         preemption: point.preempt.map(|preempt| preempt.0),
         precision: plan.precision.map(|precision| stops(precision, point)),
+        sites: point.sites,
     };
     let setting = setting(plan, label, None);
     assert!(Any::choose(point.lock), "{CHECKED}");
@@ -117,7 +118,7 @@ fn stops(precision: Precision, point: &Point) -> simulated::Precision {
         half_width: stats::half_width,
         least: LEAST_OPS,
         rounds: workload::shape(point.workload).expect(CHECKED).rounds,
-        most_events: precision.most_events,
+        most_events: precision.most_events.0.get(),
     }
 }
 

@@ -22,8 +22,10 @@ const PER_PAGE: u64 = 16;
 const PER_WORKER: u64 = 1 << 20;
 /// The program itself, before its first trial.
 const PROGRAM: u64 = 16 << 20;
-/// The simulator keeps the state of each line that was touched beside the line.
-const MODEL: u64 = 2;
+/// The simulator keeps the state of each line beside the line.
+pub(super) const MODEL: u64 = 2;
+/// With `--precision` what the set-up made is kept as well.
+pub(super) const KEPT: u64 = 1;
 
 /// Bytes, for a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -49,7 +51,7 @@ impl<M: Machine> Visitor<M> for SpecOf<'_> {
 }
 
 /// Bytes that one trial of a point takes, about.
-fn trial(point: &Point, model: bool) -> u64 {
+fn trial(point: &Point, copies: u64) -> u64 {
     let visitor = SpecOf(&point.params, point.threads);
     let spec = workload::visit::<Simulated<Any>, _>(point.workload, visitor);
     let spec = spec.expect("the plan has checked the name");
@@ -57,7 +59,7 @@ fn trial(point: &Point, model: bool) -> u64 {
     let clusters = slots.div_ceil(u64::from(spec.cluster_slots));
     let pages = spec.owners as u64 * spec.pages_per_owner as u64;
     let arrays = slots * PER_SLOT + clusters * PER_CLUSTER + pages * PER_PAGE;
-    arrays * if model { MODEL } else { 1 } + point.threads as u64 * PER_WORKER
+    arrays * copies + point.threads as u64 * PER_WORKER
 }
 
 /// Checks that the largest trials that run at the same time have room in the memory that is
@@ -68,12 +70,12 @@ fn trial(point: &Point, model: bool) -> u64 {
 /// [`PlanError::Memory`] where they have none. Where the memory is unknown, nothing is refused.
 pub(super) fn fits(
     points: &[Point],
-    model: bool,
+    copies: u64,
     at_once: usize,
     roots: &Roots,
 ) -> Result<(), PlanError> {
     let Some(available) = memory::available(roots).known().copied() else { return Ok(()) };
-    let mut all: Vec<(u64, &Point)> = points.iter().map(|p| (trial(p, model), p)).collect();
+    let mut all: Vec<(u64, &Point)> = points.iter().map(|p| (trial(p, copies), p)).collect();
     all.sort_by_key(|(bytes, _)| std::cmp::Reverse(*bytes));
     let needs = PROGRAM + all.iter().take(at_once).map(|(bytes, _)| bytes).sum::<u64>();
     match all.first() {
@@ -109,28 +111,28 @@ mod tests {
     #[test]
     fn a_point_that_does_not_fit_is_refused_with_both_amounts() {
         let (_dir, roots) = with_memory(900 << 10);
-        let refused = |points: &[Point], model, at_once| {
-            fits(points, model, at_once, &roots).err().map(|error| error.to_string())
+        let refused = |points: &[Point], copies, at_once| {
+            fits(points, copies, at_once, &roots).err().map(|error| error.to_string())
         };
         let (large, small) = (point("churn", "256GiB", 1), point("churn", "32GiB", 1));
         assert_eq!(
-            refused(std::slice::from_ref(&large), false, 1).unwrap(),
+            refused(std::slice::from_ref(&large), 1, 1).unwrap(),
             "memory: churn of 256GiB needs about 980 MiB, 900 MiB available: expected smaller \
              devices, or fewer threads"
         );
         let several = vec![small; 8];
-        assert_eq!(refused(&several, false, 1), None);
-        let together = refused(&several, true, 8).unwrap();
+        assert_eq!(refused(&several, 1, 1), None);
+        let together = refused(&several, MODEL, 8).unwrap();
         assert!(together.contains("8 trials at once, the largest churn of 32GiB"), "{together}");
-        assert_eq!(refused(&several[..1], true, 8), None, "one trial has no neighbours");
+        assert_eq!(refused(&several[..1], MODEL, 8), None, "one trial has no neighbours");
         let nowhere = Roots { proc: "/none".into(), sys: "/none".into(), etc: "/none".into() };
-        assert!(fits(&[large], false, 1, &nowhere).is_ok(), "unknown memory refuses nothing");
+        assert!(fits(&[large], 1, 1, &nowhere).is_ok(), "unknown memory refuses nothing");
     }
 
     #[test]
     fn every_workload_has_an_estimate_that_grows() {
         for entry in workload::LIST {
-            let bytes = |size, threads| trial(&point(entry.id, size, threads), false);
+            let bytes = |size, threads| trial(&point(entry.id, size, threads), 1);
             assert!(bytes("64MiB", 2) < bytes("128MiB", 2), "{}", entry.id);
             assert!(bytes("64MiB", 2) < bytes("64MiB", 64), "{}", entry.id);
         }

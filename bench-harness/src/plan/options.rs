@@ -112,8 +112,9 @@ pub struct Options {
     /// Time every Nth operation on average; 1 times each one (a latency run)
     #[arg(long, value_name = "N")]
     pub sample: Option<u32>,
-    /// Do not count lock sites, natively: for a throughput without what counting costs. The run then
-    /// has nothing on lock contention, and its cells compare with none of a run that counts
+    /// Do not count lock sites: natively for a throughput without what counting costs, on a model for a
+    /// run that ends sooner. The run then has nothing on lock contention, and its cells compare with
+    /// none of a run that counts
     #[arg(long)]
     pub no_sites: bool,
     /// Hardware counters: core or cache

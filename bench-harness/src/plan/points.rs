@@ -42,9 +42,6 @@ pub(super) fn points(options: &Options, cpus: usize, model: bool) -> Result<Vec<
     let threads = threads(options, cpus, model)?;
     let preempts = preempts(options, model)?;
     used(options, &workloads)?;
-    if options.no_sites && model {
-        return refuse("no-sites", true, "this host: on a model counting takes no time");
-    }
     let mut points = Vec::new();
     for id in &workloads {
         let entry = workload::find(id).expect("just looked up");

@@ -1,6 +1,7 @@
 //! How long the window of a trial is, or how well it must know its throughput, and when a run ends
 //! that repeats trials until intervals are narrow. Guards that a run fits its budget.
 
+use std::num::NonZeroU64;
 use std::time::Duration;
 
 use results::sequential;
@@ -8,7 +9,7 @@ use results::sequential;
 use super::error::{PlanError, refuse};
 use super::options::Options;
 use super::points::Point;
-use crate::units::{Budget, Width};
+use crate::units::{Budget, Events, Width};
 use crate::workload;
 
 /// When a run without a number of trials ends.
@@ -25,11 +26,11 @@ pub struct Precision {
     /// Half of the interval of its throughput, as a share of it.
     pub width: f64,
     /// Events of the simulator after which it ends anyway.
-    pub most_events: u64,
+    pub most_events: Events,
 }
 
 /// Where no other number is given: a few seconds of this host's time.
-const MOST_EVENTS: u64 = 20_000_000;
+const MOST_EVENTS: Events = Events(NonZeroU64::new(20_000_000).unwrap());
 
 /// What `--precision` asks for.
 pub(super) fn precision(given: &Options, simulated: bool) -> Result<Option<Precision>, PlanError> {
@@ -45,7 +46,7 @@ pub(super) fn precision(given: &Options, simulated: bool) -> Result<Option<Preci
     if let Some(seconds) = given.seconds {
         return refuse("seconds", seconds, "not both seconds and precision");
     }
-    let most_events = given.most_events.map_or(MOST_EVENTS, |events| events.0.get());
+    let most_events = given.most_events.unwrap_or(MOST_EVENTS);
     Ok(Some(Precision { width: width.share(), most_events }))
 }
 

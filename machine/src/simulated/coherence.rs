@@ -12,22 +12,42 @@ use crate::topology::Distance;
 use std::collections::VecDeque;
 use std::ops::RangeInclusive;
 
-/// Where an access is: which region, and which of its bytes.
+/// Where an access is: which region, and which of its bytes. Eight bytes, aligned to four, since
+/// events hold it: the region above, [`OFFSET`] bits of the offset below.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct At {
-    region: u32,
-    offset: u32,
+    high: u32,
+    low: u32,
 }
+
+/// Bits of an offset: regions of 1 TiB, and 16 million of them.
+const OFFSET: u32 = 40;
 
 impl At {
     #[inline]
-    fn line(&self) -> usize {
-        self.offset as usize / LINE
+    fn new(region: u32, offset: usize) -> Self {
+        let bits = u64::from(region) << OFFSET | offset as u64;
+        Self { high: (bits >> 32) as u32, low: bits as u32 }
+    }
+
+    #[inline]
+    fn bits(self) -> u64 {
+        u64::from(self.high) << 32 | u64::from(self.low)
+    }
+
+    #[inline]
+    fn region(self) -> usize {
+        (self.bits() >> OFFSET) as usize
+    }
+
+    #[inline]
+    fn offset(self) -> usize {
+        (self.bits() & ((1 << OFFSET) - 1)) as usize
     }
 
     #[inline]
     pub fn same_line(&self, other: &At) -> bool {
-        self.region == other.region && self.line() == other.line()
+        self.bits() / LINE as u64 == other.bits() / LINE as u64
     }
 }
 
@@ -55,7 +75,7 @@ pub(super) struct Request {
     pub access: Access,
     pub by: By,
     since: u64,
-    offset: u32,
+    at: At,
 }
 
 /// The outcome of a request.
@@ -183,7 +203,7 @@ pub(super) struct Memory {
     pub counting: bool,
 }
 
-const NOWHERE: At = At { region: u32::MAX, offset: u32::MAX };
+const NOWHERE: At = At { high: u32::MAX, low: u32::MAX };
 
 impl Memory {
     /// For CPUs at `pins`, which the model must have.
@@ -226,8 +246,10 @@ impl Memory {
     }
 
     pub fn register(&mut self, extent: &Extent) {
-        assert!(u32::try_from(extent.bytes).is_ok(), "{}: a region above 4 GiB", extent.name);
         let region = self.homes.len() as u32;
+        let room =
+            (extent.bytes as u64) < 1 << OFFSET && u64::from(region) < (1 << (64 - OFFSET)) - 1;
+        assert!(room, "{}: a region of 1 TiB, or 16 million regions", extent.name);
         let end = extent.base + extent.bytes;
         let place = self.extents.partition_point(|e| e.0 < extent.base);
         self.extents.insert(place, (extent.base, end, region));
@@ -277,7 +299,7 @@ impl Memory {
             self.recent[recent] = found;
             (found.0, found.2)
         };
-        At { region, offset: (address - base) as u32 }
+        At::new(region, address - base)
     }
 
     fn find(&self, address: usize) -> (usize, usize, u32) {
@@ -292,23 +314,23 @@ impl Memory {
     }
 
     pub fn name(&self, at: At) -> String {
-        let home = &self.homes[at.region as usize];
+        let home = &self.homes[at.region()];
         let (element, dot) = match home.elements {
             0 | 1 => (home.name.to_owned(), "->"),
-            _ => (format!("{}[{}]", home.name, at.offset as usize / home.stride), "."),
+            _ => (format!("{}[{}]", home.name, at.offset() / home.stride), "."),
         };
-        match home.fields.get(home.field(at.offset as usize)) {
+        match home.fields.get(home.field(at.offset())) {
             Some((field, _)) => format!("{element}{dot}{field}"),
             None => element,
         }
     }
 
     fn line(&self, at: At) -> &Line {
-        &self.homes[at.region as usize].lines[at.line()]
+        &self.homes[at.region()].lines[at.offset() / LINE]
     }
 
     fn line_mut(&mut self, at: At) -> &mut Line {
-        &mut self.homes[at.region as usize].lines[at.line()]
+        &mut self.homes[at.region()].lines[at.offset() / LINE]
     }
 
     fn contention(&mut self, at: At) -> &mut Contention {
@@ -373,7 +395,7 @@ impl Memory {
             return Start::Done(self.transfer(at, cpu, access, now, now));
         }
         let more = self.contention(at);
-        more.queue.push_back(Request { cpu, access, by, since: now, offset: at.offset });
+        more.queue.push_back(Request { cpu, access, by, since: now, at });
         let watch = !std::mem::replace(&mut more.watched, true);
         Start::Queued(watch.then_some(ready.max(now)))
     }
@@ -450,8 +472,8 @@ impl Memory {
         };
         self.line_mut(at).fetched += u32::from(self.counting);
         if self.counting {
-            let home = &mut self.homes[at.region as usize];
-            let field = home.field(at.offset as usize);
+            let home = &mut self.homes[at.region()];
+            let field = home.field(at.offset());
             for traffic in [&mut home.traffic[field], &mut self.callers[self.calling[cpu]].1] {
                 traffic.add(source, access != Access::Read, lost, done - since);
             }
@@ -538,7 +560,7 @@ impl Memory {
             return Grant::Later(ready.min(self.ready(at, first)));
         }
         let request = self.contentions[index].queue.remove(chosen).expect("it was found there");
-        let at = At { offset: request.offset, ..at };
+        let at = request.at;
         let (cpu, access, since) = (request.cpu, request.access, request.since);
         let done = match self.hit(at, cpu, access, now) {
             Some(done) => done,
@@ -570,7 +592,7 @@ impl Memory {
 
     /// Whether the line's region still exists.
     pub fn exists(&self, at: At) -> bool {
-        !self.homes[at.region as usize].lines.is_empty()
+        !self.homes[at.region()].lines.is_empty()
     }
 
     /// Adds the traffic to `account`: by caller, by field and by line.
@@ -586,7 +608,7 @@ impl Memory {
             for (n, line) in home.lines.iter().enumerate() {
                 account.add_line(line.fetched, || {
                     let offset = home.busiest(n * LINE);
-                    self.name(At { region: region as u32, offset: offset as u32 })
+                    self.name(At::new(region as u32, offset))
                 });
             }
         }

@@ -24,6 +24,8 @@ pub struct Config {
     pub preemption: Option<Preemption>,
     /// Decides when the window opens and closes, instead of `warm_ns` and `measure_ns`.
     pub precision: Option<Precision>,
+    /// Whether locks account for their sites. It takes no virtual time.
+    pub sites: bool,
 }
 
 /// Each CPU is taken away for `for_ns`, at random times `every_ns` apart on average.
@@ -52,6 +54,7 @@ impl Config {
             seed: 1,
             preemption: None,
             precision: None,
+            sites: true,
         }
     }
 

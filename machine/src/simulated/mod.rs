@@ -434,7 +434,7 @@ impl<K: LockKind> Machine for Simulated<K> {
         scheduler::enter(function);
     }
     fn accounts() -> bool {
-        scheduler::is_charged()
+        scheduler::is_accounted()
     }
 
     fn scan(map: &[Shared<u8>], from: usize, to: usize, wanted: impl Fn(u8) -> bool) -> usize {

@@ -101,6 +101,13 @@ impl Watch {
         self.done += total.checked_sub(before).unwrap_or(total);
     }
 
+    /// Whether workers that have closed their window go on until the last one has: no longer than
+    /// for an eighth of the budget beyond it. One operation can be thousands of times as long as the
+    /// window, such as the drain of all slot caches. Its worker then ends it alone.
+    pub fn waits_for_last(&self, events: u64) -> bool {
+        events < self.precision.most_events.saturating_add(self.precision.most_events / 8)
+    }
+
     /// A batch ends at `now`, picoseconds, after so many events.
     pub fn look(&mut self, now: u64, events: u64) -> Look {
         if self.known.is_some() {

@@ -114,6 +114,8 @@ pub(super) struct Sim {
     /// Regions that were there before `setup`, and after it.
     before_setup: usize,
     after_setup: usize,
+    /// Locks account for their sites.
+    sites: bool,
     failure: Option<String>,
     events: u64,
 }
@@ -123,6 +125,13 @@ thread_local! {
     /// Off while `setup` and `finish` run and after a failure. Beside the simulation, so that a
     /// set-up of millions of operations pays next to nothing for each access.
     static CHARGED: Cell<bool> = const { Cell::new(false) };
+    /// Whether locks account for their sites while accesses are charged.
+    static ACCOUNTED: Cell<bool> = const { Cell::new(false) };
+}
+
+fn charge(accesses: bool, sites: bool) {
+    CHARGED.set(accesses);
+    ACCOUNTED.set(sites);
 }
 
 /// Keeps a simulation in its thread-local place until it is dropped.
@@ -139,7 +148,7 @@ impl Installed {
 impl Drop for Installed {
     fn drop(&mut self) {
         SIM.set(None);
-        CHARGED.set(false);
+        charge(false, false);
     }
 }
 
@@ -198,6 +207,7 @@ impl Sim {
             open_windows: workers,
             before_setup: 0,
             after_setup: 0,
+            sites: config.sites,
             failure: None,
             events: 0,
         }
@@ -218,7 +228,7 @@ impl Sim {
 
     /// Starts the workers, each at a random time within the first half microsecond.
     pub fn start(&mut self) {
-        CHARGED.set(true);
+        charge(true, self.sites);
         self.after_setup = self.memory.regions();
         for cpu in 0..self.cpus.len() {
             let at = self.rng.u64(0..500_000);
@@ -228,7 +238,7 @@ impl Sim {
 
     /// Ends the charging: `finish`, and the destructors of a failed worker, cost nothing.
     pub fn stop(&mut self) {
-        CHARGED.set(false);
+        charge(false, false);
     }
 
     /// The running CPU's coroutine has begun.
@@ -496,6 +506,10 @@ impl Sim {
         self.next_look = watch.next;
     }
 
+    fn waits_for_last(&self) -> bool {
+        self.watch.as_ref().is_none_or(|watch| watch.waits_for_last(self.events))
+    }
+
     fn phase(&mut self) -> Phase {
         if self.now >= self.next_look {
             self.look();
@@ -505,7 +519,7 @@ impl Sim {
             _ if self.failure.is_some() => Phase::Stop,
             (warm, _) if clock < warm => Phase::Warm,
             (_, end) if clock < end => Phase::Measure,
-            _ if self.open_windows > 0 => Phase::Overrun,
+            _ if self.open_windows > 0 && self.waits_for_last() => Phase::Overrun,
             _ => Phase::Stop,
         }
     }

@@ -120,13 +120,19 @@ fn trials(sides: &[&Side]) -> String {
 
 /// How long trials are, or how well they know their own throughput where that ends them.
 fn windows<'a>(cells: impl Iterator<Item = &'a Cell> + Clone) -> String {
-    let known = cells.clone().filter_map(|cell| cell.precision.as_ref());
-    let widths: Vec<f64> = known.filter_map(|known| known.half_width).collect();
-    let Some(worst) = widths.iter().copied().reduce(f64::max) else {
+    let known: Vec<_> = cells.clone().filter_map(|cell| cell.precision.as_ref()).collect();
+    if known.is_empty() {
         return format!("of {} s", seconds(cells));
-    };
-    let [median, worst] = [median(&widths), worst].map(|width| digits(100.0 * width));
-    format!("that end by precision (+-{median} % in the median, +-{worst} % at worst)")
+    }
+    let widths: Vec<f64> = known.iter().filter_map(|known| known.half_width).collect();
+    let reached = widths.iter().copied().reduce(f64::max).map(|worst| {
+        let [median, worst] = [median(&widths), worst].map(|width| digits(100.0 * width));
+        format!("+-{median} % in the median, +-{worst} % at worst")
+    });
+    let unknown = known.len() - widths.len();
+    let unknown = (unknown > 0).then(|| format!("unknown of {unknown} with fewer than 3 batches"));
+    let both: Vec<String> = reached.into_iter().chain(unknown).collect();
+    format!("that end by precision ({})", both.join("; "))
 }
 
 /// Median length of a trial, to three digits: a model's takes half a millisecond.

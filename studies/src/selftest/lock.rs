@@ -116,6 +116,7 @@ fn simulated<K: LockKind>() -> Result<(), Failure> {
         seed: 1,
         preemption: None,
         precision: None,
+        sites: true,
     };
     trial::run::<Simulated<K>, Null<_>, Adders<_>>(&config, &setting(2)).map(drop)
 }

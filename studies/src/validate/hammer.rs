@@ -98,6 +98,7 @@ fn on<L: Tested>(
         seed,
         preemption: None,
         precision: None,
+        sites: true,
     };
     let (held, apart) = (point.held, point.apart);
     let others = point.pins.len().saturating_sub(1).max(1) as f64;

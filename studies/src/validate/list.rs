@@ -206,6 +206,7 @@ fn repeat(model: &Arc<Model>, kind: Kind, threads: usize, operations: u64) -> Re
         seed: 1,
         preemption: None,
         precision: None,
+        sites: true,
     };
     let run = M::run(
         &config,

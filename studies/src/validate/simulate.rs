@@ -156,6 +156,7 @@ impl Load {
             seed,
             preemption: None,
             precision: None,
+            sites: true,
         };
         let setting = Setting {
             params: self.params.clone(),

@@ -3,13 +3,19 @@
 
 use super::super::coherence::Access;
 use super::stores::Forwarded;
-use super::{CHARGED, Flow, JIFFY, SIM, Sim, Watch};
+use super::{ACCOUNTED, CHARGED, Flow, JIFFY, SIM, Sim, Watch};
 use crate::Phase;
 
 /// Whether accesses cost virtual time now. What is called most asks first, inline.
 #[inline]
 pub(in crate::simulated) fn is_charged() -> bool {
     CHARGED.get()
+}
+
+/// Whether locks account for their sites now.
+#[inline]
+pub(in crate::simulated) fn is_accounted() -> bool {
+    ACCOUNTED.get()
 }
 
 /// Runs `step` on this thread's simulation. None: nothing is charged now.
