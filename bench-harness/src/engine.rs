@@ -180,10 +180,18 @@ fn slots(plan: &Plan) -> Vec<Slot> {
     points.into_iter().flat_map(trials).collect()
 }
 
+/// Threads whose trial takes about as many events as it may: what more of them cost no more.
+const THREADS_OF_A_BUDGET: usize = 64;
+
 /// What a cell takes of this host, against others of its plan: natively all take the same time, on a
-/// model one of more threads takes more.
+/// model one of more threads takes more, as far as no budget ends it.
 fn cost(plan: &Plan, label: &Label) -> usize {
-    if plan.model.is_some() { label.point.threads } else { 1 }
+    let threads = label.point.threads;
+    match (&plan.model, plan.precision) {
+        (None, _) => 1,
+        (Some(_), None) => threads,
+        (Some(_), Some(_)) => threads.min(THREADS_OF_A_BUDGET),
+    }
 }
 
 /// What one thread of this host simulates in one go: a trial, or with `--precision` all trials of a

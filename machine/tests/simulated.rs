@@ -480,6 +480,7 @@ fn the_budget_holds_for_an_operation_without_end() {
     let precision = simulated::Precision {
         width: 0.1,
         half_width: |rates| (rates.len() > 3).then_some(0.0),
+        warm: 10,
         least: 10,
         rounds: false,
         most_events: BUDGET,

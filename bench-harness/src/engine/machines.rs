@@ -107,15 +107,17 @@ pub(super) fn simulated(
     Ok(Measured { cell, histograms, events: account.events })
 }
 
-/// What a worker does before it and the window are warm, and again, at least, in the window: as
-/// many operations as a cluster has slots. All workers begin with a cluster of their own, and use
-/// the first ones up at the same time.
-const LEAST_OPS: u64 = CLUSTER;
+/// What a worker does before the window opens: as many operations as a cluster has slots. All
+/// workers begin with a cluster of their own, and use the first ones up at the same time.
+const WARM_OPS: u64 = CLUSTER;
+/// What it does in the window at least: it goes twice through all slots of its slot cache.
+const LEAST_OPS: u64 = 128;
 
 fn stops(precision: Precision, point: &Point) -> simulated::Precision {
     simulated::Precision {
         width: precision.width,
         half_width: stats::half_width,
+        warm: WARM_OPS,
         least: LEAST_OPS,
         rounds: workload::shape(point.workload).expect(CHECKED).rounds,
         most_events: precision.most_events.0.get(),

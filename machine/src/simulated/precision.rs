@@ -13,8 +13,9 @@ pub struct Precision {
     pub width: f64,
     /// Half of that interval by the rates of batches; none if they are too few.
     pub half_width: fn(&[f64]) -> Option<f64>,
-    /// What each worker does on average before the window opens, and again, at least, before it
-    /// closes.
+    /// What each worker does on average before the window opens.
+    pub warm: u64,
+    /// What it does on average, at least, until the window closes.
     pub least: u64,
     /// Batches are the rounds that the workload reports, not stretches of time.
     pub rounds: bool,
@@ -114,9 +115,9 @@ impl Watch {
             return Look::Nothing;
         }
         self.next = if self.precision.rounds { u64::MAX } else { now + self.length };
-        let enough = self.workers * self.precision.least;
         let Some((opened, before)) = self.opened else {
-            if self.done < enough && events < self.precision.most_events / 2 {
+            let warm = self.workers * self.precision.warm;
+            if self.done < warm && events < self.precision.most_events / 2 {
                 return Look::Nothing;
             }
             (self.opened, self.since) = (Some((now, self.done)), (now, self.done));
@@ -126,7 +127,8 @@ impl Watch {
         self.batches.push(Batch { done: self.done - done, length: now - began });
         let half_width = self.half_width();
         let precise = half_width.is_some_and(|half| half <= self.precision.width);
-        let seen = self.done - before >= enough && self.may_close();
+        let least = self.workers * self.precision.least;
+        let seen = self.done - before >= least && self.may_close();
         if precise && seen || events >= self.precision.most_events {
             let window_ns = (opened / 1000, now / 1000);
             self.known = Some(Known { window_ns, batches: self.batches.len(), half_width });
@@ -189,7 +191,8 @@ mod tests {
         Precision {
             width: 0.02,
             half_width: range,
-            least: 1000,
+            warm: 1000,
+            least: 500,
             rounds: false,
             most_events: 1 << 40,
         }
@@ -219,7 +222,7 @@ mod tests {
     fn a_steady_run_ends_when_enough_was_done() {
         let (known, opened, closed) = watch(precision(), |_| 10);
         assert_eq!((opened, known.half_width), (1000, Some(0.0)));
-        assert!((2000..2500).contains(&closed), "{closed}");
+        assert!((1500..2000).contains(&closed), "{closed}");
         assert!((ENOUGH..=MOST).contains(&known.batches));
     }
 
