@@ -3,7 +3,7 @@
 //! where a thread cannot be started. Plain cells are relaxed atomics: the same instructions as
 //! ordinary memory, and sound.
 
-use crate::lock::{Local, LockKind};
+use crate::lock::{Local, LockKind, any};
 use crate::{Atomic, Cpu, Failure, Machine, Outcome, Phase, Plain, System, Word, affinity};
 use std::any::Any;
 use std::cell::RefCell;
@@ -396,8 +396,9 @@ impl<K: LockKind, const SITES: bool> Machine for Native<K, SITES> {
         };
         let boot = cpu(workers);
         let state = shared.guarded(|| setup(&boot)).ok_or_else(failure)?;
-        let start = Start::default();
+        let (start, lock) = (Start::default(), any::chosen());
         let body = |id: usize| {
+            any::inherit(lock);
             let pinned = pin(config.pins[id]);
             if !start.wait() {
                 return Err(failure());

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use machine::lock::Any;
 use machine::simulated::{self, FieldTraffic, Model, SOURCES, Traffic};
-use machine::{Failure, Machine, Native, Simulated, native, with_lock};
+use machine::{Failure, Machine, Native, Simulated, native};
 use results::schema::{HotLine, Line, LineCaller, Precision as CellPrecision};
 use results::stats;
 use variants::SwapAllocator;
@@ -46,6 +46,22 @@ pub(super) fn check(plan: &Plan) -> Result<(), Failure> {
     plan.points.iter().map(|point| point.threads).try_for_each(each)
 }
 
+/// The lock's own type. A build with assertions measures nothing, and has one type for all locks: each is
+/// every workload on every variant once more to compile.
+#[cfg(not(debug_assertions))]
+macro_rules! natively {
+    ($name:expr, $K:ident => $body:expr) => {
+        machine::with_lock!($name, $K => $body)
+    };
+}
+#[cfg(debug_assertions)]
+macro_rules! natively {
+    ($name:expr, $K:ident => $body:expr) => {{
+        type $K = Any;
+        Any::choose($name).then(|| $body)
+    }};
+}
+
 /// Pinned threads on this host.
 pub(super) fn native(plan: &Plan, label: &Label) -> Result<Measured, Failure> {
     let point = label.point;
@@ -53,7 +69,7 @@ pub(super) fn native(plan: &Plan, label: &Label) -> Result<Measured, Failure> {
     let watch = Watch::start(&Roots::default(), &cpus);
     let config = config(plan, &cpus, label.measure);
     let setting = setting(plan, label, Some(plan.counters.clone()));
-    let logs = with_lock!(point.lock, K => match point.sites {
+    let logs = natively!(point.lock, K => match point.sites {
         true => on_machine::<Native<K, true>>(&config, point, &setting, &Device::anew()),
         false => on_machine::<Native<K, false>>(&config, point, &setting, &Device::anew()),
     });

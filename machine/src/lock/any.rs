@@ -1,6 +1,6 @@
-//! Any lock of the list, chosen as the program runs: for the simulator, where a variant would
-//! otherwise be compiled once per lock. Guards the simulated cells: the words, and the accesses to
-//! them, are those of the lock that was chosen.
+//! Any lock of the list, chosen as the program runs: for the simulator, and for builds that measure
+//! nothing, where a variant would otherwise be compiled once per lock. Guards the simulated cells: the
+//! words, and the accesses to them, are those of the lock that was chosen.
 #![allow(unsafe_code)]
 // The token of some locks is `()`.
 #![allow(clippy::unit_arg)]
@@ -11,7 +11,8 @@ use crate::{Atomic, Machine, RawLock};
 use std::cell::Cell;
 
 thread_local! {
-    /// A simulated machine runs on one host thread, and so does all of its CPUs.
+    /// A simulated machine runs on one host thread, and so does all of its CPUs. The threads of a native
+    /// run inherit it.
     static CHOSEN: Cell<&'static str> = const { Cell::new("tas") };
 }
 
@@ -25,6 +26,16 @@ impl Any {
         let found = KINDS.iter().find(|(kind, _)| *kind == name);
         found.inspect(|(kind, _)| CHOSEN.set(kind)).is_some()
     }
+}
+
+/// What was chosen on this thread.
+pub(crate) fn chosen() -> &'static str {
+    CHOSEN.get()
+}
+
+/// Chooses on this thread what was chosen on the thread that starts it.
+pub(crate) fn inherit(chosen: &'static str) {
+    CHOSEN.set(chosen);
 }
 
 impl LockKind for Any {

@@ -78,5 +78,5 @@ locks! {
 }
 
 // Behind the list, whose macro it uses.
-mod any;
+pub(crate) mod any;
 pub use any::Any;
