@@ -90,8 +90,12 @@ fn a_precise_run_is_the_same_on_any_host_threads_and_when_resumed() {
 fn cells_are_those_of_older_builds() {
     const CELLS: &str = include_str!("golden/simulated-cells.txt");
     let dir = tempfile::tempdir().unwrap();
-    let all: Vec<&str> = bench_harness::workload::LIST.iter().map(|entry| entry.id).collect();
-    let variants: Vec<&str> = variants::registry::VARIANTS.iter().map(|v| v.name).collect();
+    // A cell holds its place in the run, so what came later is left out.
+    let known = |name: &str| CELLS.split_whitespace().any(|word| word == name);
+    let all = bench_harness::workload::LIST.iter().map(|entry| entry.id);
+    let all: Vec<&str> = all.filter(|id| known(id)).collect();
+    let variants = variants::registry::VARIANTS.iter().map(|v| v.name);
+    let variants: Vec<&str> = variants.filter(|name| known(name)).collect();
     let (all, variants) = (all.join(","), variants.join(","));
     let plan = ["--variant", &variants, "--workload", &all, "--threads", "8", "--size", "16MiB"];
     let plan = [&plan[..], &["--trials", "1", "--seconds", "0.0005"]].concat();

@@ -195,6 +195,11 @@ fn flags(value: u64, names: &[(u64, &str)]) -> String {
     words.join("|")
 }
 
+/// Whether the cell is a slot's record.
+pub(crate) fn is_record(cell: &str) -> bool {
+    cell.starts_with("swap_map[") || cell.starts_with("swap_table[")
+}
+
 /// A value as its cell is best read: flags by name, small negative numbers with a sign, other large
 /// numbers in hexadecimal.
 fn formatted(cell: &str, value: u64) -> String {
@@ -209,8 +214,8 @@ fn formatted(cell: &str, value: u64) -> String {
         "users.state" if value == 0 => "percpu".into(),
         "users.state" => flags(value, &REF),
         "users.count" if value & BIAS != 0 => format!("BIAS+{}", value & !BIAS),
-        _ if cell.starts_with("swap_map[") && value == u64::from(BAD) => "BAD".into(),
-        _ if cell.starts_with("swap_map[") => flags(value, &BYTE),
+        _ if is_record(cell) && value == u64::from(BAD) => "BAD".into(),
+        _ if is_record(cell) => flags(value, &BYTE),
         _ if cell.starts_with("ci[") && cell.ends_with(".flags") => {
             LISTS.get(value as usize).unwrap_or(&"?").to_string()
         }

@@ -469,10 +469,11 @@ fn watcher(event: &Event) {
     }
     let slot = event.index;
     // An allocation makes both writes, in either order.
-    let used = event.region == "swap_map" && event.before == 0 && event.after != BAD;
+    let record = matches!(event.region, "swap_map" | "swap_table");
+    let used = record && event.before == 0 && event.after != BAD;
     let counted = event.field == "inuse_pages" && event.after & !OFFLIST > event.before & !OFFLIST;
     if let Some(blocked) = BLOCKED.get().filter(|_| used && event.after != 0 || counted) {
-        let by = if used { format!("swap_map[{slot}]") } else { "inuse_pages".into() };
+        let by = if used { format!("{}[{slot}]", event.region) } else { "inuse_pages".into() };
         hold(Invariant::I2, false, || format!("a slot becomes allocated ({by}) after {blocked}"));
     }
     if event.field == "nr_swap_pages" && STAYS_ON.get() {

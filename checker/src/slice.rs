@@ -2,6 +2,7 @@
 //! history, so a dynamic one): from the violation back along reads and the writes that they saw,
 //! with the lock sections around. Guards that the same history always gives the same slice.
 
+use crate::diagram::is_record;
 use machine::checked::{Op, Seen, Step, Trace};
 use std::collections::BTreeSet;
 
@@ -117,7 +118,7 @@ impl<'a> Slice<'a> {
             let word = match step.cell.as_str() {
                 // Changes by frees are added where another step reads them.
                 "si.inuse_pages" => step.function == ALLOCATES || LISTS.contains(&step.function),
-                cell if cell.starts_with("swap_map[") && step.function == ALLOCATES => true,
+                cell if is_record(cell) && step.function == ALLOCATES => true,
                 cell => PROTOCOL.contains(&cell) || self.named(cell) && !self.list_link(cell),
             };
             step.cpu < self.trace.workers

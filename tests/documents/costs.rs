@@ -1,6 +1,8 @@
 //! docs/costs.md: hold times, the steps of the kernel's history, the scan order.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
+use std::process::Command;
 
 use bench_harness::backing::Backing;
 use results::compare::{Side, compare};
@@ -8,6 +10,7 @@ use results::disturbed::undisturbed;
 use results::metric::Metric;
 use results::schema::Cell;
 use results::stats::median;
+use results::store;
 
 use super::Document;
 use super::fill::claim;
@@ -22,8 +25,44 @@ pub fn document() -> Document {
         ("scan order", scan_order()),
         ("kept", kept()),
         ("lost", lost()),
+        ("sections", sections()),
     ];
     Document { path: "docs/costs.md", sentences, blocks }
+}
+
+/// Sections of ci->lock per page out and in, by the function that takes it: counted on a model, where
+/// they are the same at every run.
+fn sections() -> String {
+    let variants = ["percpu-cluster", "swap-table-early", "swap-table"];
+    let dir = tempfile::tempdir().expect("a directory");
+    let command = "run --machine x86-2 --lock qspin --workload churn --kept 0 --size 64MiB --fill 1 \
+                   --threads 1 --trials 1 --seconds 0.002 --sample 1000000000 --out runs --variant";
+    let mut swapscale = Command::new(env!("CARGO_BIN_EXE_swapscale"));
+    swapscale.args(command.split_whitespace()).arg(variants.join(",")).current_dir(&dir);
+    let output = swapscale.output().expect("it starts");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let run = store::load_all(&[dir.path().join("runs")]).expect("one run").remove(0);
+    let per_page = |variant: &str| -> BTreeMap<String, f64> {
+        let cell = run.cells.iter().find(|cell| cell.key.variant == variant).expect("its cell");
+        let pages = cell.kinds["alloc"].count as f64;
+        let taken = cell.sites.iter().filter(|site| site.lock == "ci->lock");
+        let each =
+            taken.map(|site| (site.caller.clone(), site.acquisitions.unwrap_or(0) as f64 / pages));
+        each.filter(|(_, sections)| *sections > 0.01).collect()
+    };
+    let all = variants.map(per_page);
+    let callers: BTreeSet<&String> = all.iter().flat_map(BTreeMap::keys).collect();
+    let mut table = format!("| ci->lock per page | `{}` |\n", variants.join("` | `"));
+    table += "| --- | ---: | ---: | ---: |\n";
+    for caller in callers {
+        let of = |sections: &BTreeMap<String, f64>| {
+            sections.get(caller).map_or("-".into(), |sections| digits(*sections, 1))
+        };
+        writeln!(table, "| `{caller}` | {} |", all.each_ref().map(of).join(" | "))
+            .expect("a string");
+    }
+    let sum = |sections: &BTreeMap<String, f64>| digits(sections.values().sum(), 1);
+    table + &format!("| all | {} |\n", all.each_ref().map(sum).join(" | "))
 }
 
 /// What one CPU takes for a page out and in beyond the prices of both, by number of CPUs.

@@ -1,7 +1,7 @@
 //! The contract: what may be asked of a variant, and the words it answers in. Names are the
 //! kernel's. Guards that a workload, the checker and a test see nothing but this of a variant.
 
-use crate::cache::SwapCache;
+use crate::cache::{LockedFolio, NoFolio, SwapCache};
 use crate::count::DupError;
 use crate::device::{Base, Device, Stats};
 use crate::entry::SwpEntry;
@@ -26,8 +26,8 @@ impl EntrySite {
     }
 }
 
-static DUP: EntrySite = EntrySite::new("__swap_duplicate");
-static SWAPPED: EntrySite = EntrySite::new("folio_swapped");
+pub(crate) static DUP: EntrySite = EntrySite::new("__swap_duplicate");
+pub(crate) static SWAPPED: EntrySite = EntrySite::new("folio_swapped");
 
 /// A swap allocator: what mm/swapfile.c offers the rest of the kernel.
 ///
@@ -117,6 +117,40 @@ pub trait SwapAllocator<M: Machine>: Send + Sync + Sized + 'static {
         self.with_entry(cpu, entry, &SWAPPED, used)
     }
 
+    /// A fresh folio, locked, enters the swap cache at the slots that `alloc` returned for it.
+    fn add_folio(&self, _cpu: &M::Cpu, entry: SwpEntry, order: usize) -> LockedFolio {
+        self.folios(entry.dev()).add(entry.offset(), order)
+    }
+
+    /// The page of a locked folio is written to its slots.
+    fn written(&self, _cpu: &M::Cpu, _entry: SwpEntry, _nr: u32) {}
+
+    /// swap_cache_get_folio(), locked.
+    ///
+    /// # Errors
+    /// As [`NoFolio`] says.
+    fn look_up(&self, _cpu: &M::Cpu, entry: SwpEntry) -> Result<LockedFolio, NoFolio> {
+        self.folios(entry.dev()).trylock(entry.offset())
+    }
+
+    /// A fresh folio, locked, for a slot that has users; `None` if it has none, or a folio already.
+    /// `page_in` is what it takes to read the page.
+    fn add_for_fault(
+        &self,
+        cpu: &M::Cpu,
+        entry: SwpEntry,
+        page_in: impl FnOnce(),
+    ) -> Option<LockedFolio> {
+        let prepared = self.prepare_cache(cpu, entry);
+        prepared.then(page_in).map(|()| self.folios(entry.dev()).add(entry.offset(), 0))
+    }
+
+    /// A locked folio leaves the swap cache.
+    fn remove_folio(&self, cpu: &M::Cpu, dev: usize, folio: LockedFolio, _why: Leaves) {
+        self.folios(dev).remove(folio);
+        self.put_folio(cpu, SwpEntry::new(dev, folio.offset), folio.order);
+    }
+
     /// get_swap_device(): pins the device; false once it is going away.
     fn tryget_device(&self, cpu: &M::Cpu, dev: usize) -> bool {
         self.base().devices[dev].users.tryget_live(cpu)
@@ -156,6 +190,15 @@ pub trait SwapAllocator<M: Machine>: Send + Sync + Sized + 'static {
     fn nr_swap_pages(&self) -> i64 {
         self.base().avail.peek_pages()
     }
+}
+
+/// Why a folio leaves the swap cache.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Leaves {
+    /// Its page was written, and its memory is reclaimed: __remove_mapping().
+    Reclaimed,
+    /// Its slots have no user any more: delete_from_swap_cache().
+    Unused,
 }
 
 /// How long each step of one swapoff took, in nanoseconds of the machine's clock; `None` for

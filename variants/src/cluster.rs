@@ -3,16 +3,18 @@
 //! ci->lock; si->lock is taken inside it, and only for the list pointers. Kernel: mm/swapfile.c of
 //! 6.14, functions as named.
 
-use crate::allocator::{EntrySite, Steps, SwapAllocator, SwapoffError};
-use crate::cache::{NoFolio, Reclaimed};
+use crate::allocator::{DUP, EntrySite, Leaves, SWAPPED, Steps, SwapAllocator, SwapoffError};
+use crate::cache::{LockedFolio, NoFolio, Reclaimed};
 use crate::cluster_info::ClusterInfo;
 use crate::cluster_info::ClusterList::{self, Discard, Frag, Free, Full, Nonfull};
-use crate::device::{Base, DISCARD_WORK, Device, RECLAIM_WORK, SWP_WRITEOK, offlist};
+use crate::count::DupError;
+use crate::device::{Base, DISCARD_WORK, Device, Layout, RECLAIM_WORK, SWP_WRITEOK, offlist};
 use crate::entry::{Slot, SwpEntry};
 use crate::invariants::{self, Rules};
 use crate::owners::Owners;
 use crate::spec::Spec;
 use crate::swap_map::{BAD, HAS_CACHE};
+use crate::swap_table::{PUT, Sections};
 use crate::swapoff::{self, Swapoff};
 use machine::{Atomic, Cpu, Guard, Machine, Plain, fault, vm_bug_on};
 
@@ -34,6 +36,8 @@ pub struct Release {
     pub discard_fills_bad: bool,
     /// The swap cache is an XArray for every 64 MiB, with a lock of its own (until 6.17).
     pub xarray: bool,
+    /// The swap table is the only record (since 7.0).
+    pub table: Option<Sections>,
 }
 
 /// What a scheme decides about an allocation.
@@ -171,6 +175,9 @@ impl<M: Machine, P: Policy<M>> CiFirst<M, P> {
             }
         }
         si.lock.unlock(cpu, held);
+        if let (Some((index, _)), Free, Some(_)) = (&isolated, list, P::RELEASE.table) {
+            dev.populate(*index);
+        }
         isolated
     }
 
@@ -203,6 +210,9 @@ impl<M: Machine, P: Policy<M>> CiFirst<M, P> {
             self.move_cluster(cpu, dev, index, Discard);
             dev.queue_work(DISCARD_WORK);
         } else {
+            if P::RELEASE.table.is_some() {
+                dev.unpublish(index);
+            }
             self.move_cluster(cpu, dev, index, Free);
             dev.cluster(index).order.set(0);
         }
@@ -360,6 +370,10 @@ impl<M: Machine, P: Policy<M>> CiFirst<M, P> {
             }
             vm_bug_on!(M, !dev.all(offset, nr, 0), "I1: a slot in use is handed out");
             dev.fill(offset, nr, HAS_CACHE);
+            if P::RELEASE.table.is_some() {
+                // The folio that the slots are for, which is locked: its user finds it there.
+                let _ = dev.folios.add(offset, order);
+            }
             self.range_alloc(cpu, dev, nr);
             cluster.count.set(cluster.count.get() + nr as u16);
             true
@@ -501,7 +515,7 @@ impl<M: Machine, P: Policy<M>> CiFirst<M, P> {
     fn reclaim_range(&self, cpu: &M::Cpu, dev: &Device<M>, offset: u32, nr: u32) {
         let (mut at, end) = (offset, offset + nr);
         while at < end {
-            match dev.map()[at as usize].load() {
+            match dev.byte(at).load() {
                 0 => at += 1,
                 HAS_CACHE => match self.try_to_reclaim(cpu, dev, at) {
                     Reclaimed::Freed(next) => at = next,
@@ -518,12 +532,10 @@ impl<M: Machine, P: Policy<M>> CiFirst<M, P> {
             let Some((index, mut guard)) = self.isolate(cpu, dev, Full, 0) else { return };
             let (mut offset, end) = (dev.start_of(index), dev.end_of(index));
             loop {
-                let rest = offset as usize..end as usize;
-                let cached = M::scan(dev.map(), rest.start, rest.end, |b| b == HAS_CACHE);
-                if cached == rest.end {
+                offset = dev.scan(offset, end, |byte| byte == HAS_CACHE);
+                if offset == end {
                     break;
                 }
-                offset = cached as u32;
                 dev.unlock_cluster(cpu, index, guard);
                 let outcome = self.try_to_reclaim(cpu, dev, offset);
                 guard = dev.lock_cluster(cpu, index, &site::FULL);
@@ -554,6 +566,10 @@ impl<M: Machine, P: Policy<M>> CiFirst<M, P> {
             dev.folios.unlock(folio);
             return Reclaimed::Kept(next);
         }
+        if P::RELEASE.table.is_some() {
+            self.remove_from_table(cpu, dev, folio, Leaves::Unused);
+            return Reclaimed::Freed(next);
+        }
         dev.folios.remove(folio);
         let guard = dev.lock_cluster(cpu, index, &site::TRY_RECLAIM);
         self.free_range(cpu, dev, index, folio.offset, folio.slots());
@@ -580,6 +596,9 @@ impl<M: Machine, P: Policy<M>> CiFirst<M, P> {
             if P::RELEASE.discard_fills_bad {
                 dev.fill(dev.start_of(index), dev.cluster_slots, 0);
             }
+            if P::RELEASE.table.is_some() {
+                dev.unpublish(index);
+            }
             self.move_cluster(cpu, dev, index, Free);
             dev.cluster(index).order.set(0);
             dev.unlock_cluster(cpu, index, guard);
@@ -592,11 +611,21 @@ impl<M: Machine, P: Policy<M>> CiFirst<M, P> {
 
 impl<M: Machine, P: Policy<M>> CiFirst<M, P> {
     /// swap_entry_range_free(): slots of one cluster, which is locked, become free.
-    fn free_range(&self, cpu: &M::Cpu, dev: &Device<M>, index: usize, offset: u32, nr: u32) {
+    pub(crate) fn free_range(
+        &self,
+        cpu: &M::Cpu,
+        dev: &Device<M>,
+        index: usize,
+        offset: u32,
+        nr: u32,
+    ) {
         let cluster = dev.cluster(index);
         vm_bug_on!(M, !dev.all(offset, nr, HAS_CACHE), "a slot in use is freed");
         cluster.count.set(cluster.count.get() - nr as u16);
         dev.fill(offset, nr, 0);
+        if P::RELEASE.table.is_some_and(|sections| sections.memcg) {
+            dev.set_cgroup(offset, nr, 0);
+        }
         self.range_free(cpu, dev, offset, nr);
         if cluster.count.get() == 0 {
             self.free_cluster(cpu, dev, index);
@@ -632,6 +661,9 @@ impl<M: Machine, P: Policy<M>> CiFirst<M, P> {
     /// __swap_entries_free() of free_swap_and_cache_nr(): takes a user off each of `nr` slots.
     /// True if the swap cache alone holds one of them now.
     fn put_many(&self, cpu: &M::Cpu, dev: &Device<M>, offset: u32, nr: u32) -> bool {
+        if P::RELEASE.table.is_some() {
+            return self.put_many_in_table(cpu, dev, offset, nr);
+        }
         let index = dev.cluster_of(offset);
         let one_cluster = dev.cluster_of(offset + nr - 1) == index;
         if nr > 1 && one_cluster {
@@ -760,6 +792,12 @@ impl<M: Machine, P: SwapoffHooks<M>> Swapoff<M> for CiFirst<M, P> {
         self.policy.forget(cpu, dev);
     }
 
+    fn free_clusters(&self, cpu: &M::Cpu, dev: &Device<M>) {
+        if P::RELEASE.table.is_some() {
+            self.free_tables(cpu, dev);
+        }
+    }
+
     fn enable(&self, cpu: &M::Cpu, dev: &Device<M>) {
         self.policy.reopen(dev);
         let avail = &self.base.avail;
@@ -798,8 +836,9 @@ impl<M: Machine, P: SwapoffHooks<M>> SwapAllocator<M> for CiFirst<M, P> {
         }
         // It ended with 6.14, where these schemes begin.
         spec.prices.swap_cgroup_ns = None;
-        let spec = &spec;
-        Self { base: Base::new(spec, cpu), policy: P::new(spec, cpu) }
+        let (spec, layout) =
+            (&spec, if P::RELEASE.table.is_some() { Layout::TABLE } else { Layout::MAP });
+        Self { base: Base::laid_out(spec, layout, cpu), policy: P::new(spec, cpu) }
     }
 
     fn base(&self) -> &Base<M> {
@@ -834,6 +873,9 @@ impl<M: Machine, P: SwapoffHooks<M>> SwapAllocator<M> for CiFirst<M, P> {
     }
 
     fn add_continuation(&self, cpu: &M::Cpu, entry: SwpEntry) {
+        if P::RELEASE.table.is_some() {
+            return self.extend(cpu, entry, &site::CONT.ci);
+        }
         self.with_entry(cpu, entry, &site::CONT, |dev| dev.add_continuation(cpu, entry.offset()));
     }
 
@@ -842,9 +884,13 @@ impl<M: Machine, P: SwapoffHooks<M>> SwapAllocator<M> for CiFirst<M, P> {
         let dev = self.dev(entry);
         while offset < end {
             let index = dev.cluster_of(offset);
-            let guard = dev.lock_cluster(cpu, index, &site::PUT);
+            let guard = dev.lock_cluster(cpu, index, P::RELEASE.table.map_or(&site::PUT, |_| &PUT));
             for slot in offset..end.min(dev.end_of(index)) {
-                if dev.put_locked(cpu, slot) == 0 {
+                let left = match P::RELEASE.table {
+                    None => dev.put_locked(cpu, slot),
+                    Some(_) => dev.put_in_table(slot),
+                };
+                if left == 0 {
                     self.free_range(cpu, dev, index, slot, 1);
                 }
             }
@@ -860,7 +906,7 @@ impl<M: Machine, P: SwapoffHooks<M>> SwapAllocator<M> for CiFirst<M, P> {
         }
         if self.put_many(cpu, dev, offset, nr) {
             while offset < end {
-                let cached = dev.map()[offset as usize].load() == HAS_CACHE;
+                let cached = dev.byte(offset).load() == HAS_CACHE;
                 let outcome =
                     if cached { self.try_to_reclaim(cpu, dev, offset) } else { Reclaimed::Nothing };
                 offset = outcome.next(offset);
@@ -873,6 +919,10 @@ impl<M: Machine, P: SwapoffHooks<M>> SwapAllocator<M> for CiFirst<M, P> {
     /// Only the folio pins the device here. Once inuse_pages has dropped, what keeps swapoff from
     /// freeing the arrays is that a spinlock section is an RCU section.
     fn put_folio(&self, cpu: &M::Cpu, entry: SwpEntry, order: usize) {
+        if P::RELEASE.table.is_some() {
+            let folio = LockedFolio { offset: entry.offset(), order };
+            return self.remove_from_table(cpu, self.dev(entry), folio, Leaves::Unused);
+        }
         let (offset, nr) = (entry.offset(), 1 << order);
         cpu.system().rcu.read(cpu, || {
             self.dev(entry).leave_shadow(offset, nr);
@@ -888,6 +938,75 @@ impl<M: Machine, P: SwapoffHooks<M>> SwapAllocator<M> for CiFirst<M, P> {
                 }
             });
         });
+    }
+
+    fn dup(&self, cpu: &M::Cpu, entry: SwpEntry) -> bool {
+        let dup = || match P::RELEASE.table {
+            None => self.with_entry(cpu, entry, &DUP, |dev| dev.dup_locked(cpu, entry.offset())),
+            Some(_) => self.dup_in_table(cpu, entry),
+        };
+        loop {
+            match dup() {
+                Err(DupError::NeedsPage) => self.add_continuation(cpu, entry),
+                result => return result.is_ok(),
+            }
+        }
+    }
+
+    fn swapped(&self, cpu: &M::Cpu, entry: SwpEntry, nr: u32) -> bool {
+        if P::RELEASE.table.is_some() {
+            return self.maybe_swapped(cpu, entry, nr);
+        }
+        let used = |dev: &Device<M>| !dev.all(entry.offset(), nr, HAS_CACHE);
+        self.with_entry(cpu, entry, &SWAPPED, used)
+    }
+
+    fn add_folio(&self, cpu: &M::Cpu, entry: SwpEntry, order: usize) -> LockedFolio {
+        let Some(sections) = P::RELEASE.table else {
+            return self.folios(entry.dev()).add(entry.offset(), order);
+        };
+        if sections.memcg {
+            self.record_cgroup(cpu, entry, 1 << order);
+        }
+        LockedFolio { offset: entry.offset(), order }
+    }
+
+    fn written(&self, cpu: &M::Cpu, entry: SwpEntry, nr: u32) {
+        if P::RELEASE.table.is_some_and(|sections| sections.zero_flag) {
+            self.set_zero_flag(cpu, entry, nr);
+        }
+    }
+
+    fn look_up(&self, cpu: &M::Cpu, entry: SwpEntry) -> Result<LockedFolio, NoFolio> {
+        match P::RELEASE.table {
+            None => self.folios(entry.dev()).trylock(entry.offset()),
+            Some(_) => CiFirst::look_up(self, cpu, entry),
+        }
+    }
+
+    fn add_for_fault(
+        &self,
+        cpu: &M::Cpu,
+        entry: SwpEntry,
+        page_in: impl FnOnce(),
+    ) -> Option<LockedFolio> {
+        if P::RELEASE.table.is_none() {
+            let prepared = self.prepare_cache(cpu, entry);
+            return prepared
+                .then(page_in)
+                .map(|()| self.folios(entry.dev()).add(entry.offset(), 0));
+        }
+        let folio = self.add_to_table(cpu, entry)?;
+        page_in();
+        Some(folio)
+    }
+
+    fn remove_folio(&self, cpu: &M::Cpu, dev: usize, folio: LockedFolio, why: Leaves) {
+        if P::RELEASE.table.is_some() {
+            return self.remove_from_table(cpu, &self.base.devices[dev], folio, why);
+        }
+        self.folios(dev).remove(folio);
+        self.put_folio(cpu, SwpEntry::new(dev, folio.offset), folio.order);
     }
 
     fn run_work_of(&self, cpu: &M::Cpu, dev: &Device<M>) {

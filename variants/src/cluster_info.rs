@@ -2,8 +2,9 @@
 //! clusters, as in the kernel, and si->lock protects them. Guards the lists: every misuse that
 //! would corrupt one panics.
 
-use machine::{Fields, Machine, Plain, SpinLock};
+use machine::{Atomic, Fields, Machine, Plain, Region, SpinLock};
 use std::mem::offset_of;
+use std::ops::Index;
 
 /// The list that a cluster is on: ci->flags, whose values are those of enum swap_cluster_flags in
 /// 6.14's mm/swap.h. On no list (CLUSTER_FLAG_NONE) is `None`, which is stored as 0.
@@ -109,6 +110,97 @@ impl<M: Machine> ClusterInfo<M> {
     }
 }
 
+/// swap_cluster_info with its tables, as of 7.2: 48 bytes.
+#[repr(C)]
+pub struct Tabled<M: Machine> {
+    info: ClusterInfo<M>,
+    /// ci->table: whether it is there.
+    pub table: M::Atomic<u64>,
+    /// ci->extend_table: whether it is there.
+    pub extend: M::Plain<u64>,
+    memcg: M::Plain<u64>,
+}
+
+impl<M: Machine> Fields for Tabled<M> {
+    fn fields() -> Vec<(&'static str, usize)> {
+        let tables = [
+            ("table", offset_of!(Self, table)),
+            ("extend_table", offset_of!(Self, extend)),
+            ("memcg_table", offset_of!(Self, memcg)),
+        ];
+        ClusterInfo::<M>::fields().into_iter().chain(tables).collect()
+    }
+}
+
+impl<M: Machine> Tabled<M> {
+    fn new() -> Self {
+        Self {
+            info: ClusterInfo::new(),
+            table: M::Atomic::new(0),
+            extend: M::Plain::new(0),
+            memcg: M::Plain::new(0),
+        }
+    }
+}
+
+/// si->cluster_info, as its scheme has it.
+pub enum Clusters<M: Machine> {
+    /// With swap_map beside it.
+    Mapped(Region<M, ClusterInfo<M>>),
+    /// With a swap table per cluster.
+    Tabled(Region<M, Tabled<M>>),
+}
+
+impl<M: Machine> Clusters<M> {
+    pub(crate) fn new(clusters: usize, tables: bool) -> Self {
+        match tables {
+            false => Self::Mapped(Region::new("ci", clusters, |_| ClusterInfo::new())),
+            true => Self::Tabled(Region::new("ci", clusters, |_| Tabled::new())),
+        }
+    }
+
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        match self {
+            Self::Mapped(all) => all.len(),
+            Self::Tabled(all) => all.len(),
+        }
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Its size in bytes.
+    pub fn bytes(&self) -> usize {
+        match self {
+            Self::Mapped(all) => size_of_val(&**all),
+            Self::Tabled(all) => size_of_val(&**all),
+        }
+    }
+
+    /// The cluster's tables. Panics where its scheme has none.
+    pub fn tabled(&self, index: usize) -> &Tabled<M> {
+        match self {
+            Self::Mapped(_) => panic!("a scheme with swap_map has no tables"),
+            Self::Tabled(all) => &all[index],
+        }
+    }
+}
+
+impl<M: Machine> Index<usize> for Clusters<M> {
+    type Output = ClusterInfo<M>;
+
+    #[inline]
+    fn index(&self, index: usize) -> &ClusterInfo<M> {
+        match self {
+            Self::Mapped(all) => &all[index],
+            Self::Tabled(all) => &all[index].info,
+        }
+    }
+}
+
 /// A link: cluster index + 1, or one of these.
 const END: u64 = 0;
 const UNLINKED: u64 = u64::MAX;
@@ -138,12 +230,12 @@ impl<M: Machine> List<M> {
     }
 
     /// The index of the cluster after cluster `i`.
-    pub fn after(&self, clusters: &[ClusterInfo<M>], i: usize) -> Option<usize> {
+    pub fn after(&self, clusters: &Clusters<M>, i: usize) -> Option<usize> {
         index(clusters[i].next.get())
     }
 
     /// list_add_tail(). Panics if the cluster is on a list.
-    pub fn push(&self, clusters: &[ClusterInfo<M>], i: usize) {
+    pub fn push(&self, clusters: &Clusters<M>, i: usize) {
         let (me, last) = (&clusters[i], self.last.get());
         assert!(me.next.get() == UNLINKED, "list_add of a cluster that is on a list");
         me.prev.set(last);
@@ -156,7 +248,7 @@ impl<M: Machine> List<M> {
     }
 
     /// list_del(). Panics if the cluster is on no list, or is the end of another one.
-    pub fn remove(&self, clusters: &[ClusterInfo<M>], i: usize) {
+    pub fn remove(&self, clusters: &Clusters<M>, i: usize) {
         let (prev, next) = (clusters[i].prev.get(), clusters[i].next.get());
         assert!(next != UNLINKED, "list_del of a cluster that is on no list");
         match index(prev) {
@@ -177,7 +269,7 @@ impl<M: Machine> List<M> {
     }
 
     /// The indices of its clusters, at rest.
-    pub fn peek(&self, clusters: &[ClusterInfo<M>]) -> Vec<usize> {
+    pub fn peek(&self, clusters: &Clusters<M>) -> Vec<usize> {
         let follow = |&i: &usize| index(clusters[i].next.peek());
         let on_list = std::iter::successors(index(self.first.peek()), follow);
         on_list.take(clusters.len() + 1).collect()

@@ -27,7 +27,7 @@ impl<M: Machine> Device<M> {
     /// # Errors
     /// As [`DupError`] says.
     pub(crate) fn dup_locked(&self, cpu: &M::Cpu, offset: u32) -> Result<(), DupError> {
-        let byte = &self.map()[offset as usize];
+        let byte = self.byte(offset);
         let was = byte.load();
         match was & !HAS_CACHE {
             BAD => Err(DupError::Unused),
@@ -48,7 +48,7 @@ impl<M: Machine> Device<M> {
             Some(digit) if digit.load() == DIGIT_MAX => Err(DupError::Overflow),
             Some(digit) => {
                 digit.store(digit.load() + 1);
-                self.map()[slot as usize].store(was & HAS_CACHE | COUNT_CONTINUED);
+                self.byte(slot).store(was & HAS_CACHE | COUNT_CONTINUED);
                 Ok(())
             }
         };
@@ -79,10 +79,16 @@ impl<M: Machine> Device<M> {
         self.si().cont_lock.unlock(cpu, guard);
     }
 
+    /// Whether the slot has a user and no folio. The byte's lock is held.
+    pub(crate) fn may_cache(&self, offset: u32) -> bool {
+        let was = self.byte(offset).load();
+        was != 0 && was != BAD && was & HAS_CACHE == 0
+    }
+
     /// __swap_duplicate() for the swap cache: false if the slot has no user, or a
     /// folio already. The byte's lock is held.
     pub(crate) fn cache_locked(&self, offset: u32) -> bool {
-        let byte = &self.map()[offset as usize];
+        let byte = self.byte(offset);
         let was = byte.load();
         let may = was != 0 && was != BAD && was & HAS_CACHE == 0;
         if may {
@@ -94,7 +100,7 @@ impl<M: Machine> Device<M> {
     /// __swap_entry_free_locked() of a user: returns the byte that is left. If that is 0, the map
     /// keeps SWAP_HAS_CACHE until the slot is freed. Panics if the slot has no user.
     pub fn put_locked(&self, cpu: &M::Cpu, offset: u32) -> u8 {
-        let byte = &self.map()[offset as usize];
+        let byte = self.byte(offset);
         let was = byte.load();
         assert!(was & !HAS_CACHE != 0 && was & !HAS_CACHE != BAD, "swap_free of an unused slot");
         let count = match was & !HAS_CACHE {
@@ -107,7 +113,7 @@ impl<M: Machine> Device<M> {
     /// __swap_entry_free_locked() of the swap cache: returns the byte that is left, as
     /// [`Device::put_locked`] does. Panics if the slot has no folio.
     pub fn uncache_locked(&self, offset: u32) -> u8 {
-        let was = self.map()[offset as usize].load();
+        let was = self.byte(offset).load();
         assert!(was & HAS_CACHE != 0, "put_swap_folio of a slot without a folio");
         self.park(offset, was & !HAS_CACHE)
     }
@@ -116,7 +122,7 @@ impl<M: Machine> Device<M> {
     /// cached, takes the users off. Returns whether the slots are cached; if they are not, their
     /// bytes stay SWAP_HAS_CACHE and the caller frees them. `None` if it did nothing.
     pub(crate) fn put_last_locked(&self, offset: u32, nr: u32) -> Option<bool> {
-        let first = self.map()[offset as usize].load();
+        let first = self.byte(offset).load();
         if first & !HAS_CACHE != 1 || !self.all(offset, nr, first) {
             return None;
         }
@@ -125,8 +131,8 @@ impl<M: Machine> Device<M> {
     }
 
     /// Stores what is left of a byte; 0 is stored as SWAP_HAS_CACHE until the slot is freed.
-    fn park(&self, offset: u32, usage: u8) -> u8 {
-        self.map()[offset as usize].store(if usage == 0 { HAS_CACHE } else { usage });
+    pub(crate) fn park(&self, offset: u32, usage: u8) -> u8 {
+        self.byte(offset).store(if usage == 0 { HAS_CACHE } else { usage });
         usage
     }
 }

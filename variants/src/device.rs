@@ -4,11 +4,12 @@
 
 use crate::avail::Avail;
 use crate::cache::SwapCache;
-use crate::cluster_info::{ClusterInfo, ClusterList, List};
+use crate::cluster_info::{ClusterInfo, ClusterList, Clusters, List, Tabled};
 use crate::entry::SwpEntry;
 use crate::neighbours::Neighbours;
 use crate::spec::{DeviceSpec, Spec};
 use crate::swap_map::{BAD, COUNT_CONTINUED, Continuations, HAS_CACHE};
+use crate::swap_table::Extended;
 use machine::{
     Atomic, Cpu, Fields, Guard, Machine, PercpuRef, Plain, Region, Site, SpinLock, fault, vm_bug_on,
 };
@@ -32,6 +33,27 @@ pub const SWP_SCANNING: u64 = 1 << 14;
 /// `offlist-bit-in-count` uses bit 2.
 pub fn offlist<M: Machine>() -> u64 {
     if fault!(M, "offlist-bit-in-count") { 1 << 2 } else { 1 << 62 }
+}
+
+/// How the arrays of a device are laid out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Layout {
+    /// Each cluster has a swap table, and its swap_cluster_info the pointers to its tables (48 bytes
+    /// instead of 24). Otherwise the records are swap_map's.
+    pub tables: bool,
+}
+
+impl Layout {
+    /// swap_map.
+    pub const MAP: Self = Self { tables: false };
+    /// A swap table per cluster.
+    pub const TABLE: Self = Self { tables: true };
+
+    /// Bytes from one slot's record to the next one's: 1 in swap_map, 8 in a swap table, whose entry's
+    /// state stands in its first byte here. A checker has no lines that entries could share.
+    fn record<M: Machine>(self) -> u32 {
+        if self.tables && !M::EXPLORED { 8 } else { 1 }
+    }
 }
 
 /// si->discard_work is queued to a kernel worker.
@@ -180,19 +202,24 @@ pub struct Device<M: Machine> {
     discard_ns: u64,
     si: Region<M, Si<M>>,
     map: Region<M, M::Atomic<u8>>,
-    clusters: Region<M, ClusterInfo<M>>,
+    /// Bit length of the record size - 1.
+    record_shift: u32,
+    clusters: Clusters<M>,
     /// 1 for a slot that must be cleaned up before it counts as free (zeromap, shadows, zswap).
     shadows: Region<M, M::Atomic<u8>>,
     /// The device's part of the swap cache.
     pub folios: SwapCache<M>,
     pub(crate) conts: Continuations<M>,
+    pub(crate) extends: Extended<M>,
+    /// memcg_table: two bytes per slot, where there is a swap table.
+    cgroups: Region<M, M::Atomic<u8>>,
     /// si->users: swapoff waits until the last of these references is gone.
     pub users: PercpuRef<M>,
 }
 
 impl<M: Machine> Device<M> {
     /// Device `index` of `spec`, which is off.
-    pub fn new(index: usize, spec: &Spec, cpu: &M::Cpu) -> Self {
+    pub fn new(index: usize, spec: &Spec, layout: Layout, cpu: &M::Cpu) -> Self {
         let device = spec.devices[index].clone();
         assert!(spec.cluster_slots.is_power_of_two() && spec.orders <= MAX_ORDERS);
         assert!(1 << (spec.orders - 1) <= spec.cluster_slots, "an order fits a cluster");
@@ -207,11 +234,22 @@ impl<M: Machine> Device<M> {
             cols: spec.cluster_cols.max(1) as usize,
             discard_ns: spec.discard_ns,
             si: Region::new("si", 1, |_| Si::new()),
-            map: Region::named("swap_map", slots, Vec::new(), byte),
-            clusters: Region::new("ci", clusters, |_| ClusterInfo::new()),
+            map: records(layout, slots),
+            record_shift: layout.record::<M>().trailing_zeros(),
+            clusters: Clusters::new(clusters, layout.tables),
             shadows: Region::named("zeromap", slots, Vec::new(), byte),
             folios: SwapCache::new(slots),
-            conts: Continuations::new(slots),
+            conts: Continuations::new(if layout.tables { 0 } else { slots }),
+            extends: Extended::new(
+                if layout.tables { clusters } else { 0 },
+                spec.cluster_slots as usize,
+            ),
+            cgroups: Region::named(
+                "memcg_table",
+                if layout.tables { 2 * slots } else { 1 },
+                Vec::new(),
+                byte,
+            ),
             users: PercpuRef::new(cpu.system().cpus()),
             spec: device,
         }
@@ -241,16 +279,53 @@ impl<M: Machine> Device<M> {
         self.si().flags.load() & SWP_WRITEOK != 0
     }
 
-    /// si->swap_map, a byte per slot. Panics if swapoff has freed it (invariant I3).
+    /// All records, in bytes. Panics if swapoff has freed them (invariant I3).
     #[inline]
-    pub fn map(&self) -> &[M::Atomic<u8>] {
+    fn map(&self) -> &[M::Atomic<u8>] {
         assert!(self.si().arrays.get() != 0, "I3: swap_map is used after swapoff freed it");
         &self.map
     }
 
+    /// A slot's byte. Panics if swapoff has freed it (invariant I3).
+    #[inline]
+    pub fn byte(&self, offset: u32) -> &M::Atomic<u8> {
+        &self.map()[self.at(offset)]
+    }
+
+    /// Where a slot's byte is.
+    #[inline]
+    fn at(&self, offset: u32) -> usize {
+        (offset as usize) << self.record_shift
+    }
+
+    /// The first slot of `from..end` whose byte is `wanted`, or `end`.
+    pub fn scan(&self, from: u32, end: u32, wanted: impl Fn(u8) -> bool) -> u32 {
+        self.scan_in(self.map(), from, end, wanted)
+    }
+
+    fn scan_in(
+        &self,
+        map: &[M::Atomic<u8>],
+        from: u32,
+        end: u32,
+        wanted: impl Fn(u8) -> bool,
+    ) -> u32 {
+        if self.record_shift == 0 {
+            return M::scan(map, from as usize, end as usize, wanted) as u32;
+        }
+        (from..end).find(|&offset| wanted(map[self.at(offset)].load())).unwrap_or(end)
+    }
+
+    fn fill_in(&self, map: &[M::Atomic<u8>], offset: u32, nr: u32, byte: u8) {
+        if self.record_shift == 0 {
+            return M::fill(map, offset as usize, (offset + nr) as usize, byte);
+        }
+        (offset..offset + nr).for_each(|slot| map[self.at(slot)].store(byte));
+    }
+
     /// si->cluster_info, one per cluster. Panics if swapoff has freed it (invariant I3).
     #[inline]
-    pub fn clusters(&self) -> &[ClusterInfo<M>] {
+    pub fn clusters(&self) -> &Clusters<M> {
         assert!(self.si().arrays.get() != 0, "I3: cluster_info is used after swapoff freed it");
         &self.clusters
     }
@@ -318,15 +393,15 @@ impl<M: Machine> Device<M> {
             byte == 0 || cached
         };
         if order == 0 {
-            let found = M::scan(map, from as usize, end as usize, takes) as u32;
+            let found = self.scan_in(map, from, end, takes);
             let needs_reclaim = reclaimable.get();
             return (found < end).then_some(Window { offset: found, needs_reclaim });
         }
         let mut offset = from;
         while offset + nr <= end {
             reclaimable.set(false);
-            let to = (offset + nr) as usize;
-            if M::scan(map, offset as usize, to, |byte| !takes(byte)) == to {
+            let to = offset + nr;
+            if self.scan_in(map, offset, to, |byte| !takes(byte)) == to {
                 return Some(Window { offset, needs_reclaim: reclaimable.get() });
             }
             offset += nr;
@@ -336,13 +411,12 @@ impl<M: Machine> Device<M> {
 
     /// Whether all of `nr` slots have exactly this byte.
     pub fn all(&self, offset: u32, nr: u32, byte: u8) -> bool {
-        let (from, to) = (offset as usize, (offset + nr) as usize);
-        M::scan(self.map(), from, to, |b| b != byte) == to
+        self.scan(offset, offset + nr, |b| b != byte) == offset + nr
     }
 
     /// Sets the bytes of `nr` slots.
     pub fn fill(&self, offset: u32, nr: u32, byte: u8) {
-        M::fill(self.map(), offset as usize, (offset + nr) as usize, byte);
+        self.fill_in(self.map(), offset, nr, byte);
     }
 
     /// The folio of `nr` slots leaves the swap cache; its shadow stays until the slots are free.
@@ -374,21 +448,43 @@ impl<M: Machine> Device<M> {
         assert!(slots <= spec.slots, "a device does not grow");
         si.arrays.set(1);
         si.max.set(slots);
-        let (all, end) = (self.nr_clusters(), slots as usize);
-        M::fill(&self.map, 0, end, 0);
-        M::fill(&self.map, 0, 1, BAD);
+        let all = self.nr_clusters();
+        M::fill(&self.map, 0, self.at(slots), 0);
+        self.fill_in(&self.map, 0, 1, BAD);
         // Slots beyond the end of the device look free with this fault.
         let tail = if fault!(M, "phantom-slots") { 0 } else { BAD };
-        M::fill(&self.map, end, self.map.len(), tail);
+        let beyond = (self.map.len() >> self.record_shift) as u32 - slots;
+        self.fill_in(&self.map, slots, beyond, tail);
         let by_order = si.nonfull[..self.orders].iter().chain(&si.frag[..self.orders]);
         [&si.free, &si.full, &si.discard].into_iter().chain(by_order).for_each(List::clear);
         si.frag_cluster_nr[..self.orders].iter().for_each(|nr| nr.store(0));
-        self.clusters.iter().for_each(ClusterInfo::unlink);
+        (0..self.clusters.len()).for_each(|index| self.clusters[index].unlink());
         let columns = self.cols.min(all);
         let interleaved = (0..columns).flat_map(|column| (column..all).step_by(columns));
         interleaved.for_each(|index| self.set_up_cluster(index));
         si.highest_bit.store(slots - 1);
         si.work.store(0);
+    }
+
+    /// Whether it has swap tables.
+    fn has_tables(&self) -> bool {
+        matches!(self.clusters, Clusters::Tabled(_))
+    }
+
+    /// The cluster's tables, of a scheme that has them.
+    pub(crate) fn tabled(&self, index: usize) -> Option<&Tabled<M>> {
+        self.has_tables().then(|| self.clusters.tabled(index))
+    }
+
+    /// clear_page() of the cluster's table.
+    pub(crate) fn clear_table(&self, index: usize) {
+        let (from, to) = (self.at(self.start_of(index)), self.at(self.start_of(index + 1)));
+        M::fill(self.map(), from, to, 0);
+    }
+
+    /// Writes the id of the slots' cgroup, or 0.
+    pub(crate) fn set_cgroup(&self, offset: u32, nr: u32, id: u8) {
+        M::fill(&self.cgroups, 2 * offset as usize, 2 * (offset + nr) as usize, id);
     }
 
     fn set_up_cluster(&self, index: usize) {
@@ -401,6 +497,11 @@ impl<M: Machine> Device<M> {
         cluster.order.set(0);
         cluster.set_list(Some(list));
         self.si().list(list, 0).push(&self.clusters, index);
+        if self.has_tables() {
+            let tabled = self.clusters.tabled(index);
+            tabled.table.store(u64::from(bad > 0));
+            tabled.extend.set(0);
+        }
     }
 
     /// swap_map and cluster_info are freed: any later use is a bug.
@@ -474,18 +575,22 @@ impl<M: Machine> Device<M> {
 
     /// Number of users of a slot, and whether it has SWAP_HAS_CACHE; exact at rest.
     pub fn usage(&self, offset: u32) -> (u32, bool) {
-        let byte = self.map[offset as usize].peek();
+        let byte = self.map[self.at(offset)].peek();
         let count = u32::from(byte & !(HAS_CACHE | COUNT_CONTINUED));
-        let more = if byte & COUNT_CONTINUED != 0 { self.conts.peek(offset) } else { 0 };
+        let index = self.cluster_of(offset);
+        let more = match byte & COUNT_CONTINUED != 0 {
+            false => 0,
+            true if !self.has_tables() => self.conts.peek(offset),
+            true => self.extends.peek(index, (offset - self.start_of(index)) as usize),
+        };
         (count + more, byte & HAS_CACHE != 0)
     }
 
     /// find_next_to_unuse(): the first slot in use from `from` on, by READ_ONCE without a lock.
     pub fn next_used(&self, from: u32) -> Option<u32> {
-        let end = self.max() as usize;
-        let used = |byte: u8| byte != 0 && byte != BAD;
-        let found = M::scan(self.map(), from.max(1) as usize, end, used);
-        (found < end).then_some(found as u32)
+        let end = self.max();
+        let found = self.scan(from.max(1), end, |byte| byte != 0 && byte != BAD);
+        (found < end).then_some(found)
     }
 
     /// What the device looks like, exact at rest. Otherwise each cluster counts for the list that
@@ -501,7 +606,7 @@ impl<M: Machine> Device<M> {
             nonfull: vec![0; self.orders],
             frag: vec![0; self.orders],
         };
-        for cluster in self.at_rest().1 {
+        for cluster in self.clusters_at_rest() {
             let order = usize::from(cluster.order.peek()).min(self.orders - 1);
             match cluster.peek_list() {
                 Some(ClusterList::Free) => stats.free += 1,
@@ -519,10 +624,10 @@ impl<M: Machine> Device<M> {
     /// has one per cluster.
     pub fn footprint(&self) -> [(&'static str, usize); 4] {
         [
-            ("swap_map", size_of_val(&*self.map)),
+            (if self.has_tables() { "swap table" } else { "swap_map" }, size_of_val(&*self.map)),
             ("zeromap", size_of_val(&*self.shadows)),
             ("swap cache", self.folios.bytes()),
-            ("cluster_info", size_of_val(&*self.clusters)),
+            ("cluster_info", self.clusters.bytes()),
         ]
     }
 
@@ -531,11 +636,31 @@ impl<M: Machine> Device<M> {
         self.orders
     }
 
-    /// The raw arrays for validation at rest, on or off.
-    pub(crate) fn at_rest(&self) -> (&[M::Atomic<u8>], &[ClusterInfo<M>]) {
-        let clusters = self.si().max.peek().div_ceil(self.cluster_slots) as usize;
-        (&self.map, &self.clusters[..clusters])
+    /// The bytes of slots `from..end` for validation at rest, on or off.
+    pub(crate) fn bytes_at_rest(
+        &self,
+        from: u32,
+        end: u32,
+    ) -> impl Iterator<Item = &M::Atomic<u8>> {
+        (from..end).map(|offset| &self.map[self.at(offset)])
     }
+
+    /// cluster_info, on or off.
+    pub(crate) fn raw_clusters(&self) -> &Clusters<M> {
+        &self.clusters
+    }
+
+    /// All clusters, likewise.
+    pub(crate) fn clusters_at_rest(&self) -> impl ExactSizeIterator<Item = &ClusterInfo<M>> {
+        let clusters = self.si().max.peek().div_ceil(self.cluster_slots) as usize;
+        (0..clusters).map(|index| &self.clusters[index])
+    }
+}
+
+/// The records of `slots` slots.
+fn records<M: Machine>(layout: Layout, slots: usize) -> Region<M, M::Atomic<u8>> {
+    let name = if layout.tables { "swap_table" } else { "swap_map" };
+    Region::named(name, slots * layout.record::<M>() as usize, Vec::new(), |_| M::Atomic::new(0))
 }
 
 /// What every scheme has: its devices and the list of those with free slots.
@@ -553,7 +678,12 @@ pub struct Base<M: Machine> {
 impl<M: Machine> Base<M> {
     /// The devices of `spec`, all off.
     pub fn new(spec: &Spec, cpu: &M::Cpu) -> Self {
-        let devices = (0..spec.devices.len()).map(|i| Device::new(i, spec, cpu)).collect();
+        Self::laid_out(spec, Layout::MAP, cpu)
+    }
+
+    /// The same, with arrays of another layout.
+    pub fn laid_out(spec: &Spec, layout: Layout, cpu: &M::Cpu) -> Self {
+        let devices = (0..spec.devices.len()).map(|i| Device::new(i, spec, layout, cpu)).collect();
         let neighbours = Neighbours::new(spec, cpu);
         Self { spec: spec.clone(), devices, avail: Avail::new(spec), neighbours }
     }

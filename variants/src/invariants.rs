@@ -1,6 +1,7 @@
 //! The invariants that hold at rest, when no CPU is inside the allocator; they are read by peek.
 //! docs/catalogue.md lists them all. Here: I4 inuse_pages, I5 cluster counts, I6 list
-//! conservation, I7 flags against counts, I9 avail membership, I10 nr_swap_pages, I11 slot caches.
+//! conservation, I7 flags against counts, I9 avail membership, I10 nr_swap_pages, I11 slot caches, and
+//! I13 swap tables against flags.
 
 use crate::cluster_info::ClusterList;
 use crate::device::{Base, Device, SWP_WRITEOK};
@@ -51,22 +52,19 @@ pub fn at_rest<M: Machine>(base: &Base<M>, rules: &Rules) -> Result<(), String> 
 /// I4: inuse_pages is the number of used bytes.
 fn in_use<M: Machine>(dev: &Device<M>, offlist: u64) -> Result<u64, String> {
     let inuse = dev.si().inuse_pages.peek() & !offlist;
-    let (map, _) = dev.at_rest();
-    let real = &map[..dev.stats().pages as usize + 1];
-    let used = real.iter().filter(|byte| !matches!(byte.peek(), 0 | BAD)).count() as u64;
+    let real = dev.bytes_at_rest(0, dev.stats().pages as u32 + 1);
+    let used = real.filter(|byte| !matches!(byte.peek(), 0 | BAD)).count() as u64;
     ensure!(inuse == used, "I4: inuse_pages is {inuse}, but {used} slots are in use");
     Ok(inuse)
 }
 
 /// I5 and I7: each cluster's count is that of its used bytes and fits its flag.
 fn clusters<M: Machine>(dev: &Device<M>) -> Result<(), String> {
-    let (map, all) = dev.at_rest();
-    for (i, cluster) in all.iter().enumerate() {
+    for (i, cluster) in dev.clusters_at_rest().enumerate() {
         ensure!(!cluster.lock.peek_locked(), "ci->lock of cluster {i} is held at rest");
         let (count, list) = (u32::from(cluster.count.peek()), cluster.peek_list());
-        let start = dev.start_of(i) as usize;
-        let bytes = &map[start..start + dev.cluster_slots as usize];
-        let nonzero = bytes.iter().filter(|byte| byte.peek() != 0).count() as u32;
+        let bytes = dev.bytes_at_rest(dev.start_of(i), dev.start_of(i + 1));
+        let nonzero = bytes.filter(|byte| byte.peek() != 0).count() as u32;
         let Some(list) = list else { return Err(format!("I6: cluster {i} is on no list")) };
         let fits = match list {
             ClusterList::Discard => {
@@ -79,14 +77,20 @@ fn clusters<M: Machine>(dev: &Device<M>) -> Result<(), String> {
         };
         ensure!(count == nonzero, "I5: cluster {i} counts {count}, {nonzero} slots are in use");
         ensure!(fits, "I7: cluster {i} has flag {list:?} and count {count}");
+        let table = dev.peek_table(i);
+        ensure!(
+            table.is_none_or(|there| there == (list != ClusterList::Free)),
+            "I13: cluster {i} has flag {list:?}, and its table is {}",
+            if table == Some(true) { "there" } else { "not there" }
+        );
     }
     Ok(())
 }
 
 /// I6: every cluster is on exactly the list that its flag names.
 fn lists<M: Machine>(dev: &Device<M>) -> Result<(), String> {
-    let (_, all) = dev.at_rest();
-    let mut seen = vec![0; all.len()];
+    let (all, clusters) = (dev.raw_clusters(), dev.clusters_at_rest().len());
+    let mut seen = vec![0; clusters];
     for list in ClusterList::ALL {
         for order in 0..if list.by_order() { dev.orders() } else { 1 } {
             for i in dev.si().list(list, order).peek(all) {
@@ -185,13 +189,14 @@ mod tests {
     }
 
     fn first(state: &State) -> &ClusterInfo<M> {
-        &state.devices[0].at_rest().1[0]
+        &state.devices[0].raw_clusters()[0]
     }
 
     /// Overwrites the last byte that is `was`, and leaves all counts as they were.
     fn retype(state: &State, was: u8, byte: u8) {
-        let (map, _) = state.devices[0].at_rest();
-        let slot = map.iter().rfind(|slot| slot.peek() == was).expect("such a slot");
+        let dev = &state.devices[0];
+        let all = dev.bytes_at_rest(0, dev.spec.slots);
+        let slot = all.filter(|slot| slot.peek() == was).last().expect("such a slot");
         Atomic::store(slot, byte);
     }
 

@@ -25,10 +25,11 @@ mod slot_cache;
 pub mod spec;
 mod swap;
 pub mod swap_map;
+pub mod swap_table;
 pub mod swapoff;
 mod unuse;
 
-pub use allocator::{EntrySite, Steps, SwapAllocator, SwapoffError};
+pub use allocator::{EntrySite, Leaves, Steps, SwapAllocator, SwapoffError};
 pub use device::Stats;
 pub use entry::{Slot, SwpEntry};
 pub use owners::Owners;

@@ -116,6 +116,7 @@ impl<M: Machine, B: Barrier<M>> Policy<M> for Release6_14<M, B> {
         interleaves: true,
         discard_fills_bad: true,
         xarray: true,
+        table: None,
     };
 
     fn new(spec: &Spec, cpu: &M::Cpu) -> Self {

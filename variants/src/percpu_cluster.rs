@@ -1,10 +1,10 @@
-//! `percpu-cluster`: Linux 6.18 .. 7.3, and `percpu-free-first`: 6.15 .. 6.17. As `percluster`, but
-//! without a slot cache: each CPU has one current cluster per order, on any device, and only a new
-//! cluster needs the avail list. Guards the scheme's part of an allocation: the current cluster,
-//! the walk over devices, and which new cluster is taken, in which the two differ. The rest is in
-//! cluster.rs. Of 6.18 and later no more is modelled: counts are still swap_map's, a
-//! swap_cluster_info still has 24 bytes (6.18: 32, 7.2: 48), and of the swap table only that a free
-//! cluster has none.
+//! `percpu-free-first`: Linux 6.15 .. 6.17, `percpu-cluster`: 6.18 and 6.19, and `swap-table`: 7.0 on. As
+//! `percluster`, but without a slot cache: each CPU has one current cluster per order, on any device,
+//! and only a new cluster needs the avail list. Guards the scheme's part of an allocation: the current
+//! cluster, the walk over devices, and which new cluster is taken, in which the first differs from the
+//! others. The rest is in cluster.rs, and what the swap table changes in swap_table.rs. Of 6.18 no more is
+//! modelled: a swap_cluster_info still has 24 bytes (6.18: 32), and of the swap table, which is the swap
+//! cache there, only that a free cluster has none.
 
 use crate::allocator::SwapAllocator;
 use crate::cluster::{CiFirst, Policy, Release, SwapoffHooks, below_pmd};
@@ -12,6 +12,7 @@ use crate::cluster_info::ClusterList::{Frag, Free, Nonfull};
 use crate::device::Device;
 use crate::entry::{Slot, SwpEntry};
 use crate::spec::Spec;
+use crate::swap_table::Sections;
 use machine::{Atomic, Cpu, Fields, Machine, PerCpu, Plain, Region, Site, fault};
 use std::marker::PhantomData;
 
@@ -20,6 +21,10 @@ static SYNC_DISCARD: Site = Site::new("swap_lock", "swap_sync_discard");
 
 /// Variant `percpu-cluster`: 6.18 on.
 pub type PercpuCluster<M> = CiFirst<M, Release6_15<M, NonfullFirst>>;
+/// Variant `swap-table`: 7.2 and 7.3.
+pub type SwapTable<M> = CiFirst<M, Release6_15<M, Tabled>>;
+/// Variant `swap-table-early`: 7.0 and 7.1.
+pub type SwapTableEarly<M> = CiFirst<M, Release6_15<M, TabledEarly>>;
 /// Variant `percpu-free-first`: before "prefer nonfull over free clusters" (6.18).
 pub type PercpuFreeFirst<M> = CiFirst<M, Release6_15<M, FreeFirst>>;
 
@@ -52,6 +57,7 @@ impl<M: Machine> Choice<M> for FreeFirst {
         interleaves: true,
         discard_fills_bad: false,
         xarray: true,
+        table: None,
     };
 
     fn new_cluster(
@@ -75,6 +81,7 @@ impl<M: Machine> Choice<M> for NonfullFirst {
         interleaves: false,
         discard_fills_bad: false,
         xarray: false,
+        table: None,
     };
 
     /// Nonfull clusters, then a free one, then one fragmented cluster, then, for order 0, other
@@ -86,27 +93,84 @@ impl<M: Machine> Choice<M> for NonfullFirst {
         dev: &Device<M>,
         order: usize,
     ) -> Option<Slot> {
-        M::enter("cluster_alloc_swap_entry");
-        let free = |when: bool| when.then(|| core.from_list(cpu, dev, Free, 0, order, 1)).flatten();
-        let of_order = |list, most| match below_pmd(dev, order) {
-            true => core.from_list(cpu, dev, list, order, order, most),
-            false => None,
-        };
-        free(dev.spec.discard)
-            .or_else(|| of_order(Nonfull, u32::MAX))
-            .or_else(|| free(!dev.spec.discard))
-            .or_else(|| {
-                if core.base.avail.full() {
-                    core.reclaim_full(cpu, dev, 1);
-                }
-                of_order(Frag, 1)
-            })
-            .or_else(|| if order == 0 { core.steal(cpu, dev) } else { None })
+        nonfull_first(core, cpu, dev, order)
     }
 
     fn last_resort(core: &Core<M, Self>, cpu: &M::Cpu) -> bool {
         sync_discard(core, cpu)
     }
+}
+
+/// 7.2 and 7.3: the same over the swap table.
+pub struct Tabled;
+
+impl<M: Machine> Choice<M> for Tabled {
+    const RELEASE: Release = Release {
+        table: Some(Sections { memcg: true, zero_flag: true }),
+        ..<NonfullFirst as Choice<M>>::RELEASE
+    };
+
+    fn new_cluster(
+        core: &Core<M, Self>,
+        cpu: &M::Cpu,
+        dev: &Device<M>,
+        order: usize,
+    ) -> Option<Slot> {
+        nonfull_first(core, cpu, dev, order)
+    }
+
+    fn last_resort(core: &Core<M, Self>, cpu: &M::Cpu) -> bool {
+        sync_discard(core, cpu)
+    }
+}
+
+/// 7.0 and 7.1: without the sections of ci->lock for the cgroup and the zero flag, which were kept
+/// elsewhere.
+pub struct TabledEarly;
+
+impl<M: Machine> Choice<M> for TabledEarly {
+    const RELEASE: Release = Release {
+        table: Some(Sections { memcg: false, zero_flag: false }),
+        ..<NonfullFirst as Choice<M>>::RELEASE
+    };
+
+    fn new_cluster(
+        core: &Core<M, Self>,
+        cpu: &M::Cpu,
+        dev: &Device<M>,
+        order: usize,
+    ) -> Option<Slot> {
+        nonfull_first(core, cpu, dev, order)
+    }
+
+    fn last_resort(core: &Core<M, Self>, cpu: &M::Cpu) -> bool {
+        sync_discard(core, cpu)
+    }
+}
+
+/// cluster_alloc_swap_entry() since 6.18.
+fn nonfull_first<M: Machine, C: Choice<M>>(
+    core: &Core<M, C>,
+    cpu: &M::Cpu,
+    dev: &Device<M>,
+    order: usize,
+) -> Option<Slot> {
+    M::enter("cluster_alloc_swap_entry");
+    let free = |when: bool| when.then(|| core.from_list(cpu, dev, Free, 0, order, 1)).flatten();
+    let of_order = |list, most| match below_pmd(dev, order) {
+        true => core.from_list(cpu, dev, list, order, order, most),
+        false => None,
+    };
+    free(dev.spec.discard)
+        .or_else(|| of_order(Nonfull, u32::MAX))
+        .or_else(|| free(!dev.spec.discard))
+        .or_else(|| {
+            if core.base.avail.full() {
+                core.reclaim_full(cpu, dev, 1);
+            }
+            of_order(Frag, 1)
+        })
+        .or_else(|| if order == 0 { core.steal(cpu, dev) } else { None })
 }
 
 type Core<M, C> = CiFirst<M, Release6_15<M, C>>;

@@ -63,9 +63,12 @@ registry! {
         "percluster; swapoff's barrier is the drain of a second percpu_ref";
     "percpu-free-first", ["6.15", "6.16", "6.17"], false, percpu_cluster::PercpuFreeFirst,
         "one current cluster per CPU for all devices, no slot cache; free clusters before nonfull";
-    "percpu-cluster", ["6.18", "6.19", "7.0", "7.1", "7.2", "7.3"], false,
-        percpu_cluster::PercpuCluster,
+    "percpu-cluster", ["6.18", "6.19"], false, percpu_cluster::PercpuCluster,
         "the same with 6.18's scan strategy: nonfull clusters before free ones, one fragmented";
+    "swap-table-early", ["7.0", "7.1"], false, percpu_cluster::SwapTableEarly,
+        "the same over a swap table: one word per slot is the only record, a locked folio owns its slots";
+    "swap-table", ["7.2", "7.3"], false, percpu_cluster::SwapTable,
+        "the same with the cgroup and the zero flag in the table, each written under ci->lock";
 }
 
 /// The variant called `name`, or of the kernel release `name`.
@@ -73,13 +76,20 @@ pub fn find(name: &str) -> Option<&'static Variant> {
     VARIANTS.iter().find(|v| v.name == name || v.releases.contains(&name))
 }
 
-/// The variant that models the allocator of a kernel release such as `6.12.117+deb13-amd64`: the
-/// newest that is not newer than the release. The schemes before 6.12 are not modelled.
+/// The variant that models the allocator of a kernel release such as `6.12.117+deb13-amd64`. The schemes
+/// before 6.12 are not modelled, and of a release that is newer than all of [`VARIANTS`] nobody knows
+/// whether one of them is its scheme.
 pub fn scheme_of(release: &str) -> &'static str {
     let Some(release) = numbers(release) else { return "unknown" };
-    let first = |variant: &Variant| variant.releases.first().and_then(|first| numbers(first));
-    let begun = VARIANTS.iter().filter(|&variant| first(variant).is_some_and(|at| at <= release));
-    begun.max_by_key(|&variant| first(variant)).map_or("pre-6.12", |variant| variant.name)
+    let is =
+        |variant: &&Variant| variant.releases.iter().any(|name| numbers(name) == Some(release));
+    let newest =
+        VARIANTS.iter().flat_map(|variant| variant.releases).filter_map(|name| numbers(name));
+    match VARIANTS.iter().find(is) {
+        Some(variant) => variant.name,
+        None if newest.max() < Some(release) => "newer than any variant",
+        None => "pre-6.12",
+    }
 }
 
 /// Major and minor number of a release.
@@ -102,7 +112,10 @@ mod tests {
             ("6.14", "percluster"),
             ("6.16.3+deb13-amd64", "percpu-free-first"),
             ("6.18.15+deb14-amd64", "percpu-cluster"),
-            ("7.3.4", "percpu-cluster"),
+            ("6.19.14", "percpu-cluster"),
+            ("7.0.13+deb14-amd64", "swap-table-early"),
+            ("7.3.4", "swap-table"),
+            ("7.4.0-rc1", "newer than any variant"),
             ("later", "unknown"),
         ] {
             assert_eq!(scheme_of(release), expected, "{release}");

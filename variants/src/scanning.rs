@@ -466,7 +466,7 @@ impl<M: Machine, P: Policy> SiFirst<M, P> {
         let (dev, mut at, end) = (held.dev, offset, offset + nr);
         self.without(cpu, held, &site::RECLAIM_SI, |si_lock| {
             while at < end {
-                match dev.map()[at as usize].load() {
+                match dev.byte(at).load() {
                     0 => at += 1,
                     HAS_CACHE => match self.try_to_reclaim(cpu, dev, at, si_lock) {
                         Reclaimed::Freed(next) => at = next,
@@ -490,8 +490,7 @@ impl<M: Machine, P: Policy> SiFirst<M, P> {
             self.without(cpu, held, &site::FULL_SI, |si_lock| {
                 let (mut offset, end) = (dev.start_of(index), dev.end_of(index));
                 while offset < end {
-                    let rest = offset as usize..end as usize;
-                    offset = M::scan(dev.map(), rest.start, rest.end, |b| b == HAS_CACHE) as u32;
+                    offset = dev.scan(offset, end, |byte| byte == HAS_CACHE);
                     if offset < end {
                         offset = self.try_to_reclaim(cpu, dev, offset, si_lock).next(offset);
                     }
@@ -828,7 +827,7 @@ impl<M: Machine, P: Policy> SwapAllocator<M> for SiFirst<M, P> {
         }
         if self.put_many(cpu, dev, offset, nr) {
             while offset < end {
-                let cached = dev.map()[offset as usize].load() == HAS_CACHE;
+                let cached = dev.byte(offset).load() == HAS_CACHE;
                 let try_slot = || self.try_to_reclaim(cpu, dev, offset, SiLock::NotHeld);
                 offset = if cached { try_slot() } else { Reclaimed::Nothing }.next(offset);
             }

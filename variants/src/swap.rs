@@ -3,7 +3,7 @@
 //! entry changes under the page-table lock. Follows add_to_swap(), try_to_unmap(), do_swap_page(),
 //! zap_pte_range() and copy_nonpresent_pte() of 6.14 in what they do to slots.
 
-use crate::allocator::{Steps, SwapAllocator, SwapoffError};
+use crate::allocator::{Leaves, Steps, SwapAllocator, SwapoffError};
 use crate::cache::{LockedFolio, NoFolio};
 use crate::entry::SwpEntry;
 use crate::owners::{Owners, PTRS_PER_PTE};
@@ -62,7 +62,7 @@ impl<M: Machine, A: SwapAllocator<M>> Swap<M, A> {
         M::enter("folio_alloc_swap");
         let Some(entry) = self.alloc.alloc(cpu, order) else { return false };
         M::enter("try_to_unmap_one");
-        let locked = self.alloc.folios(entry.dev()).add(entry.offset(), order);
+        let locked = self.alloc.add_folio(cpu, entry, order);
         let neighbours = &self.alloc.base().neighbours;
         neighbours.page_out(cpu, entry, locked.slots());
         let ptl = self.owners.lock(cpu, owner, page, &UNMAP);
@@ -75,8 +75,9 @@ impl<M: Machine, A: SwapAllocator<M>> Swap<M, A> {
         match folio {
             Folio::Keep => self.alloc.folios(entry.dev()).unlock(locked),
             Folio::Drop => {
+                self.alloc.written(cpu, entry, locked.slots());
                 neighbours.written(cpu, entry, locked.slots());
-                delete_from_swap_cache(&self.alloc, cpu, entry.dev(), locked);
+                self.alloc.remove_folio(cpu, entry.dev(), locked, Leaves::Reclaimed);
             }
         }
         true
@@ -212,15 +213,13 @@ fn lock_folio<M: Machine, A: SwapAllocator<M>>(
     cpu: &M::Cpu,
     entry: SwpEntry,
 ) -> Result<LockedFolio, SwapInError> {
-    let folios = swap.folios(entry.dev());
-    match folios.trylock(entry.offset()) {
+    match swap.look_up(cpu, entry) {
         Ok(folio) => Ok(folio),
         Err(NoFolio::Busy(_)) => Err(SwapInError::Busy),
-        Err(NoFolio::Absent) if swap.prepare_cache(cpu, entry) => {
-            swap.base().neighbours.page_in(cpu, entry);
-            Ok(folios.add(entry.offset(), 0))
+        Err(NoFolio::Absent) => {
+            let page_in = || swap.base().neighbours.page_in(cpu, entry);
+            swap.add_for_fault(cpu, entry, page_in).ok_or(SwapInError::Busy)
         }
-        Err(NoFolio::Absent) => Err(SwapInError::Busy),
     }
 }
 
@@ -235,17 +234,6 @@ pub(crate) fn free_swap_or_unlock<M: Machine, A: SwapAllocator<M>>(
     if swap.swapped(cpu, SwpEntry::new(dev, folio.offset), folio.slots()) {
         swap.folios(dev).unlock(folio);
     } else {
-        delete_from_swap_cache(swap, cpu, dev, folio);
+        swap.remove_folio(cpu, dev, folio, Leaves::Unused);
     }
-}
-
-/// delete_from_swap_cache() of a locked folio.
-pub(crate) fn delete_from_swap_cache<M: Machine, A: SwapAllocator<M>>(
-    swap: &A,
-    cpu: &M::Cpu,
-    dev: usize,
-    folio: LockedFolio,
-) {
-    swap.folios(dev).remove(folio);
-    swap.put_folio(cpu, SwpEntry::new(dev, folio.offset), folio.order);
 }

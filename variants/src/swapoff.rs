@@ -36,6 +36,8 @@ pub trait Swapoff<M: Machine>: SwapAllocator<M> {
     fn wait_for_scanners(&self, _cpu: &M::Cpu, _dev: &Device<M>) -> Option<()> {
         None
     }
+    /// Frees what each cluster still has, before the arrays go (7.0 on).
+    fn free_clusters(&self, _cpu: &M::Cpu, _dev: &Device<M>) {}
     /// The device appears: SWP_WRITEOK and the avail list.
     fn enable(&self, cpu: &M::Cpu, dev: &Device<M>);
     /// The scheme's per-CPU state for a fresh device.
@@ -145,6 +147,7 @@ fn flush_work<M: Machine, A: Swapoff<M>>(swap: &A, cpu: &M::Cpu, dev: &Device<M>
 /// The last step of swapoff: under swap_lock and si->lock the arrays go, then the struct.
 fn free<M: Machine, A: Swapoff<M>>(swap: &A, cpu: &M::Cpu, dev: &Device<M>) {
     static FREE_SI: Site = Site::new("si->lock", "swapoff");
+    swap.free_clusters(cpu, dev);
     let swap_lock = swap.base().avail.swap_lock();
     let (all, si) = (swap_lock.lock(cpu, &FREE_SWAP), dev.si().lock.lock(cpu, &FREE_SI));
     let left = swap.inuse(dev.index);

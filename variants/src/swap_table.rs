@@ -1,0 +1,329 @@
+//! What the swap table changes below a scheme (7.0 on): one word per slot is the only record, in a table
+//! per cluster that is born when the cluster leaves the free list and ends when it goes back; a locked
+//! folio owns its slots from the allocation on; counts beyond 14 are in a second table. Guards that a
+//! cluster has a table exactly while it is not on the free list (I13), and that a record changes under its
+//! ci->lock alone. Kernel: mm/swapfile.c, mm/swap_state.c and mm/memcontrol.c of 7.3, functions as named.
+//!
+//! Simplified: an entry's state is a byte of its eight, with swap_map's names for the same states (cached
+//! is SWAP_HAS_CACHE, a shadow is a count without it). A table's page is that of its cluster, zeroed anew
+//! for each life; it ends at once and not a grace period later. Its allocation never fails, so that no
+//! allocation sleeps with nothing held.
+
+use crate::allocator::Leaves;
+use crate::cache::{LockedFolio, NoFolio};
+use crate::cluster::{CiFirst, Policy};
+use crate::count::DupError;
+use crate::device::Device;
+use crate::entry::SwpEntry;
+use crate::swap_map::{BAD, COUNT_CONTINUED, HAS_CACHE};
+use machine::{Atomic, Cpu, Machine, Plain, Region, Site};
+use std::sync::OnceLock;
+
+/// Which sections of ci->lock a release has for what was elsewhere before.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Sections {
+    /// The cgroup's id of each slot is written after the allocation (7.2).
+    pub memcg: bool,
+    /// The zero flag is set or cleared when the page is written (7.2).
+    pub zero_flag: bool,
+}
+
+/// The largest count that an entry holds by itself: 14 (7.2, x86-64), or 2 where a checker has to get
+/// beyond it.
+const fn count_max<M: Machine>() -> u8 {
+    if M::EXPLORED { 2 } else { 14 }
+}
+
+/// Where users are taken off.
+pub(crate) static PUT: Site = Site::new("ci->lock", "swap_put_entries_cluster");
+
+mod site {
+    use machine::Site;
+    pub static CHARGE: Site = Site::new("ci->lock", "__mem_cgroup_try_charge_swap");
+    pub static ZERO: Site = Site::new("ci->lock", "swap_writeout");
+    pub static DUP: Site = Site::new("ci->lock", "swap_dup_entries_cluster");
+    pub static REMOVE: Site = Site::new("ci->lock", "__remove_mapping");
+    pub static DELETE: Site = Site::new("ci->lock", "swap_cache_del_folio");
+    pub static CACHE: Site = Site::new("ci->lock", "__swap_cache_alloc");
+    pub static RELEASE: Site = Site::new("ci->lock", "swapoff");
+}
+
+/// The counts of a cluster's slots beyond what their entries hold.
+pub(crate) struct Extended<M: Machine> {
+    /// By cluster; memory that was there once is kept.
+    counts: Vec<OnceLock<Region<M, M::Atomic<u32>>>>,
+    cluster_slots: usize,
+}
+
+impl<M: Machine> Extended<M> {
+    pub(crate) fn new(clusters: usize, cluster_slots: usize) -> Self {
+        let counts = (0..clusters).map(|_| OnceLock::new()).collect();
+        Self { counts, cluster_slots }
+    }
+
+    fn of(&self, cluster: usize) -> &Region<M, M::Atomic<u32>> {
+        let none = |_| M::Atomic::new(0);
+        let table = || Region::named("extend_table", self.cluster_slots, Vec::new(), none);
+        self.counts[cluster].get_or_init(table)
+    }
+
+    /// Users of a slot whose entry says to look here, at rest.
+    pub(crate) fn peek(&self, cluster: usize, slot: usize) -> u32 {
+        self.counts[cluster].get().map_or(0, |counts| counts[slot].peek())
+    }
+}
+
+impl<M: Machine> Device<M> {
+    /// The slot's count beyond its entry. ci->lock is held.
+    fn extended(&self, offset: u32) -> &M::Atomic<u32> {
+        let index = self.cluster_of(offset);
+        &self.extends.of(index)[(offset - self.start_of(index)) as usize]
+    }
+
+    /// swap_cluster_populate(): the table of a cluster that has left the free list. ci->lock is held.
+    pub(crate) fn populate(&self, index: usize) {
+        self.clear_table(index);
+        self.clusters().tabled(index).table.store_release(1);
+    }
+
+    /// Whether the cluster's table is there, at rest; `None` for a scheme without.
+    pub(crate) fn peek_table(&self, index: usize) -> Option<bool> {
+        self.tabled(index).map(|tabled| tabled.table.peek() != 0)
+    }
+
+    /// The table of a cluster that goes to the free list ends. ci->lock is held.
+    pub(crate) fn unpublish(&self, index: usize) {
+        self.clusters().tabled(index).table.store(0);
+    }
+
+    /// __swap_duplicate() for one more user. ci->lock is held.
+    ///
+    /// # Errors
+    /// As [`DupError`] says.
+    pub(crate) fn dup_in_table(&self, offset: u32) -> Result<(), DupError> {
+        let entry = self.byte(offset);
+        let was = entry.load();
+        match was & !HAS_CACHE {
+            BAD => return Err(DupError::Unused),
+            0 if was == 0 => return Err(DupError::Unused),
+            COUNT_CONTINUED => {
+                let count = self.extended(offset);
+                count.store(count.load() + 1);
+            }
+            count if count == count_max::<M>() => {
+                if self.clusters().tabled(self.cluster_of(offset)).extend.get() == 0 {
+                    return Err(DupError::NeedsPage);
+                }
+                self.extended(offset).store(u32::from(count) + 1);
+                entry.store(was & HAS_CACHE | COUNT_CONTINUED);
+            }
+            _ => entry.store(was + 1),
+        }
+        Ok(())
+    }
+
+    /// swap_extend_table_alloc(), after the allocation: attaches the table if it is wanted still. ci->lock
+    /// is held.
+    fn attach_extend(&self, offset: u32) {
+        let index = self.cluster_of(offset);
+        let (extend, count) =
+            (&self.clusters().tabled(index).extend, self.byte(offset).load() & !HAS_CACHE);
+        if extend.get() == 0 && count == count_max::<M>() {
+            self.extends.of(index);
+            extend.set(1);
+        }
+    }
+
+    /// One user less: the state that is left. ci->lock is held. Panics if the slot has no user.
+    pub(crate) fn put_in_table(&self, offset: u32) -> u8 {
+        let entry = self.byte(offset);
+        let was = entry.load();
+        assert!(was & !HAS_CACHE != 0 && was & !HAS_CACHE != BAD, "swap_free of an unused slot");
+        let count = match was & !HAS_CACHE {
+            COUNT_CONTINUED => {
+                let left = self.extended(offset).load() - 1;
+                if left > u32::from(count_max::<M>()) {
+                    self.extended(offset).store(left);
+                    return was;
+                }
+                self.extended(offset).store(0);
+                self.try_free_extend(self.cluster_of(offset));
+                count_max::<M>()
+            }
+            count => count - 1,
+        };
+        self.park(offset, count | was & HAS_CACHE)
+    }
+
+    /// swap_extend_table_try_free(): a look at every count of the cluster.
+    fn try_free_extend(&self, index: usize) {
+        let counts = self.extends.of(index);
+        if counts.iter().all(|count| count.load() == 0) {
+            self.clusters().tabled(index).extend.set(0);
+        }
+    }
+}
+
+impl<M: Machine, P: Policy<M>> CiFirst<M, P> {
+    fn table_section<T>(
+        &self,
+        cpu: &M::Cpu,
+        entry: SwpEntry,
+        site: &'static Site,
+        action: impl FnOnce(&Device<M>) -> T,
+    ) -> T {
+        let dev = &self.base.devices[entry.dev()];
+        let index = dev.cluster_of(entry.offset());
+        let guard = dev.lock_cluster(cpu, index, site);
+        let result = action(dev);
+        dev.unlock_cluster(cpu, index, guard);
+        result
+    }
+
+    /// swap_dup_entries_cluster() for one slot.
+    ///
+    /// # Errors
+    /// As [`DupError`] says.
+    pub(crate) fn dup_in_table(&self, cpu: &M::Cpu, entry: SwpEntry) -> Result<(), DupError> {
+        self.table_section(cpu, entry, &site::DUP, |dev| dev.dup_in_table(entry.offset()))
+    }
+
+    /// __mem_cgroup_try_charge_swap(): the slots' cgroup.
+    pub(crate) fn record_cgroup(&self, cpu: &M::Cpu, entry: SwpEntry, nr: u32) {
+        self.table_section(cpu, entry, &site::CHARGE, |dev| dev.set_cgroup(entry.offset(), nr, 1));
+    }
+
+    /// swap_writeout(): whether the page is all zeroes.
+    pub(crate) fn set_zero_flag(&self, cpu: &M::Cpu, entry: SwpEntry, nr: u32) {
+        self.table_section(cpu, entry, &site::ZERO, |dev| {
+            for offset in entry.offset()..entry.offset() + nr {
+                let record = dev.byte(offset);
+                record.store(record.load());
+            }
+        });
+    }
+
+    /// __remove_mapping(), with interrupts off in the kernel, and swap_cache_del_folio(): the locked folio
+    /// leaves, and its slots without a user are free.
+    pub(crate) fn remove_from_table(
+        &self,
+        cpu: &M::Cpu,
+        dev: &Device<M>,
+        folio: LockedFolio,
+        why: Leaves,
+    ) {
+        let entry = SwpEntry::new(dev.index, folio.offset);
+        let (offset, nr) = (folio.offset, folio.slots());
+        let site = if why == Leaves::Reclaimed { &site::REMOVE } else { &site::DELETE };
+        self.table_section(cpu, entry, site, |dev| {
+            let index = dev.cluster_of(offset);
+            dev.folios.remove(folio);
+            dev.leave_shadow(offset, nr);
+            if dev.all(offset, nr, HAS_CACHE) {
+                return self.free_range(cpu, dev, index, offset, nr);
+            }
+            for slot in offset..offset + nr {
+                if dev.uncache_locked(slot) == 0 {
+                    self.free_range(cpu, dev, index, slot, 1);
+                }
+            }
+        });
+    }
+
+    /// __swap_cache_alloc(): a fresh folio for a slot that has users and no folio. Two sections: a look
+    /// before its memory is allocated, and the entry.
+    pub(crate) fn add_to_table(&self, cpu: &M::Cpu, entry: SwpEntry) -> Option<LockedFolio> {
+        let offset = entry.offset();
+        let look = |dev: &Device<M>| dev.may_cache(offset);
+        if !self.table_section(cpu, entry, &site::CACHE, look) {
+            return None;
+        }
+        self.table_section(cpu, entry, &site::CACHE, |dev| {
+            dev.cache_locked(offset).then(|| dev.folios.add(offset, 0))
+        })
+    }
+
+    /// swap_cache_get_folio(), locked. The entry is read again: the folio may have left the slot since.
+    ///
+    /// # Errors
+    /// As [`NoFolio`] says.
+    pub(crate) fn look_up(&self, cpu: &M::Cpu, entry: SwpEntry) -> Result<LockedFolio, NoFolio> {
+        let (dev, offset) = (&self.base.devices[entry.dev()], entry.offset());
+        cpu.system().rcu.read(cpu, || {
+            let table = &dev.clusters().tabled(dev.cluster_of(offset)).table;
+            let cached =
+                || table.load_acquire() != 0 && dev.byte(offset).load_acquire() & HAS_CACHE != 0;
+            if !cached() {
+                return Err(NoFolio::Absent);
+            }
+            let folio = dev.folios.trylock(offset)?;
+            if !cached() {
+                dev.folios.unlock(folio);
+                return Err(NoFolio::Busy(1));
+            }
+            Ok(folio)
+        })
+    }
+
+    /// folio_maybe_swapped(): whether any slot of a locked folio has a user. The folio lock alone keeps a
+    /// count from going from 0 to 1.
+    pub(crate) fn maybe_swapped(&self, cpu: &M::Cpu, entry: SwpEntry, nr: u32) -> bool {
+        let dev = &self.base.devices[entry.dev()];
+        cpu.system().rcu.read(cpu, || !dev.all(entry.offset(), nr, HAS_CACHE))
+    }
+
+    /// swap_extend_table_alloc().
+    pub(crate) fn extend(&self, cpu: &M::Cpu, entry: SwpEntry, site: &'static Site) {
+        self.table_section(cpu, entry, site, |dev| dev.attach_extend(entry.offset()));
+    }
+
+    /// swap_put_entries_cluster(), once per cluster: one section takes a user off each slot and frees those
+    /// that nobody holds in runs. True if the swap cache alone holds one of them now.
+    pub(crate) fn put_many_in_table(
+        &self,
+        cpu: &M::Cpu,
+        dev: &Device<M>,
+        offset: u32,
+        nr: u32,
+    ) -> bool {
+        let (mut from, end, mut cached) = (offset, offset + nr, false);
+        while from < end {
+            let index = dev.cluster_of(from);
+            let to = end.min(dev.end_of(index));
+            let guard = dev.lock_cluster(cpu, index, &PUT);
+            let mut run = None::<(u32, u32)>;
+            for slot in from..to {
+                let left = dev.put_in_table(slot);
+                cached |= left == HAS_CACHE;
+                run = match (run, left) {
+                    (Some((first, n)), 0) => Some((first, n + 1)),
+                    (None, 0) => Some((slot, 1)),
+                    (run, _) => {
+                        self.free_run(cpu, dev, index, run);
+                        None
+                    }
+                };
+            }
+            self.free_run(cpu, dev, index, run);
+            dev.unlock_cluster(cpu, index, guard);
+            from = to;
+        }
+        cached
+    }
+
+    fn free_run(&self, cpu: &M::Cpu, dev: &Device<M>, index: usize, run: Option<(u32, u32)>) {
+        if let Some((first, n)) = run {
+            self.free_range(cpu, dev, index, first, n);
+        }
+    }
+
+    /// The last step of swapoff frees the tables that are left, of clusters with bad slots: every ci->lock
+    /// once more.
+    pub(crate) fn free_tables(&self, cpu: &M::Cpu, dev: &Device<M>) {
+        for index in 0..dev.nr_clusters() {
+            let guard = dev.lock_cluster(cpu, index, &site::RELEASE);
+            dev.unpublish(index);
+            dev.unlock_cluster(cpu, index, guard);
+        }
+    }
+}
