@@ -3,10 +3,14 @@
 use std::process::Command;
 use std::sync::OnceLock;
 
+use results::aggregate::Group;
+use results::metric::Metric;
+use results::schema::Cell;
+use results::stats::median;
 use results::store;
 
 use super::Document;
-use super::fill::claim;
+use super::fill::{Claim, claim};
 use super::reference::{Reference, digits, span};
 
 /// ns per operation of the document's example, by `--seconds`. A model's figure is the same on every
@@ -29,27 +33,16 @@ fn example(seconds: &str) -> String {
 }
 
 pub fn document() -> Document {
-    let percluster = Reference::of("throughput-predicted");
-    let locked = Reference::of("throughput-locked-predicted");
+    let bare = Reference::of("bare-predicted");
+    let rate = |run: &Reference, point: &str| run.median(point, "throughput");
     let slowest = |threads: u32| {
-        let point = format!("fill=60 threads={threads}");
-        let all = [&percluster, &locked].into_iter().flat_map(|run| run.points(&point));
-        let rate = |group: &results::aggregate::Group| group.cells[0].ops_per_s;
-        let slowest = all.min_by(|a, b| rate(a).total_cmp(&rate(b))).expect("points");
+        let all = bare.points(&format!("threads={threads}"));
+        let slowest = all.iter().min_by(|a, b| ops(a).total_cmp(&ops(b))).expect("points");
         format!("`{}`", slowest.key.variant)
     };
     let same_at_both_ends = slowest(1);
     assert_eq!(same_at_both_ends, slowest(384), "docs/predictions.md: the order in W2");
-    let seq = Reference::of("seq-predicted");
-    let ahead = |others: &[&str]| -> Vec<f64> {
-        let rate = |variant: &str, fill: u32| {
-            seq.median(&format!("variant={variant} fill={fill} threads=384"), "throughput")
-        };
-        let ratio = |fill, other| rate("percpu-cluster", fill) / rate(other, fill);
-        others.iter().flat_map(|other| [60, 90].map(|fill| ratio(fill, other))).collect()
-    };
-    let queue = locked.median("variant=global fill=90 threads=384", "throughput");
-    let tenths = |x: f64| digits(x, 1);
+    let queue = rate(&bare, "variant=global threads=384");
     let sentences = vec![
         claim("(`global`) an operation takes {} ms on average", [tenths(384.0 / queue * 1e3)]),
         claim(
@@ -57,16 +50,86 @@ pub fn document() -> Document {
             examples().clone(),
         ),
         claim(
-            "With 60 % in use {} comes last in W2 with 1 and with 384 CPUs (with 16 {} does;",
+            "Without prices {} comes last in W2 with 1 and with 384 CPUs (with 16 {} does).",
             [same_at_both_ends, slowest(16)],
         ),
+    ];
+    let sentences = sentences.into_iter().chain(front()).collect();
+    Document { path: "docs/predictions.md", sentences, blocks: Vec::new() }
+}
+
+fn tenths(x: f64) -> String {
+    digits(x, 1)
+}
+
+/// Throughput of a point, its median.
+fn ops(point: &Group) -> f64 {
+    point.estimate(&Metric::Throughput).expect("throughput").median
+}
+
+/// The two plans of six schemes.
+fn front() -> Vec<Claim> {
+    let (front, seq) = (Reference::of("front-predicted"), Reference::of("front-seq-predicted"));
+    let cells = front.0.cells.len() + seq.0.cells.len();
+    let releases = Reference::of("releases-predicted");
+    let against_8_gib = |variants: &[&str]| -> Vec<f64> {
+        let point =
+            |variant: &&str| front.points(&format!("variant={variant} workload=churn fill=60"));
+        let ratio = |point: Group| {
+            let (variant, threads) = (&point.key.variant, point.key.threads);
+            let large = releases.points(&format!("variant={variant} threads={threads}"));
+            ops(&point) / ops(large.first().expect("the same point on 8 GiB"))
+        };
+        variants.iter().flat_map(point).map(ratio).collect()
+    };
+    let widths = front.point("variant=global workload=churn fill=60 threads=384");
+    let widths = widths.values(|cell| cell.precision.as_ref()?.half_width);
+    let few =
+        |cell: &&Cell| cell.precision.as_ref().is_some_and(|known| known.half_width.is_none());
+    let ahead = |others: &[&str]| -> Vec<f64> {
+        let rate = |variant: &str, fill: u32| {
+            seq.median(&format!("variant={variant} fill={fill} threads=384"), "throughput")
+        };
+        let ratio = |fill, other| rate("percpu-cluster", fill) / rate(other, fill);
+        others.iter().flat_map(|other| [60, 90].map(|fill| ratio(fill, other))).collect()
+    };
+    let two = |x: f64| digits(x, 2);
+    vec![
         claim(
-            "it has {} times the throughput of `percluster` with 384 CPUs, and {} times that of",
+            "The two plans of six schemes, {} cells, took {} and {} minutes on two vCPUs.",
+            [cells.to_string(), minutes(&front), minutes(&seq)],
+        ),
+        claim(
+            "the schemes up to 6.17 have {} times the throughput",
+            [span(&against_8_gib(&["scanning", "percluster", "percpu-free-first"]), two)],
+        ),
+        claim(
+            "`percpu-cluster` has {} times as much: how far",
+            [span(&against_8_gib(&["percpu-cluster"]), two)],
+        ),
+        claim(
+            "knows its own throughput in W2 to +-{} %, as the median",
+            [digits(100.0 * median(&widths), 0)],
+        ),
+        claim(
+            "of its trials. {} of {} trials of W1 saw fewer than three rounds",
+            [seq.0.cells.iter().filter(few).count().to_string(), seq.0.cells.len().to_string()],
+        ),
+        claim(
+            "it has {} times the throughput of `percluster` with 384 CPUs, and {} times that of the",
             [
                 span(&ahead(&["percluster"]), tenths),
                 span(&ahead(&["global", "scanning", "scanning-ref"]), tenths),
             ],
         ),
-    ];
-    Document { path: "docs/predictions.md", sentences, blocks: Vec::new() }
+    ]
+}
+
+/// How long the simulation of a run took, as its note has it: `.. in 1061.2 s on 2 threads ..`.
+fn minutes(run: &Reference) -> String {
+    let seconds = run.0.run.environment.notes.iter().find_map(|note| {
+        let (_, rest) = note.split_once(" M events")?;
+        rest.split_once(" in ")?.1.split_once(" s on ")?.0.parse::<f64>().ok()
+    });
+    digits(seconds.expect("a note says how long it took") / 60.0, 1)
 }

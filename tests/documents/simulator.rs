@@ -39,6 +39,10 @@ pub fn document() -> Document {
         ("blind", blind(&later_printed)),
         ("kernel build", verbatim("kernel-build")),
         ("steps", verbatim("steps")),
+        (
+            "speed",
+            format!("```text\n{}```\n", text(&root().join("results/reference/simulator.txt"))),
+        ),
     ];
     Document { path: "docs/simulator.md", sentences, blocks }
 }

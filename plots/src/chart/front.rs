@@ -8,6 +8,8 @@ use crate::data::{Set, runs_of, small_print, spread};
 use crate::frame::{Area, Caption, Frame, fit};
 use crate::scene::Scene;
 use crate::style::{INK, Size, text};
+use results::aggregate::SITES;
+use std::collections::BTreeMap;
 
 /// The measured panel's share of the width.
 const SMALL_END: f64 = 0.27;
@@ -15,14 +17,15 @@ const SMALL_END: f64 = 0.27;
 pub fn draw(sets: &[&Set], size: Size) -> Outcome {
     let mut pictures = Vec::new();
     for predicted in sets.iter().filter(|s| s.place.predicted) {
-        let same = |s: &&&Set| !s.place.predicted && s.place.params == predicted.place.params;
+        let params = shared(predicted);
+        let same = |s: &&&Set| !s.place.predicted && s.place.params == params;
         let Some(measured) = sets.iter().find(same) else { continue };
         let finished = |set: &Set| throughput::curves(set).into_iter().filter(any).collect();
         let (small, large): (Vec<Curve>, Vec<Curve>) = (finished(measured), finished(predicted));
         if small.is_empty() || large.is_empty() {
             continue;
         }
-        let differs = predicted.work.split_once(" (").map_or("", |(_, params)| params);
+        let differs = measured.work.split_once(" (").map_or("", |(_, params)| params);
         let machine = predicted.place.machine.as_str();
         let several = sets.iter().any(|s| s.place.predicted && s.place.machine != machine);
         let of_machine = if several { machine } else { "" };
@@ -34,6 +37,14 @@ pub fn draw(sets: &[&Set], size: Size) -> Outcome {
         return Err("needs a measured and a predicted run with the same parameters".into());
     }
     Ok(pictures)
+}
+
+/// The parameters that the measured run must have. On a model it makes no difference whether lock sites
+/// are counted.
+fn shared(predicted: &Set) -> BTreeMap<String, String> {
+    let mut params = predicted.place.params.clone();
+    params.remove(SITES);
+    params
 }
 
 /// Whether anything can be drawn of it on a logarithmic scale.

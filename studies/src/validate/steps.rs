@@ -10,7 +10,7 @@ use results::validation::{Basis, Interval, Section};
 use serde::Deserialize;
 
 use super::kernel_build::{FILL, Fit, SWAPPING, SWAPPING_NS};
-use super::simulate::{self, Both, Load, Seen, both, middle, saved};
+use super::simulate::{self, Both, Load, Seen, both, saved};
 
 const PUBLISHED: &str = include_str!("steps.toml");
 
@@ -81,10 +81,6 @@ struct Simulated {
     covers: String,
 }
 
-/// After's time per page is an input. Where the model is slower than that by more than this, as a share
-/// of all the time of the load, it does not carry the load, and its step is one of another load.
-const SLOWER: f64 = 0.25;
-
 /// Pages swapped out before the window and in it.
 const WARM: u64 = 40_000;
 const MEASURED: u64 = 40_000;
@@ -135,10 +131,7 @@ impl Row {
         let both = both.transpose().map_err(|e| e.to_string())?;
         let step = |figure: &Figure| {
             let model = match (&self.model, &both) {
-                (Some(model), Some((pages, both))) => match model.too_slow(*pages, both) {
-                    Some(why) => Answer::NotCovered(why),
-                    None => self.answer(model, figure, *pages, both),
-                },
+                (Some(model), Some((pages, both))) => self.answer(model, figure, *pages, both),
                 _ => Answer::NotCovered(self.not_covered.clone().unwrap_or_default()),
             };
             Step {
@@ -214,21 +207,6 @@ impl Simulated {
     /// Share of the time in which the load swaps.
     fn swapping(&self) -> f64 {
         if self.of_build.is_some() { SWAPPING } else { 1.0 }
-    }
-
-    /// In words, that After takes longer than was published, where it is by more than [`SLOWER`].
-    fn too_slow(&self, pages: f64, both: &Both) -> Option<String> {
-        let published = 1e9 * self.seconds / pages;
-        let beside = (1.0 - self.swapping()) * published;
-        let slower = (beside + middle(both, |[_, after]| after.total_ns())) / published - 1.0;
-        (slower > SLOWER).then(|| {
-            format!(
-                "the model's {} takes {:.0} % longer than the published load, even without think \
-                 time",
-                self.variants[1],
-                100.0 * slower
-            )
-        })
     }
 
     /// Pages, and the load before and after, once per seed.
