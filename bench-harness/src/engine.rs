@@ -180,7 +180,7 @@ fn slots(plan: &Plan) -> Vec<Slot> {
     points.into_iter().flat_map(trials).collect()
 }
 
-/// Threads whose trial takes about as many events as it may: what more of them cost no more.
+/// A trial of so many threads uses up its budget of events, about; one of more takes no longer.
 const THREADS_OF_A_BUDGET: usize = 64;
 
 /// What a cell takes of this host, against others of its plan: natively all take the same time, on a

@@ -458,7 +458,9 @@ fn nothing_in_common(base: &Side, new: &Side, metric: &Metric) -> Error {
     let counts = |side: &Side| side.cells.iter().any(|cell| aggregate::counts_sites(&cell.key));
     let sites = match counts(base) == counts(new) {
         true => "",
-        false => "; one side's lock sites were not counted (--no-sites), which makes it faster",
+        false => {
+            "; one side's lock sites were not counted (--no-sites), which natively makes it faster"
+        }
     };
     Error::Compare(format!(
         "nothing to compare: no point with a {metric} on both sides; {}; {}{sites}",

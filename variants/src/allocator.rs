@@ -26,8 +26,8 @@ impl EntrySite {
     }
 }
 
-pub(crate) static DUP: EntrySite = EntrySite::new("__swap_duplicate");
-pub(crate) static SWAPPED: EntrySite = EntrySite::new("folio_swapped");
+static DUP: EntrySite = EntrySite::new("__swap_duplicate");
+static SWAPPED: EntrySite = EntrySite::new("folio_swapped");
 
 /// A swap allocator: what mm/swapfile.c offers the rest of the kernel.
 ///
@@ -99,11 +99,19 @@ pub trait SwapAllocator<M: Machine>: Send + Sync + Sized + 'static {
     /// grow any more.
     fn dup(&self, cpu: &M::Cpu, entry: SwpEntry) -> bool {
         loop {
-            match self.with_entry(cpu, entry, &DUP, |dev| dev.dup_locked(cpu, entry.offset())) {
+            match self.dup_once(cpu, entry) {
                 Err(DupError::NeedsPage) => self.add_continuation(cpu, entry),
                 result => return result.is_ok(),
             }
         }
+    }
+
+    /// __swap_duplicate(): one more user, if its count has room.
+    ///
+    /// # Errors
+    /// As [`DupError`] says.
+    fn dup_once(&self, cpu: &M::Cpu, entry: SwpEntry) -> Result<(), DupError> {
+        in_map::dup(self, cpu, entry)
     }
 
     /// swapcache_prepare(): sets SWAP_HAS_CACHE on a used slot; false if set or unused.
@@ -113,8 +121,7 @@ pub trait SwapAllocator<M: Machine>: Send + Sync + Sized + 'static {
 
     /// folio_swapped(): whether any of `nr` slots of one cluster has a user.
     fn swapped(&self, cpu: &M::Cpu, entry: SwpEntry, nr: u32) -> bool {
-        let used = |dev: &Device<M>| !dev.all(entry.offset(), nr, HAS_CACHE);
-        self.with_entry(cpu, entry, &SWAPPED, used)
+        in_map::swapped(self, cpu, entry, nr)
     }
 
     /// A fresh folio, locked, enters the swap cache at the slots that `alloc` returned for it.
@@ -141,14 +148,12 @@ pub trait SwapAllocator<M: Machine>: Send + Sync + Sized + 'static {
         entry: SwpEntry,
         page_in: impl FnOnce(),
     ) -> Option<LockedFolio> {
-        let prepared = self.prepare_cache(cpu, entry);
-        prepared.then(page_in).map(|()| self.folios(entry.dev()).add(entry.offset(), 0))
+        in_map::add_for_fault(self, cpu, entry, page_in)
     }
 
     /// A locked folio leaves the swap cache.
     fn remove_folio(&self, cpu: &M::Cpu, dev: usize, folio: LockedFolio, _why: Leaves) {
-        self.folios(dev).remove(folio);
-        self.put_folio(cpu, SwpEntry::new(dev, folio.offset), folio.order);
+        in_map::remove_folio(self, cpu, dev, folio);
     }
 
     /// get_swap_device(): pins the device; false once it is going away.
@@ -189,6 +194,49 @@ pub trait SwapAllocator<M: Machine>: Send + Sync + Sized + 'static {
     /// get_nr_swap_pages(), in slots; exact at rest.
     fn nr_swap_pages(&self) -> i64 {
         self.base().avail.peek_pages()
+    }
+}
+
+/// What [`SwapAllocator`]'s methods do where swap_map is the record, for those that have both.
+pub(crate) mod in_map {
+    use super::*;
+
+    pub fn dup<M: Machine>(
+        swap: &impl SwapAllocator<M>,
+        cpu: &M::Cpu,
+        entry: SwpEntry,
+    ) -> Result<(), DupError> {
+        swap.with_entry(cpu, entry, &DUP, |dev| dev.dup_locked(cpu, entry.offset()))
+    }
+
+    pub fn swapped<M: Machine>(
+        swap: &impl SwapAllocator<M>,
+        cpu: &M::Cpu,
+        entry: SwpEntry,
+        nr: u32,
+    ) -> bool {
+        let used = |dev: &Device<M>| !dev.all(entry.offset(), nr, HAS_CACHE);
+        swap.with_entry(cpu, entry, &SWAPPED, used)
+    }
+
+    pub fn add_for_fault<M: Machine>(
+        swap: &impl SwapAllocator<M>,
+        cpu: &M::Cpu,
+        entry: SwpEntry,
+        page_in: impl FnOnce(),
+    ) -> Option<LockedFolio> {
+        let prepared = swap.prepare_cache(cpu, entry);
+        prepared.then(page_in).map(|()| swap.folios(entry.dev()).add(entry.offset(), 0))
+    }
+
+    pub fn remove_folio<M: Machine>(
+        swap: &impl SwapAllocator<M>,
+        cpu: &M::Cpu,
+        dev: usize,
+        folio: LockedFolio,
+    ) {
+        swap.folios(dev).remove(folio);
+        swap.put_folio(cpu, SwpEntry::new(dev, folio.offset), folio.order);
     }
 }
 

@@ -1,9 +1,9 @@
-//! The allocator whose outermost lock is ci->lock (6.14 on): all that `percluster` and
-//! `percpu-cluster` share. Guards that a cluster's flag and its list change together under its
+//! The allocator whose outermost lock is ci->lock (6.14 on): all that `percluster`, `percpu-cluster`
+//! and `swap-table` share. Guards that a cluster's flag and its list change together under its
 //! ci->lock; si->lock is taken inside it, and only for the list pointers. Kernel: mm/swapfile.c of
 //! 6.14, functions as named.
 
-use crate::allocator::{DUP, EntrySite, Leaves, SWAPPED, Steps, SwapAllocator, SwapoffError};
+use crate::allocator::{EntrySite, Leaves, Steps, SwapAllocator, SwapoffError, in_map};
 use crate::cache::{LockedFolio, NoFolio, Reclaimed};
 use crate::cluster_info::ClusterInfo;
 use crate::cluster_info::ClusterList::{self, Discard, Frag, Free, Full, Nonfull};
@@ -14,9 +14,9 @@ use crate::invariants::{self, Rules};
 use crate::owners::Owners;
 use crate::spec::Spec;
 use crate::swap_map::{BAD, HAS_CACHE};
-use crate::swap_table::{PUT, Sections};
+use crate::swap_table::Sections;
 use crate::swapoff::{self, Swapoff};
-use machine::{Atomic, Cpu, Guard, Machine, Plain, fault, vm_bug_on};
+use machine::{Atomic, Cpu, Guard, Machine, Plain, Site, fault, vm_bug_on};
 
 /// What differs from release to release in the functions of this file.
 #[derive(Clone, Copy)]
@@ -820,8 +820,37 @@ impl<M: Machine, P: SwapoffHooks<M>> Swapoff<M> for CiFirst<M, P> {
 }
 
 impl<M: Machine, P: Policy<M>> CiFirst<M, P> {
-    fn dev(&self, entry: SwpEntry) -> &Device<M> {
+    pub(crate) fn dev(&self, entry: SwpEntry) -> &Device<M> {
         &self.base.devices[entry.dev()]
+    }
+
+    /// Runs `action` under the ci->lock of the slot's cluster.
+    pub(crate) fn section<T>(
+        &self,
+        cpu: &M::Cpu,
+        entry: SwpEntry,
+        site: &'static Site,
+        action: impl FnOnce(&Device<M>) -> T,
+    ) -> T {
+        let dev = self.dev(entry);
+        let index = dev.cluster_of(entry.offset());
+        let guard = dev.lock_cluster(cpu, index, site);
+        let result = action(dev);
+        dev.unlock_cluster(cpu, index, guard);
+        result
+    }
+
+    /// The folio of `nr` slots of a cluster, which is locked, leaves: those without a user become free.
+    pub(crate) fn uncache(&self, cpu: &M::Cpu, dev: &Device<M>, offset: u32, nr: u32) {
+        let index = dev.cluster_of(offset);
+        if dev.all(offset, nr, HAS_CACHE) {
+            return self.free_range(cpu, dev, index, offset, nr);
+        }
+        for slot in offset..offset + nr {
+            if dev.uncache_locked(slot) == 0 {
+                self.free_range(cpu, dev, index, slot, 1);
+            }
+        }
     }
 }
 
@@ -836,9 +865,8 @@ impl<M: Machine, P: SwapoffHooks<M>> SwapAllocator<M> for CiFirst<M, P> {
         }
         // It ended with 6.14, where these schemes begin.
         spec.prices.swap_cgroup_ns = None;
-        let (spec, layout) =
-            (&spec, if P::RELEASE.table.is_some() { Layout::TABLE } else { Layout::MAP });
-        Self { base: Base::laid_out(spec, layout, cpu), policy: P::new(spec, cpu) }
+        let layout = if P::RELEASE.table.is_some() { Layout::Tables } else { Layout::Map };
+        Self { base: Base::laid_out(&spec, layout, cpu), policy: P::new(&spec, cpu) }
     }
 
     fn base(&self) -> &Base<M> {
@@ -864,12 +892,7 @@ impl<M: Machine, P: SwapoffHooks<M>> SwapAllocator<M> for CiFirst<M, P> {
         site: &'static EntrySite,
         action: impl FnOnce(&Device<M>) -> T,
     ) -> T {
-        let dev = self.dev(entry);
-        let index = dev.cluster_of(entry.offset());
-        let guard = dev.lock_cluster(cpu, index, &site.ci);
-        let result = action(dev);
-        dev.unlock_cluster(cpu, index, guard);
-        result
+        self.section(cpu, entry, &site.ci, action)
     }
 
     fn add_continuation(&self, cpu: &M::Cpu, entry: SwpEntry) {
@@ -882,15 +905,15 @@ impl<M: Machine, P: SwapoffHooks<M>> SwapAllocator<M> for CiFirst<M, P> {
     fn put(&self, cpu: &M::Cpu, entry: SwpEntry, nr: u32) {
         let (mut offset, end) = (entry.offset(), entry.offset() + nr);
         let dev = self.dev(entry);
+        if P::RELEASE.table.is_some() {
+            self.put_many_in_table(cpu, dev, offset, nr);
+            return;
+        }
         while offset < end {
             let index = dev.cluster_of(offset);
-            let guard = dev.lock_cluster(cpu, index, P::RELEASE.table.map_or(&site::PUT, |_| &PUT));
+            let guard = dev.lock_cluster(cpu, index, &site::PUT);
             for slot in offset..end.min(dev.end_of(index)) {
-                let left = match P::RELEASE.table {
-                    None => dev.put_locked(cpu, slot),
-                    Some(_) => dev.put_in_table(slot),
-                };
-                if left == 0 {
+                if dev.put_locked(cpu, slot) == 0 {
                     self.free_range(cpu, dev, index, slot, 1);
                 }
             }
@@ -926,39 +949,23 @@ impl<M: Machine, P: SwapoffHooks<M>> SwapAllocator<M> for CiFirst<M, P> {
         let (offset, nr) = (entry.offset(), 1 << order);
         cpu.system().rcu.read(cpu, || {
             self.dev(entry).leave_shadow(offset, nr);
-            self.with_entry(cpu, entry, &site::PUT_FOLIO, |dev| {
-                let index = dev.cluster_of(offset);
-                if dev.all(offset, nr, HAS_CACHE) {
-                    return self.free_range(cpu, dev, index, offset, nr);
-                }
-                for slot in offset..offset + nr {
-                    if dev.uncache_locked(slot) == 0 {
-                        self.free_range(cpu, dev, index, slot, 1);
-                    }
-                }
-            });
+            let uncache = |dev: &Device<M>| self.uncache(cpu, dev, offset, nr);
+            self.with_entry(cpu, entry, &site::PUT_FOLIO, uncache);
         });
     }
 
-    fn dup(&self, cpu: &M::Cpu, entry: SwpEntry) -> bool {
-        let dup = || match P::RELEASE.table {
-            None => self.with_entry(cpu, entry, &DUP, |dev| dev.dup_locked(cpu, entry.offset())),
+    fn dup_once(&self, cpu: &M::Cpu, entry: SwpEntry) -> Result<(), DupError> {
+        match P::RELEASE.table {
+            None => in_map::dup(self, cpu, entry),
             Some(_) => self.dup_in_table(cpu, entry),
-        };
-        loop {
-            match dup() {
-                Err(DupError::NeedsPage) => self.add_continuation(cpu, entry),
-                result => return result.is_ok(),
-            }
         }
     }
 
     fn swapped(&self, cpu: &M::Cpu, entry: SwpEntry, nr: u32) -> bool {
-        if P::RELEASE.table.is_some() {
-            return self.maybe_swapped(cpu, entry, nr);
+        match P::RELEASE.table {
+            None => in_map::swapped(self, cpu, entry, nr),
+            Some(_) => self.maybe_swapped(cpu, entry, nr),
         }
-        let used = |dev: &Device<M>| !dev.all(entry.offset(), nr, HAS_CACHE);
-        self.with_entry(cpu, entry, &SWAPPED, used)
     }
 
     fn add_folio(&self, cpu: &M::Cpu, entry: SwpEntry, order: usize) -> LockedFolio {
@@ -990,23 +997,17 @@ impl<M: Machine, P: SwapoffHooks<M>> SwapAllocator<M> for CiFirst<M, P> {
         entry: SwpEntry,
         page_in: impl FnOnce(),
     ) -> Option<LockedFolio> {
-        if P::RELEASE.table.is_none() {
-            let prepared = self.prepare_cache(cpu, entry);
-            return prepared
-                .then(page_in)
-                .map(|()| self.folios(entry.dev()).add(entry.offset(), 0));
+        match P::RELEASE.table {
+            None => in_map::add_for_fault(self, cpu, entry, page_in),
+            Some(_) => self.add_to_table(cpu, entry, page_in),
         }
-        let folio = self.add_to_table(cpu, entry)?;
-        page_in();
-        Some(folio)
     }
 
     fn remove_folio(&self, cpu: &M::Cpu, dev: usize, folio: LockedFolio, why: Leaves) {
-        if P::RELEASE.table.is_some() {
-            return self.remove_from_table(cpu, &self.base.devices[dev], folio, why);
+        match P::RELEASE.table {
+            None => in_map::remove_folio(self, cpu, dev, folio),
+            Some(_) => self.remove_from_table(cpu, &self.base.devices[dev], folio, why),
         }
-        self.folios(dev).remove(folio);
-        self.put_folio(cpu, SwpEntry::new(dev, folio.offset), folio.order);
     }
 
     fn run_work_of(&self, cpu: &M::Cpu, dev: &Device<M>) {

@@ -21,6 +21,11 @@ pub enum DupError {
     Overflow,
 }
 
+/// Whether a slot with this byte has a user and no folio.
+pub(crate) fn may_cache(byte: u8) -> bool {
+    byte != 0 && byte != BAD && byte & HAS_CACHE == 0
+}
+
 impl<M: Machine> Device<M> {
     /// __swap_duplicate() for one more user. The byte's lock is held.
     ///
@@ -79,18 +84,12 @@ impl<M: Machine> Device<M> {
         self.si().cont_lock.unlock(cpu, guard);
     }
 
-    /// Whether the slot has a user and no folio. The byte's lock is held.
-    pub(crate) fn may_cache(&self, offset: u32) -> bool {
-        let was = self.byte(offset).load();
-        was != 0 && was != BAD && was & HAS_CACHE == 0
-    }
-
     /// __swap_duplicate() for the swap cache: false if the slot has no user, or a
     /// folio already. The byte's lock is held.
     pub(crate) fn cache_locked(&self, offset: u32) -> bool {
         let byte = self.byte(offset);
         let was = byte.load();
-        let may = was != 0 && was != BAD && was & HAS_CACHE == 0;
+        let may = may_cache(was);
         if may {
             byte.store(was | HAS_CACHE);
         }

@@ -1,5 +1,5 @@
-//! A swap device: swap_info_struct, swap_map and cluster_info, laid out as the kernel's (6.14),
-//! and what swapon does to them. Guards the arrays against use after swapoff has freed them;
+//! A swap device: swap_info_struct, swap_map (6.14) or swap tables (7.2), and cluster_info, laid out as
+//! the kernel's, and what swapon does to them. Guards the arrays against use after swapoff has freed them;
 //! which lock protects what is the schemes' business.
 
 use crate::avail::Avail;
@@ -37,22 +37,18 @@ pub fn offlist<M: Machine>() -> u64 {
 
 /// How the arrays of a device are laid out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Layout {
-    /// Each cluster has a swap table, and its swap_cluster_info the pointers to its tables (48 bytes
-    /// instead of 24). Otherwise the records are swap_map's.
-    pub tables: bool,
+pub enum Layout {
+    /// swap_map, and a swap_cluster_info of 24 bytes.
+    Map,
+    /// A swap table per cluster, to which its swap_cluster_info points (48 bytes).
+    Tables,
 }
 
 impl Layout {
-    /// swap_map.
-    pub const MAP: Self = Self { tables: false };
-    /// A swap table per cluster.
-    pub const TABLE: Self = Self { tables: true };
-
     /// Bytes from one slot's record to the next one's: 1 in swap_map, 8 in a swap table, whose entry's
     /// state stands in its first byte here. A checker has no lines that entries could share.
     fn record<M: Machine>(self) -> u32 {
-        if self.tables && !M::EXPLORED { 8 } else { 1 }
+        if self == Self::Tables && !M::EXPLORED { 8 } else { 1 }
     }
 }
 
@@ -236,17 +232,17 @@ impl<M: Machine> Device<M> {
             si: Region::new("si", 1, |_| Si::new()),
             map: records(layout, slots),
             record_shift: layout.record::<M>().trailing_zeros(),
-            clusters: Clusters::new(clusters, layout.tables),
+            clusters: Clusters::new(clusters, layout == Layout::Tables),
             shadows: Region::named("zeromap", slots, Vec::new(), byte),
             folios: SwapCache::new(slots),
-            conts: Continuations::new(if layout.tables { 0 } else { slots }),
+            conts: Continuations::new(if layout == Layout::Tables { 0 } else { slots }),
             extends: Extended::new(
-                if layout.tables { clusters } else { 0 },
+                if layout == Layout::Tables { clusters } else { 0 },
                 spec.cluster_slots as usize,
             ),
             cgroups: Region::named(
                 "memcg_table",
-                if layout.tables { 2 * slots } else { 1 },
+                if layout == Layout::Tables { 2 * slots } else { 1 },
                 Vec::new(),
                 byte,
             ),
@@ -659,7 +655,7 @@ impl<M: Machine> Device<M> {
 
 /// The records of `slots` slots.
 fn records<M: Machine>(layout: Layout, slots: usize) -> Region<M, M::Atomic<u8>> {
-    let name = if layout.tables { "swap_table" } else { "swap_map" };
+    let name = if layout == Layout::Tables { "swap_table" } else { "swap_map" };
     Region::named(name, slots * layout.record::<M>() as usize, Vec::new(), |_| M::Atomic::new(0))
 }
 
@@ -678,7 +674,7 @@ pub struct Base<M: Machine> {
 impl<M: Machine> Base<M> {
     /// The devices of `spec`, all off.
     pub fn new(spec: &Spec, cpu: &M::Cpu) -> Self {
-        Self::laid_out(spec, Layout::MAP, cpu)
+        Self::laid_out(spec, Layout::Map, cpu)
     }
 
     /// The same, with arrays of another layout.

@@ -146,6 +146,7 @@ mod tests {
     use crate::cluster_info::ClusterInfo;
     use crate::device::offlist;
     use crate::percluster::PerCluster;
+    use crate::percpu_cluster::SwapTable;
     use crate::swap_map::HAS_CACHE;
     use crate::{DeviceSpec, Folio, Prices, SlotCacheSpec, Spec, Swap, SwapAllocator};
     use machine::lock::Tas;
@@ -173,10 +174,10 @@ mod tests {
 
     /// What validate() returns after `harm` to a device with three pages swapped out and more slots
     /// in the slot cache.
-    fn after(harm: Harm) -> Result<(), String> {
+    fn after<A: SwapAllocator<M>>(harm: Harm) -> Result<(), String> {
         let run = M::run(
             &Config::untimed(1),
-            |cpu| Swap::<M, PerCluster<M>>::new(&spec(), cpu),
+            |cpu| Swap::<M, A>::new(&spec(), cpu),
             move |swap, cpu| {
                 assert!(swap.swapon(cpu, 0));
                 assert!((0..3).all(|page| swap.swap_out(cpu, 0, page, 0, Folio::Drop)));
@@ -202,7 +203,7 @@ mod tests {
 
     #[test]
     fn each_can_fail() {
-        after(|_| ()).expect("a sound device");
+        after::<PerCluster<M>>(|_| ()).expect("a sound device");
         let harms: [(&str, Harm); 7] = [
             ("I4", |state| retype(state, 0, 1)),
             ("I5", |state| first(state).count.set(first(state).count.peek() - 1)),
@@ -215,8 +216,22 @@ mod tests {
             ("I11", |state| retype(state, HAS_CACHE, HAS_CACHE | 1)),
         ];
         for (name, harm) in harms {
-            let broken = after(harm).expect_err(name);
+            let broken = after::<PerCluster<M>>(harm).expect_err(name);
             assert!(broken.starts_with(&format!("{name}:")), "{name}: {broken}");
+        }
+    }
+
+    #[test]
+    fn a_table_at_the_wrong_time_is_found() {
+        after::<SwapTable<M>>(|_| ()).expect("a sound device");
+        // Cluster 0 has the header, and the last one is free.
+        let harms: [Harm; 2] = [
+            |state| Atomic::store(&state.devices[0].clusters().tabled(0).table, 0),
+            |state| Atomic::store(&state.devices[0].clusters().tabled(3).table, 1),
+        ];
+        for harm in harms {
+            let broken = after::<SwapTable<M>>(harm).expect_err("I13");
+            assert!(broken.starts_with("I13:"), "{broken}");
         }
     }
 }

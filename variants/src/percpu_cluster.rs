@@ -19,12 +19,12 @@ use std::marker::PhantomData;
 static SLOW: Site = Site::new("swap_avail_lock", "swap_alloc_slow");
 static SYNC_DISCARD: Site = Site::new("swap_lock", "swap_sync_discard");
 
-/// Variant `percpu-cluster`: 6.18 on.
-pub type PercpuCluster<M> = CiFirst<M, Release6_15<M, NonfullFirst>>;
+/// Variant `percpu-cluster`: 6.18 and 6.19.
+pub type PercpuCluster<M> = CiFirst<M, Release6_15<M, NonfullFirst<Map>>>;
 /// Variant `swap-table`: 7.2 and 7.3.
-pub type SwapTable<M> = CiFirst<M, Release6_15<M, Tabled>>;
+pub type SwapTable<M> = CiFirst<M, Release6_15<M, NonfullFirst<Table>>>;
 /// Variant `swap-table-early`: 7.0 and 7.1.
-pub type SwapTableEarly<M> = CiFirst<M, Release6_15<M, TabledEarly>>;
+pub type SwapTableEarly<M> = CiFirst<M, Release6_15<M, NonfullFirst<EarlyTable>>>;
 /// Variant `percpu-free-first`: before "prefer nonfull over free clusters" (6.18).
 pub type PercpuFreeFirst<M> = CiFirst<M, Release6_15<M, FreeFirst>>;
 
@@ -70,10 +70,35 @@ impl<M: Machine> Choice<M> for FreeFirst {
     }
 }
 
-/// 6.18 on: nonfull clusters are used up before a free one is begun.
-pub struct NonfullFirst;
+/// The records of slots of a release from 6.18 on.
+pub trait Records: Send + Sync + 'static {
+    /// See [`Release`].
+    const TABLE: Option<Sections>;
+}
 
-impl<M: Machine> Choice<M> for NonfullFirst {
+/// 6.18 and 6.19: swap_map.
+pub struct Map;
+/// 7.0 and 7.1: the swap table. The cgroup and the zero flag are kept elsewhere.
+pub struct EarlyTable;
+/// 7.2 and 7.3: the swap table, with the cgroup and the zero flag.
+pub struct Table;
+
+impl Records for Map {
+    const TABLE: Option<Sections> = None;
+}
+
+impl Records for EarlyTable {
+    const TABLE: Option<Sections> = Some(Sections { memcg: false, zero_flag: false });
+}
+
+impl Records for Table {
+    const TABLE: Option<Sections> = Some(Sections { memcg: true, zero_flag: true });
+}
+
+/// 6.18 on: nonfull clusters are used up before a free one is begun.
+pub struct NonfullFirst<R>(PhantomData<R>);
+
+impl<M: Machine, R: Records> Choice<M> for NonfullFirst<R> {
     const RELEASE: Release = Release {
         counts_frag: false,
         isolate_tests_writeok: false,
@@ -81,7 +106,7 @@ impl<M: Machine> Choice<M> for NonfullFirst {
         interleaves: false,
         discard_fills_bad: false,
         xarray: false,
-        table: None,
+        table: R::TABLE,
     };
 
     /// Nonfull clusters, then a free one, then one fragmented cluster, then, for order 0, other
@@ -93,84 +118,27 @@ impl<M: Machine> Choice<M> for NonfullFirst {
         dev: &Device<M>,
         order: usize,
     ) -> Option<Slot> {
-        nonfull_first(core, cpu, dev, order)
+        M::enter("cluster_alloc_swap_entry");
+        let free = |when: bool| when.then(|| core.from_list(cpu, dev, Free, 0, order, 1)).flatten();
+        let of_order = |list, most| match below_pmd(dev, order) {
+            true => core.from_list(cpu, dev, list, order, order, most),
+            false => None,
+        };
+        free(dev.spec.discard)
+            .or_else(|| of_order(Nonfull, u32::MAX))
+            .or_else(|| free(!dev.spec.discard))
+            .or_else(|| {
+                if core.base.avail.full() {
+                    core.reclaim_full(cpu, dev, 1);
+                }
+                of_order(Frag, 1)
+            })
+            .or_else(|| if order == 0 { core.steal(cpu, dev) } else { None })
     }
 
     fn last_resort(core: &Core<M, Self>, cpu: &M::Cpu) -> bool {
         sync_discard(core, cpu)
     }
-}
-
-/// 7.2 and 7.3: the same over the swap table.
-pub struct Tabled;
-
-impl<M: Machine> Choice<M> for Tabled {
-    const RELEASE: Release = Release {
-        table: Some(Sections { memcg: true, zero_flag: true }),
-        ..<NonfullFirst as Choice<M>>::RELEASE
-    };
-
-    fn new_cluster(
-        core: &Core<M, Self>,
-        cpu: &M::Cpu,
-        dev: &Device<M>,
-        order: usize,
-    ) -> Option<Slot> {
-        nonfull_first(core, cpu, dev, order)
-    }
-
-    fn last_resort(core: &Core<M, Self>, cpu: &M::Cpu) -> bool {
-        sync_discard(core, cpu)
-    }
-}
-
-/// 7.0 and 7.1: without the sections of ci->lock for the cgroup and the zero flag, which were kept
-/// elsewhere.
-pub struct TabledEarly;
-
-impl<M: Machine> Choice<M> for TabledEarly {
-    const RELEASE: Release = Release {
-        table: Some(Sections { memcg: false, zero_flag: false }),
-        ..<NonfullFirst as Choice<M>>::RELEASE
-    };
-
-    fn new_cluster(
-        core: &Core<M, Self>,
-        cpu: &M::Cpu,
-        dev: &Device<M>,
-        order: usize,
-    ) -> Option<Slot> {
-        nonfull_first(core, cpu, dev, order)
-    }
-
-    fn last_resort(core: &Core<M, Self>, cpu: &M::Cpu) -> bool {
-        sync_discard(core, cpu)
-    }
-}
-
-/// cluster_alloc_swap_entry() since 6.18.
-fn nonfull_first<M: Machine, C: Choice<M>>(
-    core: &Core<M, C>,
-    cpu: &M::Cpu,
-    dev: &Device<M>,
-    order: usize,
-) -> Option<Slot> {
-    M::enter("cluster_alloc_swap_entry");
-    let free = |when: bool| when.then(|| core.from_list(cpu, dev, Free, 0, order, 1)).flatten();
-    let of_order = |list, most| match below_pmd(dev, order) {
-        true => core.from_list(cpu, dev, list, order, order, most),
-        false => None,
-    };
-    free(dev.spec.discard)
-        .or_else(|| of_order(Nonfull, u32::MAX))
-        .or_else(|| free(!dev.spec.discard))
-        .or_else(|| {
-            if core.base.avail.full() {
-                core.reclaim_full(cpu, dev, 1);
-            }
-            of_order(Frag, 1)
-        })
-        .or_else(|| if order == 0 { core.steal(cpu, dev) } else { None })
 }
 
 type Core<M, C> = CiFirst<M, Release6_15<M, C>>;

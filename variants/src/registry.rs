@@ -83,12 +83,12 @@ pub fn scheme_of(release: &str) -> &'static str {
     let Some(release) = numbers(release) else { return "unknown" };
     let is =
         |variant: &&Variant| variant.releases.iter().any(|name| numbers(name) == Some(release));
-    let newest =
-        VARIANTS.iter().flat_map(|variant| variant.releases).filter_map(|name| numbers(name));
+    let all = || VARIANTS.iter().flat_map(|variant| variant.releases);
     match VARIANTS.iter().find(is) {
         Some(variant) => variant.name,
-        None if newest.max() < Some(release) => "newer than any variant",
-        None => "pre-6.12",
+        None if all().all(|name| numbers(name) < Some(release)) => "newer than any variant",
+        None if all().all(|name| numbers(name) > Some(release)) => "pre-6.12",
+        None => "unknown",
     }
 }
 
@@ -116,6 +116,7 @@ mod tests {
             ("7.0.13+deb14-amd64", "swap-table-early"),
             ("7.3.4", "swap-table"),
             ("7.4.0-rc1", "newer than any variant"),
+            ("6.20", "unknown"),
             ("later", "unknown"),
         ] {
             assert_eq!(scheme_of(release), expected, "{release}");

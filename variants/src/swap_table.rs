@@ -12,7 +12,7 @@
 use crate::allocator::Leaves;
 use crate::cache::{LockedFolio, NoFolio};
 use crate::cluster::{CiFirst, Policy};
-use crate::count::DupError;
+use crate::count::{DupError, may_cache};
 use crate::device::Device;
 use crate::entry::SwpEntry;
 use crate::swap_map::{BAD, COUNT_CONTINUED, HAS_CACHE};
@@ -34,9 +34,6 @@ const fn count_max<M: Machine>() -> u8 {
     if M::EXPLORED { 2 } else { 14 }
 }
 
-/// Where users are taken off.
-pub(crate) static PUT: Site = Site::new("ci->lock", "swap_put_entries_cluster");
-
 mod site {
     use machine::Site;
     pub static CHARGE: Site = Site::new("ci->lock", "__mem_cgroup_try_charge_swap");
@@ -44,6 +41,7 @@ mod site {
     pub static DUP: Site = Site::new("ci->lock", "swap_dup_entries_cluster");
     pub static REMOVE: Site = Site::new("ci->lock", "__remove_mapping");
     pub static DELETE: Site = Site::new("ci->lock", "swap_cache_del_folio");
+    pub static PUT: Site = Site::new("ci->lock", "swap_put_entries_cluster");
     pub static CACHE: Site = Site::new("ci->lock", "__swap_cache_alloc");
     pub static RELEASE: Site = Site::new("ci->lock", "swapoff");
 }
@@ -93,7 +91,12 @@ impl<M: Machine> Device<M> {
 
     /// The table of a cluster that goes to the free list ends. ci->lock is held.
     pub(crate) fn unpublish(&self, index: usize) {
-        self.clusters().tabled(index).table.store(0);
+        let tabled = self.clusters().tabled(index);
+        tabled.table.store(0);
+        // One that was attached for a user who then came no more.
+        if tabled.extend.get() != 0 {
+            tabled.extend.set(0);
+        }
     }
 
     /// __swap_duplicate() for one more user. ci->lock is held.
@@ -165,37 +168,22 @@ impl<M: Machine> Device<M> {
 }
 
 impl<M: Machine, P: Policy<M>> CiFirst<M, P> {
-    fn table_section<T>(
-        &self,
-        cpu: &M::Cpu,
-        entry: SwpEntry,
-        site: &'static Site,
-        action: impl FnOnce(&Device<M>) -> T,
-    ) -> T {
-        let dev = &self.base.devices[entry.dev()];
-        let index = dev.cluster_of(entry.offset());
-        let guard = dev.lock_cluster(cpu, index, site);
-        let result = action(dev);
-        dev.unlock_cluster(cpu, index, guard);
-        result
-    }
-
     /// swap_dup_entries_cluster() for one slot.
     ///
     /// # Errors
     /// As [`DupError`] says.
     pub(crate) fn dup_in_table(&self, cpu: &M::Cpu, entry: SwpEntry) -> Result<(), DupError> {
-        self.table_section(cpu, entry, &site::DUP, |dev| dev.dup_in_table(entry.offset()))
+        self.section(cpu, entry, &site::DUP, |dev| dev.dup_in_table(entry.offset()))
     }
 
     /// __mem_cgroup_try_charge_swap(): the slots' cgroup.
     pub(crate) fn record_cgroup(&self, cpu: &M::Cpu, entry: SwpEntry, nr: u32) {
-        self.table_section(cpu, entry, &site::CHARGE, |dev| dev.set_cgroup(entry.offset(), nr, 1));
+        self.section(cpu, entry, &site::CHARGE, |dev| dev.set_cgroup(entry.offset(), nr, 1));
     }
 
     /// swap_writeout(): whether the page is all zeroes.
     pub(crate) fn set_zero_flag(&self, cpu: &M::Cpu, entry: SwpEntry, nr: u32) {
-        self.table_section(cpu, entry, &site::ZERO, |dev| {
+        self.section(cpu, entry, &site::ZERO, |dev| {
             for offset in entry.offset()..entry.offset() + nr {
                 let record = dev.byte(offset);
                 record.store(record.load());
@@ -215,32 +203,30 @@ impl<M: Machine, P: Policy<M>> CiFirst<M, P> {
         let entry = SwpEntry::new(dev.index, folio.offset);
         let (offset, nr) = (folio.offset, folio.slots());
         let site = if why == Leaves::Reclaimed { &site::REMOVE } else { &site::DELETE };
-        self.table_section(cpu, entry, site, |dev| {
-            let index = dev.cluster_of(offset);
+        self.section(cpu, entry, site, |dev| {
             dev.folios.remove(folio);
             dev.leave_shadow(offset, nr);
-            if dev.all(offset, nr, HAS_CACHE) {
-                return self.free_range(cpu, dev, index, offset, nr);
-            }
-            for slot in offset..offset + nr {
-                if dev.uncache_locked(slot) == 0 {
-                    self.free_range(cpu, dev, index, slot, 1);
-                }
-            }
+            self.uncache(cpu, dev, offset, nr);
         });
     }
 
     /// __swap_cache_alloc(): a fresh folio for a slot that has users and no folio. Two sections: a look
-    /// before its memory is allocated, and the entry.
-    pub(crate) fn add_to_table(&self, cpu: &M::Cpu, entry: SwpEntry) -> Option<LockedFolio> {
+    /// before its memory is allocated, and the entry. `page_in` follows.
+    pub(crate) fn add_to_table(
+        &self,
+        cpu: &M::Cpu,
+        entry: SwpEntry,
+        page_in: impl FnOnce(),
+    ) -> Option<LockedFolio> {
         let offset = entry.offset();
-        let look = |dev: &Device<M>| dev.may_cache(offset);
-        if !self.table_section(cpu, entry, &site::CACHE, look) {
+        let look = |dev: &Device<M>| may_cache(dev.byte(offset).load());
+        if !self.section(cpu, entry, &site::CACHE, look) {
             return None;
         }
-        self.table_section(cpu, entry, &site::CACHE, |dev| {
+        let folio = self.section(cpu, entry, &site::CACHE, |dev| {
             dev.cache_locked(offset).then(|| dev.folios.add(offset, 0))
-        })
+        });
+        folio.inspect(|_| page_in())
     }
 
     /// swap_cache_get_folio(), locked. The entry is read again: the folio may have left the slot since.
@@ -248,7 +234,7 @@ impl<M: Machine, P: Policy<M>> CiFirst<M, P> {
     /// # Errors
     /// As [`NoFolio`] says.
     pub(crate) fn look_up(&self, cpu: &M::Cpu, entry: SwpEntry) -> Result<LockedFolio, NoFolio> {
-        let (dev, offset) = (&self.base.devices[entry.dev()], entry.offset());
+        let (dev, offset) = (self.dev(entry), entry.offset());
         cpu.system().rcu.read(cpu, || {
             let table = &dev.clusters().tabled(dev.cluster_of(offset)).table;
             let cached =
@@ -268,13 +254,13 @@ impl<M: Machine, P: Policy<M>> CiFirst<M, P> {
     /// folio_maybe_swapped(): whether any slot of a locked folio has a user. The folio lock alone keeps a
     /// count from going from 0 to 1.
     pub(crate) fn maybe_swapped(&self, cpu: &M::Cpu, entry: SwpEntry, nr: u32) -> bool {
-        let dev = &self.base.devices[entry.dev()];
+        let dev = self.dev(entry);
         cpu.system().rcu.read(cpu, || !dev.all(entry.offset(), nr, HAS_CACHE))
     }
 
     /// swap_extend_table_alloc().
     pub(crate) fn extend(&self, cpu: &M::Cpu, entry: SwpEntry, site: &'static Site) {
-        self.table_section(cpu, entry, site, |dev| dev.attach_extend(entry.offset()));
+        self.section(cpu, entry, site, |dev| dev.attach_extend(entry.offset()));
     }
 
     /// swap_put_entries_cluster(), once per cluster: one section takes a user off each slot and frees those
@@ -290,7 +276,7 @@ impl<M: Machine, P: Policy<M>> CiFirst<M, P> {
         while from < end {
             let index = dev.cluster_of(from);
             let to = end.min(dev.end_of(index));
-            let guard = dev.lock_cluster(cpu, index, &PUT);
+            let guard = dev.lock_cluster(cpu, index, &site::PUT);
             let mut run = None::<(u32, u32)>;
             for slot in from..to {
                 let left = dev.put_in_table(slot);

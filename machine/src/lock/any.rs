@@ -88,3 +88,16 @@ impl<M: Machine> RawLock<M> for AnyLock<M> {
         chosen!(K => self.as_kind::<K>().peek_locked())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::native::{Config, Native};
+
+    #[test]
+    fn native_threads_inherit_the_choice() {
+        assert!(Any::choose("mcs"));
+        let run = Native::<Any, true>::run(&Config::untimed(2), |_| (), |_, _| chosen(), |_, _| ());
+        assert_eq!(run.expect("two threads").workers, ["mcs"; 2]);
+    }
+}

@@ -256,3 +256,29 @@ fn hits(sides: &[Side]) -> String {
         format!("; {} of {all} trials were hit from outside (first: {first})", hit.len())
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::example;
+    use crate::schema::Precision;
+
+    #[test]
+    fn a_trial_that_does_not_know_itself_is_counted() {
+        let with = |half_widths: &[Option<f64>]| {
+            let cell = |&half_width: &Option<f64>| Cell {
+                precision: Some(Precision { batches: 16, half_width }),
+                ..example::cell()
+            };
+            let cells: Vec<Cell> = half_widths.iter().map(cell).collect();
+            windows(cells.iter())
+        };
+        let known = "that end by precision (+-2.00 % in the median, +-3.00 % at worst";
+        assert_eq!(with(&[Some(0.01), Some(0.02), Some(0.03)]), format!("{known})"));
+        let one = format!("{known}; unknown of 1 with fewer than 3 batches)");
+        assert_eq!(with(&[Some(0.01), None, Some(0.02), Some(0.03)]), one);
+        let all = "that end by precision (unknown of 2 with fewer than 3 batches)";
+        assert_eq!(with(&[None, None]), all);
+        assert!(windows([example::cell()].iter()).starts_with("of "));
+    }
+}
