@@ -30,6 +30,7 @@ pub mod swapoff;
 mod unuse;
 
 pub use allocator::{EntrySite, Leaves, Steps, SwapAllocator, SwapoffError};
+pub use count::DupError;
 pub use device::Stats;
 pub use entry::{Slot, SwpEntry};
 pub use owners::Owners;
