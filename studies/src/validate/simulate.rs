@@ -7,9 +7,11 @@ use std::time::Duration;
 
 use bench_harness::meter::Kind;
 use bench_harness::trial::{self, Log, Setting};
-use bench_harness::workload::{Params, Workload, build::Build, churn, mthp::Mthp, seq::Seq};
+use bench_harness::workload::{
+    Params, Workload, build::Build, churn::Churn, mthp::Mthp, seq::FillAndFree,
+};
 use machine::lock::Qspin;
-use machine::simulated::{Config, Model};
+use machine::simulated::{self, Account, Config, Model};
 use machine::topology::Pin;
 use machine::{Failure, Simulated, SiteStats};
 use rayon::prelude::*;
@@ -43,6 +45,8 @@ pub struct Seen {
     /// All of it but waits for locks, think time included.
     pub work_ns: f64,
     pub wait_ns: f64,
+    /// Waits for cache lines; those inside waits for locks are in both figures.
+    pub lines_ns: f64,
     /// Share of the large folios that found no run of slots and went out as single pages.
     pub fallback: f64,
     pub sites: Vec<SiteStats>,
@@ -137,7 +141,9 @@ impl Load {
     ///
     /// A [`Failure`] of the simulated run.
     pub fn once(&self, variant: &str, seed: u64) -> Result<Seen, Failure> {
-        Ok(seen(self.logs(variant, seed, u32::MAX)?, &self.params))
+        let logs = self.logs(variant, seed, u32::MAX)?;
+        let account = simulated::take_account().expect("a run that succeeded has one");
+        Ok(seen(logs, &self.params, &account))
     }
 
     /// The workers' logs of the same; one operation in `sample` is timed.
@@ -193,9 +199,9 @@ impl registry::Visitor<M> for Named<'_> {
     fn visit<A: SwapAllocator<M>>(self, _: &'static Variant) -> Self::Output {
         match self.workload {
             "build" => self.run::<A, Build<M>>(),
-            "churn" => self.run::<A, churn::Local<M>>(),
+            "churn" => self.run::<A, Churn<M>>(),
             "mthp" => self.run::<A, Mthp<M>>(),
-            "seq" => self.run::<A, Seq<M>>(),
+            "seq" => self.run::<A, FillAndFree<M>>(),
             other => Err(Failure::Unsupported(format!(
                 "no workload {other}, expected build, churn, mthp or seq"
             ))),
@@ -203,7 +209,7 @@ impl registry::Visitor<M> for Named<'_> {
     }
 }
 
-fn seen(logs: Vec<Log>, params: &Params) -> Seen {
+fn seen(logs: Vec<Log>, params: &Params, account: &Account) -> Seen {
     let time: u64 = logs.iter().map(|log| log.closed - log.opened).sum();
     let sum = |figure: fn(&Log) -> u64| logs.iter().map(figure).sum::<u64>();
     let single = sum(|log| log.meter.tallies[Kind::Alloc as usize].count());
@@ -213,9 +219,11 @@ fn seen(logs: Vec<Log>, params: &Params) -> Seen {
     let pages = (single + ((large - failed) << order.unwrap_or(0))).max(1) as f64;
     let sites: Vec<SiteStats> = logs.into_iter().flat_map(|log| log.sites).collect();
     let wait_ns = sites.iter().map(|site| site.wait_total).sum::<u64>() as f64 / pages;
+    let lines_ps: u64 = account.fields.iter().map(|field| field.traffic.waited_ps).sum();
     Seen {
         work_ns: time as f64 / pages - wait_ns,
         wait_ns,
+        lines_ns: lines_ps as f64 / 1e3 / pages,
         fallback: failed as f64 / large.max(1) as f64,
         sites,
     }
