@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use machine::SiteStats;
 use machine::lock::Intervals;
 use machine::topology::{Distance, Topology};
-use results::schema::{Again, Distance as Far, Sharing, Site, UNSEEN};
+use results::schema::{Again, Distance as Far, IRQS_OFF, Sharing, Site, UNSEEN};
 
 /// Rows of the matrix of waits, at most: it must not outgrow the rest of a cell.
 const ROWS: usize = 16;
@@ -54,7 +54,7 @@ pub fn sites(workers: &[&[SiteStats]], places: Places, duration_ns: u64) -> Vec<
         let max = |of: fn(&SiteStats) -> u64| seen.iter().map(|(_, s)| of(s)).max().unwrap_or(0);
         Site {
             lock: lock.into(),
-            kind: "spinlock".into(),
+            kind: if seen[0].1.irqs_off { IRQS_OFF } else { "spinlock" }.into(),
             caller: caller.into(),
             acquisitions: Some(sum(|s| s.acquired)),
             contended: sum(|s| s.contended),

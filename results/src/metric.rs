@@ -210,6 +210,9 @@ metrics! {
             let waits = (!cell.sites.is_empty()).then(|| cell.sites.iter())?;
             per_op(cell, waits.map(|site| site.wait_total_ns).sum())
         };
+        /// devices that allocations came to in swap_avail_head: from 6.15 on the slow path, before it
+        /// each refill of a slot cache
+        SlowPath "slow-path" ["per alloc", less] |cell| slow_path(cell);
         /// Jain's fairness index over the threads
         Jain "jain" ["1/threads..1", more] |cell| Some(cell.jain);
         /// share of the interval in which every thread ran
@@ -256,6 +259,20 @@ fn failed_share(kind: &Kind) -> Option<f64> {
 fn contended_share(sites: &[Site]) -> Option<f64> {
     let taken: Option<u64> = sites.iter().map(|site| site.acquisitions).sum();
     ratio(sites.iter().map(|site| site.contended).sum::<u64>() as f64, taken? as f64)
+}
+
+/// swap_avail_lock is taken once per device that the walk of an allocation comes to (swap_alloc_slow(),
+/// before 6.15 get_swap_pages()), and where a device enters or leaves the list.
+fn slow_path(cell: &Cell) -> Option<f64> {
+    let taken = |site: &Site| match (site.lock.as_str(), site.caller.as_str()) {
+        ("swap_avail_lock", "add_to_avail_list" | "del_from_avail_list") => Some(0),
+        ("swap_avail_lock", _) => site.acquisitions,
+        _ => site.acquisitions.map(|_| 0),
+    };
+    let taken: u64 = cell.sites.iter().map(taken).sum::<Option<u64>>()?;
+    let allocs = cell.kinds.iter().filter(|(kind, _)| kind.starts_with("alloc"));
+    ratio(taken as f64, allocs.map(|(_, kind)| kind.count).sum::<u64>() as f64)
+        .filter(|_| !cell.sites.is_empty())
 }
 
 fn mean_of_swapoffs(cell: &Cell, counts: impl Fn(&str) -> bool) -> Option<f64> {
@@ -316,6 +333,23 @@ mod tests {
         let mut cell = example::cell();
         cell.sites[0].acquisitions = None;
         assert_eq!(Metric::Contended.of(&cell), None);
+    }
+
+    #[test]
+    fn the_slow_path_is_counted_by_its_lock() {
+        let mut cell = example::cell();
+        let allocs = cell.kinds["alloc"].count as f64;
+        assert_eq!(Metric::SlowPath.of(&cell), Some(0.0), "no walk");
+        let mut site = cell.sites[0].clone();
+        (site.lock, site.acquisitions) = ("swap_avail_lock".into(), Some(50));
+        for caller in ["swap_alloc_slow", "add_to_avail_list"] {
+            cell.sites.push(Site { caller: caller.into(), ..site.clone() });
+        }
+        assert_eq!(Metric::SlowPath.of(&cell), Some(50.0 / allocs));
+        cell.sites[0].acquisitions = None;
+        assert_eq!(Metric::SlowPath.of(&cell), None, "a kernel that reports waits alone");
+        cell.sites.clear();
+        assert_eq!(Metric::SlowPath.of(&cell), None, "sites were not counted");
     }
 
     /// A table with a row more of each shape: the rows are all that a new metric takes.

@@ -101,6 +101,8 @@ pub struct Detail {
     pub trials: usize,
     /// measured time of all trials, ns
     pub duration_ns: u64,
+    /// [`Metric::SlowPath`], median
+    pub slow_path: Option<f64>,
     /// sums over the trials, longest total wait first
     pub sites: Vec<Site>,
     /// cache lines, where the machine can tell

@@ -331,12 +331,16 @@ pub struct Latency {
     pub mean: f64,
 }
 
+/// [`Site::kind`] of a spinlock that is taken with interrupts off.
+pub const IRQS_OFF: &str = "spinlock_irq";
+
 /// One place that takes a lock.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Site {
     /// the lock, by its kernel name (si->lock, ci->lock, ...)
     pub lock: String,
-    /// its type, as perf lock prints it (spinlock, mutex, ...)
+    /// its type, as perf lock prints it (spinlock, mutex, ...); spinlock_irq where interrupts are off
+    /// while it is held, which perf does not tell
     pub kind: String,
     /// the function that takes it
     pub caller: String,

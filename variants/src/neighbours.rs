@@ -42,18 +42,18 @@ const ADDRESS_SPACE_SHIFT: u32 = 14;
 
 mod site {
     use machine::Site;
-    pub static XA_ADD: Site = Site::new("xa_lock", "add_to_swap_cache");
-    pub static XA_REMOVE: Site = Site::new("xa_lock", "__remove_mapping");
-    pub static XA_DELETE: Site = Site::new("xa_lock", "delete_from_swap_cache");
-    pub static XA_SHADOW: Site = Site::new("xa_lock", "clear_shadow_from_swap_cache");
-    pub static LRU_DEL: Site = Site::new("list_lru", "list_lru_del");
-    pub static LRU_ADD: Site = Site::new("list_lru", "list_lru_add");
+    pub static XA_ADD: Site = Site::irqs_off("xa_lock", "add_to_swap_cache");
+    pub static XA_REMOVE: Site = Site::irqs_off("xa_lock", "__remove_mapping");
+    pub static XA_DELETE: Site = Site::irqs_off("xa_lock", "delete_from_swap_cache");
+    pub static XA_SHADOW: Site = Site::irqs_off("xa_lock", "clear_shadow_from_swap_cache");
+    pub static LRU_DEL: Site = Site::irqs_off("list_lru", "list_lru_del");
+    pub static LRU_ADD: Site = Site::irqs_off("list_lru", "list_lru_add");
     pub static ZS_MALLOC: Site = Site::new("class->lock", "zs_malloc");
     pub static ZS_FREE: Site = Site::new("class->lock", "zs_free");
-    pub static CGROUP_CHARGE: Site = Site::new("ctrl->lock", "mem_cgroup_try_charge_swap");
-    pub static CGROUP_UNCHARGE: Site = Site::new("ctrl->lock", "mem_cgroup_uncharge_swap");
-    pub static ISOLATE: Site = Site::new("lru_lock", "shrink_inactive_list");
-    pub static MOVE_LRU: Site = Site::new("lru_lock", "folio_batch_move_lru");
+    pub static CGROUP_CHARGE: Site = Site::irqs_off("ctrl->lock", "mem_cgroup_try_charge_swap");
+    pub static CGROUP_UNCHARGE: Site = Site::irqs_off("ctrl->lock", "mem_cgroup_uncharge_swap");
+    pub static ISOLATE: Site = Site::irqs_off("lru_lock", "shrink_inactive_list");
+    pub static MOVE_LRU: Site = Site::irqs_off("lru_lock", "folio_batch_move_lru");
 }
 
 /// A lock on a line of its own.
@@ -145,8 +145,8 @@ struct Charged<M: Machine> {
 impl<M: Machine> Neighbours<M> {
     /// Those of the devices of `spec`, at its prices.
     pub(crate) fn new(spec: &Spec, cpu: &M::Cpu) -> Self {
-        let at = (spec.prices != Prices::default()).then(|| Charged::new(spec, cpu));
-        Self { at }
+        let free = Prices { memcg_off: spec.prices.memcg_off, ..Prices::default() };
+        Self { at: (spec.prices != free).then(|| Charged::new(spec, cpu)) }
     }
 
     /// A fresh folio has got slots: it enters the swap cache and is written.
@@ -300,6 +300,9 @@ impl<M: Machine> Charged<M> {
 
     /// The cgroup is charged for a run of slots, or no longer.
     fn charge(&self, cpu: &M::Cpu, entry: SwpEntry, site: &'static Site) {
+        if self.prices.memcg_off {
+            return;
+        }
         if let Some(ns) = self.prices.swap_cgroup_ns {
             section(cpu, &self.swap_cgroup[entry.dev()], site, ns);
         }

@@ -19,6 +19,8 @@ pub struct SiteStats {
     pub lock: &'static str,
     /// [`Site::caller`].
     pub caller: &'static str,
+    /// [`Site::irqs_off`].
+    pub irqs_off: bool,
     /// Acquisitions, by lock or trylock.
     pub acquired: u64,
     /// Acquisitions that had to wait.
@@ -254,6 +256,7 @@ impl Accounting {
         let all = all.map(|(site, (s, left))| SiteStats {
             lock: site.lock,
             caller: site.caller,
+            irqs_off: site.irqs_off,
             acquired: s.due + 1 - u64::from(left.get()),
             ..s.clone()
         });

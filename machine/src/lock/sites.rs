@@ -14,6 +14,8 @@ pub struct Site {
     pub lock: &'static str,
     /// The kernel function that takes it here.
     pub caller: &'static str,
+    /// Whether interrupts are off while it is held.
+    pub irqs_off: bool,
     /// 0 until first used; then its [`Key`].
     key: AtomicU32,
 }
@@ -43,7 +45,12 @@ impl Key {
 impl Site {
     /// The place where kernel function `caller` takes a lock of class `lock`.
     pub const fn new(lock: &'static str, caller: &'static str) -> Self {
-        Self { lock, caller, key: AtomicU32::new(0) }
+        Self { lock, caller, irqs_off: false, key: AtomicU32::new(0) }
+    }
+
+    /// The same for spin_lock_irq() and spin_lock_irqsave().
+    pub const fn irqs_off(lock: &'static str, caller: &'static str) -> Self {
+        Self { irqs_off: true, ..Self::new(lock, caller) }
     }
 
     /// Its key, or that of no site before the first [`Site::key`].

@@ -4,7 +4,7 @@
 
 use std::collections::BTreeSet;
 
-use results::schema::{Cell, Site};
+use results::schema::{Cell, IRQS_OFF, Site};
 
 use super::lines::{self, Curve};
 use super::{Outcome, Picture};
@@ -25,9 +25,9 @@ pub fn draw(sets: &[&Set], size: Size) -> Outcome {
             sets.iter().copied().filter(|s| s.place.machine == *machine).collect();
         for lock in locks(&here) {
             for (which, held) in [MEAN, LONGEST] {
-                let curves = curves(&here, |cell| held(cell, lock));
+                let curves = curves(&here, |cell| held(cell, &lock));
                 if !curves.is_empty() {
-                    let scene = picture(&here, size, (lock, which), &curves);
+                    let scene = picture(&here, size, (&lock, which), &curves);
                     pictures.push(Picture { part: format!("{machine} {lock} {which}"), scene });
                 }
             }
@@ -40,10 +40,17 @@ pub fn draw(sets: &[&Set], size: Size) -> Outcome {
     Ok(pictures)
 }
 
-fn locks<'a>(sets: &[&'a Set]) -> BTreeSet<&'a str> {
+fn locks(sets: &[&Set]) -> BTreeSet<String> {
     let cells = sets.iter().flat_map(|s| &s.tracks).flat_map(|t| &t.widest().cells);
     let sites = cells.flat_map(|c| &c.sites).filter(|site| site.hold_sampled > 0);
-    sites.map(|site| site.lock.as_str()).collect()
+    sites.map(class).collect()
+}
+
+/// The lock, and whether its sections keep interrupts out: the longest of these is a latency of the
+/// whole machine.
+fn class(site: &Site) -> String {
+    let suffix = if site.kind == IRQS_OFF { " with interrupts off" } else { "" };
+    site.lock.clone() + suffix
 }
 
 /// A curve for each track name with two shares or more.
@@ -90,7 +97,7 @@ const LONGEST: Hold = ("longest", |cell, lock| {
 });
 
 fn sites<'a>(cell: &'a Cell, lock: &'a str) -> impl Iterator<Item = &'a Site> {
-    cell.sites.iter().filter(move |site| site.lock == lock)
+    cell.sites.iter().filter(move |site| class(site) == lock)
 }
 
 fn picture(sets: &[&Set], size: Size, (lock, which): (&str, &str), curves: &[Curve]) -> Scene {

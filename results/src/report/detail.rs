@@ -58,6 +58,7 @@ fn detail(side: &str, point: String, group: &Group) -> Detail {
         point,
         trials: group.cells.len(),
         duration_ns: group.cells.iter().map(|cell| cell.duration_ns).sum(),
+        slow_path: group.estimate(&Metric::SlowPath).map(|estimate| estimate.median),
         sites: sum_sites(group),
         traffic: traffic::of(group.cells.iter().copied()),
         counters: counters(group),

@@ -2,7 +2,7 @@
 //! the holder was meanwhile, and how the threads took turns.
 
 use super::grid::{Grid, Row, header};
-use super::text::duration;
+use super::text::{digits, duration};
 use crate::aggregate::{WHY_NO_SITES, counts_sites};
 use crate::plural;
 use crate::report::{Detail, Report};
@@ -44,11 +44,12 @@ pub(super) fn sites(report: &Report, detail: &Detail) -> Option<Grid> {
     Some(Grid {
         title: String::new(),
         caption: format!(
-            "{}{what}: {} at {}, sum of {}",
+            "{}{what}: {} at {}, sum of {}{}",
             report.prefix(),
             detail.side,
             detail.point,
-            plural(detail.trials, "trial")
+            plural(detail.trials, "trial"),
+            detail.slow_path.map_or(String::new(), slow_path)
         ),
         header: header(&[
             "contended",
@@ -62,6 +63,10 @@ pub(super) fn sites(report: &Report, detail: &Detail) -> Option<Grid> {
         left: 0,
         rows,
     })
+}
+
+fn slow_path(share: f64) -> String {
+    format!("; devices walked per allocation: {}", digits(share))
 }
 
 /// A contended site, and how the threads shared it.
