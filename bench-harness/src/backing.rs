@@ -9,6 +9,8 @@ use variants::prices::{LruvecPrices, Prices, XarrayPrices, ZsmallocPrices};
 
 /// The bare allocator: what lies around it is free of charge.
 pub const NONE: &str = "none";
+/// The bare allocator of a kernel without memory cgroups.
+const NO_MEMCG: &str = "no-memcg";
 
 /// The price files that come with the suite.
 const BUILT_IN: [(&str, &str); 6] = [
@@ -63,6 +65,9 @@ struct File<'a> {
     title: String,
     synchronous: bool,
     zsmalloc: bool,
+    /// Of a kernel with memory cgroups.
+    #[serde(default = "yes")]
+    memcg: bool,
     #[serde(borrow)]
     out: Price<'a>,
     r#in: Price<'a>,
@@ -73,6 +78,10 @@ struct File<'a> {
     _conditions: toml::Table,
     #[serde(default, rename = "measured")]
     _measured: Vec<toml::Table>,
+}
+
+fn yes() -> bool {
+    true
 }
 
 /// The sections of the kernel's other locks: the same on every backing that has them.
@@ -110,7 +119,7 @@ struct Classes {
 impl Backing {
     /// The names that need no file.
     pub fn names() -> impl Iterator<Item = &'static str> {
-        [NONE].into_iter().chain(BUILT_IN.iter().map(|(name, _)| *name))
+        [NONE, NO_MEMCG].into_iter().chain(BUILT_IN.iter().map(|(name, _)| *name))
     }
 
     /// The backing called `name`, or that of the price file at this path.
@@ -121,6 +130,11 @@ impl Backing {
     pub fn load(name: &str) -> Result<Self, String> {
         if name == NONE {
             return Ok(Self::default());
+        }
+        if name == NO_MEMCG {
+            let title = "the bare allocator, without memory cgroups".into();
+            let prices = Prices { memcg_off: true, ..Prices::default() };
+            return Ok(Self { name: NO_MEMCG.into(), title, prices });
         }
         if let Some((_, text)) = BUILT_IN.iter().find(|(known, _)| *known == name) {
             return Self::parse(name, text);
@@ -209,6 +223,7 @@ impl File<'_> {
             zsmalloc,
             lruvec: LruvecPrices { isolate_ns: all.lru_isolate.ns, add_ns: all.lru_add.ns },
             swap_cgroup_ns: Some(all.swap_cgroup.ns),
+            memcg_off: !self.memcg,
         }
     }
 }

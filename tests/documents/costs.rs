@@ -8,7 +8,7 @@ use bench_harness::backing::Backing;
 use results::compare::{Side, compare};
 use results::disturbed::undisturbed;
 use results::metric::Metric;
-use results::schema::Cell;
+use results::schema::{Cell, CellKey};
 use results::stats::median;
 use results::store;
 
@@ -33,27 +33,38 @@ pub fn document() -> Document {
 /// Sections of ci->lock per page out and in, by the function that takes it: counted on a model, where
 /// they are the same at every run.
 fn sections() -> String {
-    let variants = ["percpu-cluster", "swap-table-early", "swap-table"];
+    let columns = [
+        ("percpu-cluster", "none"),
+        ("swap-table-early", "none"),
+        ("swap-table", "none"),
+        ("swap-table", "no-memcg"),
+    ];
     let dir = tempfile::tempdir().expect("a directory");
     let command = "run --machine x86-2 --lock qspin --workload churn --kept 0 --size 64MiB --fill 1 \
-                   --threads 1 --trials 1 --seconds 0.002 --sample 1000000000 --out runs --variant";
+                   --threads 1 --trials 1 --seconds 0.002 --sample 1000000000 --out runs \
+                   --backing none,no-memcg --variant percpu-cluster,swap-table-early,swap-table";
     let mut swapscale = Command::new(env!("CARGO_BIN_EXE_swapscale"));
-    swapscale.args(command.split_whitespace()).arg(variants.join(",")).current_dir(&dir);
+    swapscale.args(command.split_whitespace()).current_dir(&dir);
     let output = swapscale.output().expect("it starts");
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     let run = store::load_all(&[dir.path().join("runs")]).expect("one run").remove(0);
-    let per_page = |variant: &str| -> BTreeMap<String, f64> {
-        let cell = run.cells.iter().find(|cell| cell.key.variant == variant).expect("its cell");
+    let per_page = |(variant, backing): (&str, &str)| -> BTreeMap<String, f64> {
+        let is_it = |key: &CellKey| {
+            let priced = key.params.get("backing").map_or("none", String::as_str);
+            key.variant == variant && priced == backing
+        };
+        let cell = run.cells.iter().find(|cell| is_it(&cell.key)).expect("its cell");
         let pages = cell.kinds["alloc"].count as f64;
         let taken = cell.sites.iter().filter(|site| site.lock == "ci->lock");
         let each =
             taken.map(|site| (site.caller.clone(), site.acquisitions.unwrap_or(0) as f64 / pages));
         each.filter(|(_, sections)| *sections > 0.01).collect()
     };
-    let all = variants.map(per_page);
+    let all = columns.map(per_page);
     let callers: BTreeSet<&String> = all.iter().flat_map(BTreeMap::keys).collect();
-    let mut table = format!("| ci->lock per page | `{}` |\n", variants.join("` | `"));
-    table += "| --- | ---: | ---: | ---: |\n";
+    let mut table = "| ci->lock per page | `percpu-cluster` | `swap-table-early` | `swap-table` | \
+                     the same, memory cgroups off |\n| --- | ---: | ---: | ---: | ---: |\n"
+        .to_owned();
     for caller in callers {
         let of = |sections: &BTreeMap<String, f64>| {
             sections.get(caller).map_or("-".into(), |sections| digits(*sections, 1))
@@ -70,7 +81,7 @@ fn lost() -> String {
     let run = Reference::of("releases-predicted");
     let zram = Backing::load("zram").expect("it comes with the program").prices;
     let price = (zram.out_ns + zram.in_ns) as f64;
-    let variants = ["scanning", "percluster", "percpu-free-first", "percpu-cluster"];
+    let variants = ["scanning", "percluster", "percpu-free-first", "percpu-cluster", "swap-table"];
     let mut table = format!("| CPUs | `{}` |\n", variants.join("` | `"));
     table += &format!("| ---: |{}\n", " ---: |".repeat(variants.len()));
     for threads in [1u32, 8, 16, 32, 64, 128, 384] {

@@ -114,6 +114,12 @@ pub trait SwapAllocator<M: Machine>: Send + Sync + Sized + 'static {
         in_map::dup(self, cpu, entry)
     }
 
+    /// One more user of each of `nr` slots that follow each other; returns how many slots, from the first
+    /// on, took it. A call per slot where the scheme has no such call.
+    fn dup_run(&self, cpu: &M::Cpu, entry: SwpEntry, nr: u32) -> u32 {
+        (0..nr).take_while(|i| self.dup(cpu, entry.plus(*i))).count() as u32
+    }
+
     /// swapcache_prepare(): sets SWAP_HAS_CACHE on a used slot; false if set or unused.
     fn prepare_cache(&self, cpu: &M::Cpu, entry: SwpEntry) -> bool {
         self.with_entry(cpu, entry, &DUP, |dev| dev.cache_locked(entry.offset()))

@@ -623,7 +623,7 @@ impl<M: Machine, P: Policy<M>> CiFirst<M, P> {
         vm_bug_on!(M, !dev.all(offset, nr, HAS_CACHE), "a slot in use is freed");
         cluster.count.set(cluster.count.get() - nr as u16);
         dev.fill(offset, nr, 0);
-        if P::RELEASE.table.is_some_and(|sections| sections.memcg) {
+        if self.records_cgroup() {
             dev.set_cgroup(offset, nr, 0);
         }
         self.range_free(cpu, dev, offset, nr);
@@ -632,6 +632,12 @@ impl<M: Machine, P: Policy<M>> CiFirst<M, P> {
         } else if cluster.list() != Some(Nonfull) {
             self.move_cluster(cpu, dev, index, Nonfull);
         }
+    }
+
+    /// Whether a slot's cgroup is in memcg_table.
+    fn records_cgroup(&self) -> bool {
+        let recorded = P::RELEASE.table.is_some_and(|sections| sections.memcg);
+        recorded && !self.base.spec.prices.memcg_off
     }
 
     /// swap_range_free(): clean up first, then count the slots as free.
@@ -897,7 +903,7 @@ impl<M: Machine, P: SwapoffHooks<M>> SwapAllocator<M> for CiFirst<M, P> {
 
     fn add_continuation(&self, cpu: &M::Cpu, entry: SwpEntry) {
         if P::RELEASE.table.is_some() {
-            return self.extend(cpu, entry, &site::CONT.ci);
+            return self.extend(cpu, entry);
         }
         self.with_entry(cpu, entry, &site::CONT, |dev| dev.add_continuation(cpu, entry.offset()));
     }
@@ -961,6 +967,13 @@ impl<M: Machine, P: SwapoffHooks<M>> SwapAllocator<M> for CiFirst<M, P> {
         }
     }
 
+    fn dup_run(&self, cpu: &M::Cpu, entry: SwpEntry, nr: u32) -> u32 {
+        match P::RELEASE.table {
+            None => (0..nr).take_while(|i| self.dup(cpu, entry.plus(*i))).count() as u32,
+            Some(_) => self.dup_run_in_table(cpu, entry, nr),
+        }
+    }
+
     fn swapped(&self, cpu: &M::Cpu, entry: SwpEntry, nr: u32) -> bool {
         match P::RELEASE.table {
             None => in_map::swapped(self, cpu, entry, nr),
@@ -969,10 +982,10 @@ impl<M: Machine, P: SwapoffHooks<M>> SwapAllocator<M> for CiFirst<M, P> {
     }
 
     fn add_folio(&self, cpu: &M::Cpu, entry: SwpEntry, order: usize) -> LockedFolio {
-        let Some(sections) = P::RELEASE.table else {
+        if P::RELEASE.table.is_none() {
             return self.folios(entry.dev()).add(entry.offset(), order);
-        };
-        if sections.memcg {
+        }
+        if self.records_cgroup() {
             self.record_cgroup(cpu, entry, 1 << order);
         }
         LockedFolio { offset: entry.offset(), order }

@@ -27,6 +27,9 @@ pub struct Prices {
     /// A section of ctrl->lock, swap_cgroup_record(), in nanoseconds; `None` where there is no such
     /// lock.
     pub swap_cgroup_ns: Option<u64>,
+    /// No memory cgroups (cgroup_disable=memory): nothing is charged to one, and no slot's cgroup is
+    /// recorded.
+    pub memcg_off: bool,
 }
 
 /// Sections of the swap cache's xa_lock, in nanoseconds per slot.

@@ -152,6 +152,57 @@ impl<M: Machine, A: SwapAllocator<M>> Swap<M, A> {
         copied
     }
 
+    /// The same for page tables that are copied a run of consecutive slots at a time, as proposed with
+    /// swap entries at the PMD (2026): one call gives all slots of a run their user.
+    pub fn fork_in_runs(
+        &self,
+        cpu: &M::Cpu,
+        parent: usize,
+        child: usize,
+        page: usize,
+        nr: usize,
+    ) -> usize {
+        let (mut at, end, mut copied) = (page, page + nr, 0);
+        while at < end {
+            let ptl = self.owners.lock(cpu, parent, at, &FORK);
+            let run = self.run_at(parent, at, end);
+            let taken = run.map_or(0, |(first, nr)| self.alloc.dup_run(cpu, first, nr));
+            self.owners.unlock(cpu, parent, at, ptl);
+            if let Some((first, _)) = run.filter(|_| taken > 0) {
+                let ptl = self.owners.lock(cpu, child, at, &FORK);
+                (0..taken)
+                    .for_each(|i| self.owners.set(child, at + i as usize, Some(first.plus(i))));
+                self.owners.unlock(cpu, child, at, ptl);
+            }
+            copied += taken as usize;
+            at += run.map_or(1, |(_, nr)| nr as usize);
+        }
+        copied
+    }
+
+    /// The entry of `page` and how many pages from it on, before `end` and in the same page table, are at
+    /// consecutive slots. `None` if the page is not swapped out.
+    fn run_at(&self, owner: usize, page: usize, end: usize) -> Option<(SwpEntry, u32)> {
+        let end = end.min((page / PTRS_PER_PTE + 1) * PTRS_PER_PTE);
+        let first = self.owners.get(owner, page)?;
+        let follows = |i: &u32| self.owners.get(owner, page + *i as usize) == Some(first.plus(*i));
+        let more = (1..(end - page) as u32).take_while(follows).count() as u32;
+        Some((first, 1 + more))
+    }
+
+    /// swap_cache_get_folio() of a page that is swapped out, as readahead does it: whether it has a folio.
+    pub fn look_up(&self, cpu: &M::Cpu, owner: usize, page: usize) -> bool {
+        let Some(entry) = self.owners.get(owner, page) else { return false };
+        if !self.alloc.tryget_device(cpu, entry.dev()) {
+            return false;
+        }
+        let found = self.alloc.look_up(cpu, entry).map(|folio| {
+            self.alloc.folios(entry.dev()).unlock(folio);
+        });
+        self.alloc.put_device(cpu, entry.dev());
+        !matches!(found, Err(NoFolio::Absent))
+    }
+
     /// swapon(2); false if the device is on already.
     pub fn swapon(&self, cpu: &M::Cpu, dev: usize) -> bool {
         self.alloc.swapon(cpu, dev)

@@ -16,7 +16,7 @@ use crate::count::{DupError, may_cache};
 use crate::device::Device;
 use crate::entry::SwpEntry;
 use crate::swap_map::{BAD, COUNT_CONTINUED, HAS_CACHE};
-use machine::{Atomic, Cpu, Machine, Plain, Region, Site};
+use machine::{Atomic, Cpu, Machine, Plain, Region};
 use std::sync::OnceLock;
 
 /// Which sections of ci->lock a release has for what was elsewhere before.
@@ -39,7 +39,8 @@ mod site {
     pub static CHARGE: Site = Site::new("ci->lock", "__mem_cgroup_try_charge_swap");
     pub static ZERO: Site = Site::new("ci->lock", "swap_writeout");
     pub static DUP: Site = Site::new("ci->lock", "swap_dup_entries_cluster");
-    pub static REMOVE: Site = Site::new("ci->lock", "__remove_mapping");
+    pub static EXTEND: Site = Site::new("ci->lock", "swap_extend_table_alloc");
+    pub static REMOVE: Site = Site::irqs_off("ci->lock", "__remove_mapping");
     pub static DELETE: Site = Site::new("ci->lock", "swap_cache_del_folio");
     pub static PUT: Site = Site::new("ci->lock", "swap_put_entries_cluster");
     pub static CACHE: Site = Site::new("ci->lock", "__swap_cache_alloc");
@@ -176,6 +177,26 @@ impl<M: Machine, P: Policy<M>> CiFirst<M, P> {
         self.section(cpu, entry, &site::DUP, |dev| dev.dup_in_table(entry.offset()))
     }
 
+    /// swap_dup_entries_cluster(), of `nr` slots: a section per cluster, and one more after each wait for
+    /// memory. Returns how many slots took a user.
+    pub(crate) fn dup_run_in_table(&self, cpu: &M::Cpu, entry: SwpEntry, nr: u32) -> u32 {
+        let (cluster_slots, mut taken) = (self.dev(entry).cluster_slots, 0);
+        while taken < nr {
+            let at = entry.plus(taken);
+            let run = (nr - taken).min(cluster_slots - at.offset() % cluster_slots);
+            let mut dup = |dev: &Device<M>| {
+                (0..run)
+                    .try_for_each(|i| dev.dup_in_table(at.offset() + i).inspect(|()| taken += 1))
+            };
+            match self.section(cpu, at, &site::DUP, &mut dup) {
+                Ok(()) => {}
+                Err(DupError::NeedsPage) => self.extend(cpu, entry.plus(taken)),
+                Err(_) => break,
+            }
+        }
+        taken
+    }
+
     /// __mem_cgroup_try_charge_swap(): the slots' cgroup.
     pub(crate) fn record_cgroup(&self, cpu: &M::Cpu, entry: SwpEntry, nr: u32) {
         self.section(cpu, entry, &site::CHARGE, |dev| dev.set_cgroup(entry.offset(), nr, 1));
@@ -259,8 +280,8 @@ impl<M: Machine, P: Policy<M>> CiFirst<M, P> {
     }
 
     /// swap_extend_table_alloc().
-    pub(crate) fn extend(&self, cpu: &M::Cpu, entry: SwpEntry, site: &'static Site) {
-        self.section(cpu, entry, site, |dev| dev.attach_extend(entry.offset()));
+    pub(crate) fn extend(&self, cpu: &M::Cpu, entry: SwpEntry) {
+        self.section(cpu, entry, &site::EXTEND, |dev| dev.attach_extend(entry.offset()));
     }
 
     /// swap_put_entries_cluster(), once per cluster: one section takes a user off each slot and frees those

@@ -77,11 +77,37 @@ fn free_of_charge() -> Prices {
 /// One step of a workload.
 #[derive(Clone, Copy, Debug)]
 pub enum Op {
-    Out { owner: usize, page: usize, order: usize, folio: Folio },
-    In { owner: usize, page: usize, folio: Folio },
-    Zap { owner: usize, page: usize, nr: usize },
-    Fork { parent: usize, child: usize, page: usize, nr: usize },
-    Off { dev: usize },
+    Out {
+        owner: usize,
+        page: usize,
+        order: usize,
+        folio: Folio,
+    },
+    In {
+        owner: usize,
+        page: usize,
+        folio: Folio,
+    },
+    Zap {
+        owner: usize,
+        page: usize,
+        nr: usize,
+    },
+    /// `in_runs`: one call for slots that follow each other.
+    Fork {
+        parent: usize,
+        child: usize,
+        page: usize,
+        nr: usize,
+        in_runs: bool,
+    },
+    LookUp {
+        owner: usize,
+        page: usize,
+    },
+    Off {
+        dev: usize,
+    },
     Work,
 }
 
@@ -100,8 +126,12 @@ pub fn random_op(random: &mut fastrand::Rng) -> Op {
         40..45 => Op::Out { owner, page, order: ORDERS, folio: Folio::Drop },
         45..70 => Op::In { owner, page, folio: folio(random.bool()) },
         70..82 => Op::Zap { owner, page, nr },
-        82..90 => Op::Fork { parent: owner, child: random.usize(..OWNERS), page, nr },
+        82..90 => {
+            let (child, in_runs) = (random.usize(..OWNERS), nr.is_multiple_of(2));
+            Op::Fork { parent: owner, child, page, nr, in_runs }
+        }
         90..93 => Op::Off { dev: random.usize(..2) },
+        93..96 => Op::LookUp { owner, page },
         _ => Op::Work,
     }
 }

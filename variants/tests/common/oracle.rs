@@ -61,7 +61,13 @@ impl<'a, M: Machine, A: SwapAllocator<M>> Oracle<'a, M, A> {
                 let gone = gone.count();
                 assert_eq!(self.swap.zap(self.cpu, owner, page, nr), gone);
             }
-            Op::Fork { parent, child, page, nr } => self.fork(parent, child, page, nr),
+            Op::Fork { parent, child, page, nr, in_runs } => {
+                self.fork(parent, child, page, nr, in_runs);
+            }
+            Op::LookUp { owner, page } => {
+                let found = self.swap.look_up(self.cpu, owner, page);
+                assert!(!found || self.owned.contains_key(&(owner, page)));
+            }
             Op::Off { dev } => {
                 self.swap.swapoff(self.cpu, dev).expect("swapoff by the only thread");
                 self.owned.retain(|_, entry| entry.dev() != dev);
@@ -109,7 +115,7 @@ impl<'a, M: Machine, A: SwapAllocator<M>> Oracle<'a, M, A> {
         assert_eq!(free, 0, "an allocation failed with {free} slots free");
     }
 
-    fn fork(&mut self, parent: usize, child: usize, page: usize, nr: usize) {
+    fn fork(&mut self, parent: usize, child: usize, page: usize, nr: usize, in_runs: bool) {
         let nr = nr.min(PAGES - page);
         let busy = (page..page + nr).any(|p| self.owned.contains_key(&(child, p)));
         if parent == child || busy {
@@ -122,7 +128,11 @@ impl<'a, M: Machine, A: SwapAllocator<M>> Oracle<'a, M, A> {
                 copies += 1;
             }
         }
-        assert_eq!(self.swap.fork(self.cpu, parent, child, page, nr), copies);
+        let copied = match in_runs {
+            false => self.swap.fork(self.cpu, parent, child, page, nr),
+            true => self.swap.fork_in_runs(self.cpu, parent, child, page, nr),
+        };
+        assert_eq!(copied, copies);
     }
 
     fn validate(&self) {
@@ -176,8 +186,10 @@ fn op() -> impl Strategy<Value = Op> {
             .prop_map(|(owner, page, folio)| Op::In { owner, page, folio }),
         4 => (owner.clone(), page.clone(), nr.clone())
             .prop_map(|(owner, page, nr)| Op::Zap { owner, page, nr }),
-        2 => (owner.clone(), owner, page, nr)
-            .prop_map(|(parent, child, page, nr)| Op::Fork { parent, child, page, nr }),
+        2 => (owner.clone(), owner.clone(), page.clone(), nr, any::<bool>()).prop_map(
+            |(parent, child, page, nr, in_runs)| Op::Fork { parent, child, page, nr, in_runs }
+        ),
+        1 => (owner, page).prop_map(|(owner, page)| Op::LookUp { owner, page }),
         1 => (0..2usize).prop_map(|dev| Op::Off { dev }),
         2 => Just(Op::Work),
     ]

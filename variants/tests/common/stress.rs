@@ -199,13 +199,17 @@ impl<M: Machine, A: SwapAllocator<M>> World<M, A> {
             Op::Zap { owner, page, nr } => {
                 swap.zap(cpu, owner, page, nr.min(PAGES - page));
             }
-            Op::Fork { parent, page, nr, .. } => {
+            Op::Fork { parent, page, nr, in_runs, .. } => {
                 let nr = nr.min(PAGES - page);
                 if parent != own && !(page..page + nr).any(taken) {
-                    swap.fork(cpu, parent, own, page, nr);
+                    match in_runs {
+                        false => swap.fork(cpu, parent, own, page, nr),
+                        true => swap.fork_in_runs(cpu, parent, own, page, nr),
+                    };
                 }
             }
             Op::Off { dev } => self.look(cpu, dev % self.holders.len()),
+            Op::LookUp { owner, page } => _ = swap.look_up(cpu, owner, page),
             Op::Work => swap.alloc.run_work(cpu),
         }
     }
