@@ -55,7 +55,7 @@ reference: $(SWAPSCALE) ## measure the plans in plans/ anew, for results/referen
 	done
 
 FRONT = plans/front-predicted.toml plans/front-seq-predicted.toml
-predict: $(SWAPSCALE) ## simulate the full front anew, six schemes to 384 CPUs: 26 minutes on two cores
+predict: $(SWAPSCALE) ## simulate the full front anew, six schemes to 384 CPUs: half an hour on two cores
 	$(MAKE) reference PLANS="$(FRONT)"
 
 predict-all: predict ## the other plans *-predicted too, and models against measurements

@@ -114,7 +114,7 @@ fn help_says_the_defaults_of_a_run() {
     help.holds("budget", "with --until", "4m");
     // The other options are in the names of cells, and each workload has its own.
     let params = params_of_a_cell();
-    let own = (bench_harness::workload::find("refs").unwrap().defaults)();
+    let own = bench_harness::workload::find("refs").unwrap().defaults();
     assert_eq!(params["size"], own.size.to_string());
     assert_eq!(params["fill"], own.fill.to_string());
     assert_eq!((&params["orders"], &params["batch"]), (&Value::Null, &Value::Null));

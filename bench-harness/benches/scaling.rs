@@ -78,7 +78,7 @@ fn scale(args: &Args) -> Result<(), Box<dyn std::error::Error>> {
     let options = Options { budget: Some(budget), label: label_of, ..Options::default() };
     let mut plan = Plan::new(options, &Host::here(&topology))?;
     let id = |p: &bench_harness::plan::Point| {
-        format!("scaling/{}/{}/{}", p.workload, p.variant, p.threads)
+        format!("scaling/{}/{}/{}", p.params.workload, p.variant, p.threads)
     };
     plan.points.retain(|p| args.filters.iter().all(|filter| id(p).contains(filter)));
     if args.list {

@@ -39,9 +39,11 @@ pub struct Label<'a> {
 
 impl Label<'_> {
     pub fn key(&self) -> CellKey {
-        let Point { variant, lock, workload, threads, params, preempt, sites } = self.point;
+        let Point { variant, lock, threads, params, preempt, sites } = self.point;
         let params = [
             ("size", Some(params.size.to_string())),
+            // One device is not said: runs from before the option had one.
+            ("devices", params.devices.clone().filter(|d| d.count() > 1).map(|d| d.to_string())),
             ("fill", Some(params.fill.to_string())),
             ("orders", params.orders.as_ref().map(ToString::to_string)),
             ("batch", params.batch.map(|batch| batch.to_string())),
@@ -57,12 +59,13 @@ impl Label<'_> {
             ("per-cpu", (self.per_cpu > 1).then(|| self.per_cpu.to_string())),
             (SITES, (!sites).then(|| NOT_COUNTED.to_owned())),
         ]);
+        let workload = self.point.params.workload.to_owned();
         let given = params.filter_map(|(name, value)| Some((name.into(), value?)));
         CellKey {
             machine: self.machine.into(),
             variant: variant.to_string(),
             lock: lock.to_string(),
-            workload: workload.to_string(),
+            workload,
             params: given.collect(),
             threads: *threads as u32,
             pin: self.pin.into(),

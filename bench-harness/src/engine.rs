@@ -383,7 +383,7 @@ fn measure(plan: &Plan, label: &Label, device: &Device<Modelled>) -> Result<Meas
     measured.map_err(|why| match why {
         Failure::Panicked(why) => EngineError::Wrong {
             variant: point.variant,
-            workload: point.workload,
+            workload: point.params.workload,
             threads: point.threads,
             why,
         },
@@ -398,7 +398,7 @@ fn exit_from_a_trial_without_end(label: &Label, patience: Duration) {
         std::io::stderr(),
         "swapscale: {} on {}, {} threads: a trial of {:.4} s has not ended after {seconds} s",
         point.variant,
-        point.workload,
+        point.params.workload,
         point.threads,
         label.measure.as_secs_f64()
     );

@@ -25,6 +25,8 @@ pub enum Kind {
     Free,
     /// Entries copied by fork.
     Dup,
+    /// Looks into the swap cache, those around one fault.
+    LookUp,
     /// get_swap_device() and put_swap_device().
     Get,
     /// An allocation by the worker that switches the device, which swaps out again what swapoff
@@ -35,12 +37,13 @@ pub enum Kind {
 }
 
 impl Kind {
-    pub const ALL: [Kind; 9] = [
+    pub const ALL: [Kind; 10] = [
         Kind::Alloc,
         Kind::AllocInSwapoff,
         Kind::AllocLarge,
         Kind::Free,
         Kind::Dup,
+        Kind::LookUp,
         Kind::Get,
         Kind::Refill,
         Kind::Swapoff,
@@ -54,6 +57,7 @@ impl Kind {
             Kind::AllocLarge => "alloc-large",
             Kind::Free => "free",
             Kind::Dup => "dup",
+            Kind::LookUp => "look-up",
             Kind::Get => "get",
             Kind::Refill => "refill",
             Kind::Swapoff => "swapoff",

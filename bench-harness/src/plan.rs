@@ -168,23 +168,24 @@ impl Plan {
     /// The options of one trial: `point` with the random numbers of `block`, and nothing left to a
     /// default.
     pub fn alone(&self, point: &Point, block: u32) -> Options {
-        let Params { size, fill, orders, batch, kept, backing, think_ns, rate } =
+        let Params { workload, size, devices, fill, orders, batch, kept, backing, think_ns, rate } =
             point.params.clone();
         Options {
             variant: vec![point.variant.into()],
             lock: vec![point.lock.into()],
-            workload: vec![point.workload.into()],
+            workload: vec![workload.into()],
             threads: vec![Threads::Count(point.threads)],
             trials: Some(1),
             seconds: self.precision.is_none().then_some(self.measure.as_secs_f64()),
             budget: None,
             seed: Some(self.seed.wrapping_add(u64::from(block))),
             size: vec![size],
+            // Left out where it is the default, as the backing is: an older build does not know it.
+            devices: devices.into_iter().filter(|devices| devices.count() > 1).collect(),
             fill: vec![fill],
             orders,
             batch: batch.into_iter().collect(),
             kept: kept.into_iter().collect(),
-            // Left out where it is the default: an older build does not know it.
             backing: [backing.name].into_iter().filter(|name| name != NONE).collect(),
             think_ns: Some(think_ns),
             rate: rate.into_iter().map(Rate).collect(),

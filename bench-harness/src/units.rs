@@ -303,6 +303,49 @@ impl fmt::Display for Orders {
     }
 }
 
+/// How many swap devices, by priority, those of the highest first: `8`, or `2+6` for two that are used
+/// up before the other six.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Devices(Vec<usize>);
+
+impl Devices {
+    /// MAX_SWAPFILES on x86-64 (include/linux/swap.h, 6.12): 32 types, nine of which are no devices.
+    const MOST: usize = 23;
+
+    /// One device.
+    pub fn one() -> Self {
+        Self(vec![1])
+    }
+
+    /// All devices together.
+    pub fn count(&self) -> usize {
+        self.0.iter().sum()
+    }
+
+    /// The priority of each device.
+    pub fn priorities(&self) -> impl Iterator<Item = i16> {
+        let tiers = self.0.iter().zip(1..);
+        tiers.flat_map(|(count, tier)| std::iter::repeat_n(self.0.len() as i16 - tier, *count))
+    }
+}
+
+impl FromStr for Devices {
+    type Err = String;
+    fn from_str(text: &str) -> Result<Self, String> {
+        let tiers = text.split('+').map(|count| count.parse().ok().filter(|count| *count > 0));
+        let tiers = tiers.collect::<Option<Vec<usize>>>().map(Self);
+        tiers.filter(|all| (1..=Self::MOST).contains(&all.count())).ok_or_else(|| {
+            format!("expected at most {} devices, as 8, or by priority, as 2+6", Self::MOST)
+        })
+    }
+}
+
+impl fmt::Display for Devices {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        f.write_str(&self.0.iter().map(usize::to_string).collect::<Vec<_>>().join("+"))
+    }
+}
+
 /// How often, on average, each CPU of a model is taken away, and for how long: `2ms:500us`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Preempt(pub Preemption);
@@ -371,6 +414,7 @@ mod tests {
         ["90s", "4m", "0.5h", "4m30s", "1h0.5s"].iter().for_each(|text| round_trip::<Budget>(text));
         ["none", "2ms:500us", "1s:1ns"].iter().for_each(|text| round_trip::<Preempt>(text));
         ["0", "9", "0:.7,2:.1,4:.2", "0,4"].iter().for_each(|text| round_trip::<Orders>(text));
+        ["1", "8", "2+6", "1+1+1"].iter().for_each(|text| round_trip::<Devices>(text));
         ["1", "200k", "1.5M", "1e9"].iter().for_each(|text| round_trip::<Rate>(text));
         ["1%", "0.5", "50%"].iter().for_each(|text| round_trip::<Width>(text));
         assert_eq!("1.5M".parse::<Rate>().unwrap().0.get(), 1_500_000);
@@ -379,6 +423,17 @@ mod tests {
         assert_eq!("4m30s".parse::<Budget>().unwrap().0.as_secs(), 270);
         assert_eq!("1h1m1s".parse::<Budget>().unwrap().0.as_secs(), 3661);
         assert_eq!("75%".parse::<Fill>().unwrap(), Fill::Percent(75));
+    }
+
+    #[test]
+    fn devices_are_counted_by_priority() {
+        let priorities =
+            |text: &str| -> Vec<i16> { text.parse::<Devices>().unwrap().priorities().collect() };
+        assert_eq!(priorities("3"), [0, 0, 0]);
+        assert_eq!(priorities("1+2+1"), [2, 1, 1, 0]);
+        for text in ["0", "2+0", "+2", "24", "20+4", "eight"] {
+            assert!(text.parse::<Devices>().unwrap_err().contains("at most 23 devices"), "{text}");
+        }
     }
 
     #[test]

@@ -12,8 +12,9 @@ use variants::{DeviceSpec, Spec, Swap, SwapAllocator, SwapoffError};
 
 use crate::backing::Backing;
 use crate::meter::{Kind, Meter};
-use crate::units::{Fill, Orders, Size};
+use crate::units::{Devices, Fill, Orders, Size};
 
+pub mod bgsave;
 pub(crate) mod block;
 pub mod build;
 pub mod churn;
@@ -29,9 +30,13 @@ mod toy;
 /// The parameters of a workload, each an axis of a plan.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Params {
+    /// Its name: one type may be several workloads.
+    pub workload: &'static str,
     /// Size of a swap device.
     pub size: Size,
-    /// How much of the device is in use.
+    /// None where the workload has devices of its own.
+    pub devices: Option<Devices>,
+    /// How much of the devices is in use.
     pub fill: Fill,
     /// None where the workload has no choice of orders.
     pub orders: Option<Orders>,
@@ -73,10 +78,9 @@ pub trait Workload<M: Machine>: Send + Sync + Sized + 'static {
     /// than the other.
     const ROUNDS: bool = false;
 
-    /// Devices and owners. By default one device, and one owner per worker, with an equal share of
-    /// the slots in use.
+    /// Devices and owners. By default one owner per worker, with an equal share of the slots in use.
     fn spec(params: &Params, threads: usize) -> Spec {
-        share_of_one_device(params, threads)
+        equal_shares(params, threads)
     }
 
     /// Called once, on the first CPU: all devices are on and no page is swapped out.
@@ -120,7 +124,14 @@ pub struct Entry {
     pub id: &'static str,
     /// Its operations, and the real workload that it stands for.
     pub about: &'static str,
-    pub defaults: fn() -> Params,
+    defaults: fn() -> Params,
+}
+
+impl Entry {
+    /// Its parameters where none is given.
+    pub fn defaults(&self) -> Params {
+        Params { workload: self.id, ..(self.defaults)() }
+    }
 }
 
 macro_rules! registry {
@@ -140,16 +151,19 @@ macro_rules! registry {
 }
 
 registry! {
-    "churn", churn::Local, "W2: swap a random own page in, and out again";
-    "churn-remote", churn::Remote, "W2: the same with any worker's page: frees of others' slots";
-    "seq", seq::Seq, "W1: all fill their share in order, then all free it in runs of 1..batch";
+    "churn", churn::Churn, "W2: swap a random own page in, and out again";
+    "churn-remote", churn::Churn, "W2: the same with any worker's page: frees of others' slots";
+    "seq", seq::FillAndFree, "W1: all fill their share in order, then all free it in runs of 1..batch";
     "build", build::Build, "W3: short-lived processes and their forks, freed by another worker";
     "mthp", mthp::Mthp, "W4: folios of mixed orders, in part freed: fragmentation and fallback";
     "near-full", full::Full, "W5: 98 % full with cache-only slots: reclaim in the scan";
     "swapoff", swapoff::Storm, "W6: churn, while one worker switches the device off and on";
     "dup", dup::Dup, "W7: fork of 70 children and their exits: counts beyond 62 users";
-    "discard", seq::Discard, "W8: seq on a device that discards freed clusters";
+    "discard", seq::FillAndFree, "W8: seq on a device that discards freed clusters";
     "refs", refs::Refs, "W9: get and put of the device alone, with rare swapoffs";
+    "look-up", churn::Churn, "W10: churn, where each fault looks its neighbours up (readahead)";
+    "bgsave", bgsave::Bgsave, "W11: fork of one child, writes of the parent, exit of the child";
+    "memhog", seq::FillAndFree, "W12: all fill their share in order, then one CPU frees everything";
     #[cfg(test)]
     "toy", toy::Toy, "one page in and out";
 }
@@ -185,7 +199,9 @@ impl Default for Params {
     fn default() -> Params {
         let (size, fill) = (Size::mib(1024), Fill::Percent(75));
         Params {
+            workload: "",
             size,
+            devices: Some(Devices::one()),
             fill,
             orders: None,
             batch: None,
@@ -202,13 +218,27 @@ fn with_orders() -> Params {
     Params { orders: Some(Orders::base_pages()), ..Params::default() }
 }
 
-fn share_of_one_device(params: &Params, threads: usize) -> Spec {
-    let slots = params.size.slots();
+fn equal_shares(params: &Params, threads: usize) -> Spec {
+    let device = DeviceSpec::new(params.size.slots() as u32);
+    let devices = params.devices.clone().unwrap_or_else(Devices::one);
+    let devices = devices.priorities().map(|priority| DeviceSpec { priority, ..device.clone() });
     Spec {
-        devices: vec![DeviceSpec::new(slots as u32)],
+        devices: devices.collect(),
         owners: threads,
-        pages_per_owner: block::whole(params, params.fill.of(slots) / threads),
+        pages_per_owner: block::whole(params, params.used() / threads),
         ..Spec::default()
+    }
+}
+
+impl Params {
+    /// Slots of all devices.
+    pub fn slots(&self) -> usize {
+        self.size.slots() * self.devices.as_ref().map_or(1, Devices::count)
+    }
+
+    /// Those of them that are in use.
+    pub fn used(&self) -> usize {
+        self.fill.of(self.slots())
     }
 }
 

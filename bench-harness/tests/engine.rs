@@ -9,9 +9,9 @@ use bench_harness::cell::Windows;
 use bench_harness::meter::{Kind, Meter};
 use bench_harness::trial::{self, Setting};
 use bench_harness::units::{Fill, Orders, Size};
-use bench_harness::workload::churn::{Local, Remote};
+use bench_harness::workload::churn::Churn;
 use bench_harness::workload::mthp::Mthp;
-use bench_harness::workload::seq::Seq;
+use bench_harness::workload::seq::FillAndFree;
 use bench_harness::workload::swapoff::Storm;
 use bench_harness::workload::{Params, Stage, Workload};
 use machine::lock::Tas;
@@ -115,7 +115,7 @@ impl<const HOW: u8> SwapAllocator<M> for Broken<HOW> {
 }
 
 fn verdict<const HOW: u8>() -> String {
-    match trial::run::<M, Broken<HOW>, Local<M>>(&config(1), &setting(1)) {
+    match trial::run::<M, Broken<HOW>, Churn<M>>(&config(1), &setting(1)) {
         Ok(_) => "passed".into(),
         Err(Failure::Panicked(why)) => why,
         Err(other) => panic!("{other}"),
@@ -133,8 +133,9 @@ fn a_wrong_allocator_has_no_figures() {
 }
 
 /// Folios of a mix of orders go out and come back, and what is left is consistent.
-fn mixed<W: Workload<M>>() {
+fn mixed<W: Workload<M>>(workload: &'static str) {
     let mut setting = setting(2);
+    setting.params.workload = workload;
     setting.params.orders = Some("0:.5,2:.3,4:.2".parse().unwrap());
     let logs = trial::run::<M, PerCluster<M>, W>(&config(2), &setting).unwrap();
     let count = |kind| logs.iter().map(|log| log.meter.tallies[kind as usize].count()).sum::<u64>();
@@ -143,11 +144,11 @@ fn mixed<W: Workload<M>>() {
 
 #[test]
 fn orders_are_drawn_from_the_mix() {
-    mixed::<Local<M>>();
-    mixed::<Remote<M>>();
-    mixed::<Seq<M>>();
-    mixed::<Storm<M>>();
-    mixed::<Mthp<M>>();
+    mixed::<Churn<M>>("churn");
+    mixed::<Churn<M>>("churn-remote");
+    mixed::<FillAndFree<M>>("seq");
+    mixed::<Storm<M>>("swapoff");
+    mixed::<Mthp<M>>("mthp");
 }
 
 /// Steps that worker 0 took after its window.

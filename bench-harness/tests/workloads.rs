@@ -67,7 +67,7 @@ struct ByVariant<A>(PhantomData<fn() -> A>, Params);
 impl registry::Visitor<M> for ByWorkload {
     type Output = Result<(), String>;
     fn visit<A: SwapAllocator<M>>(self, _: &'static Variant) -> Self::Output {
-        let mut params = (workload::find(self.0).expect("it is in the list").defaults)();
+        let mut params = workload::find(self.0).expect("it is in the list").defaults();
         params.size = Size::mib(8);
         if self.0 == "mthp" {
             params.orders = Some("0:.5,2:.3,4:.2".parse::<Orders>()?);

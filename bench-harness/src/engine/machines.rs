@@ -135,7 +135,7 @@ fn stops(precision: Precision, point: &Point) -> simulated::Precision {
         half_width: stats::half_width,
         warm: WARM_OPS,
         least: LEAST_OPS,
-        rounds: workload::shape(point.workload).expect(CHECKED).rounds,
+        rounds: workload::shape(point.params.workload).expect(CHECKED).rounds,
         most_events: precision.most_events.0.get(),
     }
 }
@@ -186,7 +186,7 @@ fn on_machine<M: Machine>(
     impl<M: Machine> registry::Visitor<M> for ByVariant<'_, M> {
         type Output = Result<Vec<Log>, Failure>;
         fn visit<A: SwapAllocator<M>>(self, _: &'static Variant) -> Self::Output {
-            let id = self.1.workload;
+            let id = self.1.params.workload;
             let visitor = ByWorkload::<M, A>(self, std::marker::PhantomData);
             workload::visit(id, visitor).expect(CHECKED)
         }

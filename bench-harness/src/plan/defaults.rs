@@ -67,7 +67,7 @@ const OWN: Value = Words("the workload's");
 const CLOSED: Value = Words("closed loop");
 
 /// In the order of [`Options`]; what has no row has no default.
-const TABLE: [Row; 21] = [
+const TABLE: [Row; 22] = [
     //  option,     on this host,           on a model,     on the live kernel
     row("variant", VARIANTS, VARIANTS, Nothing),
     row("lock", ByHost("tas", "qspin"), Is("qspin"), Nothing),
@@ -80,6 +80,7 @@ const TABLE: [Row; 21] = [
     row("seed", Is("1"), Is("1"), Is("1")),
     row("pin", Is("smt-last"), Is("smt-last"), Is("compact")),
     row("size", OWN, OWN, Is("1GiB")),
+    row("devices", OWN, OWN, Nothing),
     row("fill", OWN, OWN, Is("25")),
     row("orders", OWN, OWN, Nothing),
     row("batch", OWN, OWN, Is("1,16,512")),
@@ -178,7 +179,7 @@ mod tests {
     #[test]
     fn a_workload_decides_what_the_table_leaves_to_it() {
         for entry in workload::LIST {
-            let own = (entry.defaults)();
+            let own = entry.defaults();
             assert_eq!((own.think_ns, own.rate), (0, None), "{}", entry.id);
         }
     }

@@ -53,7 +53,7 @@ impl<M: Machine> Visitor<M> for SpecOf<'_> {
 /// Bytes that one trial of a point takes, about.
 fn trial(point: &Point, copies: u64) -> u64 {
     let visitor = SpecOf(&point.params, point.threads);
-    let spec = workload::visit::<Simulated<Any>, _>(point.workload, visitor);
+    let spec = workload::visit::<Simulated<Any>, _>(point.params.workload, visitor);
     let spec = spec.expect("the plan has checked the name");
     let slots: u64 = spec.devices.iter().map(|device| u64::from(device.slots)).sum();
     let clusters = slots.div_ceil(u64::from(spec.cluster_slots));
@@ -80,7 +80,7 @@ pub(super) fn fits(
     let needs = PROGRAM + all.iter().take(at_once).map(|(bytes, _)| bytes).sum::<u64>();
     match all.first() {
         Some((_, point)) if needs > available => Err(PlanError::Memory {
-            point: format!("{} of {}", point.workload, point.params.size),
+            point: format!("{} of {}", point.params.workload, point.params.size),
             at_once: all.len().min(at_once),
             needs: Bytes(needs),
             available: Bytes(available),
@@ -95,9 +95,9 @@ mod tests {
 
     fn point(workload: &str, size: &str, threads: usize) -> Point {
         let entry = workload::find(workload).unwrap();
-        let params = Params { size: size.parse().unwrap(), ..(entry.defaults)() };
-        let (variant, lock, workload) = ("percluster", "tas", entry.id);
-        Point { variant, lock, workload, threads, params, preempt: None, sites: true }
+        let params = Params { size: size.parse().unwrap(), ..entry.defaults() };
+        let (variant, lock) = ("percluster", "tas");
+        Point { variant, lock, threads, params, preempt: None, sites: true }
     }
 
     fn with_memory(kib: u64) -> (tempfile::TempDir, Roots) {

@@ -10,7 +10,7 @@ use serde_with::{As, DisplayFromStr};
 
 use super::error::PlanError;
 use super::text;
-use crate::units::{Budget, Events, Fill, Orders, Preempt, Rate, Size, Threads, Width};
+use crate::units::{Budget, Devices, Events, Fill, Orders, Preempt, Rate, Size, Threads, Width};
 use probe::counters::Set;
 
 /// A run's options as a user gives them; [`super::defaults`] has the values of those that are not
@@ -23,6 +23,7 @@ use probe::counters::Set;
     Vec => #[serde(deserialize_with = "text::many", skip_serializing_if = "Vec::is_empty")],
     Vec<Threads> => #[serde(serialize_with = "As::<Vec<DisplayFromStr>>::serialize")],
     Vec<Size> => #[serde(serialize_with = "As::<Vec<DisplayFromStr>>::serialize")],
+    Vec<Devices> => #[serde(serialize_with = "As::<Vec<DisplayFromStr>>::serialize")],
     Vec<Fill> => #[serde(serialize_with = "As::<Vec<DisplayFromStr>>::serialize")],
     Vec<Rate> => #[serde(serialize_with = "As::<Vec<DisplayFromStr>>::serialize")],
     Vec<Preempt> => #[serde(serialize_with = "As::<Vec<DisplayFromStr>>::serialize")],
@@ -85,7 +86,10 @@ pub struct Options {
     /// Sizes of a swap device, as 64MiB or 10GiB
     #[arg(long, value_delimiter = ',', value_name = "SIZE,..")]
     pub size: Vec<Size>,
-    /// How much of the device is in use: percent, or an amount as 1GiB
+    /// Swap devices, each of --size: 8 are of one priority, 2+6 two that are used before the other six
+    #[arg(long, value_delimiter = ',', value_name = "N[+N..],..")]
+    pub devices: Vec<Devices>,
+    /// How much of the devices is in use: percent, or an amount as 1GiB
     #[arg(long, value_delimiter = ',', value_name = "PCT|SIZE,..")]
     pub fill: Vec<Fill>,
     /// Allocation orders with their shares, as 0 or 0:.7,2:.1,4:.2
@@ -196,6 +200,7 @@ impl Options {
             pin: self.pin.or(other.pin),
             oversubscribe: self.oversubscribe || other.oversubscribe,
             size: list(self.size, other.size),
+            devices: list(self.devices, other.devices),
             fill: list(self.fill, other.fill),
             orders: self.orders.or(other.orders),
             batch: list(self.batch, other.batch),

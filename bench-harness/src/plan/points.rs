@@ -16,7 +16,6 @@ use crate::workload::{self, Params};
 pub struct Point {
     pub variant: &'static str,
     pub lock: &'static str,
-    pub workload: &'static str,
     pub threads: usize,
     pub params: Params,
     /// How a model's CPUs are taken away.
@@ -52,7 +51,6 @@ pub(super) fn points(options: &Options, cpus: usize, model: bool) -> Result<Vec<
             points.extend(all.map(|(threads, params, preempt)| Point {
                 variant,
                 lock,
-                workload: entry.id,
                 threads,
                 params: params.clone(),
                 preempt,
@@ -63,10 +61,10 @@ pub(super) fn points(options: &Options, cpus: usize, model: bool) -> Result<Vec<
     Ok(points)
 }
 
-/// Refuses orders, batches and kept pages that no workload of the plan has a use for.
+/// Refuses devices, orders, batches and kept pages that no workload of the plan has a use for.
 fn used(options: &Options, workloads: &[&str]) -> Result<(), PlanError> {
     let having = |has: fn(&Params) -> bool| {
-        let all = workload::LIST.iter().filter(|entry| has(&(entry.defaults)()));
+        let all = workload::LIST.iter().filter(|entry| has(&entry.defaults()));
         all.map(|entry| entry.id).collect::<Vec<_>>()
     };
     let check = |key, given: Option<String>, has: fn(&Params) -> bool| match given {
@@ -76,6 +74,8 @@ fn used(options: &Options, workloads: &[&str]) -> Result<(), PlanError> {
         }
         _ => Ok(()),
     };
+    let devices = options.devices.first().map(ToString::to_string);
+    check("devices", devices, |p| p.devices.is_some())?;
     check("orders", options.orders.as_ref().map(ToString::to_string), |p| p.orders.is_some())?;
     check("batch", options.batch.first().map(ToString::to_string), |p| p.batch.is_some())?;
     check("kept", options.kept.first().map(ToString::to_string), |p| p.kept.is_some())
@@ -133,7 +133,7 @@ fn threads(options: &Options, cpus: usize, model: bool) -> Result<Vec<usize>, Pl
 }
 
 fn params(options: &Options, workload: &workload::Entry) -> Result<Vec<Params>, PlanError> {
-    let default = (workload.defaults)();
+    let default = workload.defaults();
     fn or<T: Clone>(list: &[T], one: T) -> Vec<T> {
         if list.is_empty() { vec![one] } else { list.to_vec() }
     }
@@ -154,10 +154,10 @@ fn params(options: &Options, workload: &workload::Entry) -> Result<Vec<Params>, 
         options.backing.iter().map(|name| Backing::load(name).map_err(PlanError::Backing));
     let backings = backings.collect::<Result<Vec<_>, _>>()?;
     let sizes = or(&options.size, default.size);
-    let smallest = sizes.iter().min_by_key(|size| size.bytes()).expect("never empty");
-    if let Some(fill) = fills.iter().find(|fill| fill.of(smallest.slots()) > smallest.slots()) {
-        return refuse("fill", fill, format!("at most the size of the device, {smallest}"));
-    }
+    let devices: Vec<_> = match default.devices.clone() {
+        Some(devices) => or(&options.devices, devices).into_iter().map(Some).collect(),
+        None => vec![None],
+    };
     let rates: Vec<_> = options.rate.iter().map(|rate| Some(rate.0)).collect();
     let rates = if rates.is_empty() { vec![None] } else { rates };
     let first = Params {
@@ -166,7 +166,17 @@ fn params(options: &Options, workload: &workload::Entry) -> Result<Vec<Params>, 
         ..default
     };
     let mut all = product(vec![first], &sizes, |params, size| params.size = size);
+    all = product(all, &devices, |params, devices| params.devices = devices);
     all = product(all, &fills, |params, fill| params.fill = fill);
+    if let Some(over) = all.iter().find(|params| params.used() > params.slots()) {
+        let most = match &over.devices {
+            Some(devices) if devices.count() > 1 => {
+                format!("all {devices} devices of {}", over.size)
+            }
+            _ => format!("the device, {}", over.size),
+        };
+        return refuse("fill", over.fill, format!("at most the size of {most}"));
+    }
     all = product(all, &batches, |params, batch| params.batch = batch);
     all = product(all, &kept, |params, kept| params.kept = kept);
     all = product(all, &backings, |params, backing| params.backing = backing);

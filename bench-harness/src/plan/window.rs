@@ -52,10 +52,12 @@ pub(super) fn precision(given: &Options, simulated: bool) -> Result<Option<Preci
 
 /// Refuses workloads that are about rare events: a window that knows its throughput may hold none.
 pub(super) fn may_end_early(width: Width, points: &[Point]) -> Result<(), PlanError> {
-    let control = |point: &&Point| workload::shape(point.workload).is_some_and(|s| s.control);
+    let control =
+        |point: &&Point| workload::shape(point.params.workload).is_some_and(|s| s.control);
     match points.iter().find(control) {
         None => Ok(()),
-        Some(Point { workload, .. }) => {
+        Some(Point { params, .. }) => {
+            let workload = params.workload;
             let expected = format!("seconds for {workload}, whose window must hold swapoffs");
             refuse("precision", width, expected)
         }

@@ -102,7 +102,7 @@ impl<M: Machine> Workload<M> for Build<M> {
     const FORKS: bool = true;
 
     fn spec(params: &Params, threads: usize) -> Spec {
-        let mut spec = super::share_of_one_device(params, threads);
+        let mut spec = super::equal_shares(params, threads);
         let share = spec.pages_per_owner;
         // Of the processes that a worker may have, three quarters are alive, and as a rule the
         // others are half built. Smaller ones on a small device.
@@ -331,7 +331,7 @@ mod tests {
             let pages: usize = (0..drawn).map(|_| size(&mut rng, spec.pages_per_owner)).sum();
             let processes = spec.owners as f64 / 2.0 * 7.0 / 8.0;
             let full = processes * pages as f64 / drawn as f64;
-            let share = full / params.fill.of(params.size.slots()) as f64;
+            let share = full / params.used() as f64;
             assert!((0.9..1.1).contains(&share), "{threads} threads: {share:.2} of the share");
         }
     }

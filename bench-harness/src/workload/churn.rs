@@ -5,6 +5,9 @@
 //! [`KEPT`] pages that it faulted in, so the device has as many free slots per worker. A scheme that
 //! looks for slots in nearly full clusters first (6.18) depends on that number. With none kept, a
 //! page goes out in the step that brought it in.
+//! W10, `look-up`, is the same on a device that is read ahead (a disk): each fault first looks a window
+//! of pages up in the swap cache, as swap_vma_readahead() does, without a lock, while other CPUs
+//! allocate and free there. A neighbour that is not cached, and most are not, stays out.
 //! It deviates in that a fault's I/O takes no time, and that every fault is a write on a device whose
 //! swap cache is dropped at once (SWP_SYNCHRONOUS_IO: zram, brd, pmem). A read fault on a disk that
 //! is less than half full would keep its slot.
@@ -28,12 +31,25 @@ pub(super) fn defaults() -> Params {
     Params { kept: Some(KEPT), ..super::with_orders() }
 }
 
-/// A worker's own pages: it frees what it allocated.
-pub type Local<M> = Churn<M, false>;
-/// Any worker's pages: slots are freed on another CPU than the one that allocated them.
-pub type Remote<M> = Churn<M, true>;
+/// Pages of a readahead window, the faulted one among them: 2^page_cluster, which is 3 where memory is
+/// at least 16 MiB (swap_setup()).
+const WINDOW: usize = 8;
 
-pub struct Churn<M, const REMOTE: bool>(PhantomData<fn() -> M>);
+/// Of which pages, and after what, a fault is.
+#[derive(Clone, Copy, PartialEq)]
+enum Form {
+    /// A worker's own pages: it frees what it allocated.
+    Local,
+    /// Any worker's pages: slots are freed on another CPU than the one that allocated them.
+    Remote,
+    /// A worker's own pages, after a look around.
+    LookUp,
+}
+
+pub struct Churn<M> {
+    form: Form,
+    machine: PhantomData<fn() -> M>,
+}
 
 pub struct Worker {
     rng: fastrand::Rng,
@@ -54,13 +70,18 @@ impl Worker {
     }
 }
 
-impl<M: Machine, const REMOTE: bool> Workload<M> for Churn<M, REMOTE> {
+impl<M: Machine> Workload<M> for Churn<M> {
     type Worker = Worker;
 
     fn new<A: SwapAllocator<M>>(stage: &Stage<M, A>, cpu: &M::Cpu) -> Self {
         stage.swap_all_out(cpu);
         stage.age(cpu);
-        Self(PhantomData)
+        let form = match stage.params.workload {
+            "churn-remote" => Form::Remote,
+            "look-up" => Form::LookUp,
+            _ => Form::Local,
+        };
+        Self { form, machine: PhantomData }
     }
 
     fn worker<A: SwapAllocator<M>>(&self, stage: &Stage<M, A>, cpu: &M::Cpu) -> Worker {
@@ -71,7 +92,7 @@ impl<M: Machine, const REMOTE: bool> Workload<M> for Churn<M, REMOTE> {
         let mut worker = Worker { rng: stage.rng(cpu.id()), kept, in_memory, most };
         let mut meter = Meter::new(u32::MAX);
         while worker.kept.len() < most {
-            fault_in::<_, _, REMOTE>(stage, cpu, &mut worker, &mut meter);
+            fault_in(stage, cpu, &mut worker, self.form, &mut meter);
         }
         worker
     }
@@ -84,15 +105,19 @@ impl<M: Machine, const REMOTE: bool> Workload<M> for Churn<M, REMOTE> {
         worker: &mut Worker,
         meter: &mut Meter,
     ) {
-        if !REMOTE && worker.most == 0 {
+        if self.form == Form::LookUp {
+            look_around(stage, cpu, &mut worker.rng, meter);
+        }
+        let remote = self.form == Form::Remote;
+        if !remote && worker.most == 0 {
             return stage.refault(cpu, stage.blocks(), ALLOC, &mut worker.rng, meter);
         }
-        fault_in::<_, _, REMOTE>(stage, cpu, worker, meter);
+        fault_in(stage, cpu, worker, self.form, meter);
         if worker.kept.len() <= worker.most {
             return;
         }
         let Some((owner, oldest)) = worker.kept.pop_front() else { return };
-        if !REMOTE {
+        if !remote {
             worker.flip(oldest);
             stage.block_out(cpu, owner, oldest, ALLOC, &mut worker.rng, meter);
             return;
@@ -106,19 +131,38 @@ impl<M: Machine, const REMOTE: bool> Workload<M> for Churn<M, REMOTE> {
     }
 }
 
+/// Looks for the folios around a random page of any worker.
+fn look_around<M: Machine, A: SwapAllocator<M>>(
+    stage: &Stage<M, A>,
+    cpu: &M::Cpu,
+    rng: &mut fastrand::Rng,
+    meter: &mut Meter,
+) {
+    let (owner, pages) = (rng.usize(..stage.threads), stage.swap.owners.pages());
+    let first = rng.usize(..pages) & !(WINDOW - 1);
+    meter.op(cpu, Kind::LookUp, || {
+        (first..pages.min(first + WINDOW)).for_each(|page| {
+            stage.swap.look_up(cpu, owner, page);
+        });
+        true
+    });
+}
+
 /// A touch of a random page. One that is in memory costs nothing; any other comes in, with its
 /// block, and is kept. Of any worker's pages, the worker that swaps a block's first page in owns the
 /// block until it is out again.
 #[inline]
-fn fault_in<M: Machine, A: SwapAllocator<M>, const REMOTE: bool>(
+fn fault_in<M: Machine, A: SwapAllocator<M>>(
     stage: &Stage<M, A>,
     cpu: &M::Cpu,
     worker: &mut Worker,
+    form: Form,
     meter: &mut Meter,
 ) {
-    let owner = if REMOTE { worker.rng.usize(..stage.threads) } else { cpu.id() };
+    let remote = form == Form::Remote;
+    let owner = if remote { worker.rng.usize(..stage.threads) } else { cpu.id() };
     let block = worker.rng.usize(..stage.blocks());
-    if REMOTE {
+    if remote {
         let first = block << stage.block_order;
         if !meter.op(cpu, Kind::Free, || stage.swap.swap_in(cpu, owner, first, Folio::Drop)) {
             return;

@@ -41,7 +41,7 @@ impl<M: Machine> Workload<M> for Dup<M> {
     const FORKS: bool = true;
 
     fn spec(params: &Params, threads: usize) -> Spec {
-        let mut spec = super::share_of_one_device(params, threads);
+        let mut spec = super::equal_shares(params, threads);
         spec.owners = threads * (CHILDREN + 1);
         spec.pages_per_owner = spec.pages_per_owner.min(PAGES);
         spec

@@ -18,7 +18,7 @@ use crate::units::Fill;
 
 pub(super) fn defaults() -> Params {
     let orders = "0:.7,2:.1,4:.2".parse().expect("a mix of known orders");
-    Params { orders: Some(orders), fill: Fill::Percent(90), ..Params::default() }
+    Params { orders: Some(orders), devices: None, fill: Fill::Percent(90), ..Params::default() }
 }
 
 /// Between two looks at the lists, ns.

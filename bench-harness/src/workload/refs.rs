@@ -13,7 +13,7 @@ use crate::meter::{Kind, Meter};
 use crate::units::Size;
 
 pub(super) fn defaults() -> Params {
-    Params { size: Size::mib(64), ..Params::default() }
+    Params { size: Size::mib(64), devices: None, ..Params::default() }
 }
 
 /// Between two swapoffs, ns.

@@ -14,7 +14,7 @@ use crate::meter::{Kind, Meter};
 use crate::units::{CLUSTER, Size};
 
 pub(super) fn defaults() -> Params {
-    Params { size: Size::mib(64), ..super::with_orders() }
+    Params { size: Size::mib(64), devices: None, ..super::with_orders() }
 }
 
 /// The device that goes and comes.
@@ -45,7 +45,7 @@ impl<M: Machine> Workload<M> for Storm<M> {
     type Worker = Worker;
 
     fn spec(params: &Params, threads: usize) -> Spec {
-        let mut spec = super::share_of_one_device(params, threads);
+        let mut spec = super::equal_shares(params, threads);
         let (own, each) = pages(params, threads);
         spec.pages_per_owner = own.max(each);
         let victim = DeviceSpec { priority: 1, ..spec.devices[0].clone() };

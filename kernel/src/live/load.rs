@@ -23,14 +23,22 @@ pub enum Workload {
     Build,
     /// W4: blocks of 64 KiB as one folio, swapped and freed whole or in part
     Mthp,
+    /// W12: swap everything out in order, then unmap it in one call; each process by itself
+    Memhog,
     /// W6: churn, while another process switches the swap off and on
     Swapoff,
 }
 
 impl Workload {
     /// All of them.
-    pub const ALL: [Workload; 5] =
-        [Workload::Churn, Workload::Seq, Workload::Build, Workload::Mthp, Workload::Swapoff];
+    pub const ALL: [Workload; 6] = [
+        Workload::Churn,
+        Workload::Seq,
+        Workload::Build,
+        Workload::Mthp,
+        Workload::Memhog,
+        Workload::Swapoff,
+    ];
 
     /// Its name on the command line and in results.
     pub fn id(self) -> &'static str {
@@ -39,6 +47,7 @@ impl Workload {
             Workload::Seq => "seq",
             Workload::Build => "build",
             Workload::Mthp => "mthp",
+            Workload::Memhog => "memhog",
             Workload::Swapoff => "swapoff",
         }
     }
@@ -97,6 +106,7 @@ impl Load {
             Workload::Seq => self.seq(recorder),
             Workload::Build => self.build(recorder),
             Workload::Mthp => self.mthp(recorder),
+            Workload::Memhog => self.memhog(recorder),
         }
     }
 
@@ -110,6 +120,18 @@ impl Load {
         for run in runs(self.region.pages(), CLUSTER) {
             recorder.time("free", 0, || self.region.discard(run))?;
         }
+        self.pageout_all(recorder)
+    }
+
+    fn memhog(&mut self, recorder: &mut Recorder) -> io::Result<()> {
+        let fresh = Region::map(self.region.pages())?;
+        fresh.huge(false)?;
+        let old = std::mem::replace(&mut self.region, fresh);
+        recorder.watch("munmap", || drop(old));
+        self.pageout_all(recorder)
+    }
+
+    fn pageout_all(&mut self, recorder: &mut Recorder) -> io::Result<()> {
         for run in runs(self.region.pages(), CLUSTER) {
             fill(&self.region, run.clone(), self.random.u64(1..));
             recorder.time("pageout", run.len() as u64, || self.region.pageout(run))?;

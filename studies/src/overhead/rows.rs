@@ -13,7 +13,7 @@ use super::{Effort, GOAL, Pair, Row};
 use crate::null::Null;
 use bench_harness::plan::defaults;
 use bench_harness::workload::Stage;
-use bench_harness::workload::churn::Local;
+use bench_harness::workload::churn::Churn;
 
 type Rows = fn(&Effort) -> Result<Vec<Row>, Failure>;
 
@@ -83,7 +83,7 @@ fn timed(effort: &Effort) -> Result<Vec<Row>, Failure> {
 /// A real operation, sampled and fully timed.
 fn sampled(effort: &Effort) -> Result<Vec<Row>, Failure> {
     let churn = |sample| {
-        move |seed| in_engine::<On, PerCluster<On>, Local<On>>(effort, &setting(seed, sample))
+        move |seed| in_engine::<On, PerCluster<On>, Churn<On>>(effort, &setting(seed, sample))
     };
     let usual = defaults::sample();
     let some = Pair::measure(effort, churn(NEVER), churn(usual))?;
@@ -110,10 +110,10 @@ fn lock_pair<M: Machine<Config = native::Config>>(effort: &Effort) -> Result<f64
 fn sites(effort: &Effort) -> Result<Vec<Row>, Failure> {
     let pair = Pair::measure(effort, |_| lock_pair::<Off>(effort), |_| lock_pair::<On>(effort))?;
     let setting = |seed| setting(seed, defaults::sample());
-    let off = |seed| in_engine::<Off, PerCluster<Off>, Local<Off>>(effort, &setting(seed));
-    let on = |seed| in_engine::<On, PerCluster<On>, Local<On>>(effort, &setting(seed));
+    let off = |seed| in_engine::<Off, PerCluster<Off>, Churn<Off>>(effort, &setting(seed));
+    let on = |seed| in_engine::<On, PerCluster<On>, Churn<On>>(effort, &setting(seed));
     let churn = Pair::measure(effort, off, on)?;
-    let taken = acquisitions::<On, PerCluster<On>, Local<On>>(effort, &setting(0))?;
+    let taken = acquisitions::<On, PerCluster<On>, Churn<On>>(effort, &setting(0))?;
     Ok(vec![
         pair.base("uncontended lock pair, no accounting"),
         pair.more("with lock-site accounting", None),
@@ -129,7 +129,7 @@ fn engine(effort: &Effort) -> Result<Vec<Row>, Failure> {
     let fault = |stage: &_, cpu: &_, hand: &mut Hand| fault(stage, cpu, &mut hand.rng);
     let hand = |seed| by_hand::<On, _>(effort, churned(seed), fault);
     let setting = |seed| setting(seed, defaults::sample());
-    let engine = |seed| in_engine::<On, PerCluster<On>, Local<On>>(effort, &setting(seed));
+    let engine = |seed| in_engine::<On, PerCluster<On>, Churn<On>>(effort, &setting(seed));
     let pair = Pair::measure(effort, hand, engine)?;
     Ok(vec![
         pair.base("churn operation, loop by hand"),

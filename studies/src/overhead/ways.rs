@@ -14,7 +14,7 @@ use bench_harness::meter::{Kind, Meter};
 use bench_harness::plan::defaults::sample;
 use bench_harness::trial::{self, Log, Setting};
 use bench_harness::units::{Fill, Orders, Size};
-use bench_harness::workload::churn::Local;
+use bench_harness::workload::churn::Churn;
 use bench_harness::workload::{Params, Stage, Workload};
 use probe::recorder::Recorder;
 
@@ -116,8 +116,8 @@ fn turns<M: Machine, S>(
 /// A percluster device as churn sets it up.
 pub(super) fn churned(seed: u64) -> impl Fn(&<On as Machine>::Cpu) -> Stage<On, PerCluster<On>> {
     move |cpu| {
-        let stage = Stage::new::<Local<On>>(&setting(seed, sample()), cpu);
-        let _set_up = Local::<On>::new(&stage, cpu);
+        let stage = Stage::new::<Churn<On>>(&setting(seed, sample()), cpu);
+        let _set_up = Churn::<On>::new(&stage, cpu);
         stage
     }
 }

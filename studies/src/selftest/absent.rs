@@ -12,7 +12,7 @@ use variants::percluster::PerCluster;
 
 use super::{Finding, M, config, setting};
 use bench_harness::trial::{self, Setting};
-use bench_harness::workload::churn::Local;
+use bench_harness::workload::churn::Churn;
 use probe::counters::{self, Set};
 
 /// A worker that ran has some of these, if they are counted at all.
@@ -24,7 +24,7 @@ pub(super) fn read(cpus: &[usize]) -> Result<BTreeMap<String, Counter>, String> 
     for set in [Set::Core, Set::Cache] {
         let setting = Setting { host: Some(set.groups()), ..setting(1) };
         let config = config(&cpus[..1], Duration::from_millis(10));
-        let logs = trial::run::<M, PerCluster<M>, Local<M>>(&config, &setting);
+        let logs = trial::run::<M, PerCluster<M>, Churn<M>>(&config, &setting);
         let logs = logs.map_err(|failure| failure.to_string())?;
         let hosts = logs.iter().filter_map(|log| log.host.as_ref());
         let counted: Vec<_> = hosts.map(|host| host.counters.clone()).collect();

@@ -144,7 +144,7 @@ impl Pair<'_> {
             zsmalloc.classes = 1;
         }
         let entry = workload::find(self.workload).expect("it is in the list");
-        let mut params = (entry.defaults)();
+        let mut params = entry.defaults();
         (params.size, params.fill) = (live.size, Fill::Percent(live.fill));
         params.kept = params.kept.map(|_| BATCH);
         let workers = u64::from(self.processes);
