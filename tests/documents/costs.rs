@@ -38,11 +38,12 @@ fn sections() -> String {
         ("swap-table-early", "none"),
         ("swap-table", "none"),
         ("swap-table", "no-memcg"),
+        ("per-device-table", "none"),
     ];
     let dir = tempfile::tempdir().expect("a directory");
     let command = "run --machine x86-2 --lock qspin --workload churn --kept 0 --size 64MiB --fill 1 \
                    --threads 1 --trials 1 --seconds 0.002 --sample 1000000000 --out runs \
-                   --backing none,no-memcg --variant percpu-cluster,swap-table-early,swap-table";
+                   --backing none,no-memcg --variant percpu-cluster,swap-table-early,swap-table,per-device-table";
     let mut swapscale = Command::new(env!("CARGO_BIN_EXE_swapscale"));
     swapscale.args(command.split_whitespace()).current_dir(&dir);
     let output = swapscale.output().expect("it starts");
@@ -62,9 +63,20 @@ fn sections() -> String {
     };
     let all = columns.map(per_page);
     let callers: BTreeSet<&String> = all.iter().flat_map(BTreeMap::keys).collect();
-    let mut table = "| ci->lock per page | `percpu-cluster` | `swap-table-early` | `swap-table` | \
-                     the same, memory cgroups off |\n| --- | ---: | ---: | ---: | ---: |\n"
-        .to_owned();
+    let heads = columns.map(|(variant, backing)| match backing {
+        "none" => format!(" `{variant}` |"),
+        _ => " the same, memory cgroups off |".to_owned(),
+    });
+    let mut table = format!(
+        "| ci->lock per page |{}
+",
+        heads.concat()
+    );
+    table += &format!(
+        "| --- |{}
+",
+        " ---: |".repeat(columns.len())
+    );
     for caller in callers {
         let of = |sections: &BTreeMap<String, f64>| {
             sections.get(caller).map_or("-".into(), |sections| digits(*sections, 1))

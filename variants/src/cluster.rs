@@ -90,7 +90,7 @@ pub struct CiFirst<M: Machine, P: Policy<M>> {
     pub policy: P,
 }
 
-mod site {
+pub(crate) mod site {
     use crate::EntrySite;
     use machine::Site;
     pub static ALLOC: Site = Site::new("ci->lock", "cluster_alloc_swap_entry");
@@ -256,16 +256,16 @@ impl<M: Machine, P: Policy<M>> CiFirst<M, P> {
     }
 
     /// The fast path: from `next` on in its cluster, which is this CPU's current one, if that is
-    /// still good for `order`.
+    /// still good for `order`. Its ci->lock is taken at `site`.
     pub fn alloc_from(
         &self,
         cpu: &M::Cpu,
         dev: &Device<M>,
         next: Slot,
         order: usize,
+        site: &'static Site,
     ) -> Option<Slot> {
         let index = dev.cluster_of(next.offset());
-        let site = if P::RESERVES { &site::ALLOC } else { &site::FAST };
         let guard = dev.lock_cluster(cpu, index, site);
         let cluster = dev.cluster(index);
         if !self.usable(cluster, order) {

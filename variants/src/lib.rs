@@ -15,6 +15,7 @@ pub mod entry;
 mod invariants;
 pub mod neighbours;
 pub mod owners;
+pub mod per_device_table;
 pub mod percluster;
 mod percpu;
 pub mod percpu_cluster;

@@ -3,7 +3,7 @@
 //! the slot cache to a device and its current cluster; the rest is in cluster.rs.
 //! Swapoff's barrier is a type: the kernel's takes every ci->lock, and two others stand beside it.
 
-use crate::cluster::{CiFirst, Policy, Release, SwapoffHooks};
+use crate::cluster::{CiFirst, Policy, Release, SwapoffHooks, site};
 use crate::device::Device;
 use crate::entry::{Slot, SwpEntry};
 use crate::percpu::PercpuNext;
@@ -195,7 +195,7 @@ fn alloc_entry<M: Machine, B: Barrier<M>>(
 ) -> Option<Slot> {
     M::enter("cluster_alloc_swap_entry");
     if let Some(next) = core.policy.next.get(cpu, dev.index, order) {
-        let found = core.alloc_from(cpu, dev, next, order);
+        let found = core.alloc_from(cpu, dev, next, order, &site::ALLOC);
         if found.is_some() {
             return found;
         }

@@ -7,7 +7,7 @@
 //! cache there, only that a free cluster has none.
 
 use crate::allocator::SwapAllocator;
-use crate::cluster::{CiFirst, Policy, Release, SwapoffHooks, below_pmd};
+use crate::cluster::{CiFirst, Policy, Release, SwapoffHooks, below_pmd, site};
 use crate::cluster_info::ClusterList::{Frag, Free, Nonfull};
 use crate::device::Device;
 use crate::entry::{Slot, SwpEntry};
@@ -109,36 +109,45 @@ impl<M: Machine, R: Records> Choice<M> for NonfullFirst<R> {
         table: R::TABLE,
     };
 
-    /// Nonfull clusters, then a free one, then one fragmented cluster, then, for order 0, other
-    /// orders' clusters. Free clusters thereby stay free for large folios. With discard a fresh
-    /// cluster is better than one that has been written to, and comes first.
     fn new_cluster(
         core: &Core<M, Self>,
         cpu: &M::Cpu,
         dev: &Device<M>,
         order: usize,
     ) -> Option<Slot> {
-        M::enter("cluster_alloc_swap_entry");
-        let free = |when: bool| when.then(|| core.from_list(cpu, dev, Free, 0, order, 1)).flatten();
-        let of_order = |list, most| match below_pmd(dev, order) {
-            true => core.from_list(cpu, dev, list, order, order, most),
-            false => None,
-        };
-        free(dev.spec.discard)
-            .or_else(|| of_order(Nonfull, u32::MAX))
-            .or_else(|| free(!dev.spec.discard))
-            .or_else(|| {
-                if core.base.avail.full() {
-                    core.reclaim_full(cpu, dev, 1);
-                }
-                of_order(Frag, 1)
-            })
-            .or_else(|| if order == 0 { core.steal(cpu, dev) } else { None })
+        nonfull_first(core, cpu, dev, order)
     }
 
     fn last_resort(core: &Core<M, Self>, cpu: &M::Cpu) -> bool {
         sync_discard(core, cpu)
     }
+}
+
+/// Nonfull clusters, then a free one, then one fragmented cluster, then, for order 0, other orders'
+/// clusters. Free clusters thereby stay free for large folios. With discard a fresh cluster is better
+/// than one that has been written to, and comes first.
+pub(crate) fn nonfull_first<M: Machine, P: Policy<M>>(
+    core: &CiFirst<M, P>,
+    cpu: &M::Cpu,
+    dev: &Device<M>,
+    order: usize,
+) -> Option<Slot> {
+    M::enter("cluster_alloc_swap_entry");
+    let free = |when: bool| when.then(|| core.from_list(cpu, dev, Free, 0, order, 1)).flatten();
+    let of_order = |list, most| match below_pmd(dev, order) {
+        true => core.from_list(cpu, dev, list, order, order, most),
+        false => None,
+    };
+    free(dev.spec.discard)
+        .or_else(|| of_order(Nonfull, u32::MAX))
+        .or_else(|| free(!dev.spec.discard))
+        .or_else(|| {
+            if core.base.avail.full() {
+                core.reclaim_full(cpu, dev, 1);
+            }
+            of_order(Frag, 1)
+        })
+        .or_else(|| if order == 0 { core.steal(cpu, dev) } else { None })
 }
 
 type Core<M, C> = CiFirst<M, Release6_15<M, C>>;
@@ -199,12 +208,7 @@ impl<M: Machine, C: Choice<M>> Policy<M> for Release6_15<M, C> {
                 break entry?;
             }
         };
-        // mem_cgroup_try_charge_swap().
-        let limited = core.policy.swap_max != u64::MAX;
-        if limited && core.inuse(entry.dev()) > core.policy.swap_max {
-            core.put_folio(cpu, entry, order);
-            return None;
-        }
+        let entry = charge(core, cpu, core.policy.swap_max, entry, order)?;
         // As in 6.15, which added to nr_swap_pages what it had never subtracted.
         if fault!(M, "nr-subtracted-late") {
             core.base.avail.add_pages(-(1 << order));
@@ -247,7 +251,7 @@ fn alloc_fast<M: Machine, C: Choice<M>>(
     if early {
         dev.users.put(cpu);
     }
-    let found = core.alloc_from(cpu, dev, next, order);
+    let found = core.alloc_from(cpu, dev, next, order, &site::FAST);
     if !early {
         dev.users.put(cpu);
     }
@@ -260,11 +264,23 @@ fn alloc_slow<M: Machine, C: Choice<M>>(
     cpu: &M::Cpu,
     order: usize,
 ) -> Option<SwpEntry> {
+    walk_devices(core, cpu, &SLOW, order, |dev| C::new_cluster(core, cpu, dev, order))
+}
+
+/// An entry on the first device where `alloc` finds a slot; a reference on the device is held meanwhile.
+/// swap_avail_lock is taken at `site`.
+pub(crate) fn walk_devices<M: Machine, P: Policy<M>>(
+    core: &CiFirst<M, P>,
+    cpu: &M::Cpu,
+    site: &'static Site,
+    order: usize,
+    alloc: impl Fn(&Device<M>) -> Option<Slot>,
+) -> Option<SwpEntry> {
     let avail = &core.base.avail;
     let mut entry = None;
-    let guard = avail.lock(cpu, &SLOW);
-    avail.walk(cpu, &SLOW, guard, |index| {
-        M::enter("swap_alloc_slow");
+    let guard = avail.lock(cpu, site);
+    avail.walk(cpu, site, guard, |index| {
+        M::enter(site.caller);
         let dev = &core.base.devices[index];
         if !dev.users.tryget_live(cpu) {
             return false;
@@ -273,7 +289,7 @@ fn alloc_slow<M: Machine, C: Choice<M>>(
         if early {
             dev.users.put(cpu);
         }
-        let found = C::new_cluster(core, cpu, dev, order);
+        let found = alloc(dev);
         if !early {
             dev.users.put(cpu);
         }
@@ -283,10 +299,25 @@ fn alloc_slow<M: Machine, C: Choice<M>>(
     entry
 }
 
+/// mem_cgroup_try_charge_swap(): a folio that exceeds the limit gives its slots back.
+pub(crate) fn charge<M: Machine, P: SwapoffHooks<M>>(
+    core: &CiFirst<M, P>,
+    cpu: &M::Cpu,
+    swap_max: u64,
+    entry: SwpEntry,
+    order: usize,
+) -> Option<SwpEntry> {
+    if swap_max != u64::MAX && core.inuse(entry.dev()) > swap_max {
+        core.put_folio(cpu, entry, order);
+        return None;
+    }
+    Some(entry)
+}
+
 /// swap_sync_discard(): when no slot was found, discards the clusters that wait for it. Since 6.18
 /// that is outside the allocation path. True if a cluster became free. swap_lock keeps the list of
 /// active devices, and is dropped while one discards.
-fn sync_discard<M: Machine, C: Choice<M>>(core: &Core<M, C>, cpu: &M::Cpu) -> bool {
+pub(crate) fn sync_discard<M: Machine, P: Policy<M>>(core: &CiFirst<M, P>, cpu: &M::Cpu) -> bool {
     let swap_lock = core.base.avail.swap_lock();
     let mut all = swap_lock.lock(cpu, &SYNC_DISCARD);
     for dev in &core.base.devices {

@@ -69,6 +69,8 @@ registry! {
         "the same over a swap table: one word per slot is the only record, a locked folio owns its slots";
     "swap-table", ["7.2", "7.3"], false, percpu_cluster::SwapTable,
         "the same with the cgroup and the zero flag in the table, each written under ci->lock";
+    "per-device-table", [], false, per_device_table::PerDeviceTable,
+        "swap-table with a current cluster per CPU and device: every allocation walks the avail list (proposed)";
 }
 
 /// The variant called `name`, or of the kernel release `name`.

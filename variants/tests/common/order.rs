@@ -51,7 +51,9 @@ pub fn documented(variant: &str) -> Option<&'static [&'static [&'static str]]> {
         // 6.18: the swap table, which ci->lock guards, took the XArray's place.
         "percpu-cluster" => &[&[SWAP, SI, AVAIL], &[PTL, CI, SI], &[CI, CONT], &[CI, CLASS]],
         // 7.0: counts beyond an entry's are in a table that ci->lock guards too.
-        "swap-table-early" | "swap-table" => &[&[SWAP, SI, AVAIL], &[PTL, CI, SI], &[CI, CLASS]],
+        "swap-table-early" | "swap-table" | "per-device-table" => {
+            &[&[SWAP, SI, AVAIL], &[PTL, CI, SI], &[CI, CLASS]]
+        }
         _ => return None,
     })
 }
