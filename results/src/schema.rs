@@ -19,6 +19,9 @@ pub const SCHEMA: u32 = 1;
 /// nothing about contention: the engine refuses it, and no chart shows it.
 pub const LEAST_OVERLAP: f64 = 0.95;
 
+/// [`Site::kind`] of a spinlock that is taken with interrupts off.
+pub const IRQS_OFF: &str = "spinlock_irq";
+
 /// `run.json`: what was run, where, and how to repeat it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Run {
@@ -330,9 +333,6 @@ pub struct Latency {
     #[serde(serialize_with = "six")]
     pub mean: f64,
 }
-
-/// [`Site::kind`] of a spinlock that is taken with interrupts off.
-pub const IRQS_OFF: &str = "spinlock_irq";
 
 /// One place that takes a lock.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
