@@ -195,10 +195,10 @@ fn what_a_workload_has_no_use_for_is_no_axis_of_it() {
     let kept: Vec<_> = self::plan(kept).unwrap().points.iter().map(|p| p.params.kept).collect();
     assert!([None, Some(0), Some(64)].iter().all(|each| kept.contains(each)), "{kept:?}");
     let devices = || vec!["8".parse().unwrap()];
-    let full = Options { devices: devices(), fill: vec!["513MiB".parse().unwrap()], ..good() };
+    let full = Options { devices: devices(), fill: vec!["514MiB".parse().unwrap()], ..good() };
     let full = Options { size: vec!["64MiB".parse().unwrap()], workload: words("seq"), ..full };
     let refused = self::plan(full).unwrap_err();
-    assert_eq!(refused, "fill '513MiB': expected at most the size of all 8 devices of 64MiB");
+    assert_eq!(refused, "fill '514MiB': expected at most the size of all 8 devices of 64MiB");
     let useless = Options { devices: devices(), workload: words("swapoff"), ..good() };
     assert!(self::plan(useless).unwrap_err().starts_with("devices '8'"));
     let useless = Options { kept: vec![64], workload: words("seq"), ..good() };
