@@ -59,6 +59,7 @@ fn small(devices: &[u32]) -> Spec {
         owners: 3,
         pages_per_owner: 3,
         unuse_passes: 12,
+        failed_tables: None,
     }
 }
 

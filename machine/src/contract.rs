@@ -235,12 +235,13 @@ pub struct Extent {
 /// A machine: everything that a variant runs on. Machines are types, so that one build holds all of
 /// them.
 pub trait Machine: Sized + Send + Sync + 'static {
-    /// Whether a checker explores this build. A variant does four things differently then:
+    /// Whether a checker explores this build. A variant does five things differently then:
     ///
     /// - [`fault!`](crate::fault!) can be true; elsewhere it folds to false.
     /// - SWAP_MAP_MAX is 2 and not 62, so that two users need a continuation.
     /// - A continuation page holds the digits of 16 slots and not 4096.
     /// - swapoff asserts, when unuse has ended, that every slot was cleaned up.
+    /// - Of a swap table, counts and entries are small, and memory that is freed is followed.
     ///
     /// All else is the same code. What the machine itself does differently (accesses, fences,
     /// locks, no time) is in [`checked`](crate::checked).

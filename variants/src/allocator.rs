@@ -162,6 +162,15 @@ pub trait SwapAllocator<M: Machine>: Send + Sync + Sized + 'static {
         in_map::remove_folio(self, cpu, dev, folio);
     }
 
+    /// swap_alloc_hibernation_slot(): a slot of `dev` with one user and no folio, for the image. `None`
+    /// where hibernation is not modelled, too.
+    fn alloc_hibernation_slot(&self, _cpu: &M::Cpu, _dev: usize) -> Option<SwpEntry> {
+        None
+    }
+
+    /// swap_free_hibernation_slot(): frees a slot that `alloc_hibernation_slot` returned.
+    fn free_hibernation_slot(&self, _cpu: &M::Cpu, _entry: SwpEntry) {}
+
     /// get_swap_device(): pins the device; false once it is going away.
     fn tryget_device(&self, cpu: &M::Cpu, dev: usize) -> bool {
         self.base().devices[dev].users.tryget_live(cpu)

@@ -121,7 +121,13 @@ pub(crate) mod site {
 
 impl<M: Machine, P: Policy<M>> CiFirst<M, P> {
     /// move_cluster() to `list`: ci->lock is held; si->lock is taken for the pointers alone.
-    fn move_cluster(&self, cpu: &M::Cpu, dev: &Device<M>, index: usize, list: ClusterList) {
+    pub(crate) fn move_cluster(
+        &self,
+        cpu: &M::Cpu,
+        dev: &Device<M>,
+        index: usize,
+        list: ClusterList,
+    ) {
         let (si, clusters) = (dev.si(), dev.clusters());
         let cluster = &clusters[index];
         let (was, order) = (cluster.list(), usize::from(cluster.order.get()));
@@ -175,10 +181,11 @@ impl<M: Machine, P: Policy<M>> CiFirst<M, P> {
             }
         }
         si.lock.unlock(cpu, held);
-        if let (Some((index, _)), Free, Some(_)) = (&isolated, list, P::RELEASE.table) {
-            dev.populate(*index);
+        let (index, guard) = isolated?;
+        if list != Free || P::RELEASE.table.is_none() {
+            return Some((index, guard));
         }
-        isolated
+        self.populate(cpu, dev, index, guard).map(|guard| (index, guard))
     }
 
     /// As [`CiFirst::isolate`] for a frag list, whose length is counted.
@@ -211,7 +218,7 @@ impl<M: Machine, P: Policy<M>> CiFirst<M, P> {
             dev.queue_work(DISCARD_WORK);
         } else {
             if P::RELEASE.table.is_some() {
-                dev.unpublish(index);
+                dev.unpublish(cpu, index);
             }
             self.move_cluster(cpu, dev, index, Free);
             dev.cluster(index).order.set(0);
@@ -244,13 +251,21 @@ impl<M: Machine, P: Policy<M>> CiFirst<M, P> {
 impl<M: Machine, P: Policy<M>> CiFirst<M, P> {
     /// cluster_is_usable(): the cluster may be allocated from (CLUSTER_FLAG_USABLE) and its order
     /// fits.
-    fn usable(&self, cluster: &ClusterInfo<M>, order: usize) -> bool {
+    fn usable(
+        &self,
+        dev: &Device<M>,
+        index: usize,
+        cluster: &ClusterInfo<M>,
+        order: usize,
+    ) -> bool {
         let fits =
             order == 0 || cluster.count.get() == 0 || usize::from(cluster.order.get()) == order;
         let usable = match cluster.list() {
             Some(Full | Discard) => false,
             Some(Free) => !P::RELEASE.free_has_no_table,
-            _ => true,
+            // The CPU that isolated it may sleep until there is memory for its table.
+            None => dev.tabled(index).is_none_or(|tabled| tabled.table.load_acquire() != 0),
+            Some(Nonfull | Frag) => true,
         };
         usable && fits
     }
@@ -268,7 +283,7 @@ impl<M: Machine, P: Policy<M>> CiFirst<M, P> {
         let index = dev.cluster_of(next.offset());
         let guard = dev.lock_cluster(cpu, index, site);
         let cluster = dev.cluster(index);
-        if !self.usable(cluster, order) {
+        if !self.usable(dev, index, cluster, order) {
             dev.unlock_cluster(cpu, index, guard);
             return None;
         }
@@ -310,7 +325,7 @@ impl<M: Machine, P: Policy<M>> CiFirst<M, P> {
                 self.reclaim_range(cpu, dev, offset, nr);
                 guard = dev.lock_cluster(cpu, index, &site::RECLAIM);
                 // Anything may have happened to the cluster meanwhile.
-                if !self.usable(cluster, order) {
+                if !self.usable(dev, index, cluster, order) {
                     break;
                 }
                 if cluster.count.get() == 0 {
@@ -327,7 +342,7 @@ impl<M: Machine, P: Policy<M>> CiFirst<M, P> {
                 }
                 dev.unlock_cluster(cpu, index, guard);
                 guard = dev.lock_cluster(cpu, index, &site::ALLOC);
-                if !self.usable(cluster, order) || !dev.all(offset, nr, 0) {
+                if !self.usable(dev, index, cluster, order) || !dev.all(offset, nr, 0) {
                     break;
                 }
             }
@@ -372,7 +387,7 @@ impl<M: Machine, P: Policy<M>> CiFirst<M, P> {
             dev.fill(offset, nr, HAS_CACHE);
             if P::RELEASE.table.is_some() {
                 // The folio that the slots are for, which is locked: its user finds it there.
-                let _ = dev.folios.add(offset, order);
+                let _ = dev.cache_folio(cpu, offset, order);
             }
             self.range_alloc(cpu, dev, nr);
             cluster.count.set(cluster.count.get() + nr as u16);
@@ -551,7 +566,7 @@ impl<M: Machine, P: Policy<M>> CiFirst<M, P> {
     }
 
     /// __try_to_reclaim_swap(): drops the slot's folio if it has no user.
-    fn try_to_reclaim(&self, cpu: &M::Cpu, dev: &Device<M>, offset: u32) -> Reclaimed {
+    pub(crate) fn try_to_reclaim(&self, cpu: &M::Cpu, dev: &Device<M>, offset: u32) -> Reclaimed {
         let folio = match dev.folios.trylock(offset) {
             Ok(folio) => folio,
             Err(NoFolio::Absent) => return Reclaimed::Nothing,
@@ -597,7 +612,7 @@ impl<M: Machine, P: Policy<M>> CiFirst<M, P> {
                 dev.fill(dev.start_of(index), dev.cluster_slots, 0);
             }
             if P::RELEASE.table.is_some() {
-                dev.unpublish(index);
+                dev.unpublish(cpu, index);
             }
             self.move_cluster(cpu, dev, index, Free);
             dev.cluster(index).order.set(0);
@@ -1014,6 +1029,14 @@ impl<M: Machine, P: SwapoffHooks<M>> SwapAllocator<M> for CiFirst<M, P> {
             None => in_map::add_for_fault(self, cpu, entry, page_in),
             Some(_) => self.add_to_table(cpu, entry, page_in),
         }
+    }
+
+    fn alloc_hibernation_slot(&self, cpu: &M::Cpu, _dev: usize) -> Option<SwpEntry> {
+        P::RELEASE.table.and_then(|_| self.slot_of_image(cpu))
+    }
+
+    fn free_hibernation_slot(&self, cpu: &M::Cpu, entry: SwpEntry) {
+        self.free_slot_of_image(cpu, entry);
     }
 
     fn remove_folio(&self, cpu: &M::Cpu, dev: usize, folio: LockedFolio, why: Leaves) {

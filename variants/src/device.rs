@@ -6,10 +6,12 @@ use crate::avail::Avail;
 use crate::cache::SwapCache;
 use crate::cluster_info::{ClusterInfo, ClusterList, Clusters, List, Tabled};
 use crate::entry::SwpEntry;
+use crate::folio_struct::Structs;
 use crate::neighbours::Neighbours;
 use crate::spec::{DeviceSpec, Spec};
 use crate::swap_map::{BAD, COUNT_CONTINUED, Continuations, HAS_CACHE};
 use crate::swap_table::Extended;
+use crate::table_life::Pages;
 use machine::{
     Atomic, Cpu, Fields, Guard, Machine, PercpuRef, Plain, Region, Site, SpinLock, fault, vm_bug_on,
 };
@@ -207,6 +209,8 @@ pub struct Device<M: Machine> {
     pub folios: SwapCache<M>,
     pub(crate) conts: Continuations<M>,
     pub(crate) extends: Extended<M>,
+    pub(crate) pages: Pages<M>,
+    pub(crate) structs: Structs<M>,
     /// memcg_table: two bytes per slot, where there is a swap table.
     cgroups: Region<M, M::Atomic<u8>>,
     /// si->users: swapoff waits until the last of these references is gone.
@@ -222,6 +226,7 @@ impl<M: Machine> Device<M> {
         let clusters = device.slots.div_ceil(spec.cluster_slots) as usize;
         let slots = clusters * spec.cluster_slots as usize;
         let byte = |_| M::Atomic::new(0);
+        let tables = if layout == Layout::Tables { clusters } else { 0 };
         Self {
             index,
             cluster_slots: spec.cluster_slots,
@@ -236,10 +241,9 @@ impl<M: Machine> Device<M> {
             shadows: Region::named("zeromap", slots, Vec::new(), byte),
             folios: SwapCache::new(slots),
             conts: Continuations::new(if layout == Layout::Tables { 0 } else { slots }),
-            extends: Extended::new(
-                if layout == Layout::Tables { clusters } else { 0 },
-                spec.cluster_slots as usize,
-            ),
+            extends: Extended::new(tables, spec.cluster_slots as usize),
+            pages: Pages::new(tables),
+            structs: Structs::new(tables * spec.cluster_slots as usize, cpu.system().cpus()),
             cgroups: Region::named(
                 "memcg_table",
                 if layout == Layout::Tables { 2 * slots } else { 1 },
@@ -483,6 +487,11 @@ impl<M: Machine> Device<M> {
         M::fill(&self.cgroups, 2 * offset as usize, 2 * (offset + nr) as usize, id);
     }
 
+    /// The id of the slot's cgroup.
+    pub(crate) fn cgroup(&self, offset: u32) -> u8 {
+        self.cgroups[2 * offset as usize].load()
+    }
+
     fn set_up_cluster(&self, index: usize) {
         let cluster = &self.clusters[index];
         let header = u32::from(index == 0);
@@ -493,11 +502,7 @@ impl<M: Machine> Device<M> {
         cluster.order.set(0);
         cluster.set_list(Some(list));
         self.si().list(list, 0).push(&self.clusters, index);
-        if self.has_tables() {
-            let tabled = self.clusters.tabled(index);
-            tabled.table.store(u64::from(bad > 0));
-            tabled.extend.set(0);
-        }
+        self.set_up_table(index, bad > 0);
     }
 
     /// swap_map and cluster_info are freed: any later use is a bug.

@@ -1,12 +1,12 @@
 //! The invariants that hold at rest, when no CPU is inside the allocator; they are read by peek.
 //! docs/catalogue.md lists them all. Here: I4 inuse_pages, I5 cluster counts, I6 list
-//! conservation, I7 flags against counts, I9 avail membership, I10 nr_swap_pages, I11 slot caches, and
-//! I13 swap tables against flags.
+//! conservation, I7 flags against counts, I9 avail membership, I10 nr_swap_pages, I11 slot caches, and of
+//! swap tables I13 against flags, I16 against folios and I17 against extend_table.
 
 use crate::cluster_info::ClusterList;
 use crate::device::{Base, Device, SWP_WRITEOK};
 use crate::entry::SwpEntry;
-use crate::swap_map::BAD;
+use crate::swap_map::{BAD, COUNT_CONTINUED, HAS_CACHE};
 use machine::{Atomic, Machine, Plain};
 
 /// How a scheme's state at rest differs from that of other schemes.
@@ -37,6 +37,7 @@ pub fn at_rest<M: Machine>(base: &Base<M>, rules: &Rules) -> Result<(), String> 
         if on {
             let inuse = in_use(dev, rules.offlist.unwrap_or(0))?;
             clusters(dev)?;
+            tables(dev)?;
             lists(dev)?;
             avail(base, dev, rules.offlist, inuse)?;
             free += dev.stats().pages as i64 - inuse as i64;
@@ -77,12 +78,32 @@ fn clusters<M: Machine>(dev: &Device<M>) -> Result<(), String> {
         };
         ensure!(count == nonzero, "I5: cluster {i} counts {count}, {nonzero} slots are in use");
         ensure!(fits, "I7: cluster {i} has flag {list:?} and count {count}");
-        let table = dev.peek_table(i);
-        ensure!(
-            table.is_none_or(|there| there == (list != ClusterList::Free)),
-            "I13: cluster {i} has flag {list:?}, and its table is {}",
-            if table == Some(true) { "there" } else { "not there" }
-        );
+    }
+    Ok(())
+}
+
+/// I13, I16 and I17, of a scheme with swap tables.
+fn tables<M: Machine>(dev: &Device<M>) -> Result<(), String> {
+    for (i, cluster) in dev.clusters_at_rest().enumerate() {
+        let Some(table) = dev.peek_table(i) else { return Ok(()) };
+        let (list, there) = (cluster.peek_list(), if table { "there" } else { "not there" });
+        let wanted = list != Some(ClusterList::Free);
+        ensure!(table == wanted, "I13: cluster {i} has flag {list:?}, and its table is {there}");
+        let (from, end) = (dev.start_of(i), dev.start_of(i + 1));
+        for (slot, entry) in (from..end).zip(dev.bytes_at_rest(from, end)) {
+            let (entry, folio) = (entry.peek(), dev.folios.peek(slot));
+            let cached = entry & HAS_CACHE != 0;
+            ensure!(
+                cached == folio,
+                "I16: slot {slot} has a folio: {folio}, in its entry: {cached}"
+            );
+            let more = dev.extends.peek(i, (slot - from) as usize);
+            let continued = entry & COUNT_CONTINUED != 0;
+            ensure!(
+                continued == (more > 0),
+                "I17: slot {slot} has {more} users in extend_table; its entry looks there: {continued}"
+            );
+        }
     }
     Ok(())
 }
@@ -147,7 +168,6 @@ mod tests {
     use crate::device::offlist;
     use crate::percluster::PerCluster;
     use crate::percpu_cluster::SwapTable;
-    use crate::swap_map::HAS_CACHE;
     use crate::{DeviceSpec, Folio, Prices, SlotCacheSpec, Spec, Swap, SwapAllocator};
     use machine::lock::Tas;
     use machine::native::{Config, Native};
@@ -169,6 +189,7 @@ mod tests {
             owners: 1,
             pages_per_owner: 24,
             unuse_passes: 1,
+            failed_tables: None,
         }
     }
 
@@ -222,16 +243,19 @@ mod tests {
     }
 
     #[test]
-    fn a_table_at_the_wrong_time_is_found() {
+    fn a_table_that_fits_nothing_is_found() {
         after::<SwapTable<M>>(|_| ()).expect("a sound device");
-        // Cluster 0 has the header, and the last one is free.
-        let harms: [Harm; 2] = [
-            |state| Atomic::store(&state.devices[0].clusters().tabled(0).table, 0),
-            |state| Atomic::store(&state.devices[0].clusters().tabled(3).table, 1),
+        // Cluster 0 has the header and three shadows, and the last one is free.
+        let harms: [(&str, Harm); 5] = [
+            ("I13", |state| Atomic::store(&state.devices[0].clusters().tabled(0).table, 0)),
+            ("I13", |state| Atomic::store(&state.devices[0].clusters().tabled(3).table, 1)),
+            ("I16", |state| retype(state, 1, HAS_CACHE | 1)),
+            ("I16", |state| state.devices[0].folios.unlock(state.devices[0].folios.add(1, 0))),
+            ("I17", |state| retype(state, 1, COUNT_CONTINUED)),
         ];
-        for harm in harms {
-            let broken = after::<SwapTable<M>>(harm).expect_err("I13");
-            assert!(broken.starts_with("I13:"), "{broken}");
+        for (name, harm) in harms {
+            let broken = after::<SwapTable<M>>(harm).expect_err(name);
+            assert!(broken.starts_with(&format!("{name}:")), "{name}: {broken}");
         }
     }
 }

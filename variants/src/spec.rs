@@ -53,6 +53,8 @@ pub struct Spec {
     pub pages_per_owner: usize,
     /// Passes of try_to_unuse() before a signal ends it with EINTR.
     pub unuse_passes: u32,
+    /// Allocations of swap tables that fail. Only the schemes from 7.0 on look at it.
+    pub failed_tables: Option<FailedTables>,
 }
 
 impl Default for Spec {
@@ -70,8 +72,20 @@ impl Default for Spec {
             owners: 1,
             pages_per_owner: 1 << 18,
             unuse_passes: u32::MAX,
+            failed_tables: None,
         }
     }
+}
+
+/// The CPU whose allocations of swap tables fail, and which of them: what the kernel's fault injection
+/// (`/proc/PID/make-it-fail`) does to a task.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FailedTables {
+    /// The CPU. All its allocations under ci->lock fail.
+    pub cpu: usize,
+    /// Those that may sleep fail too, at the second of their two allocations: the table is there, and
+    /// memcg_table (7.2) is not.
+    pub sleeping: bool,
 }
 
 /// The per-CPU slot caches of 4.11 .. 6.14 (mm/swap_slots.c). Thresholds are free slots per CPU.

@@ -8,7 +8,7 @@ use crate::cache::{LockedFolio, NoFolio};
 use crate::entry::SwpEntry;
 use crate::owners::{Owners, PTRS_PER_PTE};
 use crate::spec::Spec;
-use machine::{Cpu, Machine, Site};
+use machine::{Cpu, Machine, Site, fault};
 
 static UNMAP: Site = Site::new("ptl", "try_to_unmap_one");
 static FAULT: Site = Site::new("ptl", "do_swap_page");
@@ -93,6 +93,22 @@ impl<M: Machine, A: SwapAllocator<M>> Swap<M, A> {
                 Err(SwapInError::NoDevice) => return false,
                 Err(SwapInError::Busy) => cpu.cond_resched(),
             }
+        }
+    }
+
+    /// swap_vma_readahead() and swap_cluster_readahead() for one slot: its page enters the swap cache. The
+    /// fault that reads ahead holds a reference on its own device alone, which may be another one.
+    pub fn read_ahead(&self, cpu: &M::Cpu, entry: SwpEntry) {
+        M::enter("__read_swap_cache_async");
+        let pins = !fault!(M, "readahead-without-ref");
+        if pins && !self.alloc.tryget_device(cpu, entry.dev()) {
+            return;
+        }
+        if let Ok(folio) = lock_folio(&self.alloc, cpu, entry) {
+            self.alloc.folios(entry.dev()).unlock(folio);
+        }
+        if pins {
+            self.alloc.put_device(cpu, entry.dev());
         }
     }
 

@@ -1,13 +1,11 @@
 //! What the swap table changes below a scheme (7.0 on): one word per slot is the only record, in a table
-//! per cluster that is born when the cluster leaves the free list and ends when it goes back; a locked
-//! folio owns its slots from the allocation on; counts beyond 14 are in a second table. Guards that a
-//! cluster has a table exactly while it is not on the free list (I13), and that a record changes under its
-//! ci->lock alone. Kernel: mm/swapfile.c, mm/swap_state.c and mm/memcontrol.c of 7.3, functions as named.
+//! per cluster (table_life.rs); a locked folio owns its slots from the allocation on; counts beyond 14 are
+//! in a second table. Guards that a record changes under its ci->lock alone, and that a look-up without it
+//! finds the slot's own folio (I15). Kernel: mm/swapfile.c, mm/swap_state.c and mm/memcontrol.c of 7.3,
+//! functions as named.
 //!
 //! Simplified: an entry's state is a byte of its eight, with swap_map's names for the same states (cached
-//! is SWAP_HAS_CACHE, a shadow is a count without it). A table's page is that of its cluster, zeroed anew
-//! for each life; it ends at once and not a grace period later. Its allocation never fails, so that no
-//! allocation sleeps with nothing held.
+//! is SWAP_HAS_CACHE, a shadow is a count without it).
 
 use crate::allocator::Leaves;
 use crate::cache::{LockedFolio, NoFolio};
@@ -15,8 +13,9 @@ use crate::cluster::{CiFirst, Policy};
 use crate::count::{DupError, may_cache};
 use crate::device::Device;
 use crate::entry::SwpEntry;
+use crate::folio_struct::NO_PFN;
 use crate::swap_map::{BAD, COUNT_CONTINUED, HAS_CACHE};
-use machine::{Atomic, Cpu, Machine, Plain, Region};
+use machine::{Atomic, Cpu, Machine, Plain, Region, fault, vm_bug_on};
 use std::sync::OnceLock;
 
 /// Which sections of ci->lock a release has for what was elsewhere before.
@@ -44,7 +43,6 @@ mod site {
     pub static DELETE: Site = Site::new("ci->lock", "swap_cache_del_folio");
     pub static PUT: Site = Site::new("ci->lock", "swap_put_entries_cluster");
     pub static CACHE: Site = Site::new("ci->lock", "__swap_cache_alloc");
-    pub static RELEASE: Site = Site::new("ci->lock", "swapoff");
 }
 
 /// The counts of a cluster's slots beyond what their entries hold.
@@ -79,25 +77,11 @@ impl<M: Machine> Device<M> {
         &self.extends.of(index)[(offset - self.start_of(index)) as usize]
     }
 
-    /// swap_cluster_populate(): the table of a cluster that has left the free list. ci->lock is held.
-    pub(crate) fn populate(&self, index: usize) {
-        self.clear_table(index);
-        self.clusters().tabled(index).table.store_release(1);
-    }
-
-    /// Whether the cluster's table is there, at rest; `None` for a scheme without.
-    pub(crate) fn peek_table(&self, index: usize) -> Option<bool> {
-        self.tabled(index).map(|tabled| tabled.table.peek() != 0)
-    }
-
-    /// The table of a cluster that goes to the free list ends. ci->lock is held.
-    pub(crate) fn unpublish(&self, index: usize) {
-        let tabled = self.clusters().tabled(index);
-        tabled.table.store(0);
-        // One that was attached for a user who then came no more.
-        if tabled.extend.get() != 0 {
-            tabled.extend.set(0);
-        }
+    /// The slot's entry. ci->lock is held, and the table is there, since the slot is in use.
+    fn entry(&self, offset: u32) -> &M::Atomic<u8> {
+        let absent = || self.peek_table(self.cluster_of(offset)) == Some(false);
+        vm_bug_on!(M, absent(), "I13: a slot in use has no table");
+        self.byte(offset)
     }
 
     /// __swap_duplicate() for one more user. ci->lock is held.
@@ -105,7 +89,7 @@ impl<M: Machine> Device<M> {
     /// # Errors
     /// As [`DupError`] says.
     pub(crate) fn dup_in_table(&self, offset: u32) -> Result<(), DupError> {
-        let entry = self.byte(offset);
+        let entry = self.entry(offset);
         let was = entry.load();
         match was & !HAS_CACHE {
             BAD => return Err(DupError::Unused),
@@ -132,20 +116,26 @@ impl<M: Machine> Device<M> {
         let index = self.cluster_of(offset);
         let (extend, count) =
             (&self.clusters().tabled(index).extend, self.byte(offset).load() & !HAS_CACHE);
-        if extend.get() == 0 && count == count_max::<M>() {
-            self.extends.of(index);
-            extend.set(1);
+        if fault!(M, "extend-not-rechecked") {
+            // A fresh table, in the place of one that another CPU may have attached meanwhile.
+            self.extends.of(index).iter().for_each(|count| count.store(0));
+        } else if extend.get() != 0 || count != count_max::<M>() {
+            return;
         }
+        self.extends.of(index);
+        extend.set(1);
     }
 
     /// One user less: the state that is left. ci->lock is held. Panics if the slot has no user.
     pub(crate) fn put_in_table(&self, offset: u32) -> u8 {
-        let entry = self.byte(offset);
+        let entry = self.entry(offset);
         let was = entry.load();
         assert!(was & !HAS_CACHE != 0 && was & !HAS_CACHE != BAD, "swap_free of an unused slot");
         let count = match was & !HAS_CACHE {
             COUNT_CONTINUED => {
-                let left = self.extended(offset).load() - 1;
+                let counted = self.extended(offset).load();
+                vm_bug_on!(M, counted == 0, "extend_table has lost the count of a slot");
+                let left = counted - 1;
                 if left > u32::from(count_max::<M>()) {
                     self.extended(offset).store(left);
                     return was;
@@ -197,9 +187,10 @@ impl<M: Machine, P: Policy<M>> CiFirst<M, P> {
         taken
     }
 
-    /// __mem_cgroup_try_charge_swap(): the slots' cgroup.
+    /// __mem_cgroup_try_charge_swap(): the slots' cgroup. Every CPU's task is in one of its own.
     pub(crate) fn record_cgroup(&self, cpu: &M::Cpu, entry: SwpEntry, nr: u32) {
-        self.section(cpu, entry, &site::CHARGE, |dev| dev.set_cgroup(entry.offset(), nr, 1));
+        let id = 1 + (cpu.id() % 255) as u8;
+        self.section(cpu, entry, &site::CHARGE, |dev| dev.set_cgroup(entry.offset(), nr, id));
     }
 
     /// swap_writeout(): whether the page is all zeroes.
@@ -225,7 +216,9 @@ impl<M: Machine, P: Policy<M>> CiFirst<M, P> {
         let (offset, nr) = (folio.offset, folio.slots());
         let site = if why == Leaves::Reclaimed { &site::REMOVE } else { &site::DELETE };
         self.section(cpu, entry, site, |dev| {
-            dev.folios.remove(folio);
+            let used = || why == Leaves::Unused && !dev.all(offset, nr, HAS_CACHE);
+            vm_bug_on!(M, used(), "the folio of a slot with a user is dropped unwritten");
+            dev.free_folio(cpu, folio);
             dev.leave_shadow(offset, nr);
             self.uncache(cpu, dev, offset, nr);
         });
@@ -240,12 +233,18 @@ impl<M: Machine, P: Policy<M>> CiFirst<M, P> {
         page_in: impl FnOnce(),
     ) -> Option<LockedFolio> {
         let offset = entry.offset();
+        let early = fault!(M, "charge-before-cache").then(|| self.dev(entry).cgroup(offset));
         let look = |dev: &Device<M>| may_cache(dev.byte(offset).load());
         if !self.section(cpu, entry, &site::CACHE, look) {
             return None;
         }
         let folio = self.section(cpu, entry, &site::CACHE, |dev| {
-            dev.cache_locked(offset).then(|| dev.folios.add(offset, 0))
+            if !dev.cache_locked(offset) {
+                return None;
+            }
+            let wrong = || early.is_some_and(|charged| charged != dev.cgroup(offset));
+            vm_bug_on!(M, wrong(), "a page is charged to another cgroup than that of its slot");
+            Some(dev.cache_folio(cpu, offset, 0))
         });
         folio.inspect(|_| page_in())
     }
@@ -257,17 +256,29 @@ impl<M: Machine, P: Policy<M>> CiFirst<M, P> {
     pub(crate) fn look_up(&self, cpu: &M::Cpu, entry: SwpEntry) -> Result<LockedFolio, NoFolio> {
         let (dev, offset) = (self.dev(entry), entry.offset());
         cpu.system().rcu.read(cpu, || {
-            let table = &dev.clusters().tabled(dev.cluster_of(offset)).table;
-            let cached =
-                || table.load_acquire() != 0 && dev.byte(offset).load_acquire() & HAS_CACHE != 0;
-            if !cached() {
+            let index = dev.cluster_of(offset);
+            let table = &dev.clusters().tabled(index).table;
+            let pfn = || match table.load_acquire() {
+                0 => NO_PFN,
+                _ => {
+                    dev.pages.read(index);
+                    dev.pfn(offset)
+                }
+            };
+            let read = pfn();
+            if read == NO_PFN {
                 return Err(NoFolio::Absent);
             }
-            let folio = dev.folios.trylock(offset)?;
-            if !cached() {
+            let folio = dev.trylock_pfn(read, offset)?;
+            if !fault!(M, "lookup-not-rechecked") && pfn() != read {
                 dev.folios.unlock(folio);
                 return Err(NoFolio::Busy(1));
             }
+            let (slot, own) = (folio.offset, offset & !(folio.slots() - 1));
+            assert!(
+                slot == own,
+                "I15: a look-up of slot {offset} returns the folio of slot {slot}"
+            );
             Ok(folio)
         })
     }
@@ -321,16 +332,6 @@ impl<M: Machine, P: Policy<M>> CiFirst<M, P> {
     fn free_run(&self, cpu: &M::Cpu, dev: &Device<M>, index: usize, run: Option<(u32, u32)>) {
         if let Some((first, n)) = run {
             self.free_range(cpu, dev, index, first, n);
-        }
-    }
-
-    /// The last step of swapoff frees the tables that are left, of clusters with bad slots: every ci->lock
-    /// once more.
-    pub(crate) fn free_tables(&self, cpu: &M::Cpu, dev: &Device<M>) {
-        for index in 0..dev.nr_clusters() {
-            let guard = dev.lock_cluster(cpu, index, &site::RELEASE);
-            dev.unpublish(index);
-            dev.unlock_cluster(cpu, index, guard);
         }
     }
 }

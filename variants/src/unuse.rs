@@ -2,7 +2,7 @@
 //! ends on a lock-free read of inuse_pages and takes no ci->lock of its own accord, so it is no
 //! barrier against allocations. Kernel: mm/swapfile.c of 6.14, functions as named.
 
-use crate::allocator::{SwapAllocator, SwapoffError};
+use crate::allocator::{Leaves, SwapAllocator, SwapoffError};
 use crate::entry::SwpEntry;
 use crate::owners::Owners;
 use crate::swap::{Folio, SwapInError, free_swap_or_unlock, swap_in};
@@ -85,8 +85,14 @@ fn drop_cached<M: Machine, A: SwapAllocator<M>>(swap: &A, cpu: &M::Cpu, dev: usi
         && let Some(offset) = swap.next_used(dev, from)
     {
         from = offset + 1;
+        let early =
+            fault!(M, "unlocked-count") && !swap.swapped(cpu, SwpEntry::new(dev, offset), 1);
         if let Some(folio) = swap.folios(dev).lock(offset, cpu) {
-            free_swap_or_unlock(swap, cpu, dev, folio);
+            if early {
+                swap.remove_folio(cpu, dev, folio, Leaves::Unused);
+            } else {
+                free_swap_or_unlock(swap, cpu, dev, folio);
+            }
             from = folio.offset + folio.slots();
         }
     }

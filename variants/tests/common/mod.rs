@@ -14,7 +14,7 @@ use machine::{Machine, Native, with_lock};
 use std::marker::PhantomData;
 use variants::prices::{Prices, XarrayPrices, ZsmallocPrices};
 use variants::registry::{VARIANTS, Variant, Visitor, visit};
-use variants::{DeviceSpec, Folio, SlotCacheSpec, Spec, SwapAllocator};
+use variants::{DeviceSpec, FailedTables, Folio, SlotCacheSpec, Spec, SwapAllocator};
 
 /// The machine of tests on one CPU: it accounts lock sites, as measurements do.
 pub type On<K> = Native<K, true>;
@@ -37,7 +37,8 @@ pub const ORDERS: usize = 3;
 
 /// Two devices of a few clusters, the second with discard, a partial last cluster and
 /// another size the second time; slot caches that come on and go off. Clusters of 8
-/// slots and less can be filled up by the owners' pages.
+/// slots and less can be filled up by the owners' pages. With clusters of 8 slots the first CPU gets
+/// swap tables by sleeping alone.
 pub fn spec(cluster_slots: u32) -> Spec {
     let (first, second) = if cluster_slots <= 8 { (8, 5) } else { (2, 2) };
     Spec {
@@ -59,6 +60,7 @@ pub fn spec(cluster_slots: u32) -> Spec {
         owners: OWNERS,
         pages_per_owner: PAGES,
         unuse_passes: 1_000,
+        failed_tables: (cluster_slots == 8).then_some(FailedTables { cpu: 0, sleeping: false }),
     }
 }
 

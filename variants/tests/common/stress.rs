@@ -12,7 +12,9 @@ use machine::lock::LockKind;
 use machine::{Cpu, Machine};
 use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering::Relaxed};
 use variants::registry::Variant;
-use variants::{DeviceSpec, SlotCacheSpec, Spec, Swap, SwapAllocator, SwapoffError, SwpEntry};
+use variants::{
+    DeviceSpec, FailedTables, SlotCacheSpec, Spec, Swap, SwapAllocator, SwapoffError, SwpEntry,
+};
 
 /// An allocator stands pages that go out and in, shared by owners and by the swap cache.
 pub struct Pages(pub Effort);
@@ -105,7 +107,11 @@ impl Round {
             swap_max: if random.u32(..4) == 0 { random.u64(1..8) } else { u64::MAX },
             ..self.spec
         };
-        Self { spec, storm: random.u32(..4) > 0, ..self }
+        let storm = random.u32(..4) > 0;
+        let failed_tables = random
+            .bool()
+            .then(|| FailedTables { cpu: random.usize(..WORKERS), sleeping: random.bool() });
+        Self { spec: Spec { failed_tables, ..spec }, storm, ..self }
     }
 }
 
