@@ -2,7 +2,8 @@
 
 use crate::case::{Case, Explore};
 use crate::machinery;
-use crate::scenario::{Exploration, SCENARIOS, Scenario};
+use crate::scenario::{Exploration, Scenario};
+use crate::scenarios::SCENARIOS;
 use machine::Machine;
 use machine::checked::{Config, Loom, Shuttle};
 use variants::registry::{self, VARIANTS, Variant};

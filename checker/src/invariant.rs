@@ -40,6 +40,11 @@ invariants! {
     I10, "nr_swap_pages is what is free on enabled devices.";
     I11, "A slot in a slot cache is allocated, once, and has no user.";
     I12, "Who holds a reference has valid arrays; nobody gets one after the drain.";
+    I13, "A cluster has a swap table exactly while it is not on the free list.";
+    I14, "A swap table is freed a grace period after it has been taken away from its cluster.";
+    I15, "A look-up without a lock returns the folio of the slot that it looks for.";
+    I16, "A slot has a folio if and only if its entry in the swap table says so.";
+    I17, "extend_table counts a slot if and only if its entry says so.";
     L, "Everything ends: swapoff, an allocation, every wait, within a budget of steps.";
     Race, "No two accesses to plain memory are unordered.";
     Bug, "The kernel's own assertions, and the lock order.";

@@ -9,6 +9,7 @@ pub mod faults;
 mod invariant;
 mod machinery;
 pub mod scenario;
+mod scenarios;
 mod slice;
 
 pub use case::{Case, Effort, Explore, Finding, Verdict};

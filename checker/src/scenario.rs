@@ -1,6 +1,6 @@
-//! Scenarios as data: a small system, the acts before, and the acts of each CPU, all CPUs at once.
-//! Guards the invariants in every execution: a watcher outside the model checks them at each write,
-//! and the variant's own `validate` at rest.
+//! What a scenario is (scenarios.rs has the list): a small system, the acts before, and the acts of each
+//! CPU, all CPUs at once. Guards the invariants in every execution: a watcher outside the model checks
+//! them at each write, and the variant's own `validate` at rest.
 
 use crate::invariant::{Invariant, hold, named};
 use machine::checked::{Config, Event, act_begins, watch};
@@ -8,7 +8,7 @@ use machine::{Cpu, Failure, Machine};
 use std::cell::Cell;
 use std::marker::PhantomData;
 use variants::registry::{Variant, Visitor};
-use variants::{DeviceSpec, Folio, Prices, SlotCacheSpec, Spec, Swap, SwapAllocator};
+use variants::{Folio, Spec, Swap, SwapAllocator, SwpEntry};
 
 /// One act of a CPU. An owner is a page table, a page an entry in it; devices go by index.
 #[derive(Clone, Copy, Debug)]
@@ -23,6 +23,12 @@ pub enum Act {
     Fork { parent: usize, child: usize, page: usize },
     /// get_swap_device(), a look at the map, put_swap_device().
     Look { dev: usize },
+    /// Readahead of a page, by its page-table entry.
+    ReadPage { owner: usize, page: usize },
+    /// Readahead of a slot, by its number.
+    ReadSlot { dev: usize, slot: u32 },
+    /// Allocates a slot for hibernation's image, and frees it.
+    Hibernate { dev: usize },
     /// Does the work that is queued to kernel workers.
     Work,
     /// swapoff(2).
@@ -45,304 +51,9 @@ pub struct Scenario {
     pub bound: Option<usize>,
 }
 
-/// Clusters of 4 slots, orders 0 and 1, no slot cache; slot 0 is the header.
-fn small(devices: &[u32]) -> Spec {
-    Spec {
-        devices: devices.iter().map(|&slots| DeviceSpec::new(slots)).collect(),
-        cluster_slots: 4,
-        orders: 2,
-        cluster_cols: 1,
-        slot_cache: SlotCacheSpec { size: 2, activate: 1_000, deactivate: 0 },
-        discard_ns: 0,
-        prices: Prices::default(),
-        swap_max: Spec::default().swap_max,
-        owners: 3,
-        pages_per_owner: 3,
-        unuse_passes: 12,
-        failed_tables: None,
-    }
-}
-
-fn two_clusters() -> Spec {
-    small(&[8])
-}
-
-fn one_cluster() -> Spec {
-    small(&[4])
-}
-
-/// Half of the second cluster is beyond the device's end.
-fn odd_end() -> Spec {
-    small(&[6])
-}
-
-fn two_devices() -> Spec {
-    small(&[4, 4])
-}
-
-fn discarding() -> Spec {
-    let mut spec = small(&[8]);
-    spec.devices[0].discard = true;
-    spec
-}
-
-fn shrinking() -> Spec {
-    let mut spec = small(&[8]);
-    spec.devices[0].later_slots = Some(4);
-    spec
-}
-
-fn limited() -> Spec {
-    Spec { swap_max: 1, ..small(&[8]) }
-}
-
-fn slot_caches() -> Spec {
-    let mut spec = small(&[8]);
-    spec.slot_cache.activate = 1;
-    spec
-}
-
-const fn out(owner: usize, page: usize) -> Act {
-    Act::Out { owner, page, order: 0, keep: false }
-}
-
 const fn folio(keep: bool) -> Folio {
     if keep { Folio::Keep } else { Folio::Drop }
 }
-
-const fn zap(owner: usize, page: usize) -> Act {
-    Act::Zap { owner, page, nr: 1 }
-}
-
-/// Fills seven slots; their folios stay in the swap cache.
-const FILL: &[Act] =
-    &[kept(0, 0), kept(0, 1), kept(0, 2), kept(1, 0), kept(1, 1), kept(1, 2), kept(2, 0)];
-
-/// A full cluster of two order-1 folios, one of which only the swap cache holds: an
-/// order-1 allocation has to reclaim it.
-const CACHED: &[Act] = &[
-    Act::Out { owner: 0, page: 0, order: 1, keep: true },
-    Act::Out { owner: 1, page: 0, order: 1, keep: false },
-    Act::In { owner: 0, page: 0, keep: true },
-    Act::In { owner: 0, page: 1, keep: true },
-];
-
-const fn kept(owner: usize, page: usize) -> Act {
-    Act::Out { owner, page, order: 0, keep: true }
-}
-
-const fn fork(parent: usize, child: usize) -> Act {
-    Act::Fork { parent, child, page: 0 }
-}
-
-const OFF: Act = Act::Swapoff { dev: 0 };
-const ON: Act = Act::Swapon { dev: 0 };
-
-/// All scenarios; every variant is explored in each.
-pub const SCENARIOS: &[Scenario] = &[
-    Scenario {
-        name: "alloc",
-        spec: two_clusters,
-        before: &[],
-        cpus: &[("swapoff", &[OFF]), ("allocator", &[out(0, 0)])],
-        bound: Some(2),
-    },
-    Scenario {
-        name: "free",
-        spec: two_clusters,
-        before: &[out(0, 0), out(0, 1)],
-        cpus: &[("swapoff", &[OFF]), ("freer", &[Act::Zap { owner: 0, page: 0, nr: 2 }])],
-        bound: Some(2),
-    },
-    Scenario {
-        name: "getter",
-        spec: two_clusters,
-        before: &[out(0, 0)],
-        cpus: &[("swapoff", &[OFF]), ("getter", &[Act::Look { dev: 0 }])],
-        bound: Some(2),
-    },
-    Scenario {
-        name: "fault-in",
-        spec: two_clusters,
-        before: &[out(0, 0)],
-        cpus: &[("swapoff", &[OFF]), ("page fault", &[Act::In { owner: 0, page: 0, keep: false }])],
-        bound: Some(2),
-    },
-    Scenario {
-        name: "off-on",
-        spec: one_cluster,
-        before: &[out(1, 0)],
-        cpus: &[("swapoff, swapon", &[OFF, ON]), ("allocator", &[out(0, 0)])],
-        bound: Some(1),
-    },
-    Scenario {
-        name: "full-device",
-        spec: one_cluster,
-        before: &[out(0, 0), out(0, 1), out(0, 2)],
-        cpus: &[("swapoff", &[OFF]), ("freer", &[zap(0, 0)])],
-        bound: Some(2),
-    },
-    Scenario {
-        name: "last-slot",
-        spec: one_cluster,
-        before: &[out(0, 0), out(0, 1)],
-        cpus: &[("allocator", &[out(1, 0)]), ("allocator", &[out(1, 1)])],
-        bound: Some(2),
-    },
-    Scenario {
-        name: "alloc-free",
-        spec: one_cluster,
-        before: &[out(0, 0), out(0, 1), out(0, 2)],
-        cpus: &[("freer", &[zap(0, 0)]), ("allocator", &[out(1, 1)])],
-        bound: Some(2),
-    },
-    Scenario {
-        name: "two-orders",
-        spec: two_clusters,
-        before: &[],
-        cpus: &[
-            ("order 0", &[out(0, 0), zap(0, 0)]),
-            ("order 1", &[Act::Out { owner: 1, page: 0, order: 1, keep: false }]),
-        ],
-        bound: Some(2),
-    },
-    Scenario {
-        name: "again",
-        spec: two_clusters,
-        before: &[],
-        cpus: &[("swapoff", &[OFF]), ("allocator", &[out(0, 0), zap(0, 0), out(0, 1)])],
-        bound: Some(1),
-    },
-    Scenario {
-        name: "reclaim",
-        spec: two_clusters,
-        before: FILL,
-        cpus: &[("reclaim worker", &[Act::Work]), ("freer", &[zap(0, 0)])],
-        bound: Some(2),
-    },
-    Scenario {
-        name: "scan-reclaim",
-        spec: two_clusters,
-        before: CACHED,
-        cpus: &[
-            ("swapoff", &[OFF]),
-            ("allocator", &[Act::Out { owner: 2, page: 1, order: 1, keep: false }]),
-        ],
-        bound: Some(1),
-    },
-    Scenario {
-        name: "shrink",
-        spec: shrinking,
-        before: &[out(1, 0), out(1, 1), out(1, 2)],
-        cpus: &[("allocator", &[out(0, 0), out(0, 1)]), ("swapoff, swapon", &[OFF, ON])],
-        bound: Some(1),
-    },
-    Scenario {
-        name: "shrink-empty",
-        spec: shrinking,
-        before: &[],
-        cpus: &[("allocator", &[out(0, 0), out(0, 1)]), ("swapoff, swapon", &[OFF, ON])],
-        bound: Some(1),
-    },
-    Scenario {
-        name: "limit",
-        spec: limited,
-        before: &[],
-        cpus: &[("allocator", &[out(0, 0), out(0, 1)])],
-        bound: Some(0),
-    },
-    Scenario {
-        name: "full-discard",
-        spec: discarding,
-        before: FILL,
-        cpus: &[
-            ("freer", &[Act::Zap { owner: 1, page: 0, nr: 3 }, zap(2, 0), Act::Work]),
-            ("allocator", &[out(2, 1)]),
-        ],
-        bound: Some(1),
-    },
-    Scenario {
-        name: "fill",
-        spec: two_clusters,
-        before: &[],
-        cpus: &[("allocator", FILL)],
-        bound: Some(0),
-    },
-    Scenario {
-        name: "steal",
-        spec: odd_end,
-        before: &[Act::Out { owner: 2, page: 0, order: 1, keep: false }, out(0, 0), out(0, 1)],
-        cpus: &[("allocator", &[out(0, 2)]), ("freer", &[zap(0, 0)])],
-        bound: Some(2),
-    },
-    Scenario {
-        name: "steal-off",
-        spec: two_clusters,
-        before: &[
-            Act::Out { owner: 2, page: 0, order: 1, keep: false },
-            out(0, 0),
-            out(0, 1),
-            out(0, 2),
-        ],
-        cpus: &[("swapoff", &[OFF]), ("allocator", &[out(1, 0)])],
-        bound: Some(2),
-    },
-    Scenario {
-        name: "discard",
-        spec: discarding,
-        before: &[out(0, 0)],
-        cpus: &[("freer, worker", &[zap(0, 0), Act::Work]), ("allocator", &[out(1, 0)])],
-        bound: Some(2),
-    },
-    Scenario {
-        name: "flush",
-        spec: discarding,
-        before: &[out(0, 0)],
-        cpus: &[("swapoff", &[OFF]), ("freer, worker", &[zap(0, 0), Act::Work])],
-        bound: Some(2),
-    },
-    Scenario {
-        name: "two-devices",
-        spec: two_devices,
-        before: &[],
-        cpus: &[("swapoff", &[OFF, Act::Swapoff { dev: 1 }]), ("allocator", &[out(0, 0)])],
-        bound: Some(1),
-    },
-    Scenario {
-        name: "continued",
-        spec: two_clusters,
-        before: &[out(0, 0), fork(0, 1)],
-        cpus: &[("swapoff", &[OFF]), ("fork", &[fork(0, 2)])],
-        bound: Some(2),
-    },
-    Scenario {
-        name: "slot-cache",
-        spec: slot_caches,
-        before: &[],
-        cpus: &[("swapoff", &[OFF]), ("allocator", &[out(0, 0)])],
-        bound: Some(1),
-    },
-    Scenario {
-        name: "crowd",
-        spec: two_clusters,
-        before: &[out(1, 0)],
-        cpus: &[("swapoff", &[OFF]), ("allocator", &[out(0, 0)]), ("freer", &[zap(1, 0)])],
-        bound: Some(1),
-    },
-    Scenario {
-        name: "storm",
-        spec: slot_caches,
-        before: &[kept(1, 0), kept(1, 1), out(2, 1)],
-        cpus: &[
-            ("swapoff, swapon", &[OFF, ON, OFF]),
-            ("order 0", &[out(0, 0), fork(0, 2), zap(0, 0), out(0, 0)]),
-            ("order 1", &[Act::Out { owner: 0, page: 1, order: 1, keep: true }]),
-            ("getter, workers", &[Act::Look { dev: 0 }, Act::Work]),
-            ("freer", &[zap(1, 0), Act::In { owner: 1, page: 1, keep: false }]),
-        ],
-        bound: None,
-    },
-];
 
 struct World<M: Machine, A: SwapAllocator<M>> {
     swap: Swap<M, A>,
@@ -387,6 +98,15 @@ impl<M: Machine, A: SwapAllocator<M>> World<M, A> {
                     swap.alloc.next_used(dev, 1);
                     swap.alloc.put_device(cpu, dev);
                 }
+            }
+            Act::ReadPage { owner, page } => {
+                let entry = swap.owners.get(owner, page);
+                entry.into_iter().for_each(|entry| swap.read_ahead(cpu, entry));
+            }
+            Act::ReadSlot { dev, slot } => swap.read_ahead(cpu, SwpEntry::new(dev, slot)),
+            Act::Hibernate { dev } => {
+                let entry = swap.alloc.alloc_hibernation_slot(cpu, dev);
+                entry.into_iter().for_each(|e| swap.alloc.free_hibernation_slot(cpu, e));
             }
             Act::Work => swap.alloc.run_work(cpu),
             Act::Swapoff { dev } => {

@@ -34,13 +34,17 @@ const ASIDES: &str = "avail list";
 /// At most this many steps of an endless loop are in the slice.
 const LOOP: usize = 16;
 
-/// Beginnings of the cells that a violation is about, besides those that it names. I3 .. I12 are
+/// Beginnings of the cells that a violation is about, besides those that it names. I3 .. I17 are
 /// invariants of docs/catalogue.md.
 fn subjects(violation: &str) -> &'static [&'static str] {
     match violation.split_once(':').map_or("", |(invariant, _)| invariant) {
         "I3" if violation.ends_with("the device's end") => &["si.max"],
         "I3" => &["si.swap_map"],
-        "I6" | "I7" => &["ci["],
+        "I6" | "I7" | "I13" => &["ci["],
+        "I14" => &["table_page"],
+        "I15" => &["pfn", "folio.swap"],
+        "I16" => &["swap_table", "swap_cache"],
+        "I17" => &["extend_table"],
         "I9" => &[ASIDES],
         "" if violation.starts_with("list_") => &["ci["],
         "I10" => &["swap.nr_swap_pages"],
@@ -53,6 +57,11 @@ fn subjects(violation: &str) -> &'static [&'static str] {
 const ALLOCATES: &str = "cluster_alloc_range";
 /// The functions that put a device on the avail list and take it off.
 const LISTS: [&str; 2] = ["add_to_avail_list", "del_from_avail_list"];
+
+/// Whether a read of the cell matters where the cell does: a look-up goes by what it has read there.
+fn is_entry(cell: &str) -> bool {
+    cell.starts_with("pfn[")
+}
 
 fn reads(step: &Step) -> bool {
     matches!(step.op, Op::Load | Op::Get | Op::Rmw { .. })
@@ -124,7 +133,7 @@ impl<'a> Slice<'a> {
             step.cpu < self.trace.workers
                 && match step.op {
                     Op::Note => !step.cell.starts_with(ASIDES) || self.named(ASIDES),
-                    _ => word && writes(step) || self.is_barrier(*n),
+                    _ => word && (writes(step) || is_entry(&step.cell)) || self.is_barrier(*n),
                 }
         };
         let ends = (0..self.trace.workers).filter_map(|cpu| {

@@ -162,8 +162,8 @@ pub trait SwapAllocator<M: Machine>: Send + Sync + Sized + 'static {
         in_map::remove_folio(self, cpu, dev, folio);
     }
 
-    /// swap_alloc_hibernation_slot(): a slot of `dev` with one user and no folio, for the image. `None`
-    /// where hibernation is not modelled, too.
+    /// swap_alloc_hibernation_slot(): a slot with one user and no folio, for the image, on the system's only
+    /// device. `None` where hibernation is not modelled, too.
     fn alloc_hibernation_slot(&self, _cpu: &M::Cpu, _dev: usize) -> Option<SwpEntry> {
         None
     }
