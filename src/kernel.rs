@@ -156,7 +156,8 @@ mod linux {
             return Err("no run of the lab: expected directories that `swapscale lab` wrote".into());
         }
         // What the lab said while it ran is not in its runs.
-        print(&crate::lab::write_report(&runs, &[], &args.out)?)?;
+        let report = results::lab::report(&runs, &[]);
+        print(&crate::lab::write_report(&runs, &report, &args.out)?)?;
         Ok(ExitCode::SUCCESS)
     }
 

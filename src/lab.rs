@@ -10,6 +10,7 @@ use kernel::live::{self, Error, Workload};
 use plots::{Drawn, Wanted};
 use results::schema::MachineKind;
 use results::store::Loaded;
+use results::tables::document::Document;
 
 #[derive(clap::Args)]
 pub struct Args {
@@ -67,24 +68,27 @@ pub fn run(args: &Args) -> crate::Answer {
     let command = crate::command_line();
     let outcome = lab::run(&plan, &args.out, &command, |line| crate::say(line))?;
     let runs = results::store::load_all(&outcome.runs)?;
+    let unmeasured = outcome.unmeasured.join("; ");
     if runs.is_empty() {
-        let why = outcome.notes.join("; ");
-        return Err(format!("no guest gave a figure: {why}").into());
+        return Err(format!("no guest gave a figure: {unmeasured}").into());
     }
     let dir = args.out.join(format!("{}-report", runs[0].run.id));
-    let mail = write_report(&runs, &outcome.notes, &dir)?;
+    let mut report = results::lab::report(&runs, &outcome.notes);
+    if !unmeasured.is_empty() {
+        report.title = format!("{unmeasured}. {}", report.title);
+    }
+    let mail = write_report(&runs, &report, &dir)?;
     let paths = outcome.runs.iter().chain([&dir]).map(|path| format!("{}\n", path.display()));
     crate::print(&(mail + &paths.collect::<String>()))?;
-    Ok(ExitCode::SUCCESS)
+    if unmeasured.is_empty() { Ok(ExitCode::SUCCESS) } else { Err(unmeasured.into()) }
 }
 
 /// Writes the report of the lab's `runs` and its charts into `dir`. Returns the report's mail.
 pub fn write_report(
     runs: &[Loaded],
-    notes: &[String],
+    report: &Document,
     dir: &Path,
 ) -> Result<String, Box<dyn std::error::Error>> {
-    let report = results::lab::report(runs, notes);
     // Charts of rates under emulation would say what the report must not.
     let hardware = runs.iter().all(|run| run.run.machine.kind == MachineKind::Kernel);
     let charts = if hardware { Vec::new() } else { vec!["swapoff".into()] };

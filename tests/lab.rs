@@ -1,13 +1,16 @@
-//! The lab, one boot of each of two packaged kernels: skipped, with a line that says why, where
-//! QEMU, Debian's tools, the package mirror or the time for it are missing.
+//! The lab over a QEMU that is a script, and one boot of each of two packaged kernels. The boots are
+//! skipped, with a line that says why, where QEMU, Debian's tools, the package mirror or the time for
+//! them are missing.
 #![cfg(target_os = "linux")]
 
 use std::fs;
 use std::io::Write;
 use std::os::unix::fs::PermissionsExt;
-use std::process::Command;
+use std::process::{Command, Output, Stdio};
 
-fn swapscale(args: &[&str]) -> std::process::Output {
+use kernel::lab::{MARK, Message};
+
+fn swapscale(args: &[&str]) -> Output {
     Command::new(env!("CARGO_BIN_EXE_swapscale")).args(args).output().unwrap()
 }
 
@@ -23,36 +26,73 @@ fn without_a_kernel_there_is_one_message() {
     assert!(output.status.code() == Some(2) && why, "{said}");
 }
 
-/// Counts a kernel's starts for one boot by a QEMU that only talks.
+/// Runs the lab on `kernels`, each a name and what its guest says on the console. QEMU is a script
+/// that writes a line to the file `starts`, prints the kernel's file, and complains.
+fn lab_with(kernels: &[(&str, String)]) -> (tempfile::TempDir, Output) {
+    let dir = tempfile::tempdir().unwrap();
+    let at = |name: &str| dir.path().join(name);
+    let qemu = at(&format!("qemu-system-{}", std::env::consts::ARCH));
+    // Whatever is asked of KVM, it is not there.
+    let says = "while [ \"$1\" != -kernel ]; do shift; done; cat \"$2\"; echo 'the last line' >&2";
+    let script = format!("echo >>{}; {says}", at("starts").display());
+    fs::write(&qemu, format!("#!/bin/sh\ncase \"$*\" in *tcg*) {script};; esac\n")).unwrap();
+    fs::set_permissions(&qemu, fs::Permissions::from_mode(0o755)).unwrap();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_swapscale"));
+    command.args(["lab", "--boots=1", "--out"]).arg(at("out"));
+    for (name, says) in kernels {
+        fs::write(at(name), says).unwrap();
+        command.arg("--kernel").arg(at(name));
+    }
+    let path = format!("{}:/usr/bin:/bin", dir.path().display());
+    let output = command.env("PATH", path).output().unwrap();
+    (dir, output)
+}
+
+/// Lines of a guest on its console.
+fn console(messages: &[Message]) -> String {
+    let line = |message| format!("{MARK}{}\n", serde_json::to_string(message).unwrap());
+    messages.iter().map(line).collect()
+}
+
+fn up() -> Message {
+    Message::Up { release: "6.18.1".into(), unsupported: None }
+}
+
+/// Counts a kernel's starts for one boot.
 #[test]
 fn a_kernel_that_panics_before_init_is_started_again() {
-    let starts = |says: &str| {
-        let dir = tempfile::tempdir().unwrap();
-        let at = |name: &str| dir.path().join(name);
-        let qemu = at(&format!("qemu-system-{}", std::env::consts::ARCH));
-        let count = at("starts");
-        let says = format!("echo >>{}; printf '%s\\n' {says} 'a last line'", count.display());
-        // Whatever is asked of KVM, it is not there.
-        fs::write(&qemu, format!("#!/bin/sh\ncase \"$*\" in *tcg*) {says};; esac\n")).unwrap();
-        fs::set_permissions(&qemu, fs::Permissions::from_mode(0o755)).unwrap();
-        fs::write(at("bzImage"), "").unwrap();
-        let mut command = Command::new(env!("CARGO_BIN_EXE_swapscale"));
-        command.args(["lab", "--boots=1", "--kernel"]).arg(at("bzImage"));
-        let path = format!("{}:/usr/bin:/bin", dir.path().display());
-        let output = command.arg("--out").arg(dir.path()).env("PATH", path).output().unwrap();
+    let starts = |says: String| {
+        let (dir, output) = lab_with(&[("bzImage", says + "\n")]);
         let said = String::from_utf8(output.stderr).unwrap();
-        (fs::read_to_string(count).unwrap().len(), said)
+        (fs::read_to_string(dir.path().join("starts")).unwrap().len(), said)
     };
     let panic = "[    1.2] Kernel panic - not syncing: Fatal exception in interrupt";
-    let (count, said) = starts(&format!("'{panic}'"));
+    let (count, said) = starts(panic.into());
     assert_eq!(count, 3, "{said}");
     assert_eq!(said.matches(panic).count(), 3, "{said}");
     assert_eq!(said.matches("; started again").count(), 2, "{said}");
-    let up = r#"'@swapscale {"up":{"release":"6.18","unsupported":null}}'"#;
-    let (count, said) = starts(&format!("{up} '{panic}'"));
+    let (count, said) = starts(console(&[up()]) + panic);
     assert!(count == 1 && said.contains(panic), "after init: {said}");
-    let (count, said) = starts("'no such device'");
-    assert!(count == 1 && said.contains("a last line"), "no panic: {said}");
+    let (count, said) = starts("no such device".into());
+    assert!(count == 1 && said.contains("the last line"), "no panic: {said}");
+}
+
+/// One guest measures and one cannot: the report begins with it, and what was measured is kept.
+#[test]
+fn a_kernel_that_cannot_be_measured_is_no_success() {
+    let cell = Message::Cell(Box::new(results::example::cell()));
+    let good = console(&[up(), cell, Message::End { notes: Vec::new(), refused: Vec::new() }]);
+    let bad = console(&[up(), Message::Failed("no /sys/class/zram-control".into())]);
+    let (dir, output) = lab_with(&[("good", good), ("bad", bad)]);
+    let said = String::from_utf8(output.stderr).unwrap();
+    let why = "bad was not measured: no /sys/class/zram-control";
+    assert!(output.status.code() == Some(2) && said.trim_end().ends_with(why), "{said}");
+    let made = || fs::read_dir(dir.path().join("out")).unwrap().flatten().map(|dir| dir.path());
+    let report = made().find_map(|dir| fs::read_to_string(dir.join("lab.txt")).ok()).unwrap();
+    assert!(report.starts_with(why), "{report}");
+    assert!(report.contains("swapscale lab: 6.18.1"), "{report}");
+    let cells = made().filter_map(|dir| fs::read_to_string(dir.join("cells.jsonl")).ok());
+    assert_eq!(cells.map(|cells| cells.lines().count()).collect::<Vec<_>>(), [1]);
 }
 
 /// Past the test harness, which shows nothing of a test that passes.
@@ -74,10 +114,10 @@ fn a_guest_reports_before_and_after() {
         let mut command = Command::new(env!("CARGO_BIN_EXE_swapscale"));
         let fixed = ["lab", "--before=6.12", "--after=6.18", "--boots=1", "--threads=2"];
         command.args(fixed).args(options).arg("--out").arg(out.path());
-        // The images are made here: by that a QEMU of ours is known.
-        command.env("TMPDIR", out.path()).output().unwrap()
+        let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        (child.id(), child.wait_with_output().unwrap())
     };
-    let output = lab(&["--workload=churn,swapoff"]);
+    let (_, output) = lab(&["--workload=churn,swapoff"]);
     let said = String::from_utf8_lossy(&output.stdout);
     let why = String::from_utf8_lossy(&output.stderr);
     if output.status.code() == Some(2) && ["package mirror", "apt-"].iter().any(|s| why.contains(s))
@@ -101,13 +141,14 @@ fn a_guest_reports_before_and_after() {
     let runs = runs.filter_map(|dir| fs::read_to_string(dir.path().join("run.json")).ok());
     let runs: Vec<String> = runs.collect();
     assert!(runs.len() == 2 && !runs.concat().contains("not looked up"), "{runs:?}");
-    let output = lab(&["--workload=churn", "--patience=1"]);
+    let (process, output) = lab(&["--workload=churn", "--patience=1"]);
     let said = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.code() == Some(2) && said.contains("no end in time"), "{said}");
-    let ours = out.path().to_str().unwrap();
+    // The image is a file of the lab's: by that a QEMU of ours is known.
+    let ours = format!("/proc/{process}/fd/");
     let left = fs::read_dir("/proc").unwrap().flatten().filter(|entry| {
         let line = fs::read_to_string(entry.path().join("cmdline")).unwrap_or_default();
-        line.starts_with(&qemu) && line.contains(ours)
+        line.starts_with(&qemu) && line.contains(&ours)
     });
     assert_eq!(left.count(), 0, "a QEMU outlives the lab");
 }

@@ -2,6 +2,7 @@
 //! runs the live driver and reports over the console. Guards the claim "before and after": one
 //! plan, interleaved boots, and a report that says where emulation ran the guests.
 
+mod apt;
 mod cpio;
 mod guest;
 mod image;
@@ -11,7 +12,7 @@ mod slow_path;
 mod steps;
 mod tracefs;
 
-pub use guest::{Message, is_guest, main as guest_main};
+pub use guest::{MARK, Message, is_guest, main as guest_main};
 pub use packages::{Kernel, cache, fetch, given, tell_apart};
 pub use qemu::{Console, find as find_qemu};
 
@@ -23,6 +24,7 @@ use results::schema::{MachineId, MachineKind, ProbeCost, Reading, Run, SCHEMA};
 use results::store::{Writer, created_now, run_id};
 
 use crate::live::{self, Error};
+use image::Image;
 use probe::{Roots, environment};
 use qemu::Accel;
 
@@ -45,6 +47,8 @@ pub struct Plan {
 pub struct Outcome {
     /// one run directory per kernel that gave cells, in the plan's order
     pub runs: Vec<PathBuf>,
+    /// a sentence for each kernel that gave no cell, with the reason
+    pub unmeasured: Vec<String>,
     /// true where KVM ran the guests: only then is time hardware time
     pub hardware: bool,
     /// boots that failed, trials that were refused, and why
@@ -56,7 +60,7 @@ pub struct Outcome {
 /// # Errors
 /// [`Error::System`] where an image cannot be written or QEMU cannot be started, [`Error::Store`]
 /// where a run cannot be written, [`Error::Interrupted`] after a signal. A boot that fails becomes
-/// a note.
+/// a note, and a kernel without any cell one of [`Outcome::unmeasured`].
 pub fn run(
     plan: &Plan,
     root: &Path,
@@ -64,8 +68,7 @@ pub fn run(
     progress: impl Fn(&str),
 ) -> Result<Outcome, Error> {
     live::catch_signals();
-    let work = tempfile::tempdir().map_err(Error::system("cannot make a work directory"))?;
-    let images = plan.kernels.iter().map(|kernel| image::build(kernel, &plan.args, work.path()));
+    let images = plan.kernels.iter().map(|kernel| Image::build(kernel, &plan.args));
     let images = images.collect::<Result<Vec<_>, _>>()?;
     let cpus = plan.args.cpus.len();
     let accel = qemu::probe(&plan.kernels[0], &images[0], plan.memory_mib, cpus, plan.patience);
@@ -84,14 +87,29 @@ pub fn run(
             keep_boot(boot, plan, start, keeper)?;
         }
     }
-    let mut outcome =
-        Outcome { runs: Vec::new(), hardware: accel == Accel::Kvm, notes: Vec::new() };
-    for (kernel, keeper) in plan.kernels.iter().zip(keepers) {
-        let named = keeper.notes.into_iter().map(|note| format!("{}: {note}", kernel.name));
-        outcome.notes.extend(named);
-        outcome.runs.extend(keeper.writer.map(|writer| writer.dir().to_owned()));
+    let outcome = Outcome {
+        runs: Vec::new(),
+        unmeasured: Vec::new(),
+        hardware: accel == Accel::Kvm,
+        notes: Vec::new(),
+    };
+    Ok(plan.kernels.iter().zip(keepers).fold(outcome, settle))
+}
+
+/// Adds what one kernel has given.
+fn settle(mut outcome: Outcome, (kernel, keeper): (&Kernel, Keeper)) -> Outcome {
+    match keeper.writer {
+        Some(writer) => {
+            outcome.runs.push(writer.dir().to_owned());
+            let named = keeper.notes.into_iter().map(|note| format!("{}: {note}", kernel.name));
+            outcome.notes.extend(named);
+        }
+        None => {
+            let why = keeper.notes.join("; ");
+            outcome.unmeasured.push(format!("{} was not measured: {why}", kernel.name));
+        }
     }
-    Ok(outcome)
+    outcome
 }
 
 /// The most starts of a kernel for one boot. In QEMU's emulation of two CPUs, one CPU sometimes

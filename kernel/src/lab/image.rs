@@ -2,7 +2,9 @@
 //! the modules that a zram device needs, and the plan. Guards that the guest needs no other file.
 
 use std::collections::BTreeSet;
-use std::fs;
+use std::fs::{self, File};
+use std::io::Write;
+use std::os::fd::AsRawFd;
 use std::path::{Path, PathBuf};
 
 use super::cpio::Archive;
@@ -22,35 +24,45 @@ const WANTED: [&str; 8] = [
     "zram",
 ];
 
-/// Writes the image of `kernel` to the directory `work` and returns its path.
-///
-/// # Errors
-/// [`Error::System`] where a file cannot be read or the image not be written.
-pub fn build(kernel: &Kernel, args: &Args, work: &Path) -> Result<PathBuf, Error> {
-    let mut archive = Archive::default();
-    for name in ["dev", "proc", "sys", "run", "lib", "lib64", "modules"] {
-        archive.directory(name);
-    }
-    archive.device("dev/console", 5, 1);
-    archive.program("init", &read(Path::new("/proc/self/exe"))?);
-    for library in libraries()? {
-        let name = library.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        let content = read(&library)?;
-        archive.program(&format!("lib64/{name}"), &content);
-        // The path of the loader is fixed in the program: lib64 on x86-64, lib on arm64.
-        if name.starts_with("ld-") {
-            archive.program(&format!("lib/{name}"), &content);
+/// An initramfs in a file without a name, so that nothing is left of it whatever ends this process.
+pub struct Image(File);
+
+impl Image {
+    /// Writes the image of `kernel`, with the plan `args`.
+    ///
+    /// # Errors
+    /// [`Error::System`] where a file cannot be read or the image not be written.
+    pub fn build(kernel: &Kernel, args: &Args) -> Result<Image, Error> {
+        let mut archive = Archive::default();
+        for name in ["dev", "proc", "sys", "run", "lib", "lib64", "modules"] {
+            archive.directory(name);
         }
+        archive.device("dev/console", 5, 1);
+        archive.program("init", &read(Path::new("/proc/self/exe"))?);
+        for library in libraries()? {
+            let name = library.file_name().unwrap_or_default().to_string_lossy().into_owned();
+            let content = read(&library)?;
+            archive.program(&format!("lib64/{name}"), &content);
+            // The path of the loader is fixed in the program: lib64 on x86-64, lib on arm64.
+            if name.starts_with("ld-") {
+                archive.program(&format!("lib/{name}"), &content);
+            }
+        }
+        for module in kernel.modules.iter().flat_map(|tree| modules(tree)) {
+            let name = module.file_name().unwrap_or_default().to_string_lossy();
+            archive.file(&format!("{}/{name}", &MODULES[1..]), &read(&module)?);
+        }
+        archive.file(&PLAN[1..], &serde_json::to_vec(args).expect("plain data"));
+        let failed = Error::system(format!("cannot write the image of {}", kernel.name));
+        let mut file = tempfile::tempfile().map_err(&failed)?;
+        file.write_all(&archive.finish()).map_err(&failed)?;
+        Ok(Image(file))
     }
-    for module in kernel.modules.iter().flat_map(|tree| modules(tree)) {
-        let name = module.file_name().unwrap_or_default().to_string_lossy();
-        archive.file(&format!("{}/{name}", &MODULES[1..]), &read(&module)?);
+
+    /// Where another process can open it, as long as this one lives.
+    pub fn path(&self) -> String {
+        format!("/proc/{}/fd/{}", std::process::id(), self.0.as_raw_fd())
     }
-    archive.file(&PLAN[1..], &serde_json::to_vec(args).expect("plain data"));
-    let path = work.join(format!("{}.cpio", kernel.name));
-    fs::write(&path, archive.finish())
-        .map_err(Error::system(format!("cannot write {}", path.display())))?;
-    Ok(path)
 }
 
 fn read(path: &Path) -> Result<Vec<u8>, Error> {
@@ -111,11 +123,12 @@ mod tests {
         let deep = dir.path().join("kernel/drivers/block/zram");
         fs::create_dir_all(&deep).unwrap();
         fs::write(deep.join("zram.ko.xz"), "").unwrap();
+        fs::write(deep.join("zsmalloc.ko.zst"), "").unwrap();
         fs::write(deep.join("brd.ko"), "").unwrap();
         fs::write(dir.path().join("lz4-compress.ko"), "").unwrap();
         let mut names: Vec<_> =
             modules(dir.path()).iter().map(|p| p.file_name().unwrap().to_owned()).collect();
         names.sort();
-        assert_eq!(names, ["lz4-compress.ko", "zram.ko.xz"]);
+        assert_eq!(names, ["lz4-compress.ko", "zram.ko.xz", "zsmalloc.ko.zst"]);
     }
 }

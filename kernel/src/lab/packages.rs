@@ -1,14 +1,14 @@
-//! Kernels to boot: fetched with the distribution's own tools, or given by path. Guards the host's
-//! packages: apt's configuration is private to the cache directory, and the host's is neither read
-//! nor changed.
+//! Kernels to boot: fetched as packages, or given by path. Guards the cache: a kernel is in it with
+//! its modules, or not at all, also after a lab that was killed.
 
-use std::fs;
+use std::fs::{self, File};
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 
 use variants::registry::scheme_of;
 
-use crate::live::Error;
+use super::apt::Apt;
+use crate::live::{self, Error};
 
 /// A kernel to boot.
 #[derive(Clone, Debug, PartialEq)]
@@ -65,16 +65,42 @@ pub fn cache() -> PathBuf {
 /// `cache` already is used without asking the mirror.
 ///
 /// # Errors
-/// [`Error::Refused`] where the mirror has no such kernel or a tool fails, [`Error::System`] where
-/// a tool cannot be run.
+/// [`Error::Refused`] where the mirror has no such kernel, a tool fails, or kernel or modules are
+/// in none of the known places; [`Error::System`] where a tool cannot be run;
+/// [`Error::Interrupted`] after a signal.
 pub fn fetch(version: &str, cache: &Path) -> Result<Kernel, Error> {
+    live::catch_signals();
+    let failed = Error::system(format!("cannot write to {}", cache.display()));
+    fs::create_dir_all(cache).map_err(&failed)?;
+    let lock = File::create(cache.join("lock")).map_err(&failed)?;
+    let locked = lock.lock();
+    live::check_stop()?;
+    locked.map_err(&failed)?;
     if let Some(kernel) = unpacked(version, cache) {
         return Ok(kernel);
     }
-    let apt = Apt::new(cache)?;
-    let names =
-        apt.run("apt-cache", &["search", "--names-only", "^linux-image-[0-9].*cloud-amd64$"])?;
-    let names: Vec<&str> = names.lines().filter_map(|line| line.split(' ').next()).collect();
+    // Under the lock only a killed lab can have left it.
+    let scratch = cache.join("unpacking");
+    let clear = || match fs::remove_dir_all(&scratch) {
+        Err(error) if error.kind() != ErrorKind::NotFound => Err(failed(error)),
+        _ => Ok(()),
+    };
+    clear()?;
+    fs::create_dir(&scratch).map_err(&failed)?;
+    let release = download(version, cache, &scratch);
+    let kept = release.and_then(|release| keep(&release, &scratch.join("root"), cache));
+    clear()?;
+    kept
+}
+
+const PREFIX: &str = "linux-image-";
+
+/// Downloads the packages of the newest kernel of `version` and unpacks them to `root` in
+/// `scratch`. Returns its release.
+fn download(version: &str, cache: &Path, scratch: &Path) -> Result<String, Error> {
+    let apt = Apt::new(cache, scratch)?;
+    let names = apt.names("^linux-image-[0-9].*cloud-amd64$")?;
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
     let package = newest(&names, version).ok_or_else(|| {
         Error::Refused(format!(
             "{version}: the package mirror has no such cloud kernel; it has {}",
@@ -82,49 +108,62 @@ pub fn fetch(version: &str, cache: &Path) -> Result<Kernel, Error> {
         ))
     })?;
     let release = &package[PREFIX.len()..];
-    // From 7.x on, some packages are split; all parts that exist are fetched.
-    let known = apt.run("apt-cache", &["pkgnames", "linux-"])?;
-    for part in ["linux-image", "linux-binary", "linux-modules"] {
-        let part = format!("{part}-{release}");
-        if known.lines().any(|name| name == part) {
-            apt.run("apt-get", &["download", &part])?;
-        }
+    // From 6.19 on the image is an empty package that depends on its parts.
+    let parts = ["linux-binary", "linux-modules"].map(|part| format!("{part}-{release}"));
+    apt.download(package, &parts)?;
+    for file in files(scratch).filter(|file| file.extension().is_some_and(|end| end == "deb")) {
+        apt.run("dpkg-deb", &["-x", &file.to_string_lossy(), "root"])?;
     }
-    let target = cache.join(release);
-    for file in files(cache, &format!("{release}_"), ".deb") {
-        apt.run("dpkg-deb", &["-x", &file.to_string_lossy(), &target.to_string_lossy()])?;
-        let _ = fs::remove_file(file);
-    }
-    kernel(release, cache)
-        .ok_or_else(|| Error::Refused(format!("{package}: no kernel in {}", target.display())))
+    Ok(release.to_owned())
 }
 
-const PREFIX: &str = "linux-image-";
+/// Moves the unpacked packages at `root` into the cache, if a guest can be made of them.
+fn keep(release: &str, root: &Path, cache: &Path) -> Result<Kernel, Error> {
+    located(release, root).map_err(Error::Refused)?;
+    let target = cache.join(release);
+    // What stands there has no modules, or it would have been used.
+    let _ = fs::remove_dir_all(&target);
+    fs::rename(root, &target)
+        .map_err(Error::system(format!("cannot make {}", target.display())))?;
+    located(release, &target).map_err(Error::Refused)
+}
 
 fn unpacked(version: &str, cache: &Path) -> Option<Kernel> {
-    let names = files(cache, "", "").into_iter().filter(|path| path.join("boot").is_dir());
-    let names: Vec<String> =
-        names.filter_map(|path| Some(format!("{PREFIX}{}", path.file_name()?.to_str()?))).collect();
+    let complete = files(cache).filter_map(|root| {
+        let release = root.file_name()?.to_str()?.to_owned();
+        located(&release, &root).is_ok().then(|| format!("{PREFIX}{release}"))
+    });
+    let names: Vec<String> = complete.collect();
     let names: Vec<&str> = names.iter().map(String::as_str).collect();
-    kernel(&newest(&names, version)?[PREFIX.len()..], cache)
+    let release = &newest(&names, version)?[PREFIX.len()..];
+    located(release, &cache.join(release)).ok()
 }
 
-fn kernel(release: &str, cache: &Path) -> Option<Kernel> {
-    let root = cache.join(release);
-    let image = root.join(format!("boot/vmlinuz-{release}"));
-    let trees = ["usr/lib/modules", "lib/modules"].map(|dir| root.join(dir).join(release));
-    let modules = trees.into_iter().find(|tree| tree.is_dir());
-    image.is_file().then(|| Kernel { name: release.into(), image, modules })
-}
-
-/// Entries of `dir` whose names contain `part` and end with `end`.
-fn files(dir: &Path, part: &str, end: &str) -> Vec<PathBuf> {
-    let entries = fs::read_dir(dir).into_iter().flatten().flatten();
-    let named = |path: &PathBuf| {
-        let name = path.file_name().unwrap_or_default().to_string_lossy();
-        name.contains(part) && name.ends_with(end)
+/// The kernel and its modules in packages that were unpacked at `root`. Debian has the kernel in
+/// `boot` up to 7.1 and beside its modules from 7.2 on, and the modules in `lib/modules` before
+/// the merge of /usr and in `usr/lib/modules` after it.
+///
+/// # Errors
+/// Says which of the two is missing, and where it was looked for.
+fn located(release: &str, root: &Path) -> Result<Kernel, String> {
+    let first = |what: &str, places: &[String], there: fn(&Path) -> bool| {
+        let found = places.iter().map(|place| root.join(place)).find(|path| there(path));
+        found.ok_or_else(|| {
+            format!("{release}: no {what} in the package; looked for {}", places.join(", "))
+        })
     };
-    entries.map(|entry| entry.path()).filter(named).collect()
+    let trees = ["usr/lib/modules", "lib/modules"].map(|dir| format!("{dir}/{release}"));
+    let mut images = vec![format!("boot/vmlinuz-{release}")];
+    images.extend(trees.iter().map(|tree| format!("{tree}/vmlinuz")));
+    let image = first("kernel", &images, |path| path.is_file())?;
+    // The tree of the kernel's own file can be there without any module.
+    let modules = first("modules", &trees, |path| path.join("kernel").is_dir())?;
+    Ok(Kernel { name: release.into(), image, modules: Some(modules) })
+}
+
+/// The entries of `dir`.
+fn files(dir: &Path) -> impl Iterator<Item = PathBuf> {
+    fs::read_dir(dir).into_iter().flatten().flatten().map(|entry| entry.path())
 }
 
 /// The package of the highest release that begins with `version`.
@@ -155,65 +194,6 @@ fn series(names: &[&str]) -> String {
     series.iter().map(|(a, b)| format!("{a}.{b}")).collect::<Vec<_>>().join(", ")
 }
 
-/// apt with its own lists, sources and state.
-struct Apt {
-    cache: PathBuf,
-    options: Vec<String>,
-}
-
-impl Apt {
-    fn new(cache: &Path) -> Result<Apt, Error> {
-        let apt = cache.join("apt");
-        let failed = Error::system(format!("cannot make {}", apt.display()));
-        for dir in ["lists/partial", "cache/archives/partial"] {
-            fs::create_dir_all(apt.join(dir)).map_err(&failed)?;
-        }
-        let sources = apt.join("sources.list");
-        let lines = [
-            ("debian", "trixie"),
-            ("debian", "trixie-backports"),
-            ("debian-security", "trixie-security"),
-        ]
-        .map(|(archive, suite)| {
-            format!("deb [signed-by={KEYRING}] http://deb.debian.org/{archive} {suite} main\n")
-        });
-        fs::write(&sources, lines.concat()).map_err(failed)?;
-        let path = |name: &str| apt.join(name).display().to_string();
-        let options = [
-            format!("Dir::State::Lists={}", path("lists")),
-            format!("Dir::Cache={}", path("cache")),
-            format!("Dir::Etc::SourceList={}", sources.display()),
-            "Dir::Etc::SourceParts=/dev/null".into(),
-            "Dir::Etc::PreferencesParts=/dev/null".into(),
-            "Dir::State::Status=/dev/null".into(),
-            "APT::Sandbox::User=root".into(),
-        ];
-        let options = options.into_iter().flat_map(|o| ["-o".into(), o]).collect();
-        let apt = Apt { cache: cache.into(), options };
-        apt.run("apt-get", &["update", "-q"])?;
-        Ok(apt)
-    }
-
-    fn run(&self, program: &str, args: &[&str]) -> Result<String, Error> {
-        let mut command = Command::new(program);
-        if program.starts_with("apt") {
-            command.args(&self.options);
-        }
-        let output = command.args(args).current_dir(&self.cache).output();
-        let output = output.map_err(Error::system(format!(
-            "cannot run {program}; without a Debian's tools give --kernel"
-        )))?;
-        if !output.status.success() {
-            let messages = String::from_utf8_lossy(&output.stderr);
-            let last = messages.lines().last().unwrap_or_default();
-            return Err(Error::Refused(format!("{program} {}: {last}", args.join(" "))));
-        }
-        Ok(String::from_utf8_lossy(&output.stdout).into_owned())
-    }
-}
-
-const KEYRING: &str = "/usr/share/keyrings/debian-archive-keyring.gpg";
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -243,15 +223,53 @@ mod tests {
         assert_eq!(kernels.map(|kernel| kernel.name), ["6.12.1", "bzImage-1", "bzImage-2"]);
     }
 
-    #[test]
-    fn what_was_unpacked_needs_no_mirror() {
+    const RELEASE: &str = "6.12.117+deb13-cloud-amd64";
+
+    /// A cache that holds `files` of one release.
+    fn cached(files: &[&str]) -> tempfile::TempDir {
         let dir = tempfile::tempdir().unwrap();
-        let release = "6.12.117+deb13-cloud-amd64";
-        let boot = dir.path().join(release).join("boot");
-        fs::create_dir_all(&boot).unwrap();
-        fs::write(boot.join(format!("vmlinuz-{release}")), "").unwrap();
-        let kernel = fetch("6.12", dir.path()).unwrap();
-        assert_eq!((kernel.name.as_str(), kernel.scheme()), (release, "scanning"));
-        assert_eq!(kernel.modules, None);
+        for file in files {
+            let path = dir.path().join(RELEASE).join(file.replace('*', RELEASE));
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(path, "").unwrap();
+        }
+        dir
+    }
+
+    #[test]
+    fn kernel_and_modules_are_found_in_each_layout() {
+        const ZRAM: &str = "modules/*/kernel/drivers/block/zram/zram.ko";
+        let (old, merged) = (format!("lib/{ZRAM}"), format!("usr/lib/{ZRAM}.xz"));
+        for (image, modules) in [
+            ("boot/vmlinuz-*", &old),
+            ("boot/vmlinuz-*", &merged),
+            ("usr/lib/modules/*/vmlinuz", &merged),
+            ("usr/lib/modules/*/vmlinuz", &old),
+            ("lib/modules/*/vmlinuz", &old),
+        ] {
+            let dir = cached(&[image, modules]);
+            let kernel = unpacked("6.12", dir.path()).expect(image);
+            assert_eq!(fetch("6.12", dir.path()).unwrap(), kernel, "without the mirror");
+            let root = dir.path().join(RELEASE);
+            assert_eq!((kernel.name.as_str(), kernel.scheme()), (RELEASE, "scanning"));
+            assert_eq!(kernel.image, root.join(image.replace('*', RELEASE)));
+            let tree = modules.split_once("/kernel").unwrap().0.replace('*', RELEASE);
+            assert_eq!(kernel.modules, Some(root.join(tree)));
+        }
+    }
+
+    #[test]
+    fn a_kernel_without_modules_is_not_in_the_cache() {
+        let only = "usr/lib/modules/*/vmlinuz";
+        let dir = cached(&[only, "usr/lib/modules/*/modules.order"]);
+        let why = located(RELEASE, &dir.path().join(RELEASE)).unwrap_err();
+        assert!(why.starts_with("6.12.117+deb13-cloud-amd64: no modules in the package"), "{why}");
+        assert_eq!(unpacked("6.12", dir.path()), None);
+        // The complete one takes its place.
+        let new = cached(&[only, "usr/lib/modules/*/kernel/zram.ko"]);
+        let kernel = keep(RELEASE, &new.path().join(RELEASE), dir.path()).unwrap();
+        assert_eq!(unpacked("6.12", dir.path()), Some(kernel));
+        let why = keep(RELEASE, &new.path().join("boot"), dir.path()).unwrap_err().to_string();
+        assert!(why.contains("no kernel in the package; looked for boot/vmlinuz-6.12"), "{why}");
     }
 }

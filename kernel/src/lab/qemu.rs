@@ -1,12 +1,12 @@
 //! QEMU and the guest's console. Guards the host: no QEMU outlives this process or its deadline.
 
-use std::io::Read;
+use std::io::{PipeReader, Read, pipe};
 use std::os::fd::AsFd;
-use std::path::Path;
-use std::process::{Child, ChildStdout, Command, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use super::guest::{MARK, Message};
+use super::image::Image;
 use super::packages::Kernel;
 use crate::live::{self, Error};
 
@@ -47,7 +47,7 @@ pub fn find() -> Result<(), Error> {
 /// Chooses KVM if a guest reports in under it. A /dev/kvm that opens is not enough.
 pub fn probe(
     kernel: &Kernel,
-    image: &Path,
+    image: &Image,
     memory_mib: u64,
     cpus: usize,
     patience: Duration,
@@ -64,7 +64,7 @@ pub fn probe(
 /// A running guest.
 pub struct Guest {
     child: Child,
-    output: ChildStdout,
+    output: PipeReader,
     console: Console,
 }
 
@@ -123,11 +123,14 @@ impl Guest {
     /// [`Error::System`] where QEMU cannot be started.
     pub fn boot(
         kernel: &Kernel,
-        image: &Path,
+        image: &Image,
         accel: Accel,
         memory_mib: u64,
         cpus: usize,
     ) -> Result<Guest, Error> {
+        let failed = Error::system("cannot make a console");
+        // QEMU's own messages too: one may be the reason why there is no guest.
+        let (output, console) = pipe().map_err(&failed)?;
         let mut command = Command::new(program());
         match accel {
             Accel::Kvm => command.args(["-accel", "kvm", "-cpu", "host"]),
@@ -138,15 +141,14 @@ impl Guest {
             .arg("-kernel")
             .arg(&kernel.image)
             .arg("-initrd")
-            .arg(image)
+            .arg(image.path())
             .args(["-append", APPEND])
             .args(["-nographic", "-no-reboot", "-nodefaults", "-serial", "stdio"])
             .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null());
+            .stdout(console.try_clone().map_err(failed)?)
+            .stderr(console);
         live::die_with_us(&mut command);
-        let mut child = command.spawn().map_err(Error::system(MISSING))?;
-        let output = child.stdout.take().expect("piped");
+        let child = command.spawn().map_err(Error::system(MISSING))?;
         Ok(Guest { child, output, console: Console::default() })
     }
 
