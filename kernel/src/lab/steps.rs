@@ -13,13 +13,15 @@ use super::tracefs::{TRACING, append};
 
 /// The marks: name, probe, and the step that begins where the probe is hit. A function that the
 /// compiler has inlined has no mark in that kernel.
-const MARKS: [(&str, &str, &str); 9] = [
+const MARKS: [(&str, &str, &str); 10] = [
     // The inner function, __do_sys_swapoff(), cannot be probed in the packaged kernels: EINVAL.
     ("begin", "p __x64_sys_swapoff", "block"),
     ("drain", "p disable_swap_slots_cache_lock", "drain"),
     ("drained", "r disable_swap_slots_cache_lock", UNUSE),
     // 6.14 and later: wait_for_allocation() follows. It is inlined, so its end cannot be seen.
     ("blocked", "r del_from_avail_list", BARRIER_AND_UNUSE),
+    // 7.0 and later: del_from_avail_list() is inlined too, and the barrier is part of the first step.
+    ("unuse", "p shmem_unuse", UNUSE),
     ("killed", "p synchronize_rcu", GRACE_PERIOD),
     ("graced", "r synchronize_rcu", "users"),
     ("flush", "p flush_work", "flush"),
@@ -148,6 +150,22 @@ mod tests {
             ("free", 1_500_000),
         ];
         assert_eq!((seen.len(), steps.as_slice()), (1, &expected[..]));
+    }
+
+    #[test]
+    fn unuse_begins_where_the_kernel_lets_it_be_seen() {
+        let names = |marks: &[&str]| -> Vec<String> {
+            let at = |(second, mark): (usize, &&str)| {
+                format!("init-76 [000] ..... {}.000000: {mark}: (here+0x0/0x10)\n", 12 + second)
+            };
+            let trace: String = marks.iter().enumerate().map(at).collect();
+            parse(&trace)[0].iter().map(|step| step.name.clone()).collect()
+        };
+        // As 6.12, 6.18 and 7.3 have them: each calls shmem_unuse() in every round of unuse.
+        let old = names(&["begin", "drain", "drained", "unuse", "unuse", "end"]);
+        assert_eq!(old, ["block", "drain", "unuse"]);
+        assert_eq!(names(&["begin", "blocked", "unuse", "end"]), ["block", "barrier, unuse"]);
+        assert_eq!(names(&["begin", "unuse", "unuse", "end"]), ["block", "unuse"]);
     }
 
     #[test]
