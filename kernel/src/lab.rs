@@ -2,6 +2,7 @@
 //! runs the live driver and reports over the console. Guards the claim "before and after": one
 //! plan, interleaved boots, and a report that says where emulation ran the guests.
 
+mod acquisitions;
 mod apt;
 mod cpio;
 mod guest;

@@ -40,6 +40,7 @@ pub use release::{Release, running};
 pub use state::{Entry, directory, status};
 pub(crate) use symbols::is_lock_code;
 pub(crate) use sys::{catch_signals, die_with_us, readable};
+pub use trial::Beside;
 pub use worker::{ARGV as WORKER_ARGV, main as worker_main};
 pub(crate) use zram::has_zram;
 
@@ -113,13 +114,15 @@ pub struct Summary {
     pub refused: Vec<String>,
 }
 
-/// Runs all trials, interleaved. Passes each cell to `each` as it is measured, with the summary so
-/// far and the histograms.
+/// Runs all trials, interleaved, and `beside` in the interval of each. Passes each cell to `each` as
+/// it is measured, with the summary so far and the histograms.
 ///
 /// # Errors
-/// [`Error`]; that of `each` ends the run. All that the run has made is undone in every case.
+/// [`Error`]; those of `beside` and `each` end the run. All that the run has made is undone in every
+/// case.
 pub fn run(
     args: &Args,
+    beside: &dyn Beside,
     mut each: impl FnMut(&Summary, Cell, Vec<hlog::Interval>) -> Result<(), Error>,
 ) -> Result<Summary, Error> {
     check(args)?;
@@ -134,7 +137,8 @@ pub fn run(
         false => Some("not asked for".into()),
     };
     let release = summary.release.clone();
-    let setting = Setting { args, device: &device, cgroup: &cgroup, release: &release, no_trace };
+    let setting =
+        Setting { args, device: &device, cgroup: &cgroup, release: &release, beside, no_trace };
     let plan = plan(args, setting.no_trace.is_none());
     summary.planned = plan.len();
     for (order, (point, block)) in plan.into_iter().enumerate() {

@@ -60,7 +60,7 @@ mod linux {
 
     /// Prints one line per cell, which the tests read.
     fn control(workloads: &str, millis: u64) {
-        let summary = live::run(&args(workloads, millis), |_, cell, _| {
+        let summary = live::run(&args(workloads, millis), &(), |_, cell, _| {
             let out: u64 = cell.per_thread.iter().sum();
             let offs = cell.swapoff.len();
             println!("cell {} {} out={out} offs={offs}", cell.key.workload, cell.key.threads);

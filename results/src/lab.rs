@@ -5,7 +5,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::in_order_of_events;
-use crate::kernel::{RETURNS, lock_of, swapped_out};
+use crate::kernel::{ACQUISITIONS, RETURNS, swapped_out};
+use crate::locks::lock_of;
 use crate::schema::{Cell, MachineKind, Swapoff};
 use crate::stats::{MIN_SAMPLES, bootstrap_ratio, median, quantile};
 use crate::store::Loaded;
@@ -13,13 +14,17 @@ use crate::tables::document::Document;
 use crate::tables::grid::{Grid, Row, header};
 use crate::tables::text::digits;
 
+mod acquired;
+
 /// One kernel of the comparison.
 struct Side<'a> {
     /// what its kernel calls itself
     release: &'a str,
     /// what the tables call it
     name: &'a str,
-    cells: &'a [Cell],
+    cells: Vec<&'a Cell>,
+    /// trials in which probes counted acquisitions, and which say nothing else
+    counted: Vec<&'a Cell>,
 }
 
 /// The beginning of a label of the lab's runs; the name of the kernel's file follows.
@@ -37,6 +42,9 @@ pub fn report(runs: &[Loaded], notes: &[String]) -> Document {
     let hardware = runs.iter().all(|run| run.run.machine.kind == MachineKind::Kernel);
     let sides = sides(runs);
     let mut tables = vec![slow_paths(&sides), swapoffs(&sides, hardware), operations(&sides)];
+    if sides.iter().any(|side| !side.counted.is_empty()) {
+        tables.insert(1, acquired::acquisitions(&sides));
+    }
     let throughput = throughput(&sides, hardware);
     if hardware {
         tables.insert(0, throughput);
@@ -72,7 +80,10 @@ fn sides(runs: &[Loaded]) -> Vec<Side<'_>> {
         let Loaded { run, cells, .. } = &runs[at];
         let file = run.label.trim_start_matches(LABEL);
         let name = if alone(at) { number(at) } else { file };
-        Side { release: &run.machine.name, name, cells }
+        let counts =
+            |cell: &&Cell| cell.key.params.get("trace").is_some_and(|what| what == ACQUISITIONS);
+        let (counted, cells) = cells.iter().partition(counts);
+        Side { release: &run.machine.name, name, cells, counted }
     };
     (0..runs.len()).map(side).collect()
 }
@@ -110,8 +121,9 @@ fn slow_paths(sides: &[Side]) -> Grid {
         sides,
         &[],
     );
-    let counts: Vec<BTreeMap<&str, u64>> = sides.iter().map(|side| by_caller(side.cells)).collect();
-    let pages: Vec<u64> = sides.iter().map(|side| pages(side.cells)).collect();
+    let counts: Vec<BTreeMap<&str, u64>> =
+        sides.iter().map(|side| by_caller(&side.cells)).collect();
+    let pages: Vec<u64> = sides.iter().map(|side| pages(&side.cells)).collect();
     let totals: Vec<u64> = counts.iter().map(|count| count.values().sum()).collect();
     let mut callers: Vec<&str> = counts
         .iter()
@@ -122,7 +134,7 @@ fn slow_paths(sides: &[Side]) -> Grid {
     let of = |caller: &str, side: usize| counts[side].get(caller).copied().unwrap_or(0);
     callers.retain(|caller| {
         let weighty = (0..sides.len()).any(|side| of(caller, side) * 100 >= totals[side].max(1));
-        weighty || caller.contains("swap") || lock_of(caller).ends_with("i->lock")
+        weighty || caller.contains("swap") || locks(caller, sides).contains("i->lock")
     });
     callers.sort_by_key(|caller| {
         std::cmp::Reverse((0..sides.len()).map(|side| of(caller, side)).sum::<u64>())
@@ -133,7 +145,7 @@ fn slow_paths(sides: &[Side]) -> Grid {
     };
     for caller in callers {
         let counted = (0..sides.len()).map(|side| cell(of(caller, side), side));
-        let row = [caller.to_owned(), lock_of(caller).to_owned()];
+        let row = [caller.to_owned(), locks(caller, sides)];
         table.rows.push(Row::plain(row.into_iter().chain(counted).collect()));
     }
     let counted = (0..sides.len()).map(|side| cell(totals[side], side));
@@ -142,7 +154,17 @@ fn slow_paths(sides: &[Side]) -> Grid {
     table
 }
 
-fn by_caller(cells: &[Cell]) -> BTreeMap<&str, u64> {
+/// The locks of a caller in the kernels that it was seen in.
+fn locks(caller: &str, sides: &[Side]) -> String {
+    let names = ["slowpath:", "acquired:"].map(|count| format!("{count}{caller}"));
+    let counted = |cell: &Cell| names.iter().any(|name| cell.counts.contains_key(name));
+    let seen = |side: &&Side| side.cells.iter().chain(&side.counted).any(|cell| counted(cell));
+    let each: BTreeSet<String> =
+        sides.iter().filter(seen).map(|side| lock_of(caller, side.release)).collect();
+    each.into_iter().collect::<Vec<_>>().join("; ")
+}
+
+fn by_caller<'a>(cells: &[&'a Cell]) -> BTreeMap<&'a str, u64> {
     let mut sum = BTreeMap::new();
     for (name, count) in cells.iter().flat_map(|cell| &cell.counts) {
         if let Some(caller) = name.strip_prefix("slowpath:") {
@@ -153,7 +175,7 @@ fn by_caller(cells: &[Cell]) -> BTreeMap<&str, u64> {
 }
 
 /// Pages that went out: a worker that asks while the swap is off gets nothing.
-fn pages(cells: &[Cell]) -> u64 {
+fn pages(cells: &[&Cell]) -> u64 {
     cells.iter().map(|cell| swapped_out(&cell.counts)).sum()
 }
 
@@ -163,7 +185,8 @@ fn swapoffs(sides: &[Side], hardware: bool) -> Grid {
         "swapoff under load",
         "Failure rate with its 95 % interval (Wilson). Time and used slots of those that emptied the \
          device: median (quartiles). Steps: the share of all their time together, cut by kprobes on \
-         functions that swapoff calls; from 6.14 on the barrier ends inside of unuse, unseen.",
+         functions that swapoff calls; from 6.14 on the barrier ends inside of unuse, unseen, and \
+         from 7.0 on inside of block.",
         &[""],
         sides,
         &[],
@@ -186,7 +209,7 @@ fn swapoffs(sides: &[Side], hardware: bool) -> Grid {
         (offs[side].len() - failed(side, "ok") - failed(side, "ENOMEM")).to_string()
     });
     for function in RETURNS {
-        row(&format!("{function}: -ENOMEM"), &|side| returned(sides[side].cells, function));
+        row(&format!("{function}: -ENOMEM"), &|side| returned(&sides[side].cells, function));
     }
     let emptied = |side: usize| offs[side].iter().copied().filter(|off| emptied(off));
     let emulated = if hardware { "" } else { " (emulated)" };
@@ -233,7 +256,7 @@ pub(crate) fn step_shares<'a>(offs: impl Iterator<Item = &'a Swapoff>) -> Vec<(S
 }
 
 /// How often a function returned -ENOMEM, of all its returns.
-fn returned(cells: &[Cell], function: &str) -> String {
+fn returned(cells: &[&Cell], function: &str) -> String {
     let prefix = format!("returns:{function}:");
     let counts = cells.iter().flat_map(|cell| &cell.counts);
     let values = counts.filter_map(|(name, count)| Some((name.strip_prefix(&prefix)?, count)));
@@ -282,11 +305,11 @@ fn quartiles(values: impl Iterator<Item = f64>) -> String {
 fn operations(sides: &[Side]) -> Grid {
     let mut table = table("Operations", "Over all measured intervals.", &["workload"], sides, &[]);
     let names: BTreeSet<&str> =
-        sides.iter().flat_map(|side| side.cells).map(|cell| cell.key.workload.as_str()).collect();
+        sides.iter().flat_map(|side| &side.cells).map(|cell| cell.key.workload.as_str()).collect();
     for name in names {
         let value = |side: &Side| {
-            let cells: Vec<&Cell> =
-                side.cells.iter().filter(|cell| cell.key.workload == name).collect();
+            let of_it = |cell: &&&Cell| cell.key.workload == name;
+            let cells: Vec<_> = side.cells.iter().filter(of_it).collect();
             let pages: u64 = cells.iter().map(|cell| swapped_out(&cell.counts)).sum();
             format!("{pages} pages out in {} trials", cells.len())
         };
@@ -310,7 +333,7 @@ fn throughput(sides: &[Side], hardware: bool) -> Grid {
     let Some((base, others)) = sides.split_first() else { return table };
     // In W6 the swap is off part of the time: its rate is no throughput.
     let steady = base.cells.iter().filter(|cell| cell.swapoff.is_empty());
-    let points: BTreeSet<String> = steady.map(point).collect();
+    let points: BTreeSet<String> = steady.map(|cell| point(cell)).collect();
     for name in points {
         let samples = |side: &Side| -> Vec<f64> {
             let cells = side.cells.iter().filter(|cell| point(cell) == name);
@@ -389,10 +412,10 @@ mod tests {
     #[test]
     fn returns_are_counted_over_all_cells() {
         let mut cell = crate::example::cell();
-        assert_eq!(returned(std::slice::from_ref(&cell), RETURNS[0]), "not counted");
+        assert_eq!(returned(&[&cell], RETURNS[0]), "not counted");
         cell.counts = [("returns:unuse_pte_range:-12".into(), 2)].into();
         cell.counts.insert("returns:unuse_pte_range:0".into(), 40);
-        assert_eq!(returned(&[cell.clone(), cell], "unuse_pte_range"), "4 of 84");
+        assert_eq!(returned(&[&cell, &cell], "unuse_pte_range"), "4 of 84");
     }
 
     #[test]

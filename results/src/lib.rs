@@ -20,6 +20,7 @@ mod in_order_of_events;
 pub mod kernel;
 pub mod lab;
 pub mod load;
+pub mod locks;
 pub mod metric;
 mod plausible;
 mod plural;

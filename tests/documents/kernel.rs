@@ -147,10 +147,10 @@ fn slow_paths(lab: &Printed) -> String {
         format!("| | {} |\n| --- | ---: | ---: | ---: |\n", ["6.12", "6.16", "6.18"].join(" | "));
     for (what, callers) in [
         (
-            "`swapcache_free_entries`, `get_swap_pages` (si->lock)",
+            "`swapcache_free_entries` (si->lock), `get_swap_pages` (si->lock or swap_avail_lock)",
             &["swapcache_free_entries", "get_swap_pages"][..],
         ),
-        ("`folio_alloc_swap` (ci->lock, inlined)", &["folio_alloc_swap"]),
+        ("`folio_alloc_swap` (ci->lock or swap_avail_lock)", &["folio_alloc_swap"]),
         ("`add_to_avail_list` (swap_avail_lock)", &["add_to_avail_list"]),
     ] {
         let entries = KERNELS.map(|kernel| {

@@ -5,15 +5,17 @@ use std::fs::{self, File};
 use std::io;
 use std::path::Path;
 
+use results::kernel::ACQUISITIONS;
 use results::schema::Cell;
 use rustix::mount::MountFlags;
 use rustix::system::RebootCommand;
 use serde::{Deserialize, Serialize};
 
+use super::acquisitions::Acquisitions;
 use super::slow_path::SlowPaths;
 use super::steps::Steps;
 use super::tracefs::TRACING;
-use crate::live::{self, Args};
+use crate::live::{self, Args, Workload};
 
 /// Where the image holds the plan.
 pub const PLAN: &str = "/plan.json";
@@ -83,7 +85,7 @@ fn run() -> Result<live::Summary, String> {
     send(&Message::Up { release: live::running().name, unsupported });
     let plan = fs::read(PLAN).map_err(|error| format!("{PLAN}: {error}"))?;
     let args: Args = serde_json::from_slice(&plan).map_err(|error| format!("{PLAN}: {error}"))?;
-    let summary = live::run(&args, |_, mut cell, _| {
+    let mut summary = live::run(&args, &(), |_, mut cell, _| {
         if let Ok(slow) = &slow {
             cell.counts.extend(slow.take());
         }
@@ -92,8 +94,29 @@ fn run() -> Result<live::Summary, String> {
         }
         send(&Message::Cell(Box::new(cell)));
         Ok(())
+    })
+    .map_err(|error| error.to_string())?;
+    let measured = summary.refused.len() < summary.planned;
+    if measured && let Err(why) = count_acquisitions(&args) {
+        summary.refused.push(format!("acquisitions per page are unknown: {why}"));
+    }
+    Ok(summary)
+}
+
+/// One more trial of churn, with a probe on each acquisition of a spinlock. It comes last: nothing
+/// else is measured once the probes are there.
+fn count_acquisitions(args: &Args) -> Result<(), String> {
+    let probes = Acquisitions::start()?;
+    let args =
+        Args { workloads: vec![Workload::Churn], threads: vec![1], trials: 1, ..args.clone() };
+    let summary = live::run(&args, &probes, |_, mut cell, _| {
+        cell.key.params.insert("trace".into(), ACQUISITIONS.into());
+        cell.counts.extend(probes.take());
+        send(&Message::Cell(Box::new(cell)));
+        Ok(())
     });
-    summary.map_err(|error| error.to_string())
+    let refused = summary.map_err(|error| error.to_string())?.refused;
+    if refused.is_empty() { Ok(()) } else { Err(refused.join("; ")) }
 }
 
 /// Loads the image's modules in passes, as long as a pass loads at least one, since a module may

@@ -29,13 +29,23 @@ fn event(name: &str, file: &str) -> PathBuf {
 /// That of [`append`], such as a function that this kernel lacks.
 pub fn add(probe: &str, name: &str, trigger: &str) -> Result<(), String> {
     append(&Path::new(TRACING).join("kprobe_events"), probe)?;
+    set(name, trigger)
+}
+
+/// Gives the event another trigger: one of its own with `:pause`, `:cont` or `:clear` at its end.
+pub fn set(name: &str, trigger: &str) -> Result<(), String> {
     append(&event(name, "trigger"), trigger)
+}
+
+/// The histogram of an event, as text.
+pub fn hist(name: &str) -> String {
+    fs::read_to_string(event(name, "hist")).unwrap_or_default()
 }
 
 /// The histogram of an event since the last call, as text; the histogram is then empty.
 pub fn drain(name: &str, trigger: &str) -> String {
-    let counts = fs::read_to_string(event(name, "hist")).unwrap_or_default();
-    match append(&event(name, "trigger"), &format!("{trigger}:clear")) {
+    let counts = hist(name);
+    match set(name, &format!("{trigger}:clear")) {
         Ok(()) => counts,
         Err(_) => String::new(),
     }

@@ -9,11 +9,12 @@ use std::os::fd::{AsRawFd, OwnedFd};
 use std::path::PathBuf;
 
 use perf_event_open_sys::bindings as abi;
-use results::kernel::lock_of;
+use results::locks::lock_of;
 use results::schema::Site;
 use rustix::mount::{FsMountFlags, FsOpenFlags, MountAttrFlags};
 
 use super::recorder::Interval;
+use super::release::running;
 use super::ring::{self, Ring};
 use super::symbols::Symbols;
 
@@ -23,6 +24,7 @@ pub struct Tracer {
     rings: Vec<Ring>,
     ids: Ids,
     symbols: Symbols,
+    release: String,
     interval: Interval,
     /// by thread id: the wait that has begun and not ended
     waiting: HashMap<u32, Waiter>,
@@ -81,6 +83,7 @@ impl Tracer {
             rings,
             ids,
             symbols: Symbols::read(),
+            release: running().name,
             interval: Interval { start: u64::MAX, end: 0 },
             waiting: HashMap::new(),
             sites: HashMap::new(),
@@ -139,7 +142,7 @@ impl Tracer {
         let ns = until.saturating_sub(waiter.since);
         let site = self.sites.entry((waiter.caller, waiter.kind));
         let site = site.or_insert_with_key(|(caller, kind)| Site {
-            lock: lock_of(caller).into(),
+            lock: lock_of(caller, &self.release),
             kind: (*kind).into(),
             caller: caller.clone(),
             acquisitions: None,

@@ -25,7 +25,7 @@ pub fn record(
 ) -> Result<(Option<PathBuf>, Summary), Error> {
     let topology = Topology::here().map_err(|error| Error::Refused(error.to_string()))?;
     let mut writer = None;
-    let summary = super::run(args, |summary, mut cell, histograms| {
+    let summary = super::run(args, &(), |summary, mut cell, histograms| {
         let writer = match &mut writer {
             Some(writer) => writer,
             None => {

@@ -47,12 +47,39 @@ impl Point {
     }
 }
 
+/// Another measurement of the same interval.
+pub trait Beside {
+    /// The interval begins.
+    ///
+    /// # Errors
+    /// Ends the run, as that of [`Beside::end`] does.
+    fn begin(&self) -> Result<(), Error>;
+
+    /// The interval has ended.
+    ///
+    /// # Errors
+    /// Ends the run.
+    fn end(&self) -> Result<(), Error>;
+}
+
+/// Nothing is measured beside.
+impl Beside for () {
+    fn begin(&self) -> Result<(), Error> {
+        Ok(())
+    }
+
+    fn end(&self) -> Result<(), Error> {
+        Ok(())
+    }
+}
+
 /// The conditions that all trials of a run share.
 pub struct Setting<'a> {
     pub args: &'a Args,
     pub device: &'a Device,
     pub cgroup: &'a std::path::Path,
     pub release: &'a Release,
+    pub beside: &'a dyn Beside,
     /// why lock waits cannot be traced here, if they cannot
     pub no_trace: Option<String>,
 }
@@ -91,8 +118,11 @@ pub fn run(setting: &Setting, point: &Point, block: u32, order: u64) -> Result<O
     }
     crew.go(interval)?;
     sleep_until(interval.start, &mut tracer)?;
+    setting.beside.begin()?;
     let (before, watch) = (Snapshot::read(), Watch::start(&Roots::default(), &cpus));
     sleep_until(interval.end, &mut tracer)?;
+    // The counts begin after it and end after it, so both intervals are about as long.
+    setting.beside.end()?;
     let after = Snapshot::read();
     let noise = watch.finish(&[]);
     let reports = crew.reports(PATIENCE)?;
