@@ -35,6 +35,7 @@ gallery: $(SWAPSCALE) ## redraw the README's pictures from the committed referen
 	$(call draw,$(REFERENCE)/*-front-predicted $(REFERENCE)/*-front-seq-predicted,throughput)
 	$(call draw,$(REFERENCE)/*-releases-predicted,throughput)
 	$(call draw,$(REFERENCE)/*-heat-predicted,heat)
+	$(call draw,$(REFERENCE)/*-devices-predicted,throughput)
 	$(call draw,$(REFERENCE)/*-swapoff-predicted,swapoff-barrier)
 	$(call draw,$(REFERENCE)/*-fragmentation-predicted,hold-churn-big-384-si--lock-mean$(comma)transfers-churn-big-384-fill90)
 	@# The kernel build of the second stands for that of the first, which is older.

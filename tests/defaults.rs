@@ -118,7 +118,7 @@ fn help_says_the_defaults_of_a_run() {
     assert_eq!(params["size"], own.size.to_string());
     assert_eq!(params["fill"], own.fill.to_string());
     assert_eq!((&params["orders"], &params["batch"]), (&Value::Null, &Value::Null));
-    for option in ["size", "fill", "orders", "batch", "kept"] {
+    for option in ["size", "devices", "fill", "orders", "batch", "kept"] {
         help.holds(option, "here", "the workload's");
     }
     help.holds("backing", "model", if params["backing"].is_null() { "none" } else { "one" });

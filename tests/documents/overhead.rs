@@ -49,7 +49,7 @@ pub fn readme() -> Document {
     assert_eq!(less, [true, true], "README.md: 6.18 has less with 32 and 64");
     let sentences = vec![
         claim(
-            "the model has the schemes within {} % of each other on one CPU. `scanning` (6.12) is \
+            "the model has the schemes to 6.18 within {} % of each other on one CPU. `scanning` (6.12) is \
              within {} % of its best with 8 CPUs, and does not get faster than that. With 32 CPUs \
              `percluster` (6.14) swaps {} times as many pages out and in, with 128 CPUs {} times.",
             [
@@ -68,6 +68,11 @@ pub fn readme() -> Document {
         claim(
             "with 384 CPUs `percpu-cluster` (6.18) has {} times the throughput of",
             [times("percpu-cluster", "percpu-free-first", 384)],
+        ),
+        claim(
+            "`swap-table` (7.3) has {} times the throughput of `percpu-cluster` with 384 CPUs and {} \
+             times with one",
+            [384, 1].map(|threads| times("swap-table", "percpu-cluster", threads)),
         ),
         claim(
             "the loss against 6.17's order: {} as here, {} where each CPU keeps 512 pages in memory, {} \

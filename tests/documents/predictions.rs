@@ -54,7 +54,7 @@ pub fn document() -> Document {
             [same_at_both_ends, slowest(16)],
         ),
     ];
-    let sentences = sentences.into_iter().chain(front()).collect();
+    let sentences = sentences.into_iter().chain(front()).chain(devices()).collect();
     Document { path: "docs/predictions.md", sentences, blocks: Vec::new() }
 }
 
@@ -121,6 +121,43 @@ fn front() -> Vec<Claim> {
                 span(&ahead(&["percluster"]), tenths),
                 span(&ahead(&["global", "scanning", "scanning-ref"]), tenths),
             ],
+        ),
+    ]
+}
+
+/// Eight devices: the two schemes' throughput, and what waits for swap_avail_lock.
+fn devices() -> Vec<Claim> {
+    let run = Reference::of("devices-predicted");
+    let (one, each) = ("swap-table", "per-device-table");
+    let row = |threads: u32| run.change(one, each, &format!("threads={threads}"));
+    let few = [1, 2, 4, 8, 16, 24].map(|threads| 100.0 * (row(threads).ratio - 1.0));
+    assert!(few.iter().all(|more| *more > 0.0), "docs/predictions.md: more with up to 24 CPUs");
+    let less = |threads| {
+        let (row, percent) = (row(threads), |ratio: f64| tenths(100.0 * (1.0 - ratio)));
+        let interval = row.interval.expect("six trials");
+        [percent(row.ratio), format!("{}..{}", percent(interval.hi), percent(interval.lo))]
+    };
+    let waits = |variant: &str| {
+        let share = |cell: &Cell| {
+            let avail = cell.sites.iter().filter(|site| site.lock == "swap_avail_lock");
+            let waited: u64 = avail.map(|site| site.wait_total_ns).sum();
+            Some(100.0 * waited as f64 / (cell.duration_ns as f64 * f64::from(cell.key.threads)))
+        };
+        median(&run.point(&format!("variant={variant} threads=96")).values(share))
+    };
+    let [least, most] =
+        [f64::min, f64::max].map(|of| tenths(few.into_iter().reduce(of).expect("six")));
+    let ([at_32, span_32], [at_96, span_96]) = (less(32), less(96));
+    vec![
+        claim("`per-device-table` has {} % to {} % more throughput", [least, most]),
+        claim(
+            "with 32 it has {} % less ({}), with 96 {} % less ({}).",
+            [at_32, span_32, at_96, span_96],
+        ),
+        claim(
+            "with 96 CPUs they wait for it {} % of their time, and with `swap-table`, where only a CPU \
+             that needs a new cluster takes it, {} %",
+            [each, one].map(|variant| digits(waits(variant), 2)),
         ),
     ]
 }
