@@ -56,7 +56,8 @@ mod tests {
             variant: vec!["percluster".into()],
             workload: vec!["toy".into()],
             threads: vec![Threads::Count(1)],
-            trials: Some(1),
+            // A busy machine refuses some.
+            trials: Some(6),
             seconds: Some(seconds),
             ..Options::default()
         };
@@ -78,7 +79,8 @@ mod tests {
         let simulated = Host { topology: &topology, guest: false, model: Some(Arc::new(model)) };
         for (host, seconds) in [(&Host::here(&here), 0.05), (&simulated, 0.001)] {
             let cells = cells(host, seconds);
-            assert_eq!((cells.len(), &cells[0].key.workload[..]), (1, "toy"));
+            assert!(!cells.is_empty());
+            assert_eq!(cells[0].key.workload, "toy");
             assert_eq!(cells[0].key.params["size"], "6MiB", "its own default");
             assert!(cells[0].kinds["alloc"].count > 0, "{:?}", cells[0].kinds);
         }
