@@ -71,6 +71,16 @@ const GIVEN: &[(&str, &str, &[&str])] = &[
         &["filled the device to 108 % where 75 %", "is 1.6 times as large as"],
     ),
     ("docs/simulator.md", "chosen", &["The device is 40 % full"]),
+    (
+        "docs/costs.md",
+        "a lab run that was not kept",
+        &[
+            "7.3.4 had 9.02 per page",
+            "6.18.15 had 9.81, where",
+            "once a page read 1.09",
+            "7.0.13 had 7.01",
+        ],
+    ),
     ("docs/kernel.md", "on the author's machine, not kept", &["take about 90 s"]),
     (
         "docs/measuring.md",

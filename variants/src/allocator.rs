@@ -117,7 +117,7 @@ pub trait SwapAllocator<M: Machine>: Send + Sync + Sized + 'static {
     /// One more user of each of `nr` slots that follow each other; returns how many slots, from the first
     /// on, took it. A call per slot where the scheme has no such call.
     fn dup_run(&self, cpu: &M::Cpu, entry: SwpEntry, nr: u32) -> u32 {
-        (0..nr).take_while(|i| self.dup(cpu, entry.plus(*i))).count() as u32
+        in_map::dup_run(self, cpu, entry, nr)
     }
 
     /// swapcache_prepare(): sets SWAP_HAS_CACHE on a used slot; false if set or unused.
@@ -222,6 +222,15 @@ pub(crate) mod in_map {
         entry: SwpEntry,
     ) -> Result<(), DupError> {
         swap.with_entry(cpu, entry, &DUP, |dev| dev.dup_locked(cpu, entry.offset()))
+    }
+
+    pub fn dup_run<M: Machine>(
+        swap: &impl SwapAllocator<M>,
+        cpu: &M::Cpu,
+        entry: SwpEntry,
+        nr: u32,
+    ) -> u32 {
+        (0..nr).take_while(|i| swap.dup(cpu, entry.plus(*i))).count() as u32
     }
 
     pub fn swapped<M: Machine>(

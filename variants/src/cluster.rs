@@ -984,7 +984,7 @@ impl<M: Machine, P: SwapoffHooks<M>> SwapAllocator<M> for CiFirst<M, P> {
 
     fn dup_run(&self, cpu: &M::Cpu, entry: SwpEntry, nr: u32) -> u32 {
         match P::RELEASE.table {
-            None => (0..nr).take_while(|i| self.dup(cpu, entry.plus(*i))).count() as u32,
+            None => in_map::dup_run(self, cpu, entry, nr),
             Some(_) => self.dup_run_in_table(cpu, entry, nr),
         }
     }
