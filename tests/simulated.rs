@@ -85,7 +85,8 @@ fn a_precise_run_is_the_same_on_any_host_threads_and_when_resumed() {
 
 /// Where the machine's model did not change, neither does a byte of its cells: these are of commit
 /// 6788fb2, before its scheduler was made faster. Who held a lock that was waited for is left out: at
-/// that commit the set-up's CPU seemed to hold it for ever.
+/// that commit the set-up's CPU seemed to hold it for ever. Those of `percpu-cluster` are newer: its
+/// swap cache came under ci->lock later.
 #[test]
 fn cells_are_those_of_older_builds() {
     const CELLS: &str = include_str!("golden/simulated-cells.txt");
@@ -144,7 +145,7 @@ fn every_workload_runs_and_its_figures_say_they_are_predicted() {
 }
 
 /// 6.18 looks for slots in nearly full clusters first. Where churn keeps no page in memory there are
-/// few others; with pages kept it loses less.
+/// few others; with pages kept it loses less. Both lose by the sections of ci->lock for the swap cache.
 #[test]
 fn pages_kept_in_memory_decide_what_the_order_of_the_scan_costs() {
     let dir = tempfile::tempdir().unwrap();
@@ -162,7 +163,7 @@ fn pages_kept_in_memory_decide_what_the_order_of_the_scan_costs() {
     };
     let loss = |kept| 1.0 - rate("percpu-cluster", kept) / rate("percpu-free-first", kept);
     let (none, some) = (loss(None), loss(Some("1024")));
-    assert!(none > 0.03 && some < none / 2.0, "{none} with none kept, {some} with 1024");
+    assert!(none - some > 0.01 && some > 0.0, "{none} with none kept, {some} with 1024");
 }
 
 /// The model that calibrate writes takes as long for the point it is fitted on as this machine

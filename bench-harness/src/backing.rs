@@ -5,12 +5,16 @@ use std::fmt;
 use std::sync::LazyLock;
 
 use serde::Deserialize;
-use variants::prices::{LruvecPrices, Prices, XarrayPrices, ZsmallocPrices};
+use variants::prices::{LruvecPrices, Prices, TableSleep, XarrayPrices, ZsmallocPrices};
 
 /// The bare allocator: what lies around it is free of charge.
 pub const NONE: &str = "none";
 /// The bare allocator of a kernel without memory cgroups.
 const NO_MEMCG: &str = "no-memcg";
+/// The bare allocator where memory is short: one in [`SLEEPS`] allocations of a swap table sleeps, for no
+/// time beyond that of a reschedule.
+const LOW_MEMORY: &str = "low-memory";
+const SLEEPS: u32 = 8;
 
 /// The price files that come with the suite.
 const BUILT_IN: [(&str, &str); 6] = [
@@ -68,6 +72,9 @@ struct File<'a> {
     /// Of a kernel with memory cgroups.
     #[serde(default = "yes")]
     memcg: bool,
+    /// Memory is short.
+    #[serde(borrow)]
+    table_sleep: Option<Sleep<'a>>,
     #[serde(borrow)]
     out: Price<'a>,
     r#in: Price<'a>,
@@ -78,6 +85,15 @@ struct File<'a> {
     _conditions: toml::Table,
     #[serde(default, rename = "measured")]
     _measured: Vec<toml::Table>,
+}
+
+/// One in `every` allocations of a swap table sleeps.
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Sleep<'a> {
+    every: u32,
+    ns: f64,
+    source: &'a str,
 }
 
 fn yes() -> bool {
@@ -119,7 +135,7 @@ struct Classes {
 impl Backing {
     /// The names that need no file.
     pub fn names() -> impl Iterator<Item = &'static str> {
-        [NONE, NO_MEMCG].into_iter().chain(BUILT_IN.iter().map(|(name, _)| *name))
+        [NONE, NO_MEMCG, LOW_MEMORY].into_iter().chain(BUILT_IN.iter().map(|(name, _)| *name))
     }
 
     /// The backing called `name`, or that of the price file at this path.
@@ -135,6 +151,13 @@ impl Backing {
             let title = "the bare allocator, without memory cgroups".into();
             let prices = Prices { memcg_off: true, ..Prices::default() };
             return Ok(Self { name: NO_MEMCG.into(), title, prices });
+        }
+        if name == LOW_MEMORY {
+            let title =
+                format!("the bare allocator; 1 in {SLEEPS} allocations of a swap table sleeps");
+            let table_sleep = Some(TableSleep { every: SLEEPS, ns: 0 });
+            let prices = Prices { table_sleep, ..Prices::default() };
+            return Ok(Self { name: LOW_MEMORY.into(), title, prices });
         }
         if let Some((_, text)) = BUILT_IN.iter().find(|(known, _)| *known == name) {
             return Self::parse(name, text);
@@ -178,12 +201,18 @@ impl Backing {
         let file: File = toml::from_str(text).map_err(|error| {
             format!("{name}: {}", error.to_string().trim_end().replace('\n', "; "))
         })?;
-        for (key, price) in [
+        let sleep = file.table_sleep.map(|Sleep { every, ns, source }| {
+            let expected = "table-sleep.every: expected 1 or more: one in so many sleeps";
+            if every > 0 { Ok(Price { ns, source }) } else { Err(format!("{name}: {expected}")) }
+        });
+        let sleep = sleep.transpose()?.map(|price| ("table-sleep", price));
+        let prices = [
             ("out", file.out),
             ("in", file.r#in),
             ("free", file.free),
             ("free-scattered", file.free_scattered),
-        ] {
+        ];
+        for (key, price) in prices.into_iter().chain(sleep) {
             if !(0.0..=1e9).contains(&price.ns) {
                 return Err(format!("{name}: {key}.ns: expected 0 to 1e9, not {}", price.ns));
             }
@@ -213,7 +242,7 @@ impl File<'_> {
             in_ns: rest(self.r#in, all.lru_add.ns + self.free.ns.round() as u64),
             free_ns: rest(self.free, free),
             free_scattered_ns: rest(self.free_scattered, free),
-            synchronous: self.synchronous,
+            faults_in_cache: !self.synchronous,
             xarray: Some(XarrayPrices {
                 add_ns: all.xa_add.ns,
                 remove_ns: all.xa_remove.ns,
@@ -224,6 +253,9 @@ impl File<'_> {
             lruvec: LruvecPrices { isolate_ns: all.lru_isolate.ns, add_ns: all.lru_add.ns },
             swap_cgroup_ns: Some(all.swap_cgroup.ns),
             memcg_off: !self.memcg,
+            table_sleep: self
+                .table_sleep
+                .map(|sleep| TableSleep { every: sleep.every, ns: sleep.ns.round() as u64 }),
         }
     }
 }
@@ -266,6 +298,10 @@ mod tests {
         assert!(wrong("source = 's'", "source = ' '").contains("out.source"));
         assert!(wrong("zsmalloc", "zmalloc").contains("zmalloc"));
         assert!(wrong("[in]\nns = 5800\nsource = 's'\n", "").contains("`in`"));
+        let sleep = "[table-sleep]\nevery = 0\nns = 1\nsource = 's'\n[in]";
+        assert!(wrong("[in]", sleep).contains("table-sleep.every: expected 1 or more"));
+        let sleep = sleep.replace("every = 0", "every = 2").replace("ns = 1", "ns = -1");
+        assert!(wrong("[in]", &sleep).contains("table-sleep.ns: expected 0 to 1e9"));
         assert!(Backing::load("tape").unwrap_err().contains("zram-same, zram-full"));
         assert!(Backing::load("/nowhere.toml").unwrap_err().starts_with("/nowhere.toml: "));
     }

@@ -12,8 +12,9 @@ use std::time::Duration;
 
 use machine::{Cpu, Failure, Kept, Machine, Phase, Region, SiteStats};
 use results::schema::Counter;
+use variants::device::Device as SwapDevice;
 use variants::neighbours::Neighbours;
-use variants::{Spec, Swap, SwapAllocator, SwpEntry};
+use variants::{Churn, Spec, Swap, SwapAllocator, SwpEntry};
 
 use crate::meter::Meter;
 use crate::workload::{Params, Stage, Workload, block};
@@ -143,7 +144,7 @@ impl<M: Machine> Clone for Device<M> {
 /// once per machine, not once per pair of them. It costs a worker a handful of dynamic calls in
 /// all, and an operation none.
 trait AnyTrial<M: Machine>: Send + Sync {
-    /// From now on workers draw the random numbers of this seed.
+    /// From now on workers draw the random numbers of this seed. The devices are at rest.
     fn reseed(&self, seed: u64);
     /// The rate of an open loop.
     fn rate(&self) -> Option<NonZeroU64>;
@@ -153,6 +154,10 @@ trait AnyTrial<M: Machine>: Send + Sync {
     fn load(&self, cpu: &M::Cpu, worker: &mut dyn Any, meter: &mut Meter, last: Phase);
     /// See [`Workload::is_control`].
     fn is_control(&self, threads: usize, worker: usize) -> bool;
+    /// Swap tables are counted from now on.
+    fn count_tables(&self);
+    /// The count, of all devices; `None` for a scheme without swap tables.
+    fn table_churn(&self) -> Option<Churn>;
     fn verify(&self, cpu: &M::Cpu);
 }
 
@@ -186,8 +191,19 @@ fn work_through<M: Machine>(trial: &dyn AnyTrial<M>, cpu: &M::Cpu, setting: &Set
     let (mut counting, mut uncounted) = (meter(), meter());
     let window = Window::new(setting.host.as_ref());
     trial.load(cpu, &mut *worker, &mut counting, Phase::Warm);
+    // The window of the first worker that bounds the interval is that of the swap tables.
+    let control = |worker: &usize| trial.is_control(setting.threads, *worker);
+    let counts_tables = (0..setting.threads).find(|worker| !control(worker)) == Some(cpu.id());
     let window = window.open::<M>(cpu, &mut counting, setting.measure);
+    if counts_tables {
+        trial.count_tables();
+    }
     trial.load(cpu, &mut *worker, &mut counting, Phase::Measure);
+    if counts_tables && let Some(churn) = trial.table_churn() {
+        counting.add("tables_born", churn.born);
+        counting.add("tables_freed", churn.freed);
+        counting.add("tables_most", churn.most);
+    }
     let log = window.close::<M>(cpu, counting, trial.is_control(setting.threads, cpu.id()));
     cpu.window_closed();
     trial.load(cpu, &mut *worker, &mut uncounted, Phase::Overrun);
@@ -214,6 +230,10 @@ impl<M: Machine, A: SwapAllocator<M>, W: Workload<M>> Trial<M, A, W> {
 
     fn workload(&self) -> &W {
         &self.workload[0].0
+    }
+
+    fn devices(&self) -> impl Iterator<Item = &SwapDevice<M>> {
+        self.stage.swap.alloc.base().devices.iter()
     }
 }
 
@@ -243,10 +263,19 @@ impl OpenLoop {
 impl<M: Machine, A: SwapAllocator<M>, W: Workload<M>> AnyTrial<M> for Trial<M, A, W> {
     fn reseed(&self, seed: u64) {
         self.stage.seed.store(seed, Relaxed);
+        self.devices().for_each(SwapDevice::recount_tables);
     }
 
     fn rate(&self) -> Option<NonZeroU64> {
         self.stage.params.rate
+    }
+
+    fn count_tables(&self) {
+        self.devices().for_each(SwapDevice::count_tables);
+    }
+
+    fn table_churn(&self) -> Option<Churn> {
+        self.devices().map(SwapDevice::table_churn).sum()
     }
 
     fn worker(&self, cpu: &M::Cpu) -> Box<dyn Any> {

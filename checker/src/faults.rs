@@ -318,6 +318,15 @@ pub const FAULTS: &[Fault] = &[
         invariants: &[I16],
     },
     Fault {
+        name: "hibernation-not-pinned",
+        number: "23",
+        origin: "before 5b2b0c6e4577: hibernation does not keep swapoff from the device that it has chosen",
+        shows: "swapoff takes the device before the image has its first slot",
+        subjects: &["swap-table"],
+        scenarios: &["hibernate-off"],
+        invariants: &[Bug],
+    },
+    Fault {
         name: "unlocked-count",
         number: "",
         origin: "the protocol: folio_free_swap() looks at the counts before it has the folio lock",

@@ -8,7 +8,7 @@ use machine::{Cpu, Failure, Machine};
 use std::cell::Cell;
 use std::marker::PhantomData;
 use variants::registry::{Variant, Visitor};
-use variants::{Folio, Spec, Swap, SwapAllocator, SwpEntry};
+use variants::{Folio, Spec, Swap, SwapAllocator, SwapoffError, SwpEntry};
 
 /// One act of a CPU. An owner is a page table, a page an entry in it; devices go by index.
 #[derive(Clone, Copy, Debug)]
@@ -27,7 +27,7 @@ pub enum Act {
     ReadPage { owner: usize, page: usize },
     /// Readahead of a slot, by its number.
     ReadSlot { dev: usize, slot: u32 },
-    /// Allocates a slot for hibernation's image, and frees it.
+    /// Pins the device for hibernation, allocates a slot for the image, and undoes both.
     Hibernate { dev: usize },
     /// Does the work that is queued to kernel workers.
     Work,
@@ -105,13 +105,20 @@ impl<M: Machine, A: SwapAllocator<M>> World<M, A> {
             }
             Act::ReadSlot { dev, slot } => swap.read_ahead(cpu, SwpEntry::new(dev, slot)),
             Act::Hibernate { dev } => {
-                let entry = swap.alloc.alloc_hibernation_slot(cpu, dev);
-                entry.into_iter().for_each(|e| swap.alloc.free_hibernation_slot(cpu, e));
+                if swap.alloc.pin_for_hibernation(cpu, dev) {
+                    let entry = swap.alloc.alloc_hibernation_slot(cpu, dev);
+                    let gone = || "swapoff has taken the device that hibernation pinned".into();
+                    hold(Invariant::Bug, entry.is_some(), gone);
+                    entry.into_iter().for_each(|e| swap.alloc.free_hibernation_slot(cpu, e));
+                    swap.alloc.unpin_for_hibernation(cpu, dev);
+                }
             }
             Act::Work => swap.alloc.run_work(cpu),
             Act::Swapoff { dev } => {
                 let off = swap.swapoff(cpu, dev);
-                if let Err(why) = off {
+                if let Err(why) = off
+                    && why != SwapoffError::Pinned
+                {
                     hold(Invariant::L, false, || format!("swapoff fails: {why}"));
                 }
             }

@@ -348,6 +348,13 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
         bound: Some(2),
     },
     Scenario {
+        name: "hibernate-off",
+        spec: two_clusters,
+        before: &[],
+        cpus: &[("hibernation", &[Act::Hibernate { dev: 0 }]), ("swapoff", &[OFF])],
+        bound: Some(2),
+    },
+    Scenario {
         name: "alloc-kept",
         spec: two_clusters,
         before: &[],

@@ -213,6 +213,13 @@ metrics! {
         /// devices that allocations came to in swap_avail_head: from 6.15 on the slow path, before it
         /// each refill of a slot cache
         SlowPath "slow-path" ["per alloc", less] |cell| slow_path(cell);
+        /// swap tables that were born, each when its cluster left the free list (7.0 on)
+        TablesBorn "tables-born" ["1/s", less] |cell| per_second(cell, "tables_born");
+        /// swap tables that were freed
+        TablesFreed "tables-freed" ["1/s", less] |cell| per_second(cell, "tables_freed");
+        /// the most swap tables that there were at once: each is a page of memory
+        TablesMost "tables-most" ["tables", less]
+            |cell| cell.counts.get("tables_most").map(|&most| most as f64);
         /// Jain's fairness index over the threads
         Jain "jain" ["1/threads..1", more] |cell| Some(cell.jain);
         /// share of the interval in which every thread ran
@@ -282,6 +289,10 @@ fn mean_of_swapoffs(cell: &Cell, counts: impl Fn(&str) -> bool) -> Option<f64> {
         return None;
     }
     ratio(chosen.iter().sum::<u64>() as f64, cell.swapoff.len() as f64)
+}
+
+fn per_second(cell: &Cell, count: &str) -> Option<f64> {
+    ratio(*cell.counts.get(count)? as f64, cell.duration_ns as f64 / 1e9)
 }
 
 fn per_op(cell: &Cell, events: u64) -> Option<f64> {

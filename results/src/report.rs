@@ -103,6 +103,8 @@ pub struct Detail {
     pub duration_ns: u64,
     /// [`Metric::SlowPath`], median
     pub slow_path: Option<f64>,
+    /// Swap tables born and freed per second, and the most at once, if any: medians of the trials.
+    pub tables: Option<[f64; 3]>,
     /// sums over the trials, longest total wait first
     pub sites: Vec<Site>,
     /// cache lines, where the machine can tell

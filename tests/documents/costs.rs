@@ -25,28 +25,31 @@ pub fn document() -> Document {
         ("scan order", scan_order()),
         ("kept", kept()),
         ("lost", lost()),
-        ("sections", sections()),
+        (
+            "sections",
+            sections([
+                ("percpu-cluster", "none"),
+                ("swap-table-early", "none"),
+                ("swap-table", "none"),
+                ("swap-table", "no-memcg"),
+                ("per-device-table", "none"),
+            ]),
+        ),
+        ("sections of the layer", sections([("vswap", "none")])),
     ];
     Document { path: "docs/costs.md", sentences, blocks }
 }
 
 /// Sections of ci->lock per page out and in, by the function that takes it: counted on a model, where
-/// they are the same at every run.
-fn sections() -> String {
-    let columns = [
-        ("percpu-cluster", "none"),
-        ("swap-table-early", "none"),
-        ("swap-table", "none"),
-        ("swap-table", "no-memcg"),
-        ("per-device-table", "none"),
-    ];
+/// they are the same at every run. A column is a variant and a backing.
+fn sections<const N: usize>(columns: [(&str, &str); N]) -> String {
     let dir = tempfile::tempdir().expect("a directory");
     let command = "run --machine x86-2 --lock qspin --workload churn --kept 0 --size 64MiB --fill 1 \
                    --threads 1 --trials 1 --seconds 0.002 --sample 1000000000 --out runs \
-                   --backing none,no-memcg --variant percpu-cluster,swap-table-early,swap-table,per-device-table";
+                   --backing none,no-memcg --variant";
     let mut swapscale = Command::new(env!("CARGO_BIN_EXE_swapscale"));
-    swapscale.args(command.split_whitespace()).current_dir(&dir);
-    let output = swapscale.output().expect("it starts");
+    swapscale.args(command.split_whitespace()).arg(columns.map(|(variant, _)| variant).join(","));
+    let output = swapscale.current_dir(&dir).output().expect("it starts");
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     let run = store::load_all(&[dir.path().join("runs")]).expect("one run").remove(0);
     let per_page = |(variant, backing): (&str, &str)| -> BTreeMap<String, f64> {
@@ -56,10 +59,15 @@ fn sections() -> String {
         };
         let cell = run.cells.iter().find(|cell| is_it(&cell.key)).expect("its cell");
         let pages = cell.kinds["alloc"].count as f64;
-        let taken = cell.sites.iter().filter(|site| site.lock == "ci->lock");
-        let each =
-            taken.map(|site| (site.caller.clone(), site.acquisitions.unwrap_or(0) as f64 / pages));
-        each.filter(|(_, sections)| *sections > 0.01).collect()
+        let taken = cell.sites.iter().filter_map(|site| {
+            let caller = match site.lock.as_str() {
+                "ci->lock" => format!("`{}`", site.caller),
+                "vswap ci->lock" => format!("`{}`, of the layer", site.caller),
+                _ => return None,
+            };
+            Some((caller, site.acquisitions.unwrap_or(0) as f64 / pages))
+        });
+        taken.filter(|(_, sections)| *sections > 0.01).collect()
     };
     let all = columns.map(per_page);
     let callers: BTreeSet<&String> = all.iter().flat_map(BTreeMap::keys).collect();
@@ -67,22 +75,13 @@ fn sections() -> String {
         "none" => format!(" `{variant}` |"),
         _ => " the same, memory cgroups off |".to_owned(),
     });
-    let mut table = format!(
-        "| ci->lock per page |{}
-",
-        heads.concat()
-    );
-    table += &format!(
-        "| --- |{}
-",
-        " ---: |".repeat(columns.len())
-    );
+    let mut table = format!("| ci->lock per page |{}\n", heads.concat());
+    table += &format!("| --- |{}\n", " ---: |".repeat(N));
     for caller in callers {
         let of = |sections: &BTreeMap<String, f64>| {
             sections.get(caller).map_or("-".into(), |sections| digits(*sections, 1))
         };
-        writeln!(table, "| `{caller}` | {} |", all.each_ref().map(of).join(" | "))
-            .expect("a string");
+        writeln!(table, "| {caller} | {} |", all.each_ref().map(of).join(" | ")).expect("a string");
     }
     let sum = |sections: &BTreeMap<String, f64>| digits(sections.values().sum(), 1);
     table + &format!("| all | {} |\n", all.each_ref().map(sum).join(" | "))

@@ -48,6 +48,7 @@ pub trait SwapAllocator<M: Machine>: Send + Sync + Sized + 'static {
     ///
     /// # Errors
     /// [`SwapoffError::NotOn`] (EINVAL) if the device is off or another swapoff has begun;
+    /// [`SwapoffError::Pinned`] (EBUSY) if hibernation needs it;
     /// [`SwapoffError::NoMemory`] (ENOMEM) if an entry cannot be swapped in;
     /// [`SwapoffError::Interrupted`] (EINTR) after [`Spec::unuse_passes`] passes. After the last
     /// two the device is on as before.
@@ -154,13 +155,24 @@ pub trait SwapAllocator<M: Machine>: Send + Sync + Sized + 'static {
         entry: SwpEntry,
         page_in: impl FnOnce(),
     ) -> Option<LockedFolio> {
-        in_map::add_for_fault(self, cpu, entry, page_in)
+        let add = || self.folios(entry.dev()).add(entry.offset(), 0);
+        in_map::add_for_fault(self, cpu, entry, page_in, add)
     }
 
     /// A locked folio leaves the swap cache.
     fn remove_folio(&self, cpu: &M::Cpu, dev: usize, folio: LockedFolio, _why: Leaves) {
-        in_map::remove_folio(self, cpu, dev, folio);
+        self.folios(dev).remove(folio);
+        self.put_folio(cpu, SwpEntry::new(dev, folio.offset), folio.order);
     }
+
+    /// pin_hibernation_swap_type(): until it is unpinned, swapoff returns EBUSY. False if the device is not
+    /// on, or where hibernation is not modelled.
+    fn pin_for_hibernation(&self, _cpu: &M::Cpu, _dev: usize) -> bool {
+        false
+    }
+
+    /// unpin_hibernation_swap_type().
+    fn unpin_for_hibernation(&self, _cpu: &M::Cpu, _dev: usize) {}
 
     /// swap_alloc_hibernation_slot(): a slot with one user and no folio, for the image, on the system's only
     /// device. `None` where hibernation is not modelled, too.
@@ -170,6 +182,11 @@ pub trait SwapAllocator<M: Machine>: Send + Sync + Sized + 'static {
 
     /// swap_free_hibernation_slot(): frees a slot that `alloc_hibernation_slot` returned.
     fn free_hibernation_slot(&self, _cpu: &M::Cpu, _entry: SwpEntry) {}
+
+    /// A locked folio stays in the swap cache.
+    fn keep_folio(&self, _cpu: &M::Cpu, dev: usize, folio: LockedFolio) {
+        self.folios(dev).unlock(folio);
+    }
 
     /// get_swap_device(): pins the device; false once it is going away.
     fn tryget_device(&self, cpu: &M::Cpu, dev: usize) -> bool {
@@ -248,19 +265,9 @@ pub(crate) mod in_map {
         cpu: &M::Cpu,
         entry: SwpEntry,
         page_in: impl FnOnce(),
+        add: impl FnOnce() -> LockedFolio,
     ) -> Option<LockedFolio> {
-        let prepared = swap.prepare_cache(cpu, entry);
-        prepared.then(page_in).map(|()| swap.folios(entry.dev()).add(entry.offset(), 0))
-    }
-
-    pub fn remove_folio<M: Machine>(
-        swap: &impl SwapAllocator<M>,
-        cpu: &M::Cpu,
-        dev: usize,
-        folio: LockedFolio,
-    ) {
-        swap.folios(dev).remove(folio);
-        swap.put_folio(cpu, SwpEntry::new(dev, folio.offset), folio.order);
+        swap.prepare_cache(cpu, entry).then(page_in).map(|()| add())
     }
 }
 
@@ -271,6 +278,8 @@ pub enum Leaves {
     Reclaimed,
     /// Its slots have no user any more: delete_from_swap_cache().
     Unused,
+    /// The same, after the fault that has read its page.
+    Read,
 }
 
 /// How long each step of one swapoff took, in nanoseconds of the machine's clock; `None` for
@@ -327,6 +336,9 @@ pub enum SwapoffError {
     /// EINVAL.
     #[error("the device is not on")]
     NotOn,
+    /// EBUSY: hibernation has its image on the device.
+    #[error("hibernation holds the device")]
+    Pinned,
     /// ENOMEM: unuse met an entry that it could not swap in.
     #[error("unuse could not swap an entry in")]
     NoMemory,

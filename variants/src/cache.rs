@@ -13,6 +13,8 @@ const ORDER: u8 = 0x0f;
 /// The folios of one device by slot.
 pub struct SwapCache<M: Machine> {
     words: Region<M, M::Atomic<u8>>,
+    /// Bit length of (bytes from one slot's word to the next one's) - 1.
+    shift: u32,
 }
 
 /// A locked folio: its first slot and its order.
@@ -63,10 +65,22 @@ impl LockedFolio {
 }
 
 impl<M: Machine> SwapCache<M> {
-    /// Without a folio, for a device of `slots` slots.
-    pub fn new(slots: usize) -> Self {
-        let words = Region::named("swap_cache", slots, Vec::new(), |_| M::Atomic::new(0));
-        Self { words }
+    /// Without a folio, for a device of `slots` slots, whose words are `stride` bytes from each other.
+    pub fn new(slots: usize, stride: u32) -> Self {
+        let none = |_| M::Atomic::new(0);
+        let words = Region::named("swap_cache", slots * stride as usize, Vec::new(), none);
+        Self { words, shift: stride.trailing_zeros() }
+    }
+
+    fn word(&self, slot: u32) -> &M::Atomic<u8> {
+        &self.words[(slot as usize) << self.shift]
+    }
+
+    fn fill(&self, from: u32, to: u32, word: u8) {
+        match self.shift {
+            0 => M::fill(&self.words, from as usize, to as usize, word),
+            _ => (from..to).for_each(|slot| self.word(slot).store(word)),
+        }
     }
 
     /// Its size in bytes.
@@ -78,9 +92,8 @@ impl<M: Machine> SwapCache<M> {
     pub fn add(&self, offset: u32, order: usize) -> LockedFolio {
         let folio = LockedFolio { offset, order };
         let word = PRESENT | order as u8;
-        let (from, to) = (offset as usize, (offset + folio.slots()) as usize);
-        M::fill(&self.words, from + 1, to, word);
-        self.words[from].store_release(word | LOCKED);
+        self.fill(offset + 1, offset + folio.slots(), word);
+        self.word(offset).store_release(word | LOCKED);
         folio
     }
 
@@ -89,14 +102,14 @@ impl<M: Machine> SwapCache<M> {
     /// # Errors
     /// [`NoFolio::Absent`] if there is none, [`NoFolio::Busy`] if another CPU has it locked.
     pub fn trylock(&self, offset: u32) -> Result<LockedFolio, NoFolio> {
-        let word = self.words[offset as usize].load_acquire();
+        let word = self.word(offset).load_acquire();
         if word & PRESENT == 0 {
             return Err(NoFolio::Absent);
         }
         let order = usize::from(word & ORDER);
         let folio = LockedFolio { offset: offset & !((1 << order) - 1), order };
         let free = PRESENT | order as u8;
-        match self.words[folio.offset as usize].cmpxchg(free, free | LOCKED) {
+        match self.word(folio.offset).cmpxchg(free, free | LOCKED) {
             Ok(_) => Ok(folio),
             Err(_) => Err(NoFolio::Busy(folio.slots())),
         }
@@ -104,7 +117,7 @@ impl<M: Machine> SwapCache<M> {
 
     /// Whether the slot has no folio now.
     pub fn is_absent(&self, offset: u32) -> bool {
-        self.words[offset as usize].load_acquire() & PRESENT == 0
+        self.word(offset).load_acquire() & PRESENT == 0
     }
 
     /// folio_lock(): waits for the lock; `None` if there is no folio, or no folio any more.
@@ -120,18 +133,17 @@ impl<M: Machine> SwapCache<M> {
 
     /// folio_unlock().
     pub fn unlock(&self, folio: LockedFolio) {
-        self.words[folio.offset as usize].store_release(PRESENT | folio.order as u8);
+        self.word(folio.offset).store_release(PRESENT | folio.order as u8);
     }
 
     /// __delete_from_swap_cache(): takes the locked folio out.
     pub fn remove(&self, folio: LockedFolio) {
-        let from = folio.offset as usize;
-        M::fill(&self.words, from + 1, from + folio.slots() as usize, 0);
-        self.words[from].store_release(0);
+        self.fill(folio.offset + 1, folio.offset + folio.slots(), 0);
+        self.word(folio.offset).store_release(0);
     }
 
     /// Whether the slot has a folio, at rest.
     pub fn peek(&self, offset: u32) -> bool {
-        self.words[offset as usize].peek() != 0
+        self.word(offset).peek() != 0
     }
 }

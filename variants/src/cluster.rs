@@ -5,10 +5,10 @@
 
 use crate::allocator::{EntrySite, Leaves, Steps, SwapAllocator, SwapoffError, in_map};
 use crate::cache::{LockedFolio, NoFolio, Reclaimed};
-use crate::cluster_info::ClusterInfo;
 use crate::cluster_info::ClusterList::{self, Discard, Frag, Free, Full, Nonfull};
+use crate::cluster_info::{ClusterInfo, Layout};
 use crate::count::DupError;
-use crate::device::{Base, DISCARD_WORK, Device, Layout, RECLAIM_WORK, SWP_WRITEOK, offlist};
+use crate::device::{Base, DISCARD_WORK, Device, RECLAIM_WORK, SWP_WRITEOK, offlist};
 use crate::entry::{Slot, SwpEntry};
 use crate::invariants::{self, Rules};
 use crate::owners::Owners;
@@ -16,6 +16,7 @@ use crate::spec::Spec;
 use crate::swap_map::{BAD, HAS_CACHE};
 use crate::swap_table::Sections;
 use crate::swapoff::{self, Swapoff};
+use crate::unuse::try_to_unuse;
 use machine::{Atomic, Cpu, Guard, Machine, Plain, Site, fault, vm_bug_on};
 
 /// What differs from release to release in the functions of this file.
@@ -46,6 +47,8 @@ pub trait Policy<M: Machine>: Sized + Send + Sync + 'static {
     const RESERVES: bool;
     /// What differs from release to release below the scheme.
     const RELEASE: Release;
+    /// An entry in use points to a slot of a layer above, which has the folio (vswap).
+    const POINTERS: bool = false;
     /// The scheme's own state, for devices that are off.
     fn new(spec: &Spec, cpu: &M::Cpu) -> Self;
     /// folio_alloc_swap(): chooses the device and the cluster, and takes the slots from there by
@@ -57,6 +60,12 @@ pub trait Policy<M: Machine>: Sized + Send + Sync + 'static {
     /// ci->lock is held. A scheme whose barrier is not the ci->locks marks here what its barrier
     /// waits for.
     fn section(&self, cpu: &M::Cpu, dev: &Device<M>, allocate: impl FnOnce() -> bool) -> bool;
+    /// Writes the entries of slots that become allocated, where they are [`Policy::POINTERS`].
+    fn point(&self, _cpu: &M::Cpu, _dev: &Device<M>, _offset: u32, _nr: u32) {}
+    /// __try_to_reclaim_swap(): drops the slot's folio if it has no user.
+    fn reclaim(core: &CiFirst<M, Self>, cpu: &M::Cpu, dev: &Device<M>, offset: u32) -> Reclaimed {
+        core.try_to_reclaim(cpu, dev, offset)
+    }
 }
 
 /// What swapoff asks of a scheme, in the order of the calls: see [`Swapoff`]. An allocation calls
@@ -70,6 +79,18 @@ pub trait SwapoffHooks<M: Machine>: Policy<M> {
     }
     /// Slot caches may be filled again.
     fn undrain(&self) {}
+    /// Brings in what is on the device.
+    ///
+    /// # Errors
+    /// As [`SwapAllocator::swapoff`].
+    fn unuse(
+        core: &CiFirst<M, Self>,
+        cpu: &M::Cpu,
+        dev: usize,
+        owners: &Owners<M>,
+    ) -> Result<(), SwapoffError> {
+        try_to_unuse(core, owners, cpu, dev)
+    }
     /// Forgets per-CPU state that points to the device, of which no user is left.
     fn forget(&self, _cpu: &M::Cpu, _dev: &Device<M>) {}
     /// Makes the scheme's per-CPU state that of a fresh device.
@@ -120,7 +141,7 @@ pub(crate) mod site {
 // ---- lists ----
 
 impl<M: Machine, P: Policy<M>> CiFirst<M, P> {
-    /// move_cluster() to `list`: ci->lock is held; si->lock is taken for the pointers alone.
+    /// move_cluster() to `list`: ci->lock is held.
     pub(crate) fn move_cluster(
         &self,
         cpu: &M::Cpu,
@@ -128,21 +149,13 @@ impl<M: Machine, P: Policy<M>> CiFirst<M, P> {
         index: usize,
         list: ClusterList,
     ) {
-        let (si, clusters) = (dev.si(), dev.clusters());
-        let cluster = &clusters[index];
-        let (was, order) = (cluster.list(), usize::from(cluster.order.get()));
-        let guard = si.lock.lock(cpu, &site::MOVE_SI);
-        if let Some(was) = was {
-            si.list(was, order).remove(clusters, index);
-        }
-        si.list(list, order).push(clusters, index);
-        si.lock.unlock(cpu, guard);
+        let (was, order) = dev.relink(cpu, index, list, &site::MOVE_SI);
         if was == Some(Frag) {
             self.count_frag(dev, order, u32::MAX);
         } else if list == Frag {
             self.count_frag(dev, order, 1);
         }
-        cluster.set_list(Some(list));
+        dev.raw_clusters()[index].set_list(Some(list));
     }
 
     /// Adds to si->frag_cluster_nr; u32::MAX takes one off.
@@ -168,17 +181,7 @@ impl<M: Machine, P: Policy<M>> CiFirst<M, P> {
             && !fault!(M, "v1-series")
             && !fault!(M, "no-writeok-test");
         if !tested || dev.writeok() {
-            let (clusters, list) = (dev.clusters(), si.list(list, order));
-            let mut place = list.first();
-            while let Some(index) = place {
-                if let Some(guard) = clusters[index].lock.try_lock(cpu, &site::ISOLATE) {
-                    list.remove(clusters, index);
-                    clusters[index].set_list(None);
-                    isolated = Some((index, guard));
-                    break;
-                }
-                place = list.after(clusters, index);
-            }
+            isolated = dev.take_first(cpu, list, order, &site::ISOLATE);
         }
         si.lock.unlock(cpu, held);
         let (index, guard) = isolated?;
@@ -384,10 +387,14 @@ impl<M: Machine, P: Policy<M>> CiFirst<M, P> {
                 cluster.order.set(order as u8);
             }
             vm_bug_on!(M, !dev.all(offset, nr, 0), "I1: a slot in use is handed out");
-            dev.fill(offset, nr, HAS_CACHE);
-            if P::RELEASE.table.is_some() {
-                // The folio that the slots are for, which is locked: its user finds it there.
-                let _ = dev.cache_folio(cpu, offset, order);
+            if P::POINTERS {
+                self.policy.point(cpu, dev, offset, nr);
+            } else {
+                dev.fill(offset, nr, HAS_CACHE);
+                if P::RELEASE.table.is_some() {
+                    // The folio that the slots are for, which is locked: its user finds it there.
+                    let _ = dev.cache_folio(cpu, offset, order);
+                }
             }
             self.range_alloc(cpu, dev, nr);
             cluster.count.set(cluster.count.get() + nr as u16);
@@ -532,7 +539,7 @@ impl<M: Machine, P: Policy<M>> CiFirst<M, P> {
         while at < end {
             match dev.byte(at).load() {
                 0 => at += 1,
-                HAS_CACHE => match self.try_to_reclaim(cpu, dev, at) {
+                HAS_CACHE => match P::reclaim(self, cpu, dev, at) {
                     Reclaimed::Freed(next) => at = next,
                     _ => return,
                 },
@@ -552,7 +559,7 @@ impl<M: Machine, P: Policy<M>> CiFirst<M, P> {
                     break;
                 }
                 dev.unlock_cluster(cpu, index, guard);
-                let outcome = self.try_to_reclaim(cpu, dev, offset);
+                let outcome = P::reclaim(self, cpu, dev, offset);
                 guard = dev.lock_cluster(cpu, index, &site::FULL);
                 offset = outcome.next(offset);
             }
@@ -585,7 +592,7 @@ impl<M: Machine, P: Policy<M>> CiFirst<M, P> {
             self.remove_from_table(cpu, dev, folio, Leaves::Unused);
             return Reclaimed::Freed(next);
         }
-        dev.folios.remove(folio);
+        self.leave_cache(cpu, dev, folio, Leaves::Unused);
         let guard = dev.lock_cluster(cpu, index, &site::TRY_RECLAIM);
         self.free_range(cpu, dev, index, folio.offset, folio.slots());
         dev.unlock_cluster(cpu, index, guard);
@@ -635,7 +642,7 @@ impl<M: Machine, P: Policy<M>> CiFirst<M, P> {
         nr: u32,
     ) {
         let cluster = dev.cluster(index);
-        vm_bug_on!(M, !dev.all(offset, nr, HAS_CACHE), "a slot in use is freed");
+        vm_bug_on!(M, !P::POINTERS && !dev.all(offset, nr, HAS_CACHE), "a slot in use is freed");
         cluster.count.set(cluster.count.get() - nr as u16);
         dev.fill(offset, nr, 0);
         if self.records_cgroup() {
@@ -773,11 +780,15 @@ impl<M: Machine, P: Policy<M>> CiFirst<M, P> {
 }
 
 impl<M: Machine, P: SwapoffHooks<M>> Swapoff<M> for CiFirst<M, P> {
-    fn block(&self, cpu: &M::Cpu, dev: &Device<M>) -> bool {
+    fn block(&self, cpu: &M::Cpu, dev: &Device<M>) -> Result<(), SwapoffError> {
         let avail = &self.base.avail;
         let all = avail.swap_lock().lock(cpu, &site::SWAPOFF);
-        let on = dev.si().active.get() != 0;
-        if on {
+        let may = match dev.si().active.get() {
+            0 => Err(SwapoffError::NotOn),
+            _ if self.is_pinned(dev) => Err(SwapoffError::Pinned),
+            _ => Ok(()),
+        };
+        if may.is_ok() {
             dev.si().active.set(0);
             let si = dev.si().lock.lock(cpu, &site::SWAPOFF_SI);
             let guard = avail.lock(cpu, &site::DEL_AVAIL);
@@ -789,7 +800,7 @@ impl<M: Machine, P: SwapoffHooks<M>> Swapoff<M> for CiFirst<M, P> {
             dev.si().lock.unlock(cpu, si);
         }
         avail.swap_lock().unlock(cpu, all);
-        on
+        may
     }
 
     fn barrier(&self, cpu: &M::Cpu, dev: &Device<M>) -> Option<()> {
@@ -803,6 +814,10 @@ impl<M: Machine, P: SwapoffHooks<M>> Swapoff<M> for CiFirst<M, P> {
 
     fn undrain(&self) {
         self.policy.undrain();
+    }
+
+    fn unuse(&self, cpu: &M::Cpu, dev: usize, owners: &Owners<M>) -> Result<(), SwapoffError> {
+        P::unuse(self, cpu, dev, owners)
     }
 
     fn reinsert(&self, cpu: &M::Cpu, dev: &Device<M>) {
@@ -864,14 +879,7 @@ impl<M: Machine, P: Policy<M>> CiFirst<M, P> {
     /// The folio of `nr` slots of a cluster, which is locked, leaves: those without a user become free.
     pub(crate) fn uncache(&self, cpu: &M::Cpu, dev: &Device<M>, offset: u32, nr: u32) {
         let index = dev.cluster_of(offset);
-        if dev.all(offset, nr, HAS_CACHE) {
-            return self.free_range(cpu, dev, index, offset, nr);
-        }
-        for slot in offset..offset + nr {
-            if dev.uncache_locked(slot) == 0 {
-                self.free_range(cpu, dev, index, slot, 1);
-            }
-        }
+        dev.uncache(offset, nr, |first, n| self.free_range(cpu, dev, index, first, n));
     }
 }
 
@@ -886,7 +894,12 @@ impl<M: Machine, P: SwapoffHooks<M>> SwapAllocator<M> for CiFirst<M, P> {
         }
         // It ended with 6.14, where these schemes begin.
         spec.prices.swap_cgroup_ns = None;
-        let layout = if P::RELEASE.table.is_some() { Layout::Tables } else { Layout::Map };
+        let layout = match P::RELEASE {
+            Release { table: Some(_), .. } if P::POINTERS => Layout::Pointers,
+            Release { table: Some(_), .. } => Layout::Tables,
+            Release { xarray: true, .. } => Layout::Map,
+            _ => Layout::Cached,
+        };
         Self { base: Base::laid_out(&spec, layout, cpu), policy: P::new(&spec, cpu) }
     }
 
@@ -952,7 +965,7 @@ impl<M: Machine, P: SwapoffHooks<M>> SwapAllocator<M> for CiFirst<M, P> {
             while offset < end {
                 let cached = dev.byte(offset).load() == HAS_CACHE;
                 let outcome =
-                    if cached { self.try_to_reclaim(cpu, dev, offset) } else { Reclaimed::Nothing };
+                    if cached { P::reclaim(self, cpu, dev, offset) } else { Reclaimed::Nothing };
                 offset = outcome.next(offset);
             }
         }
@@ -998,7 +1011,7 @@ impl<M: Machine, P: SwapoffHooks<M>> SwapAllocator<M> for CiFirst<M, P> {
 
     fn add_folio(&self, cpu: &M::Cpu, entry: SwpEntry, order: usize) -> LockedFolio {
         if P::RELEASE.table.is_none() {
-            return self.folios(entry.dev()).add(entry.offset(), order);
+            return self.enter_cache(cpu, entry, order);
         }
         if self.records_cgroup() {
             self.record_cgroup(cpu, entry, 1 << order);
@@ -1014,7 +1027,13 @@ impl<M: Machine, P: SwapoffHooks<M>> SwapAllocator<M> for CiFirst<M, P> {
 
     fn look_up(&self, cpu: &M::Cpu, entry: SwpEntry) -> Result<LockedFolio, NoFolio> {
         match P::RELEASE.table {
-            None => self.folios(entry.dev()).trylock(entry.offset()),
+            None => {
+                let dev = self.dev(entry);
+                if Self::CACHED_IN_TABLE {
+                    dev.clusters().read_cache_table(dev.cluster_of(entry.offset()));
+                }
+                dev.folios.trylock(entry.offset())
+            }
             Some(_) => CiFirst::look_up(self, cpu, entry),
         }
     }
@@ -1026,9 +1045,19 @@ impl<M: Machine, P: SwapoffHooks<M>> SwapAllocator<M> for CiFirst<M, P> {
         page_in: impl FnOnce(),
     ) -> Option<LockedFolio> {
         match P::RELEASE.table {
-            None => in_map::add_for_fault(self, cpu, entry, page_in),
+            None => {
+                in_map::add_for_fault(self, cpu, entry, page_in, || self.enter_by_fault(cpu, entry))
+            }
             Some(_) => self.add_to_table(cpu, entry, page_in),
         }
+    }
+
+    fn pin_for_hibernation(&self, cpu: &M::Cpu, dev: usize) -> bool {
+        P::RELEASE.table.is_some() && self.pin(cpu, &self.base.devices[dev])
+    }
+
+    fn unpin_for_hibernation(&self, cpu: &M::Cpu, dev: usize) {
+        self.unpin(cpu, &self.base.devices[dev]);
     }
 
     fn alloc_hibernation_slot(&self, cpu: &M::Cpu, _dev: usize) -> Option<SwpEntry> {
@@ -1041,7 +1070,10 @@ impl<M: Machine, P: SwapoffHooks<M>> SwapAllocator<M> for CiFirst<M, P> {
 
     fn remove_folio(&self, cpu: &M::Cpu, dev: usize, folio: LockedFolio, why: Leaves) {
         match P::RELEASE.table {
-            None => in_map::remove_folio(self, cpu, dev, folio),
+            None => {
+                self.leave_cache(cpu, &self.base.devices[dev], folio, why);
+                self.put_folio(cpu, SwpEntry::new(dev, folio.offset), folio.order);
+            }
             Some(_) => self.remove_from_table(cpu, &self.base.devices[dev], folio, why),
         }
     }
@@ -1066,6 +1098,7 @@ impl<M: Machine, P: SwapoffHooks<M>> SwapAllocator<M> for CiFirst<M, P> {
     fn validate(&self) -> Result<(), String> {
         let bit = offlist::<M>();
         let cached = self.policy.cached();
-        invariants::at_rest(&self.base, &Rules { offlist: Some(bit), cached: &cached })
+        let rules = Rules { offlist: Some(bit), cached: &cached, pointers: P::POINTERS };
+        invariants::at_rest(&self.base, &rules)
     }
 }

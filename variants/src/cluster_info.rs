@@ -44,6 +44,41 @@ impl ClusterList {
     }
 }
 
+/// How the arrays of a device are laid out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Layout {
+    /// swap_map, and a swap_cluster_info of 24 bytes.
+    Map,
+    /// The same, and a table of the swap cache per cluster, to which its swap_cluster_info points (32 bytes;
+    /// 6.18 and 6.19).
+    Cached,
+    /// A swap table per cluster, to which its swap_cluster_info points (48 bytes).
+    Tables,
+    /// The same, and entries point to slots of a layer above, through which all look-ups go (vswap).
+    Pointers,
+    /// The layer's: each swap_cluster_info is an object of its own.
+    Objects,
+}
+
+impl Layout {
+    /// Bytes from one slot's record to the next one's: 1 in swap_map, 8 in a swap table, whose entry's
+    /// state stands in its first byte here. A checker has no lines that entries could share.
+    pub(crate) fn record<M: Machine>(self) -> u32 {
+        if self.tables() && !M::EXPLORED { 8 } else { 1 }
+    }
+
+    /// Whether a cluster has a swap table.
+    pub(crate) fn tables(self) -> bool {
+        matches!(self, Self::Tables | Self::Pointers | Self::Objects)
+    }
+
+    /// Bytes from one slot's word in the swap cache to the next one's. An XArray's entries have no place
+    /// here, and those of a swap table are its records.
+    pub(crate) fn cache_word<M: Machine>(self) -> u32 {
+        if self == Self::Cached && !M::EXPLORED { 8 } else { 1 }
+    }
+}
+
 /// swap_cluster_info: 24 bytes, so that clusters share cache lines as in 6.12 .. 6.14.
 #[repr(C)]
 pub struct ClusterInfo<M: Machine> {
@@ -110,6 +145,21 @@ impl<M: Machine> ClusterInfo<M> {
     }
 }
 
+/// swap_cluster_info with its part of the swap cache, as of 6.18: 32 bytes.
+#[repr(C)]
+pub struct Cached<M: Machine> {
+    info: ClusterInfo<M>,
+    /// ci->table. It is always there, and is only read.
+    table: M::Atomic<u64>,
+}
+
+impl<M: Machine> Fields for Cached<M> {
+    fn fields() -> Vec<(&'static str, usize)> {
+        let table = ("table", offset_of!(Self, table));
+        ClusterInfo::<M>::fields().into_iter().chain([table]).collect()
+    }
+}
+
 /// swap_cluster_info with its tables, as of 7.2: 48 bytes.
 #[repr(C)]
 pub struct Tabled<M: Machine> {
@@ -143,19 +193,42 @@ impl<M: Machine> Tabled<M> {
     }
 }
 
+/// swap_cluster_info_dynamic: an object of its own, whose lock is on no other's cache line.
+#[repr(align(64))]
+pub struct Object<M: Machine>(Tabled<M>);
+
+impl<M: Machine> Fields for Object<M> {
+    fn fields() -> Vec<(&'static str, usize)> {
+        Tabled::<M>::fields()
+    }
+}
+
 /// si->cluster_info, as its scheme has it.
 pub enum Clusters<M: Machine> {
     /// With swap_map beside it.
     Mapped(Region<M, ClusterInfo<M>>),
+    /// With swap_map and a table of the swap cache.
+    Cached(Region<M, Cached<M>>),
     /// With a swap table per cluster.
     Tabled(Region<M, Tabled<M>>),
+    /// The same, each allocated by itself.
+    Objects(Region<M, Object<M>>),
 }
 
 impl<M: Machine> Clusters<M> {
-    pub(crate) fn new(clusters: usize, tables: bool) -> Self {
-        match tables {
-            false => Self::Mapped(Region::new("ci", clusters, |_| ClusterInfo::new())),
-            true => Self::Tabled(Region::new("ci", clusters, |_| Tabled::new())),
+    pub(crate) fn new(clusters: usize, layout: Layout) -> Self {
+        match layout {
+            Layout::Map => Self::Mapped(Region::new("ci", clusters, |_| ClusterInfo::new())),
+            Layout::Cached => Self::Cached(Region::new("ci", clusters, |_| Cached {
+                info: ClusterInfo::new(),
+                table: M::Atomic::new(1),
+            })),
+            Layout::Tables | Layout::Pointers => {
+                Self::Tabled(Region::new("ci", clusters, |_| Tabled::new()))
+            }
+            Layout::Objects => {
+                Self::Objects(Region::new("vswap ci", clusters, |_| Object(Tabled::new())))
+            }
         }
     }
 
@@ -163,7 +236,9 @@ impl<M: Machine> Clusters<M> {
     pub fn len(&self) -> usize {
         match self {
             Self::Mapped(all) => all.len(),
+            Self::Cached(all) => all.len(),
             Self::Tabled(all) => all.len(),
+            Self::Objects(all) => all.len(),
         }
     }
 
@@ -176,15 +251,25 @@ impl<M: Machine> Clusters<M> {
     pub fn bytes(&self) -> usize {
         match self {
             Self::Mapped(all) => size_of_val(&**all),
+            Self::Cached(all) => size_of_val(&**all),
             Self::Tabled(all) => size_of_val(&**all),
+            Self::Objects(all) => size_of_val(&**all),
+        }
+    }
+
+    /// Reads ci->table of a scheme whose swap cache it is.
+    pub(crate) fn read_cache_table(&self, index: usize) {
+        if let Self::Cached(all) = self {
+            let _ = all[index].table.load_acquire();
         }
     }
 
     /// The cluster's tables. Panics where its scheme has none.
     pub fn tabled(&self, index: usize) -> &Tabled<M> {
         match self {
-            Self::Mapped(_) => panic!("a scheme with swap_map has no tables"),
+            Self::Mapped(_) | Self::Cached(_) => panic!("a scheme with swap_map has no tables"),
             Self::Tabled(all) => &all[index],
+            Self::Objects(all) => &all[index].0,
         }
     }
 }
@@ -196,7 +281,9 @@ impl<M: Machine> Index<usize> for Clusters<M> {
     fn index(&self, index: usize) -> &ClusterInfo<M> {
         match self {
             Self::Mapped(all) => &all[index],
+            Self::Cached(all) => &all[index].info,
             Self::Tabled(all) => &all[index].info,
+            Self::Objects(all) => &all[index].0.info,
         }
     }
 }

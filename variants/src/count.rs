@@ -117,6 +117,18 @@ impl<M: Machine> Device<M> {
         self.park(offset, was & !HAS_CACHE)
     }
 
+    /// The folio of `nr` slots leaves: `free` gets those without a user, in runs. The bytes' lock is held.
+    pub(crate) fn uncache(&self, offset: u32, nr: u32, mut free: impl FnMut(u32, u32)) {
+        if self.all(offset, nr, HAS_CACHE) {
+            return free(offset, nr);
+        }
+        for slot in offset..offset + nr {
+            if self.uncache_locked(slot) == 0 {
+                free(slot, 1);
+            }
+        }
+    }
+
     /// swap_is_last_map() and its use: if each of `nr` slots has one user, and all or none are
     /// cached, takes the users off. Returns whether the slots are cached; if they are not, their
     /// bytes stay SWAP_HAS_CACHE and the caller frees them. `None` if it did nothing.

@@ -4,14 +4,14 @@
 
 use crate::avail::Avail;
 use crate::cache::SwapCache;
-use crate::cluster_info::{ClusterInfo, ClusterList, Clusters, List, Tabled};
+use crate::cluster_info::{ClusterInfo, ClusterList, Clusters, Layout, List, Tabled};
 use crate::entry::SwpEntry;
 use crate::folio_struct::Structs;
 use crate::neighbours::Neighbours;
 use crate::spec::{DeviceSpec, Spec};
 use crate::swap_map::{BAD, COUNT_CONTINUED, Continuations, HAS_CACHE};
 use crate::swap_table::Extended;
-use crate::table_life::Pages;
+use crate::table_life::{Lives, Pages};
 use machine::{
     Atomic, Cpu, Fields, Guard, Machine, PercpuRef, Plain, Region, Site, SpinLock, fault, vm_bug_on,
 };
@@ -27,6 +27,8 @@ pub const SWP_USED: u64 = 1 << 0;
 pub const SWP_WRITEOK: u64 = 1 << 1;
 /// si->flags: there are continuation pages.
 pub const SWP_CONTINUED: u64 = 1 << 5;
+/// si->flags: hibernation keeps swapoff from the device (7.1 on).
+pub const SWP_HIBERNATION: u64 = 1 << 13;
 /// si->flags: one scanner, until 6.13; the upper bits count scanners in units of this.
 pub const SWP_SCANNING: u64 = 1 << 14;
 
@@ -35,23 +37,6 @@ pub const SWP_SCANNING: u64 = 1 << 14;
 /// `offlist-bit-in-count` uses bit 2.
 pub fn offlist<M: Machine>() -> u64 {
     if fault!(M, "offlist-bit-in-count") { 1 << 2 } else { 1 << 62 }
-}
-
-/// How the arrays of a device are laid out.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Layout {
-    /// swap_map, and a swap_cluster_info of 24 bytes.
-    Map,
-    /// A swap table per cluster, to which its swap_cluster_info points (48 bytes).
-    Tables,
-}
-
-impl Layout {
-    /// Bytes from one slot's record to the next one's: 1 in swap_map, 8 in a swap table, whose entry's
-    /// state stands in its first byte here. A checker has no lines that entries could share.
-    fn record<M: Machine>(self) -> u32 {
-        if self == Self::Tables && !M::EXPLORED { 8 } else { 1 }
-    }
 }
 
 /// si->discard_work is queued to a kernel worker.
@@ -98,6 +83,8 @@ pub struct Si<M: Machine> {
     work: M::Atomic<u8>,
     /// How many workers are busy.
     working: M::Atomic<u32>,
+    /// Clusters that are off the free list; no CPU of a model pays for the count.
+    pub(crate) lives: Lives,
 }
 
 impl<M: Machine> Fields for Si<M> {
@@ -143,6 +130,7 @@ impl<M: Machine> Si<M> {
             discard: List::new(),
             work: M::Atomic::new(0),
             working: M::Atomic::new(0),
+            lives: Lives::default(),
         }
     }
 
@@ -237,16 +225,19 @@ impl<M: Machine> Device<M> {
             si: Region::new("si", 1, |_| Si::new()),
             map: records(layout, slots),
             record_shift: layout.record::<M>().trailing_zeros(),
-            clusters: Clusters::new(clusters, layout == Layout::Tables),
+            clusters: Clusters::new(clusters, layout),
             shadows: Region::named("zeromap", slots, Vec::new(), byte),
-            folios: SwapCache::new(slots),
-            conts: Continuations::new(if layout == Layout::Tables { 0 } else { slots }),
-            extends: Extended::new(tables, spec.cluster_slots as usize),
+            folios: SwapCache::new(slots, layout.cache_word::<M>()),
+            conts: Continuations::new(if layout.tables() { 0 } else { slots }),
+            extends: Extended::new(
+                if layout.tables() { clusters } else { 0 },
+                spec.cluster_slots as usize,
+            ),
             pages: Pages::new(tables),
             structs: Structs::new(tables * spec.cluster_slots as usize, cpu.system().cpus()),
             cgroups: Region::named(
                 "memcg_table",
-                if layout == Layout::Tables { 2 * slots } else { 1 },
+                if layout.tables() { 2 * slots } else { 1 },
                 Vec::new(),
                 byte,
             ),
@@ -376,6 +367,54 @@ impl<M: Machine> Device<M> {
         self.clusters[index].lock.unlock(cpu, guard);
     }
 
+    /// move_cluster(): puts the cluster on `list`, under si->lock, which is taken at `site` for the
+    /// pointers alone; its flag is the caller's to change. Returns the list that it was on, and its order.
+    pub(crate) fn relink(
+        &self,
+        cpu: &M::Cpu,
+        index: usize,
+        list: ClusterList,
+        site: &'static Site,
+    ) -> (Option<ClusterList>, usize) {
+        let (si, clusters) = (self.si(), self.clusters());
+        let cluster = &clusters[index];
+        let (was, order) = (cluster.list(), usize::from(cluster.order.get()));
+        let guard = si.lock.lock(cpu, site);
+        if let Some(was) = was {
+            si.list(was, order).remove(clusters, index);
+        }
+        si.list(list, order).push(clusters, index);
+        if list == ClusterList::Free {
+            si.lives.end();
+        }
+        si.lock.unlock(cpu, guard);
+        (was, order)
+    }
+
+    /// The first cluster of a list whose lock can be had: locked, and off the list. si->lock is held.
+    pub(crate) fn take_first(
+        &self,
+        cpu: &M::Cpu,
+        list: ClusterList,
+        order: usize,
+        site: &'static Site,
+    ) -> Option<(usize, Guard<M>)> {
+        let (clusters, head) = (self.clusters(), self.si().list(list, order));
+        let mut place = head.first();
+        while let Some(index) = place {
+            if let Some(guard) = clusters[index].lock.try_lock(cpu, site) {
+                head.remove(clusters, index);
+                clusters[index].set_list(None);
+                if list == ClusterList::Free {
+                    self.si().lives.begin();
+                }
+                return Some((index, guard));
+            }
+            place = head.after(clusters, index);
+        }
+        None
+    }
+
     /// The first run of 2^order slots in `from..end`, in steps of its size, that is free. If
     /// `full()`, slots that only the swap cache holds count as free here: they can be reclaimed.
     pub fn window(
@@ -425,7 +464,7 @@ impl<M: Machine> Device<M> {
     }
 
     /// Cleans up, as swap_range_free() does before the slots count as free.
-    fn clear_shadow(&self, offset: u32, nr: u32) {
+    pub(crate) fn clear_shadow(&self, offset: u32, nr: u32) {
         M::fill(&self.shadows, offset as usize, (offset + nr) as usize, 0);
     }
 
@@ -467,8 +506,8 @@ impl<M: Machine> Device<M> {
     }
 
     /// Whether it has swap tables.
-    fn has_tables(&self) -> bool {
-        matches!(self.clusters, Clusters::Tabled(_))
+    pub(crate) fn has_tables(&self) -> bool {
+        matches!(self.clusters, Clusters::Tabled(_) | Clusters::Objects(_))
     }
 
     /// The cluster's tables, of a scheme that has them.
@@ -660,7 +699,11 @@ impl<M: Machine> Device<M> {
 
 /// The records of `slots` slots.
 fn records<M: Machine>(layout: Layout, slots: usize) -> Region<M, M::Atomic<u8>> {
-    let name = if layout == Layout::Tables { "swap_table" } else { "swap_map" };
+    let name = match layout {
+        Layout::Map | Layout::Cached => "swap_map",
+        Layout::Tables | Layout::Pointers => "swap_table",
+        Layout::Objects => "vswap_table",
+    };
     Region::named(name, slots * layout.record::<M>() as usize, Vec::new(), |_| M::Atomic::new(0))
 }
 

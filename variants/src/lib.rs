@@ -1,12 +1,14 @@
 //! The swap allocators of Linux, one file per locking scheme, each written once over
 //! [`machine::Machine`]. `allocator.rs` is the contract; `scanning.rs` (6.12, 6.13) and
-//! `cluster.rs` with `percluster.rs` or `percpu_cluster.rs` (6.14 on) are the schemes; the rest
-//! is what the schemes share. CONTRIBUTING.md follows one slot through each.
+//! `cluster.rs` with `percluster.rs` or `percpu_cluster.rs` (6.14 on) are the schemes of releases,
+//! `per_device_table.rs` and `vswap.rs` proposed ones; the rest is what the schemes share. CONTRIBUTING.md follows one slot through each.
 #![warn(missing_docs)]
 
 pub mod allocator;
 pub mod avail;
+mod backing;
 pub mod cache;
+mod cached_in_table;
 pub mod cluster;
 pub mod cluster_info;
 mod count;
@@ -15,6 +17,7 @@ pub mod entry;
 mod folio_struct;
 mod hibernation;
 mod invariants;
+mod layer;
 pub mod neighbours;
 pub mod owners;
 pub mod per_device_table;
@@ -32,6 +35,8 @@ pub mod swap_table;
 pub mod swapoff;
 mod table_life;
 mod unuse;
+pub mod vswap;
+mod xarray;
 
 pub use allocator::{EntrySite, Leaves, Steps, SwapAllocator, SwapoffError};
 pub use count::DupError;
@@ -41,3 +46,4 @@ pub use owners::Owners;
 pub use prices::Prices;
 pub use spec::{DeviceSpec, FailedTables, SWAPFILE_CLUSTER, SlotCacheSpec, Spec};
 pub use swap::{Folio, Swap, SwapInError};
+pub use table_life::Churn;

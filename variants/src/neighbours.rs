@@ -145,7 +145,8 @@ struct Charged<M: Machine> {
 impl<M: Machine> Neighbours<M> {
     /// Those of the devices of `spec`, at its prices.
     pub(crate) fn new(spec: &Spec, cpu: &M::Cpu) -> Self {
-        let free = Prices { memcg_off: spec.prices.memcg_off, ..Prices::default() };
+        let Prices { memcg_off, table_sleep, .. } = spec.prices;
+        let free = Prices { memcg_off, table_sleep, ..Prices::default() };
         Self { at: (spec.prices != free).then(|| Charged::new(spec, cpu)) }
     }
 
@@ -175,7 +176,7 @@ impl<M: Machine> Neighbours<M> {
     /// A fault reads a page that has no folio.
     pub(crate) fn page_in(&self, cpu: &M::Cpu, entry: SwpEntry) {
         let Some(at) = &self.at else { return };
-        if let (Some(xarray), false) = (at.prices.xarray, at.prices.synchronous) {
+        if let (Some(xarray), true) = (at.prices.xarray, at.prices.faults_in_cache) {
             at.swap_cache(cpu, entry, 1, &site::XA_ADD, Some(&site::LRU_DEL), xarray.add_ns);
             at.swap_cache(cpu, entry, 1, &site::XA_DELETE, None, xarray.remove_ns);
         }

@@ -2,17 +2,19 @@
 //! `percluster`, but without a slot cache: each CPU has one current cluster per order, on any device,
 //! and only a new cluster needs the avail list. Guards the scheme's part of an allocation: the current
 //! cluster, the walk over devices, and which new cluster is taken, in which the first differs from the
-//! others. The rest is in cluster.rs, and what the swap table changes in swap_table.rs. Of 6.18 no more is
-//! modelled: a swap_cluster_info still has 24 bytes (6.18: 32), and of the swap table, which is the swap
-//! cache there, only that a free cluster has none.
+//! others. The rest is in cluster.rs; what 6.18's table of the swap cache changes is in cached_in_table.rs,
+//! what the swap table changes in swap_table.rs.
 
-use crate::allocator::SwapAllocator;
+use crate::allocator::{SwapAllocator, SwapoffError};
+use crate::cache::Reclaimed;
 use crate::cluster::{CiFirst, Policy, Release, SwapoffHooks, below_pmd, site};
 use crate::cluster_info::ClusterList::{Frag, Free, Nonfull};
 use crate::device::Device;
 use crate::entry::{Slot, SwpEntry};
+use crate::owners::Owners;
 use crate::spec::Spec;
 use crate::swap_table::Sections;
+use crate::unuse::try_to_unuse;
 use machine::{Atomic, Cpu, Fields, Machine, PerCpu, Plain, Region, Site, fault};
 use std::marker::PhantomData;
 
@@ -32,6 +34,10 @@ pub type PercpuFreeFirst<M> = CiFirst<M, Release6_15<M, FreeFirst>>;
 pub trait Choice<M: Machine>: Send + Sync + Sized + 'static {
     /// See [`Policy`].
     const RELEASE: Release;
+    /// See [`Policy`].
+    const POINTERS: bool = false;
+    /// Its state, for devices that are off.
+    fn new(spec: &Spec, cpu: &M::Cpu) -> Self;
     /// cluster_alloc_swap_entry(): slots of the first cluster that has them, in the scheme's order.
     fn new_cluster(
         core: &Core<M, Self>,
@@ -43,6 +49,24 @@ pub trait Choice<M: Machine>: Send + Sync + Sized + 'static {
     /// again.
     fn last_resort(_core: &Core<M, Self>, _cpu: &M::Cpu) -> bool {
         false
+    }
+    /// See [`Policy::point`].
+    fn point(&self, _cpu: &M::Cpu, _dev: &Device<M>, _offset: u32, _nr: u32) {}
+    /// See [`Policy::reclaim`].
+    fn reclaim(core: &Core<M, Self>, cpu: &M::Cpu, dev: &Device<M>, offset: u32) -> Reclaimed {
+        core.try_to_reclaim(cpu, dev, offset)
+    }
+    /// See [`SwapoffHooks::unuse`].
+    ///
+    /// # Errors
+    /// As [`SwapAllocator::swapoff`].
+    fn unuse(
+        core: &Core<M, Self>,
+        cpu: &M::Cpu,
+        dev: usize,
+        owners: &Owners<M>,
+    ) -> Result<(), SwapoffError> {
+        try_to_unuse(core, owners, cpu, dev)
     }
 }
 
@@ -59,6 +83,10 @@ impl<M: Machine> Choice<M> for FreeFirst {
         xarray: true,
         table: None,
     };
+
+    fn new(_spec: &Spec, _cpu: &M::Cpu) -> Self {
+        Self
+    }
 
     fn new_cluster(
         core: &Core<M, Self>,
@@ -108,6 +136,10 @@ impl<M: Machine, R: Records> Choice<M> for NonfullFirst<R> {
         xarray: false,
         table: R::TABLE,
     };
+
+    fn new(_spec: &Spec, _cpu: &M::Cpu) -> Self {
+        Self(PhantomData)
+    }
 
     fn new_cluster(
         core: &Core<M, Self>,
@@ -177,7 +209,8 @@ impl<M: Machine> Fields for Place<M> {
 pub struct Release6_15<M: Machine, C> {
     current: PerCpu<M, Current<M>>,
     swap_max: u64,
-    choice: PhantomData<C>,
+    /// What decides on new clusters.
+    pub(crate) choice: C,
 }
 
 impl<M: Machine, C> Release6_15<M, C> {
@@ -189,6 +222,7 @@ impl<M: Machine, C> Release6_15<M, C> {
 impl<M: Machine, C: Choice<M>> Policy<M> for Release6_15<M, C> {
     const RESERVES: bool = false;
     const RELEASE: Release = C::RELEASE;
+    const POINTERS: bool = C::POINTERS;
 
     fn new(spec: &Spec, cpu: &M::Cpu) -> Self {
         let place = |_| Place { si: M::Atomic::new(0), offset: M::Plain::new(0) };
@@ -196,8 +230,9 @@ impl<M: Machine, C: Choice<M>> Policy<M> for Release6_15<M, C> {
             |_| Current { by_order: Region::new("percpu_swap_cluster", spec.orders, place) };
         Self {
             current: PerCpu::new("percpu_swap_cluster", cpu.system().cpus(), current),
-            swap_max: spec.swap_max,
-            choice: PhantomData,
+            // A layer above pays for its slots at their writeout.
+            swap_max: if C::POINTERS { u64::MAX } else { spec.swap_max },
+            choice: C::new(spec, cpu),
         }
     }
 
@@ -225,6 +260,14 @@ impl<M: Machine, C: Choice<M>> Policy<M> for Release6_15<M, C> {
     #[inline]
     fn section(&self, _cpu: &M::Cpu, _dev: &Device<M>, allocate: impl FnOnce() -> bool) -> bool {
         allocate()
+    }
+
+    fn point(&self, cpu: &M::Cpu, dev: &Device<M>, offset: u32, nr: u32) {
+        self.choice.point(cpu, dev, offset, nr);
+    }
+
+    fn reclaim(core: &Core<M, C>, cpu: &M::Cpu, dev: &Device<M>, offset: u32) -> Reclaimed {
+        C::reclaim(core, cpu, dev, offset)
     }
 }
 
@@ -339,6 +382,15 @@ pub(crate) fn sync_discard<M: Machine, P: Policy<M>>(core: &CiFirst<M, P>, cpu: 
 impl<M: Machine, C: Choice<M>> SwapoffHooks<M> for Release6_15<M, C> {
     fn barrier(core: &Core<M, C>, cpu: &M::Cpu, dev: &Device<M>) {
         core.take_every_cluster_lock(cpu, dev);
+    }
+
+    fn unuse(
+        core: &Core<M, C>,
+        cpu: &M::Cpu,
+        dev: usize,
+        owners: &Owners<M>,
+    ) -> Result<(), SwapoffError> {
+        C::unuse(core, cpu, dev, owners)
     }
 
     /// flush_percpu_swap_cluster(), once `users` is dead: no CPU can store the device again.

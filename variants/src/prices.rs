@@ -15,9 +15,9 @@ pub struct Prices {
     pub free_ns: u64,
     /// The same where this CPU freed another slot last: what belongs to the object is in no cache.
     pub free_scattered_ns: u64,
-    /// A fault reads into the folio itself and drops its slot (SWP_SYNCHRONOUS_IO: zram, brd,
-    /// pmem). Any other device's faults go through the swap cache.
-    pub synchronous: bool,
+    /// Faults go through the swap cache, as on every device but those with SWP_SYNCHRONOUS_IO (zram, brd,
+    /// pmem), where a fault reads into the folio itself and drops its slot.
+    pub faults_in_cache: bool,
     /// The swap cache's XArray; `None` where a swap table took its place (6.18).
     pub xarray: Option<XarrayPrices>,
     /// zsmalloc; `None` where a slot has no object.
@@ -30,6 +30,17 @@ pub struct Prices {
     /// No memory cgroups (cgroup_disable=memory): nothing is charged to one, and no slot's cgroup is
     /// recorded.
     pub memcg_off: bool,
+    /// Allocations of a swap table that sleep (7.0 on); `None` if there is memory for each without.
+    pub table_sleep: Option<TableSleep>,
+}
+
+/// Memory is short: the cluster's lock is dropped, and its table is allocated by one that sleeps.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct TableSleep {
+    /// The n-th allocation sleeps, and the 2n-th and so on, on each device. Not 0.
+    pub every: u32,
+    /// For how long, in nanoseconds.
+    pub ns: u64,
 }
 
 /// Sections of the swap cache's xa_lock, in nanoseconds per slot.

@@ -71,6 +71,8 @@ registry! {
         "the same with the cgroup and the zero flag in the table, each written under ci->lock";
     "per-device-table", [], false, per_device_table::PerDeviceTable,
         "swap-table with a current cluster per CPU and device: every allocation walks the avail list (proposed)";
+    "vswap", [], false, vswap::Vswap,
+        "a layer above swap-table: a slot gets one on a device at writeout, two ci->locks nest (proposed; no zswap)";
 }
 
 /// The variant called `name`, or of the kernel release `name`.

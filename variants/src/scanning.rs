@@ -691,7 +691,7 @@ impl<M: Machine, P: Policy> SiFirst<M, P> {
 impl<M: Machine, P: Policy> Swapoff<M> for SiFirst<M, P> {
     /// List removal and the clearing of SWP_WRITEOK are one si->lock section, or a free in between
     /// would put the device back (fixed by 6fe7d6b99211). No allocation starts after it.
-    fn block(&self, cpu: &M::Cpu, dev: &Device<M>) -> bool {
+    fn block(&self, cpu: &M::Cpu, dev: &Device<M>) -> Result<(), SwapoffError> {
         let avail = &self.base.avail;
         let off_list = || {
             let guard = avail.lock(cpu, &site::DEL_AVAIL);
@@ -715,7 +715,7 @@ impl<M: Machine, P: Policy> Swapoff<M> for SiFirst<M, P> {
             held.unlock(cpu);
         }
         avail.swap_lock().unlock(cpu, all);
-        on
+        if on { Ok(()) } else { Err(SwapoffError::NotOn) }
     }
 
     fn drain(&self, cpu: &M::Cpu) -> Option<()> {
@@ -889,6 +889,6 @@ impl<M: Machine, P: Policy> SwapAllocator<M> for SiFirst<M, P> {
 
     fn validate(&self) -> Result<(), String> {
         let cached = self.caches.peek();
-        invariants::at_rest(&self.base, &Rules { offlist: None, cached: &cached })
+        invariants::at_rest(&self.base, &Rules { offlist: None, cached: &cached, pointers: false })
     }
 }

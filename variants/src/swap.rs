@@ -73,7 +73,7 @@ impl<M: Machine, A: SwapAllocator<M>> Swap<M, A> {
         }
         self.owners.unlock(cpu, owner, page, ptl);
         match folio {
-            Folio::Keep => self.alloc.folios(entry.dev()).unlock(locked),
+            Folio::Keep => self.alloc.keep_folio(cpu, entry.dev(), locked),
             Folio::Drop => {
                 self.alloc.written(cpu, entry, locked.slots());
                 neighbours.written(cpu, entry, locked.slots());
@@ -104,7 +104,7 @@ impl<M: Machine, A: SwapAllocator<M>> Swap<M, A> {
         if pins && !self.alloc.tryget_device(cpu, entry.dev()) {
             return;
         }
-        if let Ok(folio) = lock_folio(&self.alloc, cpu, entry) {
+        if let Ok((folio, _)) = lock_folio(&self.alloc, cpu, entry) {
             self.alloc.folios(entry.dev()).unlock(folio);
         }
         if pins {
@@ -253,7 +253,7 @@ pub(crate) fn swap_in<M: Machine, A: SwapAllocator<M>>(
         cpu.note("swap-in: get_swap_device() fails", dev as u64);
         return Err(SwapInError::NoDevice);
     }
-    let result = lock_folio(swap, cpu, entry).map(|locked| {
+    let result = lock_folio(swap, cpu, entry).map(|(locked, leaves)| {
         let ptl = owners.lock(cpu, owner, page, &FAULT);
         let mine = owners.get(owner, page) == Some(entry);
         if mine {
@@ -262,8 +262,8 @@ pub(crate) fn swap_in<M: Machine, A: SwapAllocator<M>>(
         }
         owners.unlock(cpu, owner, page, ptl);
         match folio {
-            Folio::Keep => swap.folios(dev).unlock(locked),
-            Folio::Drop => free_swap_or_unlock(swap, cpu, dev, locked),
+            Folio::Keep => swap.keep_folio(cpu, dev, locked),
+            Folio::Drop => free_swap_or_unlock(swap, cpu, dev, locked, leaves),
         }
         mine
     });
@@ -271,7 +271,8 @@ pub(crate) fn swap_in<M: Machine, A: SwapAllocator<M>>(
     result
 }
 
-/// swap_cache_get_folio(), or a new folio after swapcache_prepare(); locked.
+/// swap_cache_get_folio(), or a new folio after swapcache_prepare(); locked, and how it will leave when
+/// its slots have no user any more.
 ///
 /// # Errors
 /// [`SwapInError::Busy`] if another CPU has the folio locked, or has added it since.
@@ -279,13 +280,14 @@ fn lock_folio<M: Machine, A: SwapAllocator<M>>(
     swap: &A,
     cpu: &M::Cpu,
     entry: SwpEntry,
-) -> Result<LockedFolio, SwapInError> {
+) -> Result<(LockedFolio, Leaves), SwapInError> {
     match swap.look_up(cpu, entry) {
-        Ok(folio) => Ok(folio),
+        Ok(folio) => Ok((folio, Leaves::Unused)),
         Err(NoFolio::Busy(_)) => Err(SwapInError::Busy),
         Err(NoFolio::Absent) => {
             let page_in = || swap.base().neighbours.page_in(cpu, entry);
-            swap.add_for_fault(cpu, entry, page_in).ok_or(SwapInError::Busy)
+            let folio = swap.add_for_fault(cpu, entry, page_in).ok_or(SwapInError::Busy)?;
+            Ok((folio, Leaves::Read))
         }
     }
 }
@@ -297,10 +299,11 @@ pub(crate) fn free_swap_or_unlock<M: Machine, A: SwapAllocator<M>>(
     cpu: &M::Cpu,
     dev: usize,
     folio: LockedFolio,
+    leaves: Leaves,
 ) {
     if swap.swapped(cpu, SwpEntry::new(dev, folio.offset), folio.slots()) {
         swap.folios(dev).unlock(folio);
     } else {
-        swap.remove_folio(cpu, dev, folio, Leaves::Unused);
+        swap.remove_folio(cpu, dev, folio, leaves);
     }
 }

@@ -16,6 +16,7 @@ use crate::entry::SwpEntry;
 use crate::folio_struct::NO_PFN;
 use crate::swap_map::{BAD, COUNT_CONTINUED, HAS_CACHE};
 use machine::{Atomic, Cpu, Machine, Plain, Region, fault, vm_bug_on};
+use std::ops::Range;
 use std::sync::OnceLock;
 
 /// Which sections of ci->lock a release has for what was elsewhere before.
@@ -31,6 +32,11 @@ pub struct Sections {
 /// beyond it.
 const fn count_max<M: Machine>() -> u8 {
     if M::EXPLORED { 2 } else { 14 }
+}
+
+/// The cgroup of a CPU's task: every task is in one of its own.
+pub(crate) fn cgroup_of<M: Machine>(cpu: &M::Cpu) -> u8 {
+    1 + (cpu.id() % 255) as u8
 }
 
 mod site {
@@ -110,9 +116,33 @@ impl<M: Machine> Device<M> {
         Ok(())
     }
 
+    /// One more user of each slot of a range, by `dup`: a `section` per cluster, and one more after each
+    /// `extend`, which waits for memory. Returns how many slots, from the first on, took it.
+    pub(crate) fn dup_by_cluster(
+        &self,
+        range: Range<u32>,
+        dup: impl Fn(&Self, u32) -> Result<(), DupError>,
+        section: impl Fn(u32, &mut dyn FnMut(&Self) -> Result<(), DupError>) -> Result<(), DupError>,
+        extend: impl Fn(u32),
+    ) -> u32 {
+        let mut next = range.start;
+        while next < range.end {
+            let (from, end) = (next, range.end.min(self.start_of(self.cluster_of(next) + 1)));
+            let mut all = |dev: &Self| {
+                (from..end).try_for_each(|slot| dup(dev, slot).inspect(|()| next += 1))
+            };
+            match section(from, &mut all) {
+                Ok(()) => {}
+                Err(DupError::NeedsPage) => extend(next),
+                Err(_) => break,
+            }
+        }
+        next - range.start
+    }
+
     /// swap_extend_table_alloc(), after the allocation: attaches the table if it is wanted still. ci->lock
     /// is held.
-    fn attach_extend(&self, offset: u32) {
+    pub(crate) fn attach_extend(&self, offset: u32) {
         let index = self.cluster_of(offset);
         let (extend, count) =
             (&self.clusters().tabled(index).extend, self.byte(offset).load() & !HAS_CACHE);
@@ -156,6 +186,31 @@ impl<M: Machine> Device<M> {
             self.clusters().tabled(index).extend.set(0);
         }
     }
+
+    /// swap_put_entries_cluster(): takes a user off each slot of a range. `free` gets those that nobody
+    /// holds any more, in runs, and `cached` those that the swap cache alone holds. ci->lock is held.
+    pub(crate) fn put_run(
+        &self,
+        range: Range<u32>,
+        mut free: impl FnMut(u32, u32),
+        mut cached: impl FnMut(u32),
+    ) {
+        let mut first = range.start;
+        for slot in range.clone() {
+            match self.put_in_table(slot) {
+                0 => continue,
+                HAS_CACHE => cached(slot),
+                _ => (),
+            }
+            if first < slot {
+                free(first, slot - first);
+            }
+            first = slot + 1;
+        }
+        if first < range.end {
+            free(first, range.end - first);
+        }
+    }
 }
 
 impl<M: Machine, P: Policy<M>> CiFirst<M, P> {
@@ -167,29 +222,20 @@ impl<M: Machine, P: Policy<M>> CiFirst<M, P> {
         self.section(cpu, entry, &site::DUP, |dev| dev.dup_in_table(entry.offset()))
     }
 
-    /// swap_dup_entries_cluster(), of `nr` slots: a section per cluster, and one more after each wait for
-    /// memory. Returns how many slots took a user.
+    /// swap_dup_entries_cluster(), of `nr` slots. Returns how many took a user.
     pub(crate) fn dup_run_in_table(&self, cpu: &M::Cpu, entry: SwpEntry, nr: u32) -> u32 {
-        let (cluster_slots, mut taken) = (self.dev(entry).cluster_slots, 0);
-        while taken < nr {
-            let at = entry.plus(taken);
-            let run = (nr - taken).min(cluster_slots - at.offset() % cluster_slots);
-            let mut dup = |dev: &Device<M>| {
-                (0..run)
-                    .try_for_each(|i| dev.dup_in_table(at.offset() + i).inspect(|()| taken += 1))
-            };
-            match self.section(cpu, at, &site::DUP, &mut dup) {
-                Ok(()) => {}
-                Err(DupError::NeedsPage) => self.extend(cpu, entry.plus(taken)),
-                Err(_) => break,
-            }
-        }
-        taken
+        let at = |offset| SwpEntry::new(entry.dev(), offset);
+        self.dev(entry).dup_by_cluster(
+            entry.offset()..entry.offset() + nr,
+            Device::dup_in_table,
+            |offset, dup| self.section(cpu, at(offset), &site::DUP, dup),
+            |offset| self.extend(cpu, at(offset)),
+        )
     }
 
-    /// __mem_cgroup_try_charge_swap(): the slots' cgroup. Every CPU's task is in one of its own.
+    /// __mem_cgroup_try_charge_swap(): the slots' cgroup.
     pub(crate) fn record_cgroup(&self, cpu: &M::Cpu, entry: SwpEntry, nr: u32) {
-        let id = 1 + (cpu.id() % 255) as u8;
+        let id = cgroup_of::<M>(cpu);
         self.section(cpu, entry, &site::CHARGE, |dev| dev.set_cgroup(entry.offset(), nr, id));
     }
 
@@ -216,7 +262,7 @@ impl<M: Machine, P: Policy<M>> CiFirst<M, P> {
         let (offset, nr) = (folio.offset, folio.slots());
         let site = if why == Leaves::Reclaimed { &site::REMOVE } else { &site::DELETE };
         self.section(cpu, entry, site, |dev| {
-            let used = || why == Leaves::Unused && !dev.all(offset, nr, HAS_CACHE);
+            let used = || why != Leaves::Reclaimed && !dev.all(offset, nr, HAS_CACHE);
             vm_bug_on!(M, used(), "the folio of a slot with a user is dropped unwritten");
             dev.free_folio(cpu, folio);
             dev.leave_shadow(offset, nr);
@@ -309,29 +355,11 @@ impl<M: Machine, P: Policy<M>> CiFirst<M, P> {
             let index = dev.cluster_of(from);
             let to = end.min(dev.end_of(index));
             let guard = dev.lock_cluster(cpu, index, &site::PUT);
-            let mut run = None::<(u32, u32)>;
-            for slot in from..to {
-                let left = dev.put_in_table(slot);
-                cached |= left == HAS_CACHE;
-                run = match (run, left) {
-                    (Some((first, n)), 0) => Some((first, n + 1)),
-                    (None, 0) => Some((slot, 1)),
-                    (run, _) => {
-                        self.free_run(cpu, dev, index, run);
-                        None
-                    }
-                };
-            }
-            self.free_run(cpu, dev, index, run);
+            let free = |first, n| self.free_range(cpu, dev, index, first, n);
+            dev.put_run(from..to, free, |_| cached = true);
             dev.unlock_cluster(cpu, index, guard);
             from = to;
         }
         cached
-    }
-
-    fn free_run(&self, cpu: &M::Cpu, dev: &Device<M>, index: usize, run: Option<(u32, u32)>) {
-        if let Some((first, n)) = run {
-            self.free_range(cpu, dev, index, first, n);
-        }
     }
 }

@@ -15,9 +15,11 @@ static CLAIM: Site = Site::new("swap_lock", "alloc_swap_info");
 /// What differs between schemes, in the order of the calls. `dev` is on until `block`, and usable
 /// again after `reinsert`. A step that the scheme does not have returns `None`.
 pub trait Swapoff<M: Machine>: SwapAllocator<M> {
-    /// Takes the device off the avail list and clears SWP_WRITEOK, under swap_lock;
-    /// false if it is not on.
-    fn block(&self, cpu: &M::Cpu, dev: &Device<M>) -> bool;
+    /// Takes the device off the avail list and clears SWP_WRITEOK, under swap_lock.
+    ///
+    /// # Errors
+    /// [`SwapoffError::NotOn`] and [`SwapoffError::Pinned`].
+    fn block(&self, cpu: &M::Cpu, dev: &Device<M>) -> Result<(), SwapoffError>;
     /// Returns when every allocation that saw SWP_WRITEOK has ended.
     fn barrier(&self, _cpu: &M::Cpu, _dev: &Device<M>) -> Option<()> {
         None
@@ -28,6 +30,13 @@ pub trait Swapoff<M: Machine>: SwapAllocator<M> {
     }
     /// Slot caches may be filled again: unuse has ended.
     fn undrain(&self) {}
+    /// Brings in what is on the device `dev`.
+    ///
+    /// # Errors
+    /// As [`SwapAllocator::swapoff`].
+    fn unuse(&self, cpu: &M::Cpu, dev: usize, owners: &Owners<M>) -> Result<(), SwapoffError> {
+        try_to_unuse(self, owners, cpu, dev)
+    }
     /// unuse failed: the device goes back.
     fn reinsert(&self, cpu: &M::Cpu, dev: &Device<M>);
     /// Forgets per-CPU state that points to the device. All users are gone.
@@ -69,9 +78,7 @@ pub fn swapoff<M: Machine, A: Swapoff<M>>(
     M::enter("swapoff");
     let dev = &swap.base().devices[index];
     let (mut clock, mut steps) = (Stopwatch { at: cpu.now() }, Steps::default());
-    if !swap.block(cpu, dev) {
-        return Err(SwapoffError::NotOn);
-    }
+    swap.block(cpu, dev)?;
     cpu.note("swapoff: SWP_WRITEOK cleared", index as u64);
     steps.block = clock.lap::<M>(cpu);
     if fault!(M, "kill-before-unuse") {
@@ -82,7 +89,7 @@ pub fn swapoff<M: Machine, A: Swapoff<M>>(
         cpu.note("swapoff: no allocation under way", index as u64);
     }
     steps.drain = swap.drain(cpu).map(|()| clock.lap::<M>(cpu));
-    let unused = try_to_unuse(swap, owners, cpu, index);
+    let unused = swap.unuse(cpu, index, owners);
     M::enter("swapoff");
     if unused.is_ok() {
         cpu.note("swapoff: unuse done", index as u64);

@@ -21,6 +21,27 @@ pub(crate) fn try_to_unuse<M: Machine, A: SwapAllocator<M>>(
     cpu: &M::Cpu,
     dev: usize,
 ) -> Result<(), SwapoffError> {
+    until_unused(swap, owners, cpu, dev, || {
+        for owner in 0..owners.count() {
+            unuse_owner(swap, owners, cpu, dev, owner)?;
+        }
+        M::enter("try_to_unuse");
+        drop_cached(swap, cpu, dev);
+        Ok(())
+    })
+}
+
+/// Goes through `pass` until nothing on the device is in use.
+///
+/// # Errors
+/// That of `pass`; [`SwapoffError::Interrupted`] after the passes of [`crate::Spec::unuse_passes`].
+pub(crate) fn until_unused<M: Machine, A: SwapAllocator<M>>(
+    swap: &A,
+    owners: &Owners<M>,
+    cpu: &M::Cpu,
+    dev: usize,
+    pass: impl Fn() -> Result<(), SwapoffError>,
+) -> Result<(), SwapoffError> {
     M::enter("try_to_unuse");
     let mut passes = 0;
     while swap.inuse(dev) != 0 {
@@ -32,11 +53,7 @@ pub(crate) fn try_to_unuse<M: Machine, A: SwapAllocator<M>>(
             cpu.cond_resched();
         }
         passes += 1;
-        for owner in 0..owners.count() {
-            unuse_owner(swap, owners, cpu, dev, owner)?;
-        }
-        M::enter("try_to_unuse");
-        drop_cached(swap, cpu, dev);
+        pass()?;
     }
     // Pairs with smp_wmb() in swap_range_free(): clean-ups are seen before inuse == 0.
     M::mb();
@@ -91,7 +108,7 @@ fn drop_cached<M: Machine, A: SwapAllocator<M>>(swap: &A, cpu: &M::Cpu, dev: usi
             if early {
                 swap.remove_folio(cpu, dev, folio, Leaves::Unused);
             } else {
-                free_swap_or_unlock(swap, cpu, dev, folio);
+                free_swap_or_unlock(swap, cpu, dev, folio, Leaves::Unused);
             }
             from = folio.offset + folio.slots();
         }

@@ -58,6 +58,7 @@ fn detail(side: &str, point: String, group: &Group) -> Detail {
         point,
         trials: group.cells.len(),
         duration_ns: group.cells.iter().map(|cell| cell.duration_ns).sum(),
+        tables: tables(group),
         slow_path: group.estimate(&Metric::SlowPath).map(|estimate| estimate.median),
         sites: sum_sites(group),
         traffic: traffic::of(group.cells.iter().copied()),
@@ -66,6 +67,11 @@ fn detail(side: &str, point: String, group: &Group) -> Detail {
         swapoff: swapoff_steps(group),
         key: group.key.clone(),
     }
+}
+
+fn tables(group: &Group) -> Option<[f64; 3]> {
+    let median = |metric| Some(group.estimate(&metric)?.median);
+    Some([median(Metric::TablesBorn)?, median(Metric::TablesFreed)?, median(Metric::TablesMost)?])
 }
 
 fn swapoff_steps(group: &Group) -> Vec<Step> {

@@ -16,6 +16,8 @@ const XA: &str = "xa_lock";
 const LRU: &str = "list_lru";
 const CLASS: &str = "class->lock";
 const CTRL: &str = "ctrl->lock";
+const LAYER_CI: &str = "vswap ci->lock";
+const LAYER_SI: &str = "vswap si->lock";
 
 /// Chains of locks, outermost first: a lock may be taken inside each that comes before it on a path
 /// through the chains, and every step of a chain does occur. `None` for a variant without a row.
@@ -54,6 +56,14 @@ pub fn documented(variant: &str) -> Option<&'static [&'static [&'static str]]> {
         "swap-table-early" | "swap-table" | "per-device-table" => {
             &[&[SWAP, SI, AVAIL], &[PTL, CI, SI], &[CI, CLASS]]
         }
+        // The layer's locks are outside those of the devices. A cluster of the layer ends inside its lock.
+        "vswap" => &[
+            &[SWAP, SI, AVAIL],
+            &[PTL, LAYER_CI, CI, SI],
+            &[LAYER_CI, LAYER_SI],
+            &[LAYER_CI, XA],
+            &[CI, CLASS],
+        ],
         _ => return None,
     })
 }

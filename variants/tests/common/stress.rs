@@ -63,6 +63,9 @@ impl Effort {
 
 const WORKERS: usize = 3;
 
+/// More slots than a layer above the devices of a round has.
+const LAYER: u32 = 4096;
+
 /// What one round is made of.
 #[derive(Clone, Debug)]
 struct Round {
@@ -118,7 +121,8 @@ impl Round {
 struct World<M: Machine, A: SwapAllocator<M>> {
     round: Round,
     swap: Swap<M, A>,
-    /// The CPU that holds each slot, or 0, by device and offset; the holders themselves write it.
+    /// The CPU that holds each slot, or 0, by device and offset; the holders themselves write it. After
+    /// the devices comes the layer above them, in variants that have one.
     holders: Vec<Vec<AtomicU32>>,
     /// How many workers still allocate.
     busy: AtomicUsize,
@@ -130,9 +134,14 @@ impl<M: Machine, A: SwapAllocator<M>> World<M, A> {
         let swap = Swap::<M, A>::new(spec, cpu);
         (0..spec.devices.len()).for_each(|dev| assert!(swap.swapon(cpu, dev)));
         let nobody = |slots| (0..slots).map(|_| AtomicU32::new(0)).collect();
-        let holders = spec.devices.iter().map(|dev| nobody(dev.slots)).collect();
+        let slots = spec.devices.iter().map(|dev| dev.slots).chain([LAYER]);
+        let holders = slots.map(nobody).collect();
         let busy = AtomicUsize::new(WORKERS - usize::from(round.storm));
         Self { round: round.clone(), swap, holders, busy }
+    }
+
+    fn devices(&self) -> usize {
+        self.round.spec.devices.len()
     }
 
     /// Takes devices off and on while others allocate from them. A swapoff may be
@@ -141,7 +150,7 @@ impl<M: Machine, A: SwapAllocator<M>> World<M, A> {
     fn storm(&self, cpu: &M::Cpu) {
         let mut swapoffs = 0;
         while swapoffs < 2 || self.busy.load(Relaxed) > 0 {
-            let dev = swapoffs % self.holders.len();
+            let dev = swapoffs % self.devices();
             match self.swap.swapoff(cpu, dev) {
                 Ok(_) => assert!(self.swap.swapon(cpu, dev), "swapon after swapoff"),
                 Err(error) => assert_eq!(error, SwapoffError::Interrupted),
@@ -179,7 +188,7 @@ impl<M: Machine, A: SwapAllocator<M>> World<M, A> {
             swap.zap(cpu, owner, 0, PAGES);
         }
         valid("the owners are gone");
-        for dev in 0..self.holders.len() {
+        for dev in 0..self.devices() {
             swap.swapoff(cpu, dev).expect("the last swapoff");
         }
         assert_eq!(swap.alloc.nr_swap_pages(), 0);
@@ -214,7 +223,7 @@ impl<M: Machine, A: SwapAllocator<M>> World<M, A> {
                     };
                 }
             }
-            Op::Off { dev } => self.look(cpu, dev % self.holders.len()),
+            Op::Off { dev } => self.look(cpu, dev % self.devices()),
             Op::LookUp { owner, page } => _ = swap.look_up(cpu, owner, page),
             Op::Work => swap.alloc.run_work(cpu),
         }

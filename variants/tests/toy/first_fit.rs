@@ -143,12 +143,13 @@ impl<M: Machine> SwapAllocator<M> for FirstFit<M> {
 /// An allocation is one si->lock section with the SWP_WRITEOK test inside: when `block` has dropped
 /// si->lock, none is under way, so there is no barrier. Nor are there caches, workers or scanners.
 impl<M: Machine> Swapoff<M> for FirstFit<M> {
-    fn block(&self, cpu: &M::Cpu, dev: &Device<M>) -> bool {
-        dev.users.tryget_live(cpu) && {
+    fn block(&self, cpu: &M::Cpu, dev: &Device<M>) -> Result<(), SwapoffError> {
+        let on = dev.users.tryget_live(cpu) && {
             let on = self.switch(cpu, dev, false);
             dev.users.put(cpu);
             on
-        }
+        };
+        if on { Ok(()) } else { Err(SwapoffError::NotOn) }
     }
 
     fn reinsert(&self, cpu: &M::Cpu, dev: &Device<M>) {
