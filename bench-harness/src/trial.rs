@@ -288,6 +288,8 @@ impl<M: Machine, A: SwapAllocator<M>, W: Workload<M>> AnyTrial<M> for Trial<M, A
     fn load(&self, cpu: &M::Cpu, worker: &mut dyn Any, meter: &mut Meter, last: Phase) {
         let worker = worker.downcast_mut().expect("a worker of this workload");
         let Params { think_ns, rate, .. } = self.stage.params;
+        let masked = self.stage.params.devices.as_ref().filter(|devices| devices.masked());
+        let mut steps = 0;
         let mut schedule = rate.map(|rate| OpenLoop { start: cpu.now(), rate, next: 0 });
         while cpu.phase() as u8 <= last as u8 {
             if let Some(schedule) = &mut schedule {
@@ -295,6 +297,11 @@ impl<M: Machine, A: SwapAllocator<M>, W: Workload<M>> AnyTrial<M> for Trial<M, A
                     None => return,
                     due => meter.intended = due,
                 }
+            }
+            if let Some(devices) = masked {
+                steps += 1;
+                let tier = devices.mask(cpu.id(), steps);
+                tier.inspect(|&tier| self.stage.swap.alloc.base().run_in_tier(cpu, tier));
             }
             self.workload().step(&self.stage, cpu, worker, meter);
             self.stage.neighbours().spend_owed(cpu);

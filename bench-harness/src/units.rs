@@ -304,9 +304,22 @@ impl fmt::Display for Orders {
 }
 
 /// How many swap devices, by priority, those of the highest first: `8`, or `2+6` for two that are used
-/// up before the other six.
+/// up before the other six. `2+6:worker` and `2+6:turns` give cgroups masks: each may use the devices of
+/// one priority alone.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Devices(Vec<usize>);
+pub struct Devices {
+    tiers: Vec<usize>,
+    masks: Option<Masks>,
+}
+
+/// Which cgroup a worker is in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Masks {
+    /// One for all its steps; its neighbour is in the next one.
+    Worker,
+    /// Another one at each step, as if tasks of all cgroups shared its CPU.
+    Turns,
+}
 
 impl Devices {
     /// MAX_SWAPFILES on x86-64 (include/linux/swap.h, 6.12): 32 types, nine of which are no devices.
@@ -314,35 +327,65 @@ impl Devices {
 
     /// One device.
     pub fn one() -> Self {
-        Self(vec![1])
+        Self { tiers: vec![1], masks: None }
     }
 
     /// All devices together.
     pub fn count(&self) -> usize {
-        self.0.iter().sum()
+        self.tiers.iter().sum()
     }
 
     /// The priority of each device.
     pub fn priorities(&self) -> impl Iterator<Item = i16> {
-        let tiers = self.0.iter().zip(1..);
-        tiers.flat_map(|(count, tier)| std::iter::repeat_n(self.0.len() as i16 - tier, *count))
+        let tiers = self.tiers.iter().zip(1..);
+        tiers.flat_map(|(count, tier)| std::iter::repeat_n(self.tiers.len() as i16 - tier, *count))
+    }
+
+    /// Whether cgroups have masks.
+    pub fn masked(&self) -> bool {
+        self.masks.is_some()
+    }
+
+    /// The priority that a worker may use at a step; `None` without masks.
+    pub fn mask(&self, worker: usize, step: u64) -> Option<i16> {
+        let nth = match self.masks? {
+            Masks::Worker => worker as u64,
+            Masks::Turns => step,
+        };
+        Some((nth % self.tiers.len() as u64) as i16)
     }
 }
 
 impl FromStr for Devices {
     type Err = String;
     fn from_str(text: &str) -> Result<Self, String> {
-        let tiers = text.split('+').map(|count| count.parse().ok().filter(|count| *count > 0));
-        let tiers = tiers.collect::<Option<Vec<usize>>>().map(Self);
-        tiers.filter(|all| (1..=Self::MOST).contains(&all.count())).ok_or_else(|| {
-            format!("expected at most {} devices, as 8, or by priority, as 2+6", Self::MOST)
+        let (counts, masks) = match text.split_once(':') {
+            None => (text, Some(None)),
+            Some((counts, "worker")) => (counts, Some(Some(Masks::Worker))),
+            Some((counts, "turns")) => (counts, Some(Some(Masks::Turns))),
+            Some((counts, _)) => (counts, None),
+        };
+        let tiers = counts.split('+').map(|count| count.parse().ok().filter(|count| *count > 0));
+        let tiers = tiers.collect::<Option<Vec<usize>>>();
+        let all = tiers.zip(masks).map(|(tiers, masks)| Self { tiers, masks });
+        all.filter(|all| (1..=Self::MOST).contains(&all.count())).ok_or_else(|| {
+            format!(
+                "expected at most {} devices, as 8, or by priority, as 2+6, or with masks, as \
+                 2+6:worker or 2+6:turns",
+                Self::MOST
+            )
         })
     }
 }
 
 impl fmt::Display for Devices {
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
-        f.write_str(&self.0.iter().map(usize::to_string).collect::<Vec<_>>().join("+"))
+        f.write_str(&self.tiers.iter().map(usize::to_string).collect::<Vec<_>>().join("+"))?;
+        f.write_str(match self.masks {
+            None => "",
+            Some(Masks::Worker) => ":worker",
+            Some(Masks::Turns) => ":turns",
+        })
     }
 }
 
@@ -414,7 +457,9 @@ mod tests {
         ["90s", "4m", "0.5h", "4m30s", "1h0.5s"].iter().for_each(|text| round_trip::<Budget>(text));
         ["none", "2ms:500us", "1s:1ns"].iter().for_each(|text| round_trip::<Preempt>(text));
         ["0", "9", "0:.7,2:.1,4:.2", "0,4"].iter().for_each(|text| round_trip::<Orders>(text));
-        ["1", "8", "2+6", "1+1+1"].iter().for_each(|text| round_trip::<Devices>(text));
+        ["1", "8", "2+6", "1+1+1", "1+1:worker", "2+6:turns"]
+            .iter()
+            .for_each(|text| round_trip::<Devices>(text));
         ["1", "200k", "1.5M", "1e9"].iter().for_each(|text| round_trip::<Rate>(text));
         ["1%", "0.5", "50%"].iter().for_each(|text| round_trip::<Width>(text));
         assert_eq!("1.5M".parse::<Rate>().unwrap().0.get(), 1_500_000);
@@ -431,7 +476,17 @@ mod tests {
             |text: &str| -> Vec<i16> { text.parse::<Devices>().unwrap().priorities().collect() };
         assert_eq!(priorities("3"), [0, 0, 0]);
         assert_eq!(priorities("1+2+1"), [2, 1, 1, 0]);
-        for text in ["0", "2+0", "+2", "24", "20+4", "eight"] {
+        let mask = |text: &str, worker, step| text.parse::<Devices>().unwrap().mask(worker, step);
+        assert_eq!(
+            [(0, 0), (3, 0), (1, 7)].map(|(w, s)| mask("1+1:worker", w, s)),
+            [0, 1, 1].map(Some)
+        );
+        assert_eq!(
+            [(0, 0), (3, 0), (1, 7)].map(|(w, s)| mask("2+6:turns", w, s)),
+            [0, 0, 1].map(Some)
+        );
+        assert_eq!(mask("2+6", 1, 1), None);
+        for text in ["0", "2+0", "+2", "24", "20+4", "eight", "2:", "1+1:tasks", ":turns"] {
             assert!(text.parse::<Devices>().unwrap_err().contains("at most 23 devices"), "{text}");
         }
     }

@@ -223,6 +223,7 @@ fn equal_shares(params: &Params, threads: usize) -> Spec {
     let devices = params.devices.clone().unwrap_or_else(Devices::one);
     let devices = devices.priorities().map(|priority| DeviceSpec { priority, ..device.clone() });
     Spec {
+        masks: params.devices.as_ref().is_some_and(Devices::masked),
         devices: devices.collect(),
         owners: threads,
         pages_per_owner: block::whole(params, params.used() / threads),

@@ -18,6 +18,7 @@ fn small(devices: &[u32]) -> Spec {
         pages_per_owner: 3,
         unuse_passes: 12,
         failed_tables: None,
+        masks: false,
     }
 }
 

@@ -35,6 +35,10 @@ static SWAPPED: EntrySite = EntrySite::new("folio_swapped");
 /// while a folio or a slot cache holds it. `alloc` returns a slot that has SWAP_HAS_CACHE
 /// and no user; the slot is free again when it has neither.
 pub trait SwapAllocator<M: Machine>: Send + Sync + Sized + 'static {
+    /// Whether an allocation keeps to its task's mask ([`crate::tiers`]). Slots of a slot cache are on any
+    /// device.
+    const MASKS: bool = false;
+
     /// An allocator whose devices are all off.
     fn new(spec: &Spec, cpu: &M::Cpu) -> Self;
 

@@ -45,6 +45,8 @@ pub struct Release {
 pub trait Policy<M: Machine>: Sized + Send + Sync + 'static {
     /// nr_swap_pages is reduced before the walk over devices, and not per slot (until 6.14).
     const RESERVES: bool;
+    /// See [`SwapAllocator::MASKS`].
+    const MASKS: bool = false;
     /// What differs from release to release below the scheme.
     const RELEASE: Release;
     /// An entry in use points to a slot of a layer above, which has the folio (vswap).
@@ -884,6 +886,8 @@ impl<M: Machine, P: Policy<M>> CiFirst<M, P> {
 }
 
 impl<M: Machine, P: SwapoffHooks<M>> SwapAllocator<M> for CiFirst<M, P> {
+    const MASKS: bool = P::MASKS;
+
     fn new(spec: &Spec, cpu: &M::Cpu) -> Self {
         let mut spec = spec.clone();
         if !P::RELEASE.interleaves {

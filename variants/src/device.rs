@@ -12,8 +12,10 @@ use crate::spec::{DeviceSpec, Spec};
 use crate::swap_map::{BAD, COUNT_CONTINUED, Continuations, HAS_CACHE};
 use crate::swap_table::Extended;
 use crate::table_life::{Lives, Pages};
+use crate::tiers::{self, Task};
 use machine::{
-    Atomic, Cpu, Fields, Guard, Machine, PercpuRef, Plain, Region, Site, SpinLock, fault, vm_bug_on,
+    Atomic, Cpu, Fields, Guard, Machine, PerCpu, PercpuRef, Plain, Region, Site, SpinLock, fault,
+    vm_bug_on,
 };
 use std::cell::Cell;
 use std::mem::offset_of;
@@ -717,6 +719,8 @@ pub struct Base<M: Machine> {
     pub avail: Avail<M>,
     /// The rest of the kernel.
     pub neighbours: Neighbours<M>,
+    /// The tasks' masks, where there are any.
+    pub(crate) tasks: Option<PerCpu<M, Task<M>>>,
 }
 
 impl<M: Machine> Base<M> {
@@ -729,7 +733,8 @@ impl<M: Machine> Base<M> {
     pub fn laid_out(spec: &Spec, layout: Layout, cpu: &M::Cpu) -> Self {
         let devices = (0..spec.devices.len()).map(|i| Device::new(i, spec, layout, cpu)).collect();
         let neighbours = Neighbours::new(spec, cpu);
-        Self { spec: spec.clone(), devices, avail: Avail::new(spec), neighbours }
+        let tasks = spec.masks.then(|| tiers::tasks(cpu));
+        Self { spec: spec.clone(), devices, avail: Avail::new(spec), neighbours, tasks }
     }
 
     /// The part of swap_range_free() before the slots count as free: nothing may be left of what

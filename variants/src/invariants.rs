@@ -194,6 +194,7 @@ mod tests {
             pages_per_owner: 24,
             unuse_passes: 1,
             failed_tables: None,
+            masks: false,
         }
     }
 

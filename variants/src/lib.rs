@@ -34,6 +34,7 @@ pub mod swap_map;
 pub mod swap_table;
 pub mod swapoff;
 mod table_life;
+pub mod tiers;
 mod unuse;
 pub mod vswap;
 mod xarray;

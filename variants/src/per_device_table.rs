@@ -35,6 +35,7 @@ pub struct PerDevice<M: Machine> {
 
 impl<M: Machine> Policy<M> for PerDevice<M> {
     const RESERVES: bool = false;
+    const MASKS: bool = true;
     const RELEASE: Release = <NonfullFirst<Table> as Choice<M>>::RELEASE;
 
     fn new(spec: &Spec, cpu: &M::Cpu) -> Self {

@@ -221,6 +221,7 @@ impl<M: Machine, C> Release6_15<M, C> {
 
 impl<M: Machine, C: Choice<M>> Policy<M> for Release6_15<M, C> {
     const RESERVES: bool = false;
+    const MASKS: bool = true;
     const RELEASE: Release = C::RELEASE;
     const POINTERS: bool = C::POINTERS;
 
@@ -281,6 +282,9 @@ fn alloc_fast<M: Machine, C: Choice<M>>(
     let place = core.policy.place(cpu, order);
     let (si, next) = (place.si.load() as usize, Slot::new(place.offset.get()));
     let (dev, next) = (&core.base.devices[si.checked_sub(1)?], next?);
+    if !core.base.may_use(cpu, dev) {
+        return None;
+    }
     if !dev.users.tryget_live(cpu) {
         return None;
     }
@@ -325,7 +329,7 @@ pub(crate) fn walk_devices<M: Machine, P: Policy<M>>(
     avail.walk(cpu, site, guard, |index| {
         M::enter(site.caller);
         let dev = &core.base.devices[index];
-        if !dev.users.tryget_live(cpu) {
+        if !core.base.may_use(cpu, dev) || !dev.users.tryget_live(cpu) {
             return false;
         }
         let early = fault!(M, "ref-dropped-early");

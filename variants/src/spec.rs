@@ -55,6 +55,8 @@ pub struct Spec {
     pub unuse_passes: u32,
     /// Allocations of swap tables that fail. Only the schemes from 7.0 on look at it.
     pub failed_tables: Option<FailedTables>,
+    /// Cgroups have masks of devices ([`crate::tiers`]).
+    pub masks: bool,
 }
 
 impl Default for Spec {
@@ -73,6 +75,7 @@ impl Default for Spec {
             pages_per_owner: 1 << 18,
             unuse_passes: u32::MAX,
             failed_tables: None,
+            masks: false,
         }
     }
 }

@@ -134,6 +134,8 @@ impl<M: Machine> Vswap<M> {
 }
 
 impl<M: Machine> SwapAllocator<M> for Vswap<M> {
+    const MASKS: bool = true;
+
     fn new(spec: &Spec, cpu: &M::Cpu) -> Self {
         Self(Devices::new(spec, cpu))
     }

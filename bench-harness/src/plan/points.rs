@@ -3,7 +3,9 @@
 
 use std::iter::once;
 
-use variants::registry;
+use machine::lock::Any;
+use machine::{Machine, Simulated};
+use variants::{SwapAllocator, registry};
 
 use super::error::{PlanError, refuse};
 use super::options::Options;
@@ -41,6 +43,7 @@ pub(super) fn points(options: &Options, cpus: usize, model: bool) -> Result<Vec<
     let threads = threads(options, cpus, model)?;
     let preempts = preempts(options, model)?;
     used(options, &workloads)?;
+    masked(options, &variants)?;
     let mut points = Vec::new();
     for id in &workloads {
         let entry = workload::find(id).expect("just looked up");
@@ -79,6 +82,35 @@ fn used(options: &Options, workloads: &[&str]) -> Result<(), PlanError> {
     check("orders", options.orders.as_ref().map(ToString::to_string), |p| p.orders.is_some())?;
     check("batch", options.batch.first().map(ToString::to_string), |p| p.batch.is_some())?;
     check("kept", options.kept.first().map(ToString::to_string), |p| p.kept.is_some())
+}
+
+/// Refuses masks of devices with variants that do not look at them.
+fn masked(options: &Options, variants: &[&str]) -> Result<(), PlanError> {
+    let Some(masked) = options.devices.iter().find(|devices| devices.masked()) else {
+        return Ok(());
+    };
+    let looks =
+        |name: &&str| registry::visit::<Simulated<Any>, _>(name, LooksAtMasks) == Some(true);
+    if variants.iter().all(looks) {
+        return Ok(());
+    }
+    let known: Vec<_> =
+        registry::VARIANTS.iter().map(|variant| variant.name).filter(looks).collect();
+    refuse(
+        "devices",
+        masked,
+        format!("no masks, or variants that keep to them: {}", known.join(", ")),
+    )
+}
+
+struct LooksAtMasks;
+
+impl<M: Machine> registry::Visitor<M> for LooksAtMasks {
+    type Output = bool;
+
+    fn visit<A: SwapAllocator<M>>(self, _variant: &'static registry::Variant) -> bool {
+        A::MASKS
+    }
 }
 
 /// The ids that `names` stand for, each once, in the order given.

@@ -199,6 +199,16 @@ fn what_a_workload_has_no_use_for_is_no_axis_of_it() {
     let full = Options { size: vec!["64MiB".parse().unwrap()], workload: words("seq"), ..full };
     let refused = self::plan(full).unwrap_err();
     assert_eq!(refused, "fill '514MiB': expected at most the size of all 8 devices of 64MiB");
+    let masked = || vec!["1+1:turns".parse().unwrap()];
+    let deaf = Options { devices: masked(), variant: words("swap-table,6.14"), ..good() };
+    let refused = self::plan(deaf).unwrap_err();
+    assert!(
+        refused.starts_with("devices '1+1:turns': expected no masks, or variants"),
+        "{refused}"
+    );
+    assert!(refused.contains(": percpu-free-first, percpu-cluster, swap-table-early"), "{refused}");
+    let keeps = Options { devices: masked(), variant: words("swap-table,7.0"), ..good() };
+    assert!(self::plan(keeps).is_ok());
     let useless = Options { devices: devices(), workload: words("swapoff"), ..good() };
     assert!(self::plan(useless).unwrap_err().starts_with("devices '8'"));
     let useless = Options { kept: vec![64], workload: words("seq"), ..good() };

@@ -61,6 +61,7 @@ pub fn spec(cluster_slots: u32) -> Spec {
         pages_per_owner: PAGES,
         unuse_passes: 1_000,
         failed_tables: (cluster_slots == 8).then_some(FailedTables { cpu: 0, sleeping: false }),
+        masks: false,
     }
 }
 
