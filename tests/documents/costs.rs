@@ -7,6 +7,8 @@ use std::process::Command;
 use bench_harness::backing::Backing;
 use results::compare::{Side, compare};
 use results::disturbed::undisturbed;
+use results::kernel::{ACQUISITIONS, swapped_out};
+use results::locks::lock_of;
 use results::metric::Metric;
 use results::schema::{Cell, CellKey};
 use results::stats::median;
@@ -35,6 +37,7 @@ pub fn document() -> Document {
                 ("per-device-table", "none"),
             ]),
         ),
+        ("sections of kernels", sections_of_kernels()),
         ("sections of the layer", sections([("vswap", "none")])),
     ];
     Document { path: "docs/costs.md", sentences, blocks }
@@ -42,7 +45,7 @@ pub fn document() -> Document {
 
 /// Sections of ci->lock per page out and in, by the function that takes it: counted on a model, where
 /// they are the same at every run. A column is a variant and a backing.
-fn sections<const N: usize>(columns: [(&str, &str); N]) -> String {
+fn counted_in_models<const N: usize>(columns: [(&str, &str); N]) -> [BTreeMap<String, f64>; N] {
     let dir = tempfile::tempdir().expect("a directory");
     let command = "run --machine x86-2 --lock qspin --workload churn --kept 0 --size 64MiB --fill 1 \
                    --threads 1 --trials 1 --seconds 0.002 --sample 1000000000 --out runs \
@@ -69,7 +72,12 @@ fn sections<const N: usize>(columns: [(&str, &str); N]) -> String {
         });
         taken.filter(|(_, sections)| *sections > 0.01).collect()
     };
-    let all = columns.map(per_page);
+    columns.map(per_page)
+}
+
+/// The same as a table.
+fn sections<const N: usize>(columns: [(&str, &str); N]) -> String {
+    let all = counted_in_models(columns);
     let callers: BTreeSet<&String> = all.iter().flat_map(BTreeMap::keys).collect();
     let heads = columns.map(|(variant, backing)| match backing {
         "none" => format!(" `{variant}` |"),
@@ -85,6 +93,100 @@ fn sections<const N: usize>(columns: [(&str, &str); N]) -> String {
     }
     let sum = |sections: &BTreeMap<String, f64>| digits(sections.values().sum(), 1);
     table + &format!("| all | {} |\n", all.each_ref().map(sum).join(" | "))
+}
+
+/// A packaged kernel's function as a probe sees it, after inlining, and the functions of its variant that
+/// stand for it.
+type Pair = (&'static str, &'static str);
+
+const PAIRS: [(&str, &str, &[Pair]); 3] = [
+    (
+        "6.18.15",
+        "percpu-cluster",
+        &[
+            ("folio_alloc_swap", "swap_alloc_fast"),
+            ("swap_cache_add_folio", "swap_cache_add_folio"),
+            ("__swap_duplicate", "__swap_duplicate"),
+            ("folio_free_swap", "folio_swapped"),
+            ("__remove_mapping", "__remove_mapping"),
+            ("swap_entries_put_cache", "put_swap_folio"),
+            ("swap_entries_put_map", "swap_free_nr"),
+        ],
+    ),
+    (
+        "7.0.13",
+        "swap-table-early",
+        &[
+            ("folio_alloc_swap", "swap_alloc_fast"),
+            ("__swap_duplicate", "swap_dup_entries_cluster"),
+            ("folio_free_swap", "folio_swapped"),
+            ("__remove_mapping", "__remove_mapping"),
+            ("__swap_cache_prepare_and_add", "__swap_cache_prepare_and_add"),
+            ("swap_put_entries_cluster", "swap_put_entries_cluster"),
+            ("swap_cache_del_folio", "swap_cache_del_folio"),
+        ],
+    ),
+    (
+        "7.3.4",
+        "swap-table",
+        &[
+            ("folio_alloc_swap", "swap_alloc_fast"),
+            ("__mem_cgroup_try_charge_swap", "__mem_cgroup_try_charge_swap"),
+            ("swap_dup_entries_cluster", "swap_dup_entries_cluster"),
+            ("swap_writeout", "swap_writeout"),
+            ("__remove_mapping", "__remove_mapping"),
+            ("swap_cache_alloc_folio", "__swap_cache_alloc"),
+            ("swap_put_entries_cluster", "swap_put_entries_cluster"),
+            ("swap_cache_del_folio", "swap_cache_del_folio"),
+        ],
+    ),
+];
+
+/// Sections of ci->lock per page, as probes count them in kernels and as the variants have them. Each
+/// function of either side has its partner, with the same count but for the pages that take more than one
+/// way.
+fn sections_of_kernels() -> String {
+    let runs = store::load_all(&[root().join("results/reference/lab-7")]).expect("the lab's runs");
+    let models = counted_in_models(PAIRS.map(|(_, variant, _)| (variant, "none")));
+    let mut table =
+        "| kernel | function | per page | in the variant | per page |\n| --- | --- | ---: | --- | ---: |\n"
+            .to_owned();
+    for ((release, variant, pairs), model) in PAIRS.iter().zip(models) {
+        let run = runs.iter().find(|run| run.run.machine.name.starts_with(release));
+        let kernel = ci_lock_per_page(&run.expect("the kernel's run").cells, release);
+        let paired: BTreeSet<&str> = pairs.iter().map(|(function, _)| *function).collect();
+        assert_eq!(paired, kernel.keys().map(String::as_str).collect(), "{release}");
+        assert_eq!(pairs.len(), model.len(), "{variant}: {model:?}");
+        for (function, ours) in *pairs {
+            let (counted, modelled) = (kernel[*function], model[&format!("`{ours}`")]);
+            assert!((counted / modelled - 1.0).abs() < 0.15, "{release}: {function}: {counted}");
+            table += &format!(
+                "| {release} | `{function}` | {counted:.2} | `{ours}` | {modelled:.0} |\n"
+            );
+        }
+        let (counted, modelled): (f64, f64) = (kernel.values().sum(), model.values().sum());
+        table += &format!("| {release} | all | {counted:.2} | `{variant}` | {modelled:.0} |\n");
+    }
+    table
+}
+
+/// Acquisitions per page of the callers that take ci->lock, over all trials of the lab's count.
+fn ci_lock_per_page(cells: &[Cell], release: &str) -> BTreeMap<String, f64> {
+    let counted = || {
+        let is_count = |key: &CellKey| key.params.get("trace").is_some_and(|t| t == ACQUISITIONS);
+        cells.iter().filter(move |cell| is_count(&cell.key))
+    };
+    let pages: u64 = counted().map(|cell| swapped_out(&cell.counts)).sum();
+    let mut all = BTreeMap::new();
+    for (name, count) in counted().flat_map(|cell| &cell.counts) {
+        let caller = name.strip_prefix("acquired:");
+        if let Some(caller) = caller.filter(|caller| lock_of(caller, release).contains("ci->lock"))
+        {
+            *all.entry(caller.to_owned()).or_insert(0.0) += *count as f64 / pages as f64;
+        }
+    }
+    all.retain(|_, per_page| *per_page > 0.05);
+    all
 }
 
 /// What one CPU takes for a page out and in beyond the prices of both, by number of CPUs.

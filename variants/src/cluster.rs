@@ -1008,7 +1008,9 @@ impl<M: Machine, P: SwapoffHooks<M>> SwapAllocator<M> for CiFirst<M, P> {
 
     fn swapped(&self, cpu: &M::Cpu, entry: SwpEntry, nr: u32) -> bool {
         match P::RELEASE.table {
-            None => in_map::swapped(self, cpu, entry, nr),
+            None | Some(Sections { counts_locked: true, .. }) => {
+                in_map::swapped(self, cpu, entry, nr)
+            }
             Some(_) => self.maybe_swapped(cpu, entry, nr),
         }
     }
@@ -1024,7 +1026,12 @@ impl<M: Machine, P: SwapoffHooks<M>> SwapAllocator<M> for CiFirst<M, P> {
     }
 
     fn written(&self, cpu: &M::Cpu, entry: SwpEntry, nr: u32) {
-        if P::RELEASE.table.is_some_and(|sections| sections.zero_flag) {
+        let Some(sections) = P::RELEASE.table else { return };
+        if sections.counts_locked {
+            // The kernel does not write a page that nobody has any more; here it is written.
+            let _ = in_map::swapped(self, cpu, entry, nr);
+        }
+        if sections.zero_flag {
             self.set_zero_flag(cpu, entry, nr);
         }
     }

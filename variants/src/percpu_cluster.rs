@@ -116,11 +116,11 @@ impl Records for Map {
 }
 
 impl Records for EarlyTable {
-    const TABLE: Option<Sections> = Some(Sections { memcg: false, zero_flag: false });
+    const TABLE: Option<Sections> = Some(Sections::EARLY);
 }
 
 impl Records for Table {
-    const TABLE: Option<Sections> = Some(Sections { memcg: true, zero_flag: true });
+    const TABLE: Option<Sections> = Some(Sections::LATE);
 }
 
 /// 6.18 on: nonfull clusters are used up before a free one is begun.

@@ -26,6 +26,16 @@ pub struct Sections {
     pub memcg: bool,
     /// The zero flag is set or cleared when the page is written (7.2).
     pub zero_flag: bool,
+    /// folio_swapped() takes ci->lock, and swap_writeout() asks it too; a folio's memory is there before it
+    /// is looked whether its slot wants one (until 7.1).
+    pub counts_locked: bool,
+}
+
+impl Sections {
+    /// 7.0 and 7.1.
+    pub const EARLY: Self = Self { memcg: false, zero_flag: false, counts_locked: true };
+    /// 7.2 and 7.3.
+    pub const LATE: Self = Self { memcg: true, zero_flag: true, counts_locked: false };
 }
 
 /// The largest count that an entry holds by itself: 14 (7.2, x86-64), or 2 where a checker has to get
@@ -49,6 +59,7 @@ mod site {
     pub static DELETE: Site = Site::new("ci->lock", "swap_cache_del_folio");
     pub static PUT: Site = Site::new("ci->lock", "swap_put_entries_cluster");
     pub static CACHE: Site = Site::new("ci->lock", "__swap_cache_alloc");
+    pub static CACHE_EARLY: Site = Site::new("ci->lock", "__swap_cache_prepare_and_add");
 }
 
 /// The counts of a cluster's slots beyond what their entries hold.
@@ -271,7 +282,7 @@ impl<M: Machine, P: Policy<M>> CiFirst<M, P> {
     }
 
     /// __swap_cache_alloc(): a fresh folio for a slot that has users and no folio. Two sections: a look
-    /// before its memory is allocated, and the entry. `page_in` follows.
+    /// before its memory is allocated (7.2), and the entry. `page_in` follows.
     pub(crate) fn add_to_table(
         &self,
         cpu: &M::Cpu,
@@ -281,10 +292,12 @@ impl<M: Machine, P: Policy<M>> CiFirst<M, P> {
         let offset = entry.offset();
         let early = fault!(M, "charge-before-cache").then(|| self.dev(entry).cgroup(offset));
         let look = |dev: &Device<M>| may_cache(dev.byte(offset).load());
-        if !self.section(cpu, entry, &site::CACHE, look) {
-            return None;
-        }
-        let folio = self.section(cpu, entry, &site::CACHE, |dev| {
+        let site = match P::RELEASE.table {
+            Some(Sections { counts_locked: true, .. }) => &site::CACHE_EARLY,
+            _ if !self.section(cpu, entry, &site::CACHE, look) => return None,
+            _ => &site::CACHE,
+        };
+        let folio = self.section(cpu, entry, site, |dev| {
             if !dev.cache_locked(offset) {
                 return None;
             }

@@ -36,7 +36,7 @@ mod site {
 impl<M: Machine> Choice<M> for Below<M> {
     /// The cgroup and the zero flag are the layer's.
     const RELEASE: Release = Release {
-        table: Some(Sections { memcg: false, zero_flag: false }),
+        table: Some(Sections { memcg: false, zero_flag: false, ..Sections::LATE }),
         ..<NonfullFirst<Table> as Choice<M>>::RELEASE
     };
     const POINTERS: bool = true;
