@@ -81,6 +81,29 @@ fn json() {
     golden("report.json", &Json.render(&report(&[common::run(8)])));
 }
 
+/// A scheme with swap tables, and one without.
+#[test]
+fn swap_tables_are_told_per_side() {
+    let mut run = common::run(8);
+    let percluster = |cell: &&mut results::schema::Cell| cell.key.variant == "percluster";
+    for cell in run.cells.iter_mut().filter(percluster) {
+        let tables = [("tables_born", 1000), ("tables_freed", 990), ("tables_most", 42)];
+        cell.counts.extend(tables.map(|(name, count)| (name.to_owned(), count)));
+        cell.duration_ns = 500_000_000;
+    }
+    let mail = Mail.render(&report(&[run]));
+    let row = |name: &str| {
+        let line = mail.lines().find(|line| line.trim_start().starts_with(name));
+        let line = line.unwrap_or_else(|| panic!("no {name} in {mail}"));
+        line.trim_start()[name.len()..].split_whitespace().map(str::to_owned).collect::<Vec<_>>()
+    };
+    assert_eq!(row("born per second"), ["-", "2000"]);
+    assert_eq!(row("freed per second"), ["-", "1980"]);
+    assert_eq!(row("at most, pages"), ["-", "42.0"]);
+    let without = Mail.render(&report(&[common::run(8)]));
+    assert!(!without.contains("swap tables"), "{without}");
+}
+
 #[test]
 fn csv() {
     golden("report.csv", &Csv.render(&report(&[common::run(8)])));

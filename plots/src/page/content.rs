@@ -360,6 +360,12 @@ fn cells(sets: &[Set]) -> Value {
         column("steal, ns", &|c| c.noise.steal_ns.known().map(|v| *v as f64)),
         column("clock gaps", &|c| c.noise.gaps.known().map(|v| *v as f64)),
     ];
+    let tables = [Metric::TablesBorn, Metric::TablesFreed, Metric::TablesMost];
+    let tables = tables.into_iter().zip(["tables born/s", "tables freed/s", "tables at most"]);
+    let there = |metric: &Metric| all.iter().any(|(.., c)| metric.of(c).is_some());
+    for (metric, name) in tables.filter(|(metric, _)| there(metric)) {
+        columns.push(column(name, &|c| metric.of(c)));
+    }
     let kinds: BTreeSet<&String> = all.iter().flat_map(|(.., c)| c.kinds.keys()).collect();
     for kind in kinds.into_iter().take(KIND_COLUMNS) {
         let p99 = Metric::Latency { kind: kind.clone(), at: Percentile::P99 };

@@ -44,13 +44,12 @@ pub(super) fn sites(report: &Report, detail: &Detail) -> Option<Grid> {
     Some(Grid {
         title: String::new(),
         caption: format!(
-            "{}{what}: {} at {}, sum of {}{}{}",
+            "{}{what}: {} at {}, sum of {}{}",
             report.prefix(),
             detail.side,
             detail.point,
             plural(detail.trials, "trial"),
-            detail.slow_path.map_or(String::new(), slow_path),
-            detail.tables.map_or(String::new(), swap_tables)
+            detail.slow_path.map_or(String::new(), slow_path)
         ),
         header: header(&[
             "contended",
@@ -68,11 +67,6 @@ pub(super) fn sites(report: &Report, detail: &Detail) -> Option<Grid> {
 
 fn slow_path(share: f64) -> String {
     format!("; devices walked per allocation: {}", digits(share))
-}
-
-fn swap_tables([born, freed, most]: [f64; 3]) -> String {
-    let [born, freed, most] = [born, freed, most].map(digits);
-    format!("; swap tables: {born} born and {freed} freed per second, {most} at most")
 }
 
 /// A contended site, and how the threads shared it.

@@ -10,6 +10,7 @@ pub mod json;
 pub mod mail;
 pub mod markdown;
 mod rows;
+mod swap_tables;
 pub mod terminal;
 pub(crate) mod text;
 

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 
 use super::grid::{Grid, Row, header};
 use super::text::{Scale, change, duration};
-use super::{contention, counters};
+use super::{contention, counters, swap_tables};
 use crate::aggregate::{label, varying};
 use crate::compare::{self, Comparison, Difference, Outcome};
 use crate::disturbed::Undisturbed;
@@ -452,6 +452,7 @@ pub(super) fn of_point(report: &Report, details: &[&Detail]) -> Vec<Grid> {
     grids.extend(latency(report, details));
     grids.extend(swapoff(report, details));
     grids.extend(counters::per_operation(details));
+    grids.extend(swap_tables::churn(details));
     grids
 }
 
