@@ -201,12 +201,28 @@ impl<M: Machine> Avail<M> {
         &self,
         cpu: &M::Cpu,
         site: &'static Site,
+        guard: Guard<M>,
+        visit: impl FnMut(usize) -> bool,
+    ) {
+        self.walk_where(cpu, site, guard, |_| true, visit);
+    }
+
+    /// The same past the devices that `may_use` refuses, which keep their place.
+    pub fn walk_where(
+        &self,
+        cpu: &M::Cpu,
+        site: &'static Site,
         mut guard: Guard<M>,
+        may_use: impl Fn(usize) -> bool,
         mut visit: impl FnMut(usize) -> bool,
     ) {
         let mut place = self.after(self.head());
         while let Some(dev) = place {
             let next = self.after(dev);
+            if !may_use(dev) {
+                place = next;
+                continue;
+            }
             self.requeue(dev);
             cpu.note("avail list: the walk is here", dev as u64);
             self.unlock(cpu, guard);

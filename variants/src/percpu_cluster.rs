@@ -326,10 +326,11 @@ pub(crate) fn walk_devices<M: Machine, P: Policy<M>>(
     let avail = &core.base.avail;
     let mut entry = None;
     let guard = avail.lock(cpu, site);
-    avail.walk(cpu, site, guard, |index| {
+    let may_use = |index: usize| core.base.may_use(cpu, &core.base.devices[index]);
+    avail.walk_where(cpu, site, guard, may_use, |index| {
         M::enter(site.caller);
         let dev = &core.base.devices[index];
-        if !core.base.may_use(cpu, dev) || !dev.users.tryget_live(cpu) {
+        if !dev.users.tryget_live(cpu) {
             return false;
         }
         let early = fault!(M, "ref-dropped-early");

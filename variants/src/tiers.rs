@@ -3,7 +3,8 @@
 //! current cluster is on such a device. Proposal: "mm/swap: introduce swap tiers" (v9 of 21 June 2026).
 //!
 //! Simplified: a mask names one priority, and stands in a word per CPU, which is that of the task that
-//! runs there; the proposal looks a folio's cgroup up. The list of devices is one, not one per tier.
+//! runs there; the proposal looks a folio's cgroup up. The list of devices is one, not one per tier: a walk
+//! passes those of other tiers under swap_avail_lock, and leaves them where they are.
 
 use crate::device::{Base, Device};
 use machine::{Cpu, Fields, Machine, PerCpu, Plain};
