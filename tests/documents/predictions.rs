@@ -95,10 +95,7 @@ fn front() -> Vec<Claim> {
     };
     let two = |x: f64| digits(x, 2);
     vec![
-        claim(
-            "The two plans of six schemes, {} cells, took",
-            [cells.to_string()],
-        ),
+        claim("The two plans of six schemes, {} cells, took", [cells.to_string()]),
         claim(
             "the schemes up to 6.17 have {} times the throughput",
             [span(&against_8_gib(&["scanning", "percluster", "percpu-free-first"]), two)],
