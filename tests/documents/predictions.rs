@@ -170,10 +170,7 @@ fn devices() -> Vec<Claim> {
         [f64::min, f64::max].map(|of| format!("{:+.1}", few.into_iter().reduce(of).expect("six")));
     let ([at_32, span_32], [at_96, span_96]) = (less(32), less(96));
     vec![
-        claim(
-            "With up to 24 CPUs the throughput of `per-device-table` is {} % to {} %",
-            [least, most],
-        ),
+        claim("it differs from `swap-table` by {} % to {} % with up to 24 CPUs", [least, most]),
         claim(
             "with 32 it has {} % less ({}), with 96 {} % less ({}).",
             [at_32, span_32, at_96, span_96],
