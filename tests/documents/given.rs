@@ -104,6 +104,7 @@ const GIVEN: &[(&str, &str, &[&str])] = &[
         "docs/predictions.md",
         "chosen",
         &[
+            "with their 95 % intervals",
             "knows its own throughput to 2 %",
             "and the 95 % interval is narrow",
             "more than 5 % of a window",
