@@ -10,11 +10,13 @@ help: ## this list
 	@sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 24
 
 plots: $(SWAPSCALE) ## measure on this machine unless it has a run, then draw charts and page
-	@ls $(LOCAL)/*/cells.jsonl >/dev/null 2>&1 || $(SWAPSCALE) run --budget 4m --label plots
+	@ls $(LOCAL)/*/cells.jsonl >/dev/null 2>&1 || $(SWAPSCALE) run --budget 4m --label plots \
+		--variant global,scanning,percluster,swap-table
 	@# A fault that escapes is for `make check` to tell; the page shows those that are caught.
 	$(SWAPSCALE) check --all-faults --json > $(LOCAL)/races.json || test $$? -eq 1
 	$(SWAPSCALE) plot $$(dirname $(LOCAL)/*/cells.jsonl) --race $(LOCAL)/races.json --out $(LOCAL)/plots
 	$(SWAPSCALE) plot $(REFERENCE)/*-ablation $(REFERENCE)/*-swapoff --out $(LOCAL)/plots/reference --only ablation,swapoff-size
+	$(SWAPSCALE) plot $(REFERENCE)/*-releases-predicted $(REFERENCE)/*-heat-predicted --out $(LOCAL)/plots/predicted --only throughput,heat
 
 # The pictures that the README and docs show, from committed runs alone.
 # $(1): runs, $(2): charts of them. Runs that are not committed draw nothing.
