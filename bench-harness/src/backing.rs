@@ -144,20 +144,22 @@ impl Backing {
     ///
     /// A line that names the file and the key, and says what was expected.
     pub fn load(name: &str) -> Result<Self, String> {
-        if name == NONE {
-            return Ok(Self::default());
-        }
-        if name == NO_MEMCG {
-            let title = "the bare allocator, without memory cgroups".into();
-            let prices = Prices { memcg_off: true, ..Prices::default() };
-            return Ok(Self { name: NO_MEMCG.into(), title, prices });
-        }
-        if name == LOW_MEMORY {
-            let title =
-                format!("the bare allocator; 1 in {SLEEPS} allocations of a swap table sleeps");
-            let table_sleep = Some(TableSleep { every: SLEEPS, ns: 0 });
-            let prices = Prices { table_sleep, ..Prices::default() };
-            return Ok(Self { name: LOW_MEMORY.into(), title, prices });
+        let bare = |but: &str, prices| {
+            let title = format!("the bare allocator{but}");
+            Ok(Self { name: name.into(), title, prices })
+        };
+        match name {
+            NONE => return bare("", Prices::default()),
+            NO_MEMCG => {
+                let prices = Prices { memcg_off: true, ..Prices::default() };
+                return bare(", without memory cgroups", prices);
+            }
+            LOW_MEMORY => {
+                let table_sleep = Some(TableSleep { every: SLEEPS, ns: 0 });
+                let but = format!("; 1 in {SLEEPS} allocations of a swap table sleeps");
+                return bare(&but, Prices { table_sleep, ..Prices::default() });
+            }
+            _ => {}
         }
         if let Some((_, text)) = BUILT_IN.iter().find(|(known, _)| *known == name) {
             return Self::parse(name, text);

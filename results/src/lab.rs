@@ -5,7 +5,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::in_order_of_events;
-use crate::kernel::{ACQUISITIONS, RETURNS, swapped_out};
+use crate::kernel::{RETURNS, swapped_out};
 use crate::locks::lock_of;
 use crate::schema::{Cell, MachineKind, Swapoff};
 use crate::stats::{MIN_SAMPLES, bootstrap_ratio, median, quantile};
@@ -15,6 +15,8 @@ use crate::tables::grid::{Grid, Row, header};
 use crate::tables::text::digits;
 
 mod acquired;
+
+pub use acquired::ci_lock_per_page;
 
 /// One kernel of the comparison.
 struct Side<'a> {
@@ -80,9 +82,7 @@ fn sides(runs: &[Loaded]) -> Vec<Side<'_>> {
         let Loaded { run, cells, .. } = &runs[at];
         let file = run.label.trim_start_matches(LABEL);
         let name = if alone(at) { number(at) } else { file };
-        let counts =
-            |cell: &&Cell| cell.key.params.get("trace").is_some_and(|what| what == ACQUISITIONS);
-        let (counted, cells) = cells.iter().partition(counts);
+        let (counted, cells) = cells.iter().partition(|cell| acquired::counts(cell));
         Side { release: &run.machine.name, name, cells, counted }
     };
     (0..runs.len()).map(side).collect()

@@ -7,8 +7,7 @@ use std::process::Command;
 use bench_harness::backing::Backing;
 use results::compare::{Side, compare};
 use results::disturbed::undisturbed;
-use results::kernel::{ACQUISITIONS, swapped_out};
-use results::locks::lock_of;
+use results::lab::ci_lock_per_page;
 use results::metric::Metric;
 use results::schema::{Cell, CellKey};
 use results::stats::median;
@@ -95,8 +94,8 @@ fn sections<const N: usize>(columns: [(&str, &str); N]) -> String {
     table + &format!("| all | {} |\n", all.each_ref().map(sum).join(" | "))
 }
 
-/// A packaged kernel's function as a probe sees it, after inlining, and the functions of its variant that
-/// stand for it.
+/// A packaged kernel's function as a probe sees it, after inlining, and the function of its variant that
+/// stands for it.
 type Pair = (&'static str, &'static str);
 
 const PAIRS: [(&str, &str, &[Pair]); 3] = [
@@ -168,25 +167,6 @@ fn sections_of_kernels() -> String {
         table += &format!("| {release} | all | {counted:.2} | `{variant}` | {modelled:.0} |\n");
     }
     table
-}
-
-/// Acquisitions per page of the callers that take ci->lock, over all trials of the lab's count.
-fn ci_lock_per_page(cells: &[Cell], release: &str) -> BTreeMap<String, f64> {
-    let counted = || {
-        let is_count = |key: &CellKey| key.params.get("trace").is_some_and(|t| t == ACQUISITIONS);
-        cells.iter().filter(move |cell| is_count(&cell.key))
-    };
-    let pages: u64 = counted().map(|cell| swapped_out(&cell.counts)).sum();
-    let mut all = BTreeMap::new();
-    for (name, count) in counted().flat_map(|cell| &cell.counts) {
-        let caller = name.strip_prefix("acquired:");
-        if let Some(caller) = caller.filter(|caller| lock_of(caller, release).contains("ci->lock"))
-        {
-            *all.entry(caller.to_owned()).or_insert(0.0) += *count as f64 / pages as f64;
-        }
-    }
-    all.retain(|_, per_page| *per_page > 0.05);
-    all
 }
 
 /// What one CPU takes for a page out and in beyond the prices of both, by number of CPUs.

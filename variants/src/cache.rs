@@ -2,7 +2,8 @@
 //! Guards that a folio is added, looked at and removed by the CPU that has locked it. A folio has
 //! no data here.
 
-use machine::{Atomic, Cpu, Machine, Region};
+use crate::slot_bytes::SlotBytes;
+use machine::{Atomic, Cpu, Machine};
 
 /// A slot's word: 0 is no folio. The low bits are the folio's order; the lock bit counts in the
 /// word of the folio's first slot only.
@@ -12,9 +13,7 @@ const ORDER: u8 = 0x0f;
 
 /// The folios of one device by slot.
 pub struct SwapCache<M: Machine> {
-    words: Region<M, M::Atomic<u8>>,
-    /// Bit length of (bytes from one slot's word to the next one's) - 1.
-    shift: u32,
+    words: SlotBytes<M>,
 }
 
 /// A locked folio: its first slot and its order.
@@ -67,33 +66,20 @@ impl LockedFolio {
 impl<M: Machine> SwapCache<M> {
     /// Without a folio, for a device of `slots` slots, whose words are `stride` bytes from each other.
     pub fn new(slots: usize, stride: u32) -> Self {
-        let none = |_| M::Atomic::new(0);
-        let words = Region::named("swap_cache", slots * stride as usize, Vec::new(), none);
-        Self { words, shift: stride.trailing_zeros() }
-    }
-
-    fn word(&self, slot: u32) -> &M::Atomic<u8> {
-        &self.words[(slot as usize) << self.shift]
-    }
-
-    fn fill(&self, from: u32, to: u32, word: u8) {
-        match self.shift {
-            0 => M::fill(&self.words, from as usize, to as usize, word),
-            _ => (from..to).for_each(|slot| self.word(slot).store(word)),
-        }
+        Self { words: SlotBytes::new("swap_cache", slots, stride) }
     }
 
     /// Its size in bytes.
     pub fn bytes(&self) -> usize {
-        size_of_val(&*self.words)
+        self.words.size()
     }
 
     /// add_to_swap_cache() of a fresh folio, which is locked.
     pub fn add(&self, offset: u32, order: usize) -> LockedFolio {
         let folio = LockedFolio { offset, order };
         let word = PRESENT | order as u8;
-        self.fill(offset + 1, offset + folio.slots(), word);
-        self.word(offset).store_release(word | LOCKED);
+        self.words.fill(offset + 1, offset + folio.slots(), word);
+        self.words.of(offset).store_release(word | LOCKED);
         folio
     }
 
@@ -102,14 +88,14 @@ impl<M: Machine> SwapCache<M> {
     /// # Errors
     /// [`NoFolio::Absent`] if there is none, [`NoFolio::Busy`] if another CPU has it locked.
     pub fn trylock(&self, offset: u32) -> Result<LockedFolio, NoFolio> {
-        let word = self.word(offset).load_acquire();
+        let word = self.words.of(offset).load_acquire();
         if word & PRESENT == 0 {
             return Err(NoFolio::Absent);
         }
         let order = usize::from(word & ORDER);
         let folio = LockedFolio { offset: offset & !((1 << order) - 1), order };
         let free = PRESENT | order as u8;
-        match self.word(folio.offset).cmpxchg(free, free | LOCKED) {
+        match self.words.of(folio.offset).cmpxchg(free, free | LOCKED) {
             Ok(_) => Ok(folio),
             Err(_) => Err(NoFolio::Busy(folio.slots())),
         }
@@ -117,7 +103,7 @@ impl<M: Machine> SwapCache<M> {
 
     /// Whether the slot has no folio now.
     pub fn is_absent(&self, offset: u32) -> bool {
-        self.word(offset).load_acquire() & PRESENT == 0
+        self.words.of(offset).load_acquire() & PRESENT == 0
     }
 
     /// folio_lock(): waits for the lock; `None` if there is no folio, or no folio any more.
@@ -133,17 +119,17 @@ impl<M: Machine> SwapCache<M> {
 
     /// folio_unlock().
     pub fn unlock(&self, folio: LockedFolio) {
-        self.word(folio.offset).store_release(PRESENT | folio.order as u8);
+        self.words.of(folio.offset).store_release(PRESENT | folio.order as u8);
     }
 
     /// __delete_from_swap_cache(): takes the locked folio out.
     pub fn remove(&self, folio: LockedFolio) {
-        self.fill(folio.offset + 1, folio.offset + folio.slots(), 0);
-        self.word(folio.offset).store_release(0);
+        self.words.fill(folio.offset + 1, folio.offset + folio.slots(), 0);
+        self.words.of(folio.offset).store_release(0);
     }
 
     /// Whether the slot has a folio, at rest.
     pub fn peek(&self, offset: u32) -> bool {
-        self.word(offset).peek() != 0
+        self.words.of(offset).peek() != 0
     }
 }

@@ -61,6 +61,15 @@ pub enum Layout {
 }
 
 impl Layout {
+    /// What its records are called.
+    pub(crate) fn records(self) -> &'static str {
+        match self {
+            Self::Map | Self::Cached => "swap_map",
+            Self::Tables | Self::Pointers => "swap_table",
+            Self::Objects => "vswap_table",
+        }
+    }
+
     /// Bytes from one slot's record to the next one's: 1 in swap_map, 8 in a swap table, whose entry's
     /// state stands in its first byte here. A checker has no lines that entries could share.
     pub(crate) fn record<M: Machine>(self) -> u32 {

@@ -8,6 +8,7 @@ use crate::cluster_info::{ClusterInfo, ClusterList, Clusters, Layout, List, Tabl
 use crate::entry::SwpEntry;
 use crate::folio_struct::Structs;
 use crate::neighbours::Neighbours;
+use crate::slot_bytes::SlotBytes;
 use crate::spec::{DeviceSpec, Spec};
 use crate::swap_map::{BAD, COUNT_CONTINUED, Continuations, HAS_CACHE};
 use crate::swap_table::Extended;
@@ -29,7 +30,7 @@ pub const SWP_USED: u64 = 1 << 0;
 pub const SWP_WRITEOK: u64 = 1 << 1;
 /// si->flags: there are continuation pages.
 pub const SWP_CONTINUED: u64 = 1 << 5;
-/// si->flags: hibernation keeps swapoff from the device (7.1 on).
+/// si->flags: hibernation keeps swapoff from the device (5b2b0c6e4577).
 pub const SWP_HIBERNATION: u64 = 1 << 13;
 /// si->flags: one scanner, until 6.13; the upper bits count scanners in units of this.
 pub const SWP_SCANNING: u64 = 1 << 14;
@@ -189,9 +190,7 @@ pub struct Device<M: Machine> {
     cols: usize,
     discard_ns: u64,
     si: Region<M, Si<M>>,
-    map: Region<M, M::Atomic<u8>>,
-    /// Bit length of the record size - 1.
-    record_shift: u32,
+    map: SlotBytes<M>,
     clusters: Clusters<M>,
     /// 1 for a slot that must be cleaned up before it counts as free (zeromap, shadows, zswap).
     shadows: Region<M, M::Atomic<u8>>,
@@ -225,8 +224,7 @@ impl<M: Machine> Device<M> {
             cols: spec.cluster_cols.max(1) as usize,
             discard_ns: spec.discard_ns,
             si: Region::new("si", 1, |_| Si::new()),
-            map: records(layout, slots),
-            record_shift: layout.record::<M>().trailing_zeros(),
+            map: SlotBytes::new(layout.records(), slots, layout.record::<M>()),
             clusters: Clusters::new(clusters, layout),
             shadows: Region::named("zeromap", slots, Vec::new(), byte),
             folios: SwapCache::new(slots, layout.cache_word::<M>()),
@@ -272,9 +270,9 @@ impl<M: Machine> Device<M> {
         self.si().flags.load() & SWP_WRITEOK != 0
     }
 
-    /// All records, in bytes. Panics if swapoff has freed them (invariant I3).
+    /// All records. Panics if swapoff has freed them (invariant I3).
     #[inline]
-    fn map(&self) -> &[M::Atomic<u8>] {
+    fn map(&self) -> &SlotBytes<M> {
         assert!(self.si().arrays.get() != 0, "I3: swap_map is used after swapoff freed it");
         &self.map
     }
@@ -282,38 +280,12 @@ impl<M: Machine> Device<M> {
     /// A slot's byte. Panics if swapoff has freed it (invariant I3).
     #[inline]
     pub fn byte(&self, offset: u32) -> &M::Atomic<u8> {
-        &self.map()[self.at(offset)]
-    }
-
-    /// Where a slot's byte is.
-    #[inline]
-    fn at(&self, offset: u32) -> usize {
-        (offset as usize) << self.record_shift
+        self.map().of(offset)
     }
 
     /// The first slot of `from..end` whose byte is `wanted`, or `end`.
     pub fn scan(&self, from: u32, end: u32, wanted: impl Fn(u8) -> bool) -> u32 {
-        self.scan_in(self.map(), from, end, wanted)
-    }
-
-    fn scan_in(
-        &self,
-        map: &[M::Atomic<u8>],
-        from: u32,
-        end: u32,
-        wanted: impl Fn(u8) -> bool,
-    ) -> u32 {
-        if self.record_shift == 0 {
-            return M::scan(map, from as usize, end as usize, wanted) as u32;
-        }
-        (from..end).find(|&offset| wanted(map[self.at(offset)].load())).unwrap_or(end)
-    }
-
-    fn fill_in(&self, map: &[M::Atomic<u8>], offset: u32, nr: u32, byte: u8) {
-        if self.record_shift == 0 {
-            return M::fill(map, offset as usize, (offset + nr) as usize, byte);
-        }
-        (offset..offset + nr).for_each(|slot| map[self.at(slot)].store(byte));
+        self.map().scan(from, end, wanted)
     }
 
     /// si->cluster_info, one per cluster. Panics if swapoff has freed it (invariant I3).
@@ -434,7 +406,7 @@ impl<M: Machine> Device<M> {
             byte == 0 || cached
         };
         if order == 0 {
-            let found = self.scan_in(map, from, end, takes);
+            let found = map.scan(from, end, takes);
             let needs_reclaim = reclaimable.get();
             return (found < end).then_some(Window { offset: found, needs_reclaim });
         }
@@ -442,7 +414,7 @@ impl<M: Machine> Device<M> {
         while offset + nr <= end {
             reclaimable.set(false);
             let to = offset + nr;
-            if self.scan_in(map, offset, to, |byte| !takes(byte)) == to {
+            if map.scan(offset, to, |byte| !takes(byte)) == to {
                 return Some(Window { offset, needs_reclaim: reclaimable.get() });
             }
             offset += nr;
@@ -457,7 +429,7 @@ impl<M: Machine> Device<M> {
 
     /// Sets the bytes of `nr` slots.
     pub fn fill(&self, offset: u32, nr: u32, byte: u8) {
-        self.fill_in(self.map(), offset, nr, byte);
+        self.map().fill(offset, offset + nr, byte);
     }
 
     /// The folio of `nr` slots leaves the swap cache; its shadow stays until the slots are free.
@@ -490,12 +462,11 @@ impl<M: Machine> Device<M> {
         si.arrays.set(1);
         si.max.set(slots);
         let all = self.nr_clusters();
-        M::fill(&self.map, 0, self.at(slots), 0);
-        self.fill_in(&self.map, 0, 1, BAD);
+        self.map.clear(0, slots);
+        self.map.fill(0, 1, BAD);
         // Slots beyond the end of the device look free with this fault.
         let tail = if fault!(M, "phantom-slots") { 0 } else { BAD };
-        let beyond = (self.map.len() >> self.record_shift) as u32 - slots;
-        self.fill_in(&self.map, slots, beyond, tail);
+        self.map.fill(slots, self.map.slots(), tail);
         let by_order = si.nonfull[..self.orders].iter().chain(&si.frag[..self.orders]);
         [&si.free, &si.full, &si.discard].into_iter().chain(by_order).for_each(List::clear);
         si.frag_cluster_nr[..self.orders].iter().for_each(|nr| nr.store(0));
@@ -519,8 +490,7 @@ impl<M: Machine> Device<M> {
 
     /// clear_page() of the cluster's table.
     pub(crate) fn clear_table(&self, index: usize) {
-        let (from, to) = (self.at(self.start_of(index)), self.at(self.start_of(index + 1)));
-        M::fill(self.map(), from, to, 0);
+        self.map().clear(self.start_of(index), self.start_of(index + 1));
     }
 
     /// Writes the id of the slots' cgroup, or 0.
@@ -617,7 +587,7 @@ impl<M: Machine> Device<M> {
 
     /// Number of users of a slot, and whether it has SWAP_HAS_CACHE; exact at rest.
     pub fn usage(&self, offset: u32) -> (u32, bool) {
-        let byte = self.map[self.at(offset)].peek();
+        let byte = self.map.of(offset).peek();
         let count = u32::from(byte & !(HAS_CACHE | COUNT_CONTINUED));
         let index = self.cluster_of(offset);
         let more = match byte & COUNT_CONTINUED != 0 {
@@ -666,7 +636,7 @@ impl<M: Machine> Device<M> {
     /// has one per cluster.
     pub fn footprint(&self) -> [(&'static str, usize); 4] {
         [
-            (if self.has_tables() { "swap table" } else { "swap_map" }, size_of_val(&*self.map)),
+            (if self.has_tables() { "swap table" } else { "swap_map" }, self.map.size()),
             ("zeromap", size_of_val(&*self.shadows)),
             ("swap cache", self.folios.bytes()),
             ("cluster_info", self.clusters.bytes()),
@@ -684,7 +654,7 @@ impl<M: Machine> Device<M> {
         from: u32,
         end: u32,
     ) -> impl Iterator<Item = &M::Atomic<u8>> {
-        (from..end).map(|offset| &self.map[self.at(offset)])
+        (from..end).map(|offset| self.map.of(offset))
     }
 
     /// cluster_info, on or off.
@@ -697,16 +667,6 @@ impl<M: Machine> Device<M> {
         let clusters = self.si().max.peek().div_ceil(self.cluster_slots) as usize;
         (0..clusters).map(|index| &self.clusters[index])
     }
-}
-
-/// The records of `slots` slots.
-fn records<M: Machine>(layout: Layout, slots: usize) -> Region<M, M::Atomic<u8>> {
-    let name = match layout {
-        Layout::Map | Layout::Cached => "swap_map",
-        Layout::Tables | Layout::Pointers => "swap_table",
-        Layout::Objects => "vswap_table",
-    };
-    Region::named(name, slots * layout.record::<M>() as usize, Vec::new(), |_| M::Atomic::new(0))
 }
 
 /// What every scheme has: its devices and the list of those with free slots.

@@ -27,6 +27,7 @@ pub mod percpu_cluster;
 pub mod prices;
 pub mod registry;
 pub mod scanning;
+mod slot_bytes;
 mod slot_cache;
 pub mod spec;
 mod swap;

@@ -64,7 +64,7 @@ registry! {
     "percpu-free-first", ["6.15", "6.16", "6.17"], false, percpu_cluster::PercpuFreeFirst,
         "one current cluster per CPU for all devices, no slot cache; free clusters before nonfull";
     "percpu-cluster", ["6.18", "6.19"], false, percpu_cluster::PercpuCluster,
-        "the same with 6.18's scan strategy: nonfull clusters before free ones, one fragmented";
+        "the same; nonfull clusters before free ones, one fragmented; ci->lock guards the swap cache too";
     "swap-table-early", ["7.0", "7.1"], false, percpu_cluster::SwapTableEarly,
         "the same over a swap table: one word per slot is the only record, a locked folio owns its slots";
     "swap-table", ["7.2", "7.3"], false, percpu_cluster::SwapTable,

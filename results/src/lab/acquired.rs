@@ -1,10 +1,10 @@
 //! How often a kernel takes ci->lock for a page that goes out and comes back. Guards the model's
 //! sections per page: each acquisition is counted, not only those that had to wait.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Side, table};
-use crate::kernel::swapped_out;
+use crate::kernel::{ACQUISITIONS, swapped_out};
 use crate::locks::lock_of;
 use crate::schema::Cell;
 use crate::tables::grid::{Grid, Row};
@@ -13,6 +13,32 @@ const CI: &str = "ci->lock";
 
 /// Callers below this many acquisitions per page are left out.
 const LEAST: f64 = 0.005;
+
+/// Whether probes counted acquisitions in the trial, which says nothing else then.
+pub(super) fn counts(cell: &Cell) -> bool {
+    cell.key.params.get("trace").is_some_and(|what| what == ACQUISITIONS)
+}
+
+/// Acquisitions per page that went out and came back, by each caller that may take ci->lock in `release`,
+/// over all trials that counted them. Empty if none did.
+pub fn ci_lock_per_page(cells: &[Cell], release: &str) -> BTreeMap<String, f64> {
+    per_page(&cells.iter().filter(|cell| counts(cell)).collect::<Vec<_>>(), release)
+}
+
+fn per_page(counted: &[&Cell], release: &str) -> BTreeMap<String, f64> {
+    let pages: u64 = counted.iter().map(|cell| swapped_out(&cell.counts)).sum();
+    let mut all = BTreeMap::new();
+    for (name, count) in counted.iter().flat_map(|cell| &cell.counts) {
+        if let Some(caller) = name.strip_prefix("acquired:")
+            && lock_of(caller, release).contains(CI)
+            && pages > 0
+        {
+            *all.entry(caller.to_owned()).or_insert(0.0) += *count as f64 / pages as f64;
+        }
+    }
+    all.retain(|_, rate| *rate >= LEAST);
+    all
+}
 
 /// Acquisitions per page, by caller.
 pub(super) fn acquisitions(sides: &[Side]) -> Grid {
@@ -25,47 +51,22 @@ pub(super) fn acquisitions(sides: &[Side]) -> Grid {
         sides,
         &[],
     );
-    let callers: BTreeSet<&str> = sides.iter().flat_map(callers).collect();
-    let mut rows: Vec<(String, String, Vec<Option<f64>>)> = Vec::new();
+    let all: Vec<_> = sides.iter().map(|side| per_page(&side.counted, side.release)).collect();
+    let callers: BTreeSet<&String> = all.iter().flat_map(BTreeMap::keys).collect();
+    let mut row = |caller: &str, locks: String, rates: Vec<f64>| {
+        let rates =
+            rates.into_iter().zip(sides).map(|(rate, side)| match side.counted.is_empty() {
+                true => "unknown".into(),
+                false => format!("{rate:.2}"),
+            });
+        table.rows.push(Row::plain([caller.to_owned(), locks].into_iter().chain(rates).collect()));
+    };
     for caller in callers {
-        let of = |side: &Side| takes_ci(caller, side).then(|| per_page(side, caller)).flatten();
-        let rates: Vec<Option<f64>> = sides.iter().map(of).collect();
-        if rates.iter().flatten().any(|rate| *rate >= LEAST) {
-            rows.push((caller.into(), super::locks(caller, sides), rates));
-        }
+        let of = |rates: &BTreeMap<String, f64>| rates.get(caller).copied().unwrap_or(0.0);
+        row(caller, super::locks(caller, sides), all.iter().map(of).collect());
     }
-    let sums = (0..sides.len()).map(|side| {
-        let rates: Vec<f64> = rows.iter().filter_map(|(.., rates)| rates[side]).collect();
-        (!rates.is_empty()).then(|| rates.iter().sum())
-    });
-    let all = ("all of them".to_owned(), String::new(), sums.collect());
-    for (caller, lock, rates) in rows.into_iter().chain([all]) {
-        let rates = rates.into_iter().zip(sides).map(|(rate, side)| match rate {
-            Some(rate) => format!("{rate:.2}"),
-            None if side.counted.is_empty() => "unknown".into(),
-            None => "0.00".into(),
-        });
-        table.rows.push(Row::plain([caller, lock].into_iter().chain(rates).collect()));
-    }
+    row("all of them", String::new(), all.iter().map(|rates| rates.values().sum()).collect());
     table
-}
-
-fn takes_ci(caller: &str, side: &Side) -> bool {
-    lock_of(caller, side.release).contains(CI)
-}
-
-fn callers<'a>(side: &Side<'a>) -> impl Iterator<Item = &'a str> {
-    let names = side.counted.iter().flat_map(|cell| cell.counts.keys());
-    names.filter_map(|name| name.strip_prefix("acquired:"))
-}
-
-/// Over all trials together.
-fn per_page(side: &Side, caller: &str) -> Option<f64> {
-    let name = format!("acquired:{caller}");
-    let sum = |of: &dyn Fn(&Cell) -> u64| -> u64 { side.counted.iter().map(|cell| of(cell)).sum() };
-    let pages = sum(&|cell| swapped_out(&cell.counts));
-    let taken = sum(&|cell| cell.counts.get(&name).copied().unwrap_or(0));
-    (pages > 0).then(|| taken as f64 / pages as f64)
 }
 
 #[cfg(test)]
