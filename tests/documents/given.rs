@@ -22,6 +22,7 @@ const GIVEN: &[(&str, &str, &[&str])] = &[
     ("README.md", "settings of the run", &["75 % full"]),
     ("README.md", "judged once, at commit 46cf0f2", &["lock curves was 11.7 % over"]),
     ("docs/costs.md", "settings of the run", &["75 % full", "At 98 %", "with 95 % intervals"]),
+    ("docs/costs.md", "kept-predicted as committed until 7968bb0", &["same plan had 12 %"]),
     ("docs/costs.md", "published, cited there", &["system time 5527.9 to 5538.3 s"]),
     (
         "docs/predictions.md",

@@ -75,7 +75,7 @@ pub fn readme() -> Document {
             [384, 1].map(|threads| times("swap-table", "percpu-cluster", threads)),
         ),
         claim(
-            "the loss against 6.17's order: {} as here, {} where each CPU keeps 512 pages in memory, {} \
+            "the loss of both against 6.17: {} as here, {} where each CPU keeps 512 pages in memory, {} \
              with 4096",
             [loss(""), loss("512"), loss("4096")],
         ),
