@@ -1,14 +1,15 @@
 //! `swapscale check`: explores every case in a child process of its own, with a
-//! time limit, and says what was explored and what was found. Exit 0 when what
+//! limit on its CPU time, and says what was explored and what was found. Exit 0 when what
 //! should hold holds and every fault asked for is caught, 1 when not, 2 on bad input.
 
 use checker::faults::{self, FAULTS, Fault};
 use checker::{Case, Effort, Finding, Verdict};
 use rayon::prelude::*;
+use rustix::process::{Resource, Rlimit, Signal, setrlimit};
 use serde_json::{Value, json};
 use std::io::Write;
+use std::os::unix::process::ExitStatusExt;
 use std::process::{Command, ExitCode, Stdio};
-use std::time::{Duration, Instant};
 
 #[derive(clap::Args)]
 pub struct Args {
@@ -83,7 +84,11 @@ fn answer(args: &Args) -> Result<bool, String> {
     if args.json {
         say(&(serde_json::to_string_pretty(&results).expect("plain data") + "\n"));
     } else {
-        say(&format!("{good} of {} as they should be\n", results.len()));
+        say(&format!(
+            "{good} of {} as they should be ({})\n",
+            results.len(),
+            effort(args).random_schedules()
+        ));
     }
     Ok(good == results.len())
 }
@@ -162,12 +167,14 @@ fn explore(job: &Job, args: &Args) -> Value {
         None => last["well"] = json!(last["verdict"] == "holds"),
     }
     last["subject"] = json!(job.subject);
+    last["seed"] = json!(args.seed);
     last
 }
 
-/// A child's time, beyond what its own limits leave it.
-fn patience(args: &Args) -> Duration {
-    Duration::from_secs(if args.deep { 3600 } else { 240 })
+/// CPU time after which a child does not end by its own limits, which are counts. It is no time on the
+/// clock: on a busy machine a verdict comes later, and is the same.
+fn cpu_seconds(args: &Args) -> u64 {
+    if args.deep { 3600 } else { 240 }
 }
 
 fn in_child(case: &str, fault: Option<&Fault>, args: &Args) -> Value {
@@ -176,7 +183,7 @@ fn in_child(case: &str, fault: Option<&Fault>, args: &Args) -> Value {
         json!({"scenario": scenario, "verdict": "inconclusive", "why": why, "executions": 0,
                "random": 0, "seconds": 0.0})
     };
-    match spawn(case, fault, args).and_then(|child| wait(child, patience(args))) {
+    match spawn(case, fault, args).and_then(|child| wait(child, cpu_seconds(args))) {
         Ok(output) => serde_json::from_slice(&output)
             .unwrap_or_else(|_| lost("the child ended without a result".into())),
         Err(why) => lost(why),
@@ -195,29 +202,31 @@ fn spawn(case: &str, fault: Option<&Fault>, args: &Args) -> Result<std::process:
     command.spawn().map_err(|e| format!("a child process: {e}"))
 }
 
-/// The child's output, or why there is none. What it writes fits a pipe's buffer,
-/// or is read as it comes.
-fn wait(mut child: std::process::Child, limit: Duration) -> Result<Vec<u8>, String> {
-    let mut stdout = child.stdout.take().expect("piped");
-    let reader = std::thread::spawn(move || {
-        let mut output = Vec::new();
-        std::io::Read::read_to_end(&mut stdout, &mut output).map(|_| output)
-    });
-    let began = Instant::now();
-    while child.try_wait().map_err(|e| e.to_string())?.is_none() {
-        if began.elapsed() > limit {
-            let _ = child.kill();
-            let _ = child.wait();
-            return Err(format!("no result in {} s", limit.as_secs()));
+/// The child's output, or why there is none.
+fn wait(child: std::process::Child, seconds: u64) -> Result<Vec<u8>, String> {
+    let output = child.wait_with_output().map_err(|e| e.to_string())?;
+    match output.status.signal() {
+        Some(signal) if signal == Signal::XCPU.as_raw() => {
+            Err(format!("no result in {seconds} s of CPU time"))
         }
-        std::thread::sleep(Duration::from_millis(10));
+        _ => Ok(output.stdout),
     }
-    let output = reader.join().expect("the reader does not panic");
-    output.map_err(|e| e.to_string())
+}
+
+fn effort(args: &Args) -> Effort {
+    if args.deep { Effort::deep(args.seed) } else { Effort::quick(args.seed) }
+}
+
+/// The limit that `wait` speaks of, for this process.
+fn limit_cpu_time(args: &Args) -> Result<(), String> {
+    let seconds = cpu_seconds(args);
+    let limit = Rlimit { current: Some(seconds), maximum: Some(seconds + 5) };
+    setrlimit(Resource::Cpu, limit).map_err(|e| format!("a limit on CPU time: {e}"))
 }
 
 /// The child's side: one case, its verdict on standard output.
 fn child(id: &str, args: &Args) -> Result<bool, String> {
+    limit_cpu_time(args)?;
     let cases = checker::cases();
     let case = cases.iter().find(|case| case.id() == id);
     let case = case.ok_or_else(|| format!("--child: no case '{id}'"))?;
@@ -225,8 +234,7 @@ fn child(id: &str, args: &Args) -> Result<bool, String> {
         Some(name) => Some(faults::named(name).ok_or_else(|| unknown_fault(name))?.name),
         None => None,
     };
-    let effort = if args.deep { Effort::deep(args.seed) } else { Effort::quick(args.seed) };
-    let verdict = case.check(fault, &effort);
+    let verdict = case.check(fault, &effort(args));
     say(&as_json(case, &verdict).to_string());
     Ok(true)
 }
@@ -240,6 +248,7 @@ fn as_json(case: &Case, verdict: &Verdict) -> Value {
         "beyond": verdict.beyond,
         "executions": verdict.executions,
         "random": verdict.random,
+        "depth": verdict.depth,
         "seconds": verdict.took.as_secs_f64(),
     });
     match &verdict.finding {
@@ -292,7 +301,7 @@ fn explored(result: &Value) -> String {
     let bound = match (result["bound"].as_u64(), string(result, "verdict")) {
         (Some(bound), "holds") => format!("within bound {bound}: "),
         (None, "holds") => String::new(),
-        _ if random > Some(0) => "in a random schedule: ".into(),
+        _ if random > Some(0) => random_search(result),
         (below, _) => format!("at bound {}: ", below.map_or(0, |below| below + 1)),
     };
     let some = |n: Option<u64>, what: &str| n.filter(|&n| n > 0).map(|n| format!("{n} {what}"));
@@ -302,6 +311,15 @@ fn explored(result: &Value) -> String {
         [searched, some(random, "random"), Some(seconds)].into_iter().flatten().collect();
     let beyond = result["beyond"].as_str().map_or(String::new(), |why| format!(" ({why})"));
     bound + &parts.join(", ") + &beyond
+}
+
+/// Which random search found it: what repeats it.
+fn random_search(result: &Value) -> String {
+    let seed = &result["seed"];
+    match result["depth"].as_u64() {
+        Some(depth) => format!("in a PCT schedule of depth {depth} of seed {seed}: "),
+        None => format!("in a uniformly random schedule of seed {seed}: "),
+    }
 }
 
 /// SUBJECT-FAULT.txt and .svg, or SUBJECT-SCENARIO where no fault was asked for.

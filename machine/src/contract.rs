@@ -66,6 +66,13 @@ pub trait Atomic<T: Word>: Send + Sync {
 pub trait Plain<T: Word>: Send + Sync {
     /// A cell that holds `value`.
     fn new(value: T) -> Self;
+    /// A cell that fills its place and that nobody accesses: an explorer keeps nothing for it.
+    fn unused() -> Self
+    where
+        Self: Sized,
+    {
+        Self::new(T::default())
+    }
     /// A plain read; the caller holds the lock.
     fn get(&self) -> T;
     /// A plain write; the caller holds the lock.
@@ -289,7 +296,7 @@ pub trait Machine: Sized + Send + Sync + 'static {
     /// smp_wmb().
     fn wmb();
     /// The reader's half of the asymmetric fence inside RCU.
-    fn light_mb();
+    fn light_mb(cpu: &Self::Cpu);
     /// The other half: afterwards every CPU has passed a full barrier.
     fn heavy_mb(cpu: &Self::Cpu);
 

@@ -439,7 +439,7 @@ impl<K: LockKind, const SITES: bool> Machine for Native<K, SITES> {
     }
 
     #[inline]
-    fn light_mb() {
+    fn light_mb(_cpu: &Self::Cpu) {
         if cfg!(miri) { fence(SeqCst) } else { compiler_fence(SeqCst) }
     }
 

@@ -162,6 +162,11 @@ impl<M: Machine> PercpuRef<M> {
     /// How swapoff ends the count: kill, grace period, callback, and the wait for the last put.
     pub fn drain(&self, cpu: &M::Cpu) {
         self.kill();
+        self.wait_drained(cpu);
+    }
+
+    /// The rest of it, after `kill`.
+    pub fn wait_drained(&self, cpu: &M::Cpu) {
         if !fault!(M, "ref-sum-without-gp") {
             cpu.system().rcu.synchronize(cpu);
         }

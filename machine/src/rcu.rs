@@ -39,9 +39,9 @@ impl<M: Machine> Rcu<M> {
         let before = sections.load();
         vm_bug_on!(M, before % 2 == 1, "read sections do not nest");
         sections.store(before + 1);
-        M::light_mb();
+        M::light_mb(cpu);
         let result = section();
-        M::light_mb();
+        M::light_mb(cpu);
         sections.store_release(before + 2);
         result
     }

@@ -1,6 +1,5 @@
-//! The space that a checker explores, and its limits.
-
-use std::time::Duration;
+//! The space that a checker explores, and its limits. They are counts, so that a verdict does not depend
+//! on how busy the machine is.
 
 /// The space to explore, and when to give up: a limit reached is
 /// [`Failure::Inconclusive`](crate::Failure::Inconclusive), neither a pass nor a catch.
@@ -18,8 +17,6 @@ pub struct Config {
     pub steps: usize,
     /// Loom: limit on the executions; shuttle: how many to run.
     pub executions: u64,
-    /// Limit on the whole exploration.
-    pub time: Duration,
 }
 
 impl Config {
@@ -32,7 +29,6 @@ impl Config {
             seed: 0,
             steps: 12_000,
             executions: u64::MAX,
-            time: Duration::from_secs(60),
         }
     }
 

@@ -169,6 +169,8 @@ struct History {
     calls: Vec<Calls>,
     /// Steps per CPU.
     taken: Vec<usize>,
+    /// Of these, those that changed something.
+    wrote: Vec<usize>,
     /// Steps per CPU before its current act.
     earlier: Vec<usize>,
     /// Steps before the workers started.
@@ -218,7 +220,8 @@ pub(super) fn as_me<T>(switching: impl FnOnce() -> T) -> T {
 pub(super) fn clear(workers: usize) {
     NOW.with_borrow_mut(|now| {
         let (calls, none) = (vec![Calls::default(); workers + 1], vec![0; workers + 1]);
-        *now = History { calls, taken: none.clone(), earlier: none, ..History::default() };
+        let (taken, wrote) = (none.clone(), none.clone());
+        *now = History { calls, taken, wrote, earlier: none, ..History::default() };
     });
     set_me(workers);
 }
@@ -232,9 +235,9 @@ pub(super) fn steps() -> usize {
     NOW.with_borrow(|now| now.raw.len())
 }
 
-/// Steps that other CPUs than `me` have taken.
-pub(super) fn steps_of_others(me: usize) -> usize {
-    NOW.with_borrow(|now| now.raw.len() - now.taken.get(me).copied().unwrap_or(0))
+/// Steps of other CPUs than `me` that changed something.
+pub(super) fn writes_of_others(me: usize) -> usize {
+    NOW.with_borrow(|now| now.wrote.iter().sum::<usize>() - now.wrote[me])
 }
 
 /// Where this CPU waits, and for which cell: its last load.
@@ -269,6 +272,8 @@ impl History {
     fn push(&mut self, op: Op, place: Place, value: u64) {
         let cpu = ME.get();
         self.taken[cpu] += 1;
+        let changes = !matches!(op, Op::Load | Op::Get | Op::Missed | Op::Note);
+        self.wrote[cpu] += usize::from(changes);
         let function = self.calls[cpu].current;
         self.calls[cpu].after(op, place);
         self.raw.push(Raw { cpu, function, op, place, value });

@@ -15,6 +15,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 pub trait CheckedLock: Send + Sync + Sized + 'static {
     /// The algorithm under explorer `E`.
     type Lock<E: Engine>: RawLock<Checked<E, Self>>;
+    /// RCU's light fence orders nothing by itself, as on arm64, where it is a compiler barrier; its heavy
+    /// counterpart reaches into the readers.
+    const WEAK: bool = false;
 }
 
 /// A lock whose waiters sleep.
@@ -22,6 +25,14 @@ pub struct Blocking;
 
 impl CheckedLock for Blocking {
     type Lock<E: Engine> = BlockingLock<E>;
+}
+
+/// The same on a machine whose light fence is weak.
+pub struct Weak;
+
+impl CheckedLock for Weak {
+    type Lock<E: Engine> = BlockingLock<E>;
+    const WEAK: bool = true;
 }
 
 /// The spinlock `K`, modelled access by access.
@@ -54,7 +65,7 @@ impl<E: Engine> BlockingLock<E> {
     }
 }
 
-impl<E: Engine> RawLock<Checked<E, Blocking>> for BlockingLock<E> {
+impl<E: Engine, L: CheckedLock> RawLock<Checked<E, L>> for BlockingLock<E> {
     type Token = ();
 
     fn new() -> Self {
@@ -62,7 +73,7 @@ impl<E: Engine> RawLock<Checked<E, Blocking>> for BlockingLock<E> {
         Self { word: E::Word::new(4, 0), held: AtomicBool::new(false), sleepers }
     }
 
-    fn lock(&self, _cpu: &CheckedCpu<E, Blocking>, contended: impl FnOnce()) {
+    fn lock(&self, _cpu: &CheckedCpu<E, L>, contended: impl FnOnce()) {
         let mut contended = Some(contended);
         // Tried even if it is known to be held: from the attempt loom learns that this CPU could
         // have come first.
@@ -74,13 +85,13 @@ impl<E: Engine> RawLock<Checked<E, Blocking>> for BlockingLock<E> {
         self.record(Op::Lock);
     }
 
-    fn try_lock(&self, _cpu: &CheckedCpu<E, Blocking>) -> Option<()> {
+    fn try_lock(&self, _cpu: &CheckedCpu<E, L>) -> Option<()> {
         let taken = self.try_take();
         self.record(if taken { Op::Lock } else { Op::Missed });
         taken.then_some(())
     }
 
-    fn unlock(&self, _cpu: &CheckedCpu<E, Blocking>, (): ()) {
+    fn unlock(&self, _cpu: &CheckedCpu<E, L>, (): ()) {
         history::as_me(|| self.word.store(0, Ordering::Release));
         self.held.store(false, Ordering::Relaxed);
         self.record(Op::Unlock);

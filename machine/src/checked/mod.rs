@@ -10,7 +10,9 @@
 //!   fully ordered ones. A failed cmpxchg keeps the first fence, a little stronger than the
 //!   kernel's.
 //! - smp_wmb is a release fence, a little stronger than the kernel's.
-//! - RCU's asymmetric pair is a full fence on either side.
+//! - RCU's asymmetric pair is a full fence on either side. On a [`Weak`] machine the light one is a
+//!   read-modify-write of a word that the heavy one changes too: it orders a reader against a grace
+//!   period, as membarrier(2) does, and against nothing else.
 //! - A [`SpinLock`](crate::SpinLock) is [`Blocking`]; [`Spin`] is for scenarios of the locks
 //!   themselves.
 //! - There is no time: the clock counts steps, think time is nothing, a sleep lets others run.
@@ -26,7 +28,7 @@ pub mod scenarios;
 pub use config::Config;
 pub use engine::{Engine, LoomEngine, ShuttleEngine};
 pub use history::{Event, Op, Seen, Step, Trace, act_begins, last_trace, watch};
-pub use lock::{Blocking, CheckedLock, Spin};
+pub use lock::{Blocking, CheckedLock, Spin, Weak};
 pub use model::last_executions;
 
 use crate::lock::Local;
@@ -177,30 +179,41 @@ impl<E: Engine, T: Word> Atomic<T> for Shared<E, T> {
 
 /// Plain memory; loom reports two accesses that no lock orders.
 pub struct Cell<E: Engine, T: Word> {
-    cell: E::Cell,
+    /// None: it is unused.
+    cell: Option<E::Cell>,
     last: std::sync::atomic::AtomicU64,
     value: PhantomData<T>,
+}
+
+impl<E: Engine, T: Word> Cell<E, T> {
+    fn cell(&self) -> &E::Cell {
+        self.cell.as_ref().expect("an unused cell is not accessed")
+    }
 }
 
 impl<E: Engine, T: Word> Plain<T> for Cell<E, T> {
     fn new(value: T) -> Self {
         let bits = value.to_bits();
-        Self { cell: E::Cell::new(bits), last: bits.into(), value: PhantomData }
+        Self { cell: Some(E::Cell::new(bits)), last: bits.into(), value: PhantomData }
+    }
+
+    fn unused() -> Self {
+        Self { cell: None, last: 0.into(), value: PhantomData }
     }
 
     /// Recorded before it is done, so that a race is the last step of the history.
     fn get(&self) -> T {
-        history::as_me(|| self.cell.interrupt(false));
+        history::as_me(|| self.cell().interrupt(false));
         let value = self.last.load(Relaxed);
         history::record(std::ptr::from_ref(self) as usize, Op::Get, value);
-        T::from_bits(self.cell.get())
+        T::from_bits(self.cell().get())
     }
 
     fn set(&self, value: T) {
-        history::as_me(|| self.cell.interrupt(true));
+        history::as_me(|| self.cell().interrupt(true));
         let before = self.last.swap(value.to_bits(), Relaxed);
         history::record_write(std::ptr::from_ref(self) as usize, Op::Set, before, value.to_bits());
-        self.cell.set(value.to_bits());
+        self.cell().set(value.to_bits());
     }
 
     fn peek(&self) -> T {
@@ -212,6 +225,8 @@ impl<E: Engine, T: Word> Plain<T> for Cell<E, T> {
 pub struct CheckedCpu<E: Engine, L: CheckedLock> {
     id: usize,
     local: Local,
+    /// What the two halves of the asymmetric fence of a [`Weak`] machine meet in.
+    meeting: Option<Arc<E::Word>>,
     system: Arc<System<Checked<E, L>>>,
 }
 
@@ -279,15 +294,18 @@ impl<E: Engine, L: CheckedLock> Machine for Checked<E, L> {
         let (workers, worker, last) = (config.workers, Arc::new(worker), results.clone());
         let executions = model::explore::<E>(config, move || {
             let system = Arc::new(System::new(workers));
-            let cpu = |id| CheckedCpu { id, local: system.local(id), system: system.clone() };
-            let boot = cpu(workers);
+            let meeting = L::WEAK.then(|| Arc::new(E::Word::new(4, 0)));
+            let boot = {
+                let (local, system) = (system.local(workers), system.clone());
+                CheckedCpu { id: workers, local, meeting: meeting.clone(), system }
+            };
             let state = Arc::new(setup(&boot));
             let ended = Arc::new(std::sync::Mutex::new((0..workers).map(|_| None).collect()));
             model::fork_join::<E, _>(workers, |id| {
                 let (state, worker, ended) = (state.clone(), worker.clone(), ended.clone());
-                let system = system.clone();
+                let (system, meeting) = (system.clone(), meeting.clone());
                 move || {
-                    let me = CheckedCpu { id, local: system.local(id), system };
+                    let me = CheckedCpu { id, local: system.local(id), meeting, system };
                     let result = worker(&state, &me);
                     let ended: &std::sync::Mutex<Vec<Option<R>>> = &ended;
                     ended.lock().expect("no panic while held")[id] = Some(result);
@@ -309,12 +327,18 @@ impl<E: Engine, L: CheckedLock> Machine for Checked<E, L> {
         E::fence(Release);
     }
 
-    fn light_mb() {
-        E::fence(SeqCst);
+    fn light_mb(cpu: &Self::Cpu) {
+        match &cpu.meeting {
+            Some(word) => _ = history::as_me(|| word.add(0, AcqRel)),
+            None => E::fence(SeqCst),
+        }
     }
 
-    fn heavy_mb(_cpu: &Self::Cpu) {
+    fn heavy_mb(cpu: &Self::Cpu) {
         E::fence(SeqCst);
+        if cpu.meeting.is_some() {
+            Self::light_mb(cpu);
+        }
     }
 
     fn register(region: &Extent) {

@@ -10,7 +10,6 @@ use std::any::Any;
 use std::cell::{Cell, RefCell};
 use std::panic::{AssertUnwindSafe, catch_unwind, panic_any};
 use std::sync::{Arc, Mutex, Once};
-use std::time::Instant;
 
 thread_local! {
     /// While a model runs: its panics are reported by the checker and not printed by the hook.
@@ -19,8 +18,8 @@ thread_local! {
     static EXECUTIONS: Cell<u64> = const { Cell::new(0) };
     /// The first panic's message.
     static FIRST: RefCell<Option<String>> = const { RefCell::new(None) };
-    /// (CPU, its waits in a row, steps of others seen when it last waited).
-    static WAITS: Cell<(usize, u32, usize)> = const { Cell::new((0, 0, 0)) };
+    /// By CPU: its waits in a row, and how often other CPUs had written when it last waited.
+    static WAITS: RefCell<Vec<(u32, usize)>> = const { RefCell::new(Vec::new()) };
 }
 
 /// The payload of a panic that ends an exploration at a limit; the text names the limit.
@@ -67,19 +66,15 @@ pub(super) fn explore<E: Engine>(
     hook();
     FIRST.set(None);
     EXECUTIONS.set(0);
-    let (limits, began) = (config.clone(), Instant::now());
+    let limits = config.clone();
     let body = move || {
         let so_far = EXECUTIONS.get();
         if so_far >= limits.executions {
-            panic_any(Limit(format!("more than {so_far} executions")));
-        }
-        if began.elapsed() > limits.time {
-            let seconds = limits.time.as_secs();
-            panic_any(Limit(format!("{so_far} executions in {seconds} s, and more to come")));
+            panic_any(Limit(format!("{so_far} executions, and more to come")));
         }
         EXECUTIONS.set(so_far + 1);
         history::clear(limits.workers);
-        WAITS.set((usize::MAX, 0, 0));
+        WAITS.set(vec![(0, 0); limits.workers + 1]);
         model();
     };
     QUIET.set(true);
@@ -130,15 +125,17 @@ pub(super) fn fork_join<E: Engine, F: FnOnce() + Send + 'static>(
     }
 }
 
-/// Lets the other CPUs run. A CPU that waits again and again while no other CPU takes a step will
-/// wait for ever: that is a failure.
+/// Lets the other CPUs run. A CPU that waits again and again while no other CPU writes anything will
+/// wait for ever: that is a failure. Others that only wait too change nothing.
 pub(super) fn wait<E: Engine>() {
     let me = history::me();
     history::as_me(E::yield_now);
-    let others = history::steps_of_others(me);
-    let (cpu, waits, seen) = WAITS.get();
-    let waits = if (cpu, seen) == (me, others) { waits + 1 } else { 0 };
-    WAITS.set((me, waits, others));
+    let others = history::writes_of_others(me);
+    let waits = WAITS.with_borrow_mut(|all| {
+        let (waits, seen) = all[me];
+        all[me] = (if seen == others { waits + 1 } else { 0 }, others);
+        all[me].0
+    });
     if waits > E::PATIENCE {
         let stuck = history::waiting_for();
         panic!("no progress: {stuck}, and no other CPU is left to change it");

@@ -413,7 +413,7 @@ impl<K: LockKind> Machine for Simulated<K> {
         scheduler::fence();
     }
     fn wmb() {}
-    fn light_mb() {}
+    fn light_mb(_cpu: &Self::Cpu) {}
     fn heavy_mb(_cpu: &Self::Cpu) {
         scheduler::interrupt_all();
     }

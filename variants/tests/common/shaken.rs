@@ -492,8 +492,8 @@ impl<K: LockKind, const EXPLORED: bool> Machine for Shaken<K, EXPLORED> {
     fn wmb() {
         Native::<K, true>::wmb();
     }
-    fn light_mb() {
-        Native::<K, true>::light_mb();
+    fn light_mb(_cpu: &Self::Cpu) {
+        std::sync::atomic::compiler_fence(std::sync::atomic::Ordering::SeqCst);
     }
     fn heavy_mb(_cpu: &Self::Cpu) {
         if !am(|me| me.way == Way::Woven) {
