@@ -1,6 +1,6 @@
 //! All cases. Guards that every variant of the registry is explored in every scenario.
 
-use crate::case::{Case, Explore};
+use crate::case::{Case, Explore, NEEDED};
 use crate::machinery;
 use crate::scenario::{Exploration, Scenario};
 use crate::scenarios::SCENARIOS;
@@ -14,12 +14,17 @@ pub fn cases() -> Vec<Case> {
     machinery::cases().into_iter().chain(VARIANTS.iter().flat_map(of)).collect()
 }
 
+/// A step between two schemes is searched as far as a pass needs, and no further.
 fn case(variant: &'static Variant, scenario: &'static Scenario) -> Case {
     Case {
         subject: variant.name,
         scenario: scenario.name,
         roles: scenario.cpus.iter().map(|cpu| cpu.0).collect(),
-        bound: scenario.bound,
+        bound: if variant.ablation {
+            scenario.bound.map(|b| b.min(NEEDED))
+        } else {
+            scenario.bound
+        },
         loom: explore::<Loom>(variant, scenario),
         shuttle: Some(explore::<Shuttle>(variant, scenario)),
     }

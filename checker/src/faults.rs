@@ -122,7 +122,7 @@ pub const FAULTS: &[Fault] = &[
     Fault {
         name: "barrier-skips-clusters",
         number: "12",
-        origin: "fixed in 6.14-rc (Kemeng Shi, 22 February 2025; Fixes: 9a0ddeb79880): the barrier's loop counter advances twice",
+        origin: "fixed in 6.14-rc, \"mm: swap: use correct step in loop to wait all clusters in wait_for_allocation()\" (22 February 2025; Fixes: 9a0ddeb79880, which it names by its hash in -mm, e47bd46eab97): the loop counter advances twice",
         shows: "every second cluster is skipped",
         subjects: &["percluster"],
         scenarios: &["alloc"],
@@ -131,7 +131,7 @@ pub const FAULTS: &[Fault] = &[
     Fault {
         name: "relocate-free-cluster",
         number: "13",
-        origin: "fixed in 6.14-rc (Fixes: 3b644773eefd): relocate_cluster() of a cluster that is free",
+        origin: "fixed in 6.14-rc, \"mm, swap: avoid BUG_ON in relocate_cluster()\" (Fixes: 3b644773eefd): it is called for a cluster that is free",
         shows: "a free cluster is put on the free list again",
         subjects: &["percluster"],
         scenarios: &["again"],
@@ -140,7 +140,7 @@ pub const FAULTS: &[Fault] = &[
     Fault {
         name: "reclaim-loses-cluster",
         number: "14",
-        origin: "fixed in 6.14-rc (Fixes: 3b644773eefd): full reclaim forgets an isolated cluster",
+        origin: "fixed in 6.14-rc, \"mm: swap: add back full cluster when no entry is reclaimed\" (Fixes: 3b644773eefd): full reclaim forgets an isolated cluster",
         shows: "a cluster is on no list",
         subjects: &["percluster", "percpu-cluster"],
         scenarios: &["reclaim"],
@@ -158,7 +158,7 @@ pub const FAULTS: &[Fault] = &[
     Fault {
         name: "phantom-slots",
         number: "17",
-        origin: "fixed in 6.12.43 (Fixes: 661383c6111a): maxpages is larger than si->max",
+        origin: "fixed by 255116c5b0fa (6.12.43; Fixes: 661383c6111a): maxpages is larger than si->max",
         shows: "stealing visits a cluster without real slots for ever",
         subjects: &["percluster"],
         scenarios: &["steal"],

@@ -15,3 +15,4 @@ mod slice;
 pub use case::{Case, Effort, Explore, Finding, Verdict};
 pub use cases::cases;
 pub use invariant::{Invariant, hold, ignore};
+pub use scenarios::SCENARIOS;

@@ -8,7 +8,7 @@ use machine::{Cpu, Failure, Machine};
 use std::cell::Cell;
 use std::marker::PhantomData;
 use variants::registry::{Variant, Visitor};
-use variants::{Folio, Spec, Swap, SwapAllocator, SwapoffError, SwpEntry};
+use variants::{Folio, Spec, Swap, SwapAllocator, SwapoffError, SwpEntry, UnuseMeets};
 
 /// One act of a CPU. An owner is a page table, a page an entry in it; devices go by index.
 #[derive(Clone, Copy, Debug)]
@@ -31,10 +31,18 @@ pub enum Act {
     Hibernate { dev: usize },
     /// Does the work that is queued to kernel workers.
     Work,
+    /// Allocates 2^order slots and gives them back, as a folio whose charge fails.
+    Bounce { order: usize },
     /// swapoff(2).
     Swapoff { dev: usize },
+    /// swapoff(2) of a device that may be off already.
+    TrySwapoff { dev: usize },
+    /// swapoff(2) that fails, if anything has to be swapped in: the device goes on as before.
+    SwapoffFails { dev: usize, meets: UnuseMeets },
     /// swapon(2) of a device that was swapped off.
     Swapon { dev: usize },
+    /// swapon(2) of a device that may be on already.
+    TrySwapon { dev: usize },
 }
 
 /// A small system and what is done with it.
@@ -65,9 +73,15 @@ impl<M: Machine, A: SwapAllocator<M>> World<M, A> {
         BLOCKED.set(None);
         LISTED.set(false);
         OFF_NOW.set(false);
-        let acts = || scenario.cpus.iter().flat_map(|cpu| cpu.1);
-        STAYS_ON.set(!acts().any(|act| matches!(act, Act::Swapoff { .. })));
+        MAY_FAIL.set(None);
+        let acts = || scenario.cpus.iter().flat_map(|cpu| cpu.1).chain(scenario.before);
+        let off = |act: &Act| {
+            matches!(act, Act::Swapoff { .. } | Act::TrySwapoff { .. } | Act::SwapoffFails { .. })
+        };
+        STAYS_ON.set(!acts().any(off));
         let spec = (scenario.spec)();
+        DISCARDS
+            .set(Discards { cluster_slots: spec.cluster_slots as usize, ..Discards::default() });
         let world = Self { swap: Swap::new(&spec, cpu), machine: PhantomData };
         for dev in 0..spec.devices.len() {
             assert!(world.swap.swapon(cpu, dev), "swapon of a fresh device");
@@ -114,19 +128,35 @@ impl<M: Machine, A: SwapAllocator<M>> World<M, A> {
                 }
             }
             Act::Work => swap.alloc.run_work(cpu),
-            Act::Swapoff { dev } => {
-                let off = swap.swapoff(cpu, dev);
-                if let Err(why) = off
-                    && why != SwapoffError::Pinned
-                {
-                    hold(Invariant::L, false, || format!("swapoff fails: {why}"));
-                }
+            Act::Bounce { order } => {
+                let entry = swap.alloc.alloc(cpu, order);
+                entry.into_iter().for_each(|entry| swap.alloc.put_folio(cpu, entry, order));
+            }
+            Act::Swapoff { dev } => self.swapoff(cpu, dev, &[SwapoffError::Pinned]),
+            Act::TrySwapoff { dev } => {
+                self.swapoff(cpu, dev, &[SwapoffError::Pinned, SwapoffError::NotOn]);
+            }
+            Act::SwapoffFails { dev, meets } => {
+                MAY_FAIL.set(Some(cpu.id()));
+                swap.owners.let_unuse_meet(meets);
+                self.swapoff(cpu, dev, &[SwapoffError::Interrupted, SwapoffError::NoMemory]);
+                swap.owners.let_unuse_meet(UnuseMeets::Nothing);
+                MAY_FAIL.set(None);
             }
             Act::Swapon { dev } => {
                 let on = swap.swapon(cpu, dev);
                 hold(Invariant::Bug, on, || "swapon: SWP_USED stays set after swapoff".into());
             }
+            Act::TrySwapon { dev } => _ = swap.swapon(cpu, dev),
         }
+    }
+
+    /// swapoff(2), which may fail for the reasons given and for no other.
+    fn swapoff(&self, cpu: &M::Cpu, dev: usize, may: &[SwapoffError]) {
+        let why = self.swap.swapoff(cpu, dev).err().filter(|why| !may.contains(why));
+        hold(Invariant::L, why.is_none(), || {
+            format!("swapoff fails: {}", why.expect("it has failed"))
+        });
     }
 
     /// Checks the invariants while no CPU is inside, and again after everything is freed.
@@ -138,6 +168,11 @@ impl<M: Machine, A: SwapAllocator<M>> World<M, A> {
         }
         self.swap.alloc.run_work(cpu);
         self.valid("when all is freed");
+        let waiting = |dev: &usize| self.swap.alloc.stats(*dev).discard > 0;
+        let devices = self.swap.alloc.base().devices.len();
+        hold(Invariant::I19, !(0..devices).any(|dev| waiting(&dev)), || {
+            "a cluster waits for its discard when no work is left".into()
+        });
     }
 
     fn valid(&self, when: &str) {
@@ -157,6 +192,55 @@ thread_local! {
     static OFF_NOW: Cell<bool> = const { Cell::new(false) };
     /// No CPU of the scenario does a swapoff, so nr_swap_pages must never be below 0.
     static STAYS_ON: Cell<bool> = const { Cell::new(false) };
+    /// The CPU whose swapoff may fail now.
+    static MAY_FAIL: Cell<Option<usize>> = const { Cell::new(None) };
+    /// The discards of the device.
+    static DISCARDS: Cell<Discards> = const { Cell::new(Discards { cluster_slots: 1, waiting: 0, under_way: 0 }) };
+}
+
+/// Which clusters wait for their discard, and which are being discarded, as bits.
+#[derive(Clone, Copy, Default)]
+struct Discards {
+    cluster_slots: usize,
+    waiting: u64,
+    under_way: u64,
+}
+
+/// CLUSTER_FLAG_FREE and CLUSTER_FLAG_DISCARD, as values of ci->flags.
+const FREE: u64 = 1;
+const DISCARD: u64 = 5;
+
+impl Discards {
+    fn begin(mut self, cluster: u64) {
+        self.under_way |= 1 << cluster;
+        DISCARDS.set(self);
+    }
+
+    fn end(mut self, cluster: u64) {
+        self.under_way &= !(1 << cluster);
+        self.waiting &= !(1 << cluster);
+        DISCARDS.set(self);
+    }
+
+    /// What the cluster holds is lost while it is discarded, so no slot may come into use; and it is free
+    /// only after that.
+    fn watch(mut self, event: &Event) {
+        if matches!(event.region, "swap_map" | "swap_table") {
+            let cluster = event.index / self.cluster_slots;
+            let used = event.after != 0 && event.after != BAD;
+            hold(Invariant::I19, !used || self.under_way & (1 << cluster) == 0, || {
+                format!("slot {} is in use while cluster {cluster} is discarded", event.index)
+            });
+        }
+        if (event.region, event.field) == ("ci", "flags") {
+            let bit = 1 << event.index;
+            hold(Invariant::I19, event.after != FREE || self.waiting & bit == 0, || {
+                format!("cluster {} is free without the discard that it waits for", event.index)
+            });
+            self.waiting |= if event.after == DISCARD { bit } else { 0 };
+            DISCARDS.set(self);
+        }
+    }
 }
 
 /// SWAP_MAP_BAD: the value of a cluster's slots while it is discarded.
@@ -166,16 +250,20 @@ const LOCKED: u64 = 0x40;
 /// SWAP_USAGE_OFFLIST_BIT of inuse_pages: the device is off the avail list.
 const OFFLIST: u64 = 1 << 62;
 
-/// Follows swapoff's notes.
-fn milestone(note: &str) {
-    match note {
+/// Follows the notes of swapoff and of discards.
+fn milestone(event: &Event) {
+    match event.region {
+        "discard begins: cluster" => DISCARDS.get().begin(event.after),
+        "discard ends: cluster" => DISCARDS.get().end(event.after),
         "avail list: plist_add()" => LISTED.set(true),
         "avail list: plist_del()" => LISTED.set(false),
         "swapoff: SWP_WRITEOK cleared" => OFF_NOW.set(true),
         "swapoff: no allocation under way" => BLOCKED.set(Some("swapoff's barrier")),
         "swapoff: unuse done" => BLOCKED.set(Some("unuse found none in use")),
         "swapoff: unuse fails" => {
-            hold(Invariant::L, false, || "swapoff fails: unuse cannot swap everything in".into());
+            hold(Invariant::L, MAY_FAIL.get() == Some(event.cpu), || {
+                "swapoff fails: unuse cannot swap everything in".into()
+            });
             BLOCKED.set(None);
             OFF_NOW.set(false);
         }
@@ -193,8 +281,9 @@ fn milestone(note: &str) {
 /// Checks the invariants that a single write or note can break.
 fn watcher(event: &Event) {
     if event.note {
-        return milestone(event.region);
+        return milestone(event);
     }
+    DISCARDS.get().watch(event);
     let slot = event.index;
     // An allocation makes both writes, in either order.
     let record = matches!(event.region, "swap_map" | "swap_table");

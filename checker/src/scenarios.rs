@@ -1,7 +1,7 @@
 //! The scenarios, as data. Guards that each one is small enough to be explored within its bound.
 
 use crate::scenario::{Act, Scenario};
-use variants::{DeviceSpec, FailedTables, Prices, SlotCacheSpec, Spec};
+use variants::{DeviceSpec, FailedTables, Prices, SlotCacheSpec, Spec, UnuseMeets};
 
 /// Clusters of 4 slots, orders 0 and 1, no slot cache; slot 0 is the header.
 fn small(devices: &[u32]) -> Spec {
@@ -71,6 +71,25 @@ fn slot_caches() -> Spec {
     spec
 }
 
+/// Slot caches that are emptied when fewer than four slots per CPU are free.
+fn short_of_slots() -> Spec {
+    let mut spec = slot_caches();
+    spec.slot_cache.deactivate = 2;
+    spec
+}
+
+fn long_tables() -> Spec {
+    Spec { pages_per_owner: 8, ..small(&[8]) }
+}
+
+/// Everything at once: slot caches, discards, and orders 0 and 1 on two devices.
+fn busy() -> Spec {
+    let mut spec = small(&[8, 4]);
+    spec.slot_cache.activate = 1;
+    spec.devices[0].discard = true;
+    spec
+}
+
 const fn out(owner: usize, page: usize) -> Act {
     Act::Out { owner, page, order: 0, keep: false }
 }
@@ -82,6 +101,15 @@ const fn large(owner: usize) -> Act {
 
 const fn zap(owner: usize, page: usize) -> Act {
     Act::Zap { owner, page, nr: 1 }
+}
+
+/// munmap of both pages of [`large`].
+const fn zap_large(owner: usize) -> Act {
+    Act::Zap { owner, page: 0, nr: 2 }
+}
+
+const fn fails(meets: UnuseMeets) -> Act {
+    Act::SwapoffFails { dev: 0, meets }
 }
 
 /// Fills seven slots; their folios stay in the swap cache.
@@ -108,14 +136,40 @@ const fn fork(parent: usize, child: usize) -> Act {
     Act::Fork { parent, child, page: 0 }
 }
 
+/// Six of seven slots.
+const SIX: &[Act] = &[out(0, 0), out(0, 1), out(0, 2), out(1, 0), out(1, 1), out(1, 2)];
+
+/// Fills the device so that pages 0 to 6 have slots 1 to 7 where free clusters are taken first, and pages 3
+/// to 6 slots 1 to 4 where nonfull ones are: a run of slots goes from one cluster into the next.
+const CROSSING: &[Act] =
+    &[out(0, 3), out(0, 4), out(0, 5), out(0, 6), out(0, 0), out(0, 1), out(0, 2)];
+
+/// Takes the last slot of either cluster with a hole before it, and goes on.
+const HOLES: &[Act] = &[
+    out(0, 0),
+    out(0, 1),
+    out(0, 2),
+    zap(0, 1),
+    out(1, 0),
+    out(1, 1),
+    out(1, 2),
+    zap(1, 1),
+    out(2, 0),
+    out(2, 1),
+    out(2, 2),
+    out(0, 1),
+];
+
 /// The page fault that reads a page which another CPU brings in or frees.
 const FAULT_IN: Act = Act::In { owner: 0, page: 0, keep: false };
 
 const OFF: Act = Act::Swapoff { dev: 0 };
 const ON: Act = Act::Swapon { dev: 0 };
+const TRY_OFF: Act = Act::TrySwapoff { dev: 0 };
+const TRY_ON: Act = Act::TrySwapon { dev: 0 };
 
 /// Every variant is explored in each.
-pub(crate) const SCENARIOS: &[Scenario] = &[
+pub const SCENARIOS: &[Scenario] = &[
     Scenario {
         name: "alloc",
         spec: two_clusters,
@@ -382,6 +436,290 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
         before: &[out(1, 0)],
         cpus: &[("swapoff", &[OFF]), ("allocator", &[out(0, 0)]), ("freer", &[zap(1, 0)])],
         bound: Some(1),
+    },
+    // Peers other than swapoff: one CPU drops a lock on its way, and another one allocates or frees.
+    Scenario {
+        name: "reclaim-twice",
+        spec: two_clusters,
+        before: CACHED,
+        cpus: &[
+            ("order 1", &[Act::Out { owner: 2, page: 1, order: 1, keep: false }]),
+            ("order 1", &[large(0)]),
+        ],
+        bound: Some(2),
+    },
+    Scenario {
+        name: "reclaim-free",
+        spec: two_clusters,
+        before: CACHED,
+        cpus: &[
+            ("order 1", &[Act::Out { owner: 2, page: 1, order: 1, keep: false }]),
+            ("freer, order 0", &[zap_large(1), out(0, 0)]),
+        ],
+        bound: Some(2),
+    },
+    Scenario {
+        name: "reclaim-full",
+        spec: two_clusters,
+        before: &[
+            kept(0, 0),
+            kept(0, 1),
+            kept(0, 2),
+            kept(1, 0),
+            kept(1, 1),
+            Act::In { owner: 0, page: 0, keep: true },
+            Act::In { owner: 0, page: 1, keep: true },
+        ],
+        cpus: &[("allocator", &[large(2)]), ("order 0", &[out(1, 2), out(0, 0)])],
+        bound: Some(2),
+    },
+    Scenario {
+        name: "reclaim-work",
+        spec: two_clusters,
+        before: &[
+            kept(0, 0),
+            kept(0, 1),
+            kept(0, 2),
+            kept(1, 0),
+            kept(1, 1),
+            kept(1, 2),
+            kept(2, 0),
+            Act::In { owner: 0, page: 0, keep: true },
+            Act::In { owner: 1, page: 0, keep: true },
+        ],
+        cpus: &[("reclaim worker", &[Act::Work]), ("order 0", &[out(2, 1), out(2, 2)])],
+        bound: Some(2),
+    },
+    Scenario {
+        name: "partly-used",
+        spec: two_clusters,
+        before: &[large(0), zap(0, 1)],
+        cpus: &[("order 1", &[large(1)]), ("order 0", &[out(0, 1), zap(0, 0)])],
+        bound: Some(2),
+    },
+    Scenario {
+        name: "partly-cached",
+        spec: two_clusters,
+        before: &[Act::Out { owner: 0, page: 0, order: 1, keep: true }, zap(0, 1)],
+        cpus: &[("page fault", &[FAULT_IN]), ("order 1", &[large(1), zap_large(1)])],
+        bound: Some(2),
+    },
+    Scenario {
+        name: "two-large",
+        spec: two_clusters,
+        before: &[],
+        cpus: &[
+            ("order 1", &[large(0), zap_large(0), large(0)]),
+            ("order 0", &[out(1, 0), out(1, 1)]),
+        ],
+        bound: Some(2),
+    },
+    Scenario {
+        name: "large-freed",
+        spec: odd_end,
+        before: &[],
+        cpus: &[
+            ("order 1", &[large(0), large(1)]),
+            ("freer, order 0", &[zap_large(0), out(2, 0), out(2, 1)]),
+        ],
+        bound: Some(2),
+    },
+    Scenario {
+        name: "steal-large",
+        spec: odd_end,
+        before: &[large(2), out(0, 0), out(0, 1), out(0, 2), zap_large(2)],
+        cpus: &[("order 0", &[out(1, 0), out(1, 1)]), ("order 1", &[large(2)])],
+        bound: Some(2),
+    },
+    Scenario {
+        name: "holes",
+        spec: two_clusters,
+        before: &[],
+        cpus: &[("allocator", HOLES)],
+        bound: Some(0),
+    },
+    Scenario {
+        name: "last-and-free",
+        spec: two_clusters,
+        before: SIX,
+        cpus: &[("allocator", &[out(2, 0)]), ("freer", &[zap(0, 0)])],
+        bound: Some(2),
+    },
+    Scenario {
+        name: "current-freed",
+        spec: discarding,
+        before: &[],
+        cpus: &[("allocator", &[out(0, 0), out(0, 1)]), ("freer, worker", &[zap(0, 0), Act::Work])],
+        bound: Some(2),
+    },
+    Scenario {
+        name: "discard-alloc",
+        spec: discarding,
+        before: &[large(0), out(1, 0), out(1, 1), out(1, 2), zap_large(0)],
+        cpus: &[("allocator", &[out(2, 0)]), ("allocator", &[out(2, 1)])],
+        bound: Some(2),
+    },
+    Scenario {
+        name: "two-workers",
+        spec: discarding,
+        before: &[large(0), out(1, 0), zap_large(0), zap(1, 0)],
+        cpus: &[("worker", &[Act::Work]), ("worker, order 1", &[Act::Work, large(0)])],
+        bound: Some(2),
+    },
+    Scenario {
+        name: "zap-crosses",
+        spec: long_tables,
+        before: CROSSING,
+        cpus: &[("freer", &[Act::Zap { owner: 0, page: 0, nr: 7 }]), ("allocator", &[out(1, 0)])],
+        bound: Some(1),
+    },
+    Scenario {
+        name: "zap-fault",
+        spec: two_clusters,
+        before: &[out(0, 0), fork(0, 1)],
+        cpus: &[("freer", &[zap(0, 0), zap(1, 0)]), ("page fault", &[FAULT_IN])],
+        bound: Some(2),
+    },
+    Scenario {
+        name: "fork-zap",
+        spec: two_clusters,
+        before: &[out(0, 0), fork(0, 1)],
+        cpus: &[("fork", &[fork(0, 2)]), ("freer", &[zap(1, 0), zap(0, 0)])],
+        bound: Some(2),
+    },
+    Scenario {
+        name: "readahead-zap",
+        spec: two_clusters,
+        before: &[out(0, 0)],
+        cpus: &[
+            ("readahead", &[Act::ReadPage { owner: 0, page: 0 }]),
+            ("freer, allocator", &[zap(0, 0), out(1, 0)]),
+        ],
+        bound: Some(2),
+    },
+    Scenario {
+        name: "two-lists",
+        spec: two_devices,
+        before: &[out(0, 0), out(0, 1)],
+        cpus: &[
+            ("allocator", &[out(1, 0), out(1, 1)]),
+            ("allocator, freer", &[out(2, 0), zap(0, 0), zap(0, 1)]),
+        ],
+        bound: Some(1),
+    },
+    Scenario {
+        name: "slot-cache-two",
+        spec: short_of_slots,
+        before: &[out(1, 0)],
+        cpus: &[
+            ("allocator", &[out(0, 0), out(0, 1)]),
+            ("freer, allocator", &[zap(1, 0), out(2, 0)]),
+        ],
+        bound: Some(1),
+    },
+    // swapoff against those who give slots back, and swapon.
+    Scenario {
+        name: "slot-cache-free",
+        spec: slot_caches,
+        before: &[out(0, 0), out(0, 1)],
+        cpus: &[("swapoff", &[OFF]), ("freer", &[zap(0, 0), zap(0, 1)])],
+        bound: Some(1),
+    },
+    Scenario {
+        name: "bounce-off",
+        spec: two_clusters,
+        before: &[],
+        cpus: &[("swapoff", &[OFF]), ("charge fails", &[Act::Bounce { order: 1 }])],
+        bound: Some(2),
+    },
+    Scenario {
+        name: "put-folio-off",
+        spec: two_clusters,
+        before: &[Act::Out { owner: 0, page: 0, order: 1, keep: true }, zap(0, 1)],
+        cpus: &[("swapoff", &[OFF]), ("page fault", &[FAULT_IN])],
+        bound: Some(2),
+    },
+    Scenario {
+        name: "on-getter",
+        spec: two_clusters,
+        before: &[OFF],
+        cpus: &[("swapon", &[ON]), ("getter", &[Act::Look { dev: 0 }])],
+        bound: Some(2),
+    },
+    Scenario {
+        name: "on-alloc",
+        spec: two_clusters,
+        before: &[OFF],
+        cpus: &[("swapon", &[ON]), ("allocator", &[out(0, 0)])],
+        bound: Some(2),
+    },
+    Scenario {
+        name: "two-swapoffs",
+        spec: two_clusters,
+        before: &[out(0, 0)],
+        cpus: &[("swapoff, swapon", &[TRY_OFF, TRY_ON]), ("swapoff, swapon", &[TRY_OFF, TRY_ON])],
+        bound: Some(1),
+    },
+    Scenario {
+        name: "shrink-large",
+        spec: shrinking,
+        before: &[],
+        cpus: &[("order 1", &[large(0), zap_large(0), large(0)]), ("swapoff, swapon", &[OFF, ON])],
+        bound: Some(1),
+    },
+    // swapoff that fails, and the next one, which must not.
+    Scenario {
+        name: "interrupted",
+        spec: slot_caches,
+        before: &[out(0, 0), out(1, 0)],
+        cpus: &[
+            ("swapoff, twice", &[fails(UnuseMeets::Signal), OFF, ON]),
+            ("allocator, freer", &[out(2, 0), zap(0, 0)]),
+        ],
+        bound: Some(1),
+    },
+    Scenario {
+        name: "no-memory",
+        spec: slot_caches,
+        before: &[out(0, 0), kept(1, 0)],
+        cpus: &[
+            ("swapoff, twice", &[fails(UnuseMeets::NoMemory), TRY_OFF, ON]),
+            ("allocator", &[out(2, 0)]),
+        ],
+        bound: Some(1),
+    },
+    Scenario {
+        name: "charge-fails",
+        spec: limited,
+        before: &[],
+        cpus: &[
+            ("allocator", &[out(0, 0), large(1), out(0, 1)]),
+            ("swapoff, swapon", &[OFF, ON, OFF]),
+        ],
+        bound: Some(1),
+    },
+    Scenario {
+        name: "populate-fails-off",
+        spec: no_memory,
+        before: &[],
+        cpus: &[("allocator, no memory", &[large(0)]), ("swapoff, swapon", &[OFF, ON, OFF])],
+        bound: Some(1),
+    },
+    // Too large for a search.
+    Scenario {
+        name: "busy",
+        spec: busy,
+        before: &[kept(1, 0), kept(1, 1), out(2, 1)],
+        cpus: &[
+            ("order 0", &[out(0, 0), fork(0, 2), zap(0, 0), out(0, 0), zap(0, 0)]),
+            (
+                "order 1",
+                &[Act::Out { owner: 0, page: 1, order: 1, keep: true }, zap(0, 1), zap(0, 2)],
+            ),
+            ("swapoff", &[fails(UnuseMeets::Signal), Act::Work, OFF, ON]),
+            ("freer, workers", &[zap(1, 0), Act::Work, Act::In { owner: 1, page: 1, keep: true }]),
+        ],
+        bound: None,
     },
     Scenario {
         name: "storm",

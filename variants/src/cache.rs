@@ -1,9 +1,10 @@
 //! The swap cache's stand-in: which slots have a folio, of which order, and the folio's lock.
 //! Guards that a folio is added, looked at and removed by the CPU that has locked it. A folio has
-//! no data here.
+//! no data here, but for a word under a checker that whoever locks it touches: an unlock that does not
+//! order is a data race then.
 
 use crate::slot_bytes::SlotBytes;
-use machine::{Atomic, Cpu, Machine};
+use machine::{Atomic, Cpu, Machine, Plain, Region};
 
 /// A slot's word: 0 is no folio. The low bits are the folio's order; the lock bit counts in the
 /// word of the folio's first slot only.
@@ -14,6 +15,8 @@ const ORDER: u8 = 0x0f;
 /// The folios of one device by slot.
 pub struct SwapCache<M: Machine> {
     words: SlotBytes<M>,
+    /// By the folio's first slot, what its page holds; nothing where no checker looks.
+    pages: Option<Region<M, M::Plain<u8>>>,
 }
 
 /// A locked folio: its first slot and its order.
@@ -66,7 +69,9 @@ impl LockedFolio {
 impl<M: Machine> SwapCache<M> {
     /// Without a folio, for a device of `slots` slots, whose words are `stride` bytes from each other.
     pub fn new(slots: usize, stride: u32) -> Self {
-        Self { words: SlotBytes::new("swap_cache", slots, stride) }
+        let page = |_| M::Plain::new(0);
+        let pages = || Region::named("folio.page", slots, Vec::new(), page);
+        Self { words: SlotBytes::new("swap_cache", slots, stride), pages: M::EXPLORED.then(pages) }
     }
 
     /// Its size in bytes.
@@ -79,6 +84,7 @@ impl<M: Machine> SwapCache<M> {
         let folio = LockedFolio { offset, order };
         let word = PRESENT | order as u8;
         self.words.fill(offset + 1, offset + folio.slots(), word);
+        self.write_page(folio);
         self.words.of(offset).store_release(word | LOCKED);
         folio
     }
@@ -96,7 +102,10 @@ impl<M: Machine> SwapCache<M> {
         let folio = LockedFolio { offset: offset & !((1 << order) - 1), order };
         let free = PRESENT | order as u8;
         match self.words.of(folio.offset).cmpxchg(free, free | LOCKED) {
-            Ok(_) => Ok(folio),
+            Ok(_) => {
+                self.read_page(folio);
+                Ok(folio)
+            }
             Err(_) => Err(NoFolio::Busy(folio.slots())),
         }
     }
@@ -119,6 +128,7 @@ impl<M: Machine> SwapCache<M> {
 
     /// folio_unlock().
     pub fn unlock(&self, folio: LockedFolio) {
+        self.write_page(folio);
         self.words.of(folio.offset).store_release(PRESENT | folio.order as u8);
     }
 
@@ -128,8 +138,26 @@ impl<M: Machine> SwapCache<M> {
         self.words.of(folio.offset).store_release(0);
     }
 
-    /// Whether the slot has a folio, at rest.
-    pub fn peek(&self, offset: u32) -> bool {
-        self.words.of(offset).peek() != 0
+    fn read_page(&self, folio: LockedFolio) {
+        if let Some(pages) = &self.pages {
+            pages[folio.offset as usize].get();
+        }
+    }
+
+    fn write_page(&self, folio: LockedFolio) {
+        if let Some(pages) = &self.pages {
+            pages[folio.offset as usize].set(1);
+        }
+    }
+
+    /// The order of the slot's folio, at rest.
+    pub fn peek(&self, offset: u32) -> Option<usize> {
+        let word = self.words.of(offset).peek();
+        (word != 0).then_some(usize::from(word & ORDER))
+    }
+
+    /// Whether the slot is the first one of a locked folio, at rest.
+    pub(crate) fn peek_locked(&self, offset: u32) -> bool {
+        self.words.of(offset).peek() & LOCKED != 0
     }
 }

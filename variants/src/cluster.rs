@@ -103,6 +103,10 @@ pub trait SwapoffHooks<M: Machine>: Policy<M> {
     fn cached(&self) -> Vec<SwpEntry> {
         Vec::new()
     }
+    /// How many swapoffs keep the slot caches empty, at rest.
+    fn caches_disabled(&self) -> u32 {
+        0
+    }
 }
 
 /// The allocator over a policy.
@@ -388,6 +392,8 @@ impl<M: Machine, P: Policy<M>> CiFirst<M, P> {
                 vm_bug_on!(M, listed(), "I7: an empty cluster is on the list of used ones");
                 cluster.order.set(order as u8);
             }
+            dev.check_range(index, offset, order);
+            dev.check_order(index, order);
             vm_bug_on!(M, !dev.all(offset, nr, 0), "I1: a slot in use is handed out");
             if P::POINTERS {
                 self.policy.point(cpu, dev, offset, nr);
@@ -614,7 +620,7 @@ impl<M: Machine, P: Policy<M>> CiFirst<M, P> {
             }
             si.lock.unlock(cpu, guard);
             let Some(index) = first else { return freed };
-            dev.issue_discard(cpu);
+            dev.issue_discard(cpu, index);
             let guard = dev.lock_cluster(cpu, index, &site::DISCARD);
             dev.cluster(index).set_list(None);
             if P::RELEASE.discard_fills_bad {
@@ -1109,7 +1115,14 @@ impl<M: Machine, P: SwapoffHooks<M>> SwapAllocator<M> for CiFirst<M, P> {
     fn validate(&self) -> Result<(), String> {
         let bit = offlist::<M>();
         let cached = self.policy.cached();
-        let rules = Rules { offlist: Some(bit), cached: &cached, pointers: P::POINTERS };
+        let rules = Rules {
+            offlist: Some(bit),
+            counts_frag: P::RELEASE.counts_frag,
+            mixes_orders: false,
+            cached: &cached,
+            caches_disabled: self.policy.caches_disabled(),
+            pointers: P::POINTERS,
+        };
         invariants::at_rest(&self.base, &rules)
     }
 }

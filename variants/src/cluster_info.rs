@@ -314,6 +314,11 @@ impl<M: Machine> List<M> {
         Self { first: M::Plain::new(END), last: M::Plain::new(END) }
     }
 
+    /// In the place of a list that the device does not have.
+    pub(crate) fn unused() -> Self {
+        Self { first: M::Plain::unused(), last: M::Plain::unused() }
+    }
+
     /// Forgets its clusters. Each of them is then to be [`ClusterInfo::unlink`]ed.
     pub fn clear(&self) {
         self.first.set(END);

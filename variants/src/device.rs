@@ -42,6 +42,11 @@ pub fn offlist<M: Machine>() -> u64 {
     if fault!(M, "offlist-bit-in-count") { 1 << 2 } else { 1 << 62 }
 }
 
+/// A cgroup's id is two bytes of memcg_table. A checker needs no second one.
+const fn cgroup_bytes<M: Machine>() -> usize {
+    if M::EXPLORED { 1 } else { 2 }
+}
+
 /// si->discard_work is queued to a kernel worker.
 pub const DISCARD_WORK: u8 = 1;
 /// si->reclaim_work is queued to a kernel worker.
@@ -114,7 +119,9 @@ impl<M: Machine> Fields for Si<M> {
 }
 
 impl<M: Machine> Si<M> {
-    fn new() -> Self {
+    /// With lists for `orders` orders.
+    fn new(orders: usize) -> Self {
+        let list = |order| if order < orders { List::new() } else { List::unused() };
         Self {
             flags: M::Atomic::new(0),
             _line0: [0; 7],
@@ -124,8 +131,8 @@ impl<M: Machine> Si<M> {
             highest_bit: M::Atomic::new(0),
             free: List::new(),
             full: List::new(),
-            nonfull: std::array::from_fn(|_| List::new()),
-            frag: std::array::from_fn(|_| List::new()),
+            nonfull: std::array::from_fn(list),
+            frag: std::array::from_fn(list),
             frag_cluster_nr: std::array::from_fn(|_| M::Atomic::new(0)),
             inuse_pages: M::Atomic::new(0),
             lock: SpinLock::new(),
@@ -200,7 +207,7 @@ pub struct Device<M: Machine> {
     pub(crate) extends: Extended<M>,
     pub(crate) pages: Pages<M>,
     pub(crate) structs: Structs<M>,
-    /// memcg_table: two bytes per slot, where there is a swap table.
+    /// memcg_table: [`cgroup_bytes`] per slot, where there is a swap table.
     cgroups: Region<M, M::Atomic<u8>>,
     /// si->users: swapoff waits until the last of these references is gone.
     pub users: PercpuRef<M>,
@@ -223,7 +230,7 @@ impl<M: Machine> Device<M> {
             orders: spec.orders,
             cols: spec.cluster_cols.max(1) as usize,
             discard_ns: spec.discard_ns,
-            si: Region::new("si", 1, |_| Si::new()),
+            si: Region::new("si", 1, |_| Si::new(spec.orders)),
             map: SlotBytes::new(layout.records(), slots, layout.record::<M>()),
             clusters: Clusters::new(clusters, layout),
             shadows: Region::named("zeromap", slots, Vec::new(), byte),
@@ -237,7 +244,7 @@ impl<M: Machine> Device<M> {
             structs: Structs::new(tables * spec.cluster_slots as usize, cpu.system().cpus()),
             cgroups: Region::named(
                 "memcg_table",
-                if layout.tables() { 2 * slots } else { 1 },
+                if layout.tables() { cgroup_bytes::<M>() * slots } else { 1 },
                 Vec::new(),
                 byte,
             ),
@@ -447,9 +454,42 @@ impl<M: Machine> Device<M> {
         self.shadows.iter().all(|shadow| shadow.load() == 0)
     }
 
-    /// discard_swap_cluster(): the device is busy for [`Spec::discard_ns`].
-    pub fn issue_discard(&self, cpu: &M::Cpu) {
+    /// discard_swap_cluster(): the device is busy for [`Spec::discard_ns`], and what the cluster's slots
+    /// hold is lost.
+    pub fn issue_discard(&self, cpu: &M::Cpu, index: usize) {
+        cpu.note("discard begins: cluster", index as u64);
         cpu.work(self.discard_ns);
+        if M::EXPLORED {
+            cpu.cond_resched();
+        }
+        cpu.note("discard ends: cluster", index as u64);
+    }
+
+    /// What holds for slots of a cluster that become allocated as an order-`order` entry, in any scheme.
+    /// ci->lock is held.
+    pub(crate) fn check_range(&self, index: usize, offset: u32, order: usize) {
+        if !M::ASSERTS {
+            return;
+        }
+        let nr = 1u32 << order;
+        let end = self.start_of(index + 1).min(self.si().max.peek());
+        assert!(
+            self.cluster_of(offset) == index && offset + nr <= end,
+            "I3: slot {offset} is allocated in cluster {index}, which ends at {end}"
+        );
+        assert!(
+            offset.is_multiple_of(nr),
+            "I18: an entry of order {order} begins at slot {offset}"
+        );
+    }
+
+    /// The same in schemes that keep orders apart (since 6.14).
+    pub(crate) fn check_order(&self, index: usize, order: usize) {
+        let of = self.clusters[index].order.peek();
+        assert!(
+            !M::ASSERTS || order == 0 || usize::from(of) == order,
+            "I8: an entry of order {order} is allocated in cluster {index}, which is of order {of}"
+        );
     }
 
     /// Fresh arrays, as swapon's setup_clusters() makes them: header and tail bad,
@@ -495,12 +535,13 @@ impl<M: Machine> Device<M> {
 
     /// Writes the id of the slots' cgroup, or 0.
     pub(crate) fn set_cgroup(&self, offset: u32, nr: u32, id: u8) {
-        M::fill(&self.cgroups, 2 * offset as usize, 2 * (offset + nr) as usize, id);
+        let place = |slot: u32| cgroup_bytes::<M>() * slot as usize;
+        M::fill(&self.cgroups, place(offset), place(offset + nr), id);
     }
 
     /// The id of the slot's cgroup.
     pub(crate) fn cgroup(&self, offset: u32) -> u8 {
-        self.cgroups[2 * offset as usize].load()
+        self.cgroups[cgroup_bytes::<M>() * offset as usize].load()
     }
 
     fn set_up_cluster(&self, index: usize) {
@@ -563,6 +604,11 @@ impl<M: Machine> Device<M> {
         if self.si().work.load() & work == 0 {
             self.si().work.fetch_or(work);
         }
+    }
+
+    /// The queued works, at rest.
+    pub(crate) fn peek_work(&self) -> u8 {
+        self.si().work.peek()
     }
 
     /// Calls `run` with the queued works, if any, as a worker that flush_work() waits for.

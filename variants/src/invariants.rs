@@ -1,10 +1,11 @@
 //! The invariants that hold at rest, when no CPU is inside the allocator; they are read by peek.
 //! docs/catalogue.md lists them all. Here: I4 inuse_pages, I5 cluster counts, I6 list
-//! conservation, I7 flags against counts, I9 avail membership, I10 nr_swap_pages, I11 slot caches, and of
-//! swap tables I13 against flags, I16 against folios and I17 against extend_table.
+//! conservation, I7 flags against counts, I8 the order of clusters, I9 avail membership, I10 nr_swap_pages,
+//! I11 slot caches, I19 pending discards, I20 leaks, and of swap tables I13 against flags, I16 against
+//! folios and I17 against extend_table.
 
 use crate::cluster_info::ClusterList;
-use crate::device::{Base, Device, SWP_WRITEOK};
+use crate::device::{Base, DISCARD_WORK, Device, SWP_WRITEOK};
 use crate::entry::SwpEntry;
 use crate::swap_map::{BAD, COUNT_CONTINUED, HAS_CACHE};
 use machine::{Atomic, Machine, Plain};
@@ -13,8 +14,14 @@ use machine::{Atomic, Machine, Plain};
 pub struct Rules<'a> {
     /// The bit of inuse_pages that says "off the avail list", where there is one.
     pub offlist: Option<u64>,
+    /// Whether si->frag_cluster_nr is kept.
+    pub counts_frag: bool,
+    /// Whether a cluster may serve several orders (until 6.13).
+    pub mixes_orders: bool,
     /// Slots hidden in slot caches.
     pub cached: &'a [SwpEntry],
+    /// How many swapoffs keep the slot caches empty.
+    pub caches_disabled: u32,
     /// An entry in use points to a slot of a layer above the devices, which has the folio.
     pub pointers: bool,
 }
@@ -40,13 +47,22 @@ pub fn at_rest<M: Machine>(base: &Base<M>, rules: &Rules) -> Result<(), String> 
             let inuse = in_use(dev, rules.offlist.unwrap_or(0))?;
             clusters(dev)?;
             tables(dev, rules.pointers)?;
-            lists(dev)?;
+            lists(dev, rules.counts_frag)?;
+            discards(dev)?;
+            folios(dev, rules)?;
             avail(base, dev, rules.offlist, inuse)?;
             free += dev.stats().pages as i64 - inuse as i64;
         } else {
             ensure!(!dev.conts.any(), "continuation pages leaked by swapoff");
         }
+        let (users, initial) = (dev.users.peek(), u64::from(on));
+        ensure!(
+            users == initial,
+            "I20: a device has {users} references at rest, and not {initial}"
+        );
     }
+    let disabled = rules.caches_disabled;
+    ensure!(disabled == 0, "I20: the slot caches stay off, for {disabled} swapoffs that are over");
     let nr = base.avail.peek_pages();
     ensure!(nr == free, "I10: nr_swap_pages is {nr}, but {free} slots are free");
     cached(base, rules.cached)
@@ -93,7 +109,7 @@ fn tables<M: Machine>(dev: &Device<M>, pointers: bool) -> Result<(), String> {
         ensure!(table == wanted, "I13: cluster {i} has flag {list:?}, and its table is {there}");
         let (from, end) = (dev.start_of(i), dev.start_of(i + 1));
         for (slot, entry) in (from..end).zip(dev.bytes_at_rest(from, end)) {
-            let (entry, folio) = (entry.peek(), dev.folios.peek(slot));
+            let (entry, folio) = (entry.peek(), dev.folios.peek(slot).is_some());
             let cached = entry & HAS_CACHE != 0;
             ensure!(
                 pointers || cached == folio,
@@ -112,8 +128,8 @@ fn tables<M: Machine>(dev: &Device<M>, pointers: bool) -> Result<(), String> {
     Ok(())
 }
 
-/// I6: every cluster is on exactly the list that its flag names.
-fn lists<M: Machine>(dev: &Device<M>) -> Result<(), String> {
+/// I6: every cluster is on exactly the list that its flag names, and the frag lists are as long as counted.
+fn lists<M: Machine>(dev: &Device<M>, counts_frag: bool) -> Result<(), String> {
     let (all, clusters) = (dev.raw_clusters(), dev.clusters_at_rest().len());
     let mut seen = vec![0; clusters];
     for list in ClusterList::ALL {
@@ -128,10 +144,52 @@ fn lists<M: Machine>(dev: &Device<M>) -> Result<(), String> {
             }
         }
     }
-    match seen.iter().position(|&lists| lists != 1) {
-        Some(i) => Err(format!("I6: cluster {i} is on {} lists", seen[i])),
-        None => Ok(()),
+    if let Some(i) = seen.iter().position(|&lists| lists != 1) {
+        return Err(format!("I6: cluster {i} is on {} lists", seen[i]));
     }
+    for order in 0..if counts_frag { dev.orders() } else { 0 } {
+        let counted = dev.si().frag_cluster_nr[order].peek() as usize;
+        let there = dev.si().list(ClusterList::Frag, order).peek(all).len();
+        ensure!(
+            counted == there,
+            "I6: frag_cluster_nr of order {order} is {counted}, and {there} clusters are on the list"
+        );
+    }
+    Ok(())
+}
+
+/// I19: clusters that wait for their discard have a work queued.
+fn discards<M: Machine>(dev: &Device<M>) -> Result<(), String> {
+    let waiting = dev.stats().discard;
+    let queued = dev.peek_work() & DISCARD_WORK != 0;
+    ensure!(
+        waiting == 0 || queued,
+        "I19: {waiting} clusters wait for a discard that is not queued"
+    );
+    Ok(())
+}
+
+/// I8 and I20: no folio is locked, a large one is in a cluster of its order, and a slot of swap_map has
+/// SWAP_HAS_CACHE if and only if it has a folio or is in a slot cache.
+fn folios<M: Machine>(dev: &Device<M>, rules: &Rules) -> Result<(), String> {
+    let end = dev.stats().pages as u32 + 1;
+    for (slot, byte) in (1..end).zip(dev.bytes_at_rest(1, end)) {
+        ensure!(!dev.folios.peek_locked(slot), "I20: the folio of slot {slot} is locked at rest");
+        let (folio, byte) = (dev.folios.peek(slot), byte.peek());
+        let index = dev.cluster_of(slot);
+        let of = dev.clusters_at_rest().nth(index).map_or(0, |cluster| cluster.order.peek());
+        ensure!(
+            rules.mixes_orders || folio.is_none_or(|order| order == 0 || order == usize::from(of)),
+            "I8: slot {slot} has a folio of order {folio:?}, in cluster {index}, which is of order {of}"
+        );
+        let held = folio.is_some() || rules.cached.contains(&SwpEntry::new(dev.index, slot));
+        let cached = byte != BAD && byte & HAS_CACHE != 0;
+        ensure!(
+            rules.pointers || cached == held,
+            "I20: slot {slot} has SWAP_HAS_CACHE: {cached}, and a folio or a place in a slot cache: {held}"
+        );
+    }
+    Ok(())
 }
 
 /// I9 for a device that is on.

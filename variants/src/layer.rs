@@ -183,6 +183,8 @@ impl<M: Machine> Layer<M> {
             if cluster.count.get() == 0 {
                 cluster.order.set(order as u8);
             }
+            dev.check_range(index, offset, order);
+            dev.check_order(index, order);
             vm_bug_on!(M, !dev.all(offset, nr, 0), "I1: a slot in use is handed out");
             dev.fill(offset, nr, HAS_CACHE);
             let _ = dev.folios.add(offset, order);

@@ -44,7 +44,7 @@ pub use allocator::{EntrySite, Leaves, Steps, SwapAllocator, SwapoffError};
 pub use count::DupError;
 pub use device::Stats;
 pub use entry::{Slot, SwpEntry};
-pub use owners::Owners;
+pub use owners::{Owners, UnuseMeets};
 pub use prices::Prices;
 pub use spec::{DeviceSpec, FailedTables, SWAPFILE_CLUSTER, SlotCacheSpec, Spec};
 pub use swap::{Folio, Swap, SwapInError};

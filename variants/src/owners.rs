@@ -5,6 +5,7 @@
 use crate::entry::SwpEntry;
 use crate::spec::Spec;
 use machine::{Atomic, Fields, Guard, Machine, Region, Site, SpinLock};
+use std::sync::atomic::{AtomicU8, Ordering::Relaxed};
 
 /// Entries of a page table on x86-64: 2 MiB of an address space.
 pub const PTRS_PER_PTE: usize = 512;
@@ -21,6 +22,20 @@ pub struct Owners<M: Machine> {
     pages: usize,
     /// Passes of try_to_unuse() before a signal ends it.
     pub(crate) passes: u32,
+    /// What the next unuse meets; no memory of the modelled machine.
+    meets: AtomicU8,
+}
+
+/// What ends an unuse early, if it meets it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum UnuseMeets {
+    /// Nothing.
+    Nothing,
+    /// A signal, before its first pass.
+    Signal,
+    /// No memory for a page of any owner but the first.
+    NoMemory,
 }
 
 /// The page-table lock, on a line of its own as it is in its struct page.
@@ -45,7 +60,18 @@ impl<M: Machine> Owners<M> {
             ptes: Region::named("pte", slots, Vec::new(), |_| M::Atomic::new(0)),
             pages: spec.pages_per_owner,
             passes: spec.unuse_passes,
+            meets: AtomicU8::new(UnuseMeets::Nothing as u8),
         }
+    }
+
+    /// For checkers: what every unuse meets from now on.
+    pub fn let_unuse_meet(&self, what: UnuseMeets) {
+        self.meets.store(what as u8, Relaxed);
+    }
+
+    /// Whether an unuse meets it now.
+    pub(crate) fn unuse_meets(&self, what: UnuseMeets) -> bool {
+        M::EXPLORED && self.meets.load(Relaxed) == what as u8
     }
 
     /// How many owners there are.

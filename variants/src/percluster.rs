@@ -229,4 +229,8 @@ impl<M: Machine, B: Barrier<M>> SwapoffHooks<M> for Release6_14<M, B> {
     fn cached(&self) -> Vec<SwpEntry> {
         self.caches.peek()
     }
+
+    fn caches_disabled(&self) -> u32 {
+        self.caches.peek_disabled()
+    }
 }

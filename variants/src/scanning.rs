@@ -435,6 +435,7 @@ impl<M: Machine, P: Policy> SiFirst<M, P> {
                 self.relist(dev, index, Nonfull);
             }
         }
+        dev.check_range(index, offset, order);
         vm_bug_on!(M, !dev.all(offset, nr, 0), "I1: a slot in use is handed out");
         dev.fill(offset, nr, HAS_CACHE);
         self.range_alloc(cpu, dev, nr);
@@ -537,7 +538,7 @@ impl<M: Machine, P: Policy> SiFirst<M, P> {
         while let Some(index) = dev.si().discard.first() {
             dev.si().discard.remove(dev.clusters(), index);
             dev.cluster(index).set_list(None);
-            self.without(cpu, held, &site::DISCARD_SI, |_| dev.issue_discard(cpu));
+            self.without(cpu, held, &site::DISCARD_SI, |_| dev.issue_discard(cpu, index));
             let guard = self.lock_ci(cpu, dev, index, &site::DISCARD);
             self.relist(dev, index, Free);
             dev.cluster(index).order.set(0);
@@ -889,6 +890,14 @@ impl<M: Machine, P: Policy> SwapAllocator<M> for SiFirst<M, P> {
 
     fn validate(&self) -> Result<(), String> {
         let cached = self.caches.peek();
-        invariants::at_rest(&self.base, &Rules { offlist: None, cached: &cached, pointers: false })
+        let rules = Rules {
+            offlist: None,
+            counts_frag: true,
+            mixes_orders: true,
+            cached: &cached,
+            caches_disabled: self.caches.peek_disabled(),
+            pointers: false,
+        };
+        invariants::at_rest(&self.base, &rules)
     }
 }

@@ -208,6 +208,11 @@ impl<M: Machine> SlotCaches<M> {
         }
     }
 
+    /// How many calls of [`SlotCaches::disable`] are not undone, at rest.
+    pub fn peek_disabled(&self) -> u32 {
+        self.switch[0].disabled.peek()
+    }
+
     /// The slots in all caches, at rest.
     pub fn peek(&self) -> Vec<SwpEntry> {
         let of = |nr: &M::Plain<u32>, slots: &[M::Plain<u64>]| -> Vec<SwpEntry> {

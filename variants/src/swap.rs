@@ -8,7 +8,7 @@ use crate::cache::{LockedFolio, NoFolio};
 use crate::entry::SwpEntry;
 use crate::owners::{Owners, PTRS_PER_PTE};
 use crate::spec::Spec;
-use machine::{Cpu, Machine, Site, fault};
+use machine::{Cpu, Machine, Site, fault, vm_bug_on};
 
 static UNMAP: Site = Site::new("ptl", "try_to_unmap_one");
 static FAULT: Site = Site::new("ptl", "do_swap_page");
@@ -61,6 +61,11 @@ impl<M: Machine, A: SwapAllocator<M>> Swap<M, A> {
     ) -> bool {
         M::enter("folio_alloc_swap");
         let Some(entry) = self.alloc.alloc(cpu, order) else { return false };
+        vm_bug_on!(
+            M,
+            entry.offset() % (1 << order) != 0,
+            "I18: a large folio's slots are not aligned"
+        );
         M::enter("try_to_unmap_one");
         let locked = self.alloc.add_folio(cpu, entry, order);
         let neighbours = &self.alloc.base().neighbours;

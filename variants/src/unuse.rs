@@ -4,7 +4,7 @@
 
 use crate::allocator::{Leaves, SwapAllocator, SwapoffError};
 use crate::entry::SwpEntry;
-use crate::owners::Owners;
+use crate::owners::{Owners, UnuseMeets};
 use crate::swap::{Folio, SwapInError, free_swap_or_unlock, swap_in};
 use crate::swap_map::HAS_CACHE;
 use machine::{Cpu, Machine, fault};
@@ -45,7 +45,7 @@ pub(crate) fn until_unused<M: Machine, A: SwapAllocator<M>>(
     M::enter("try_to_unuse");
     let mut passes = 0;
     while swap.inuse(dev) != 0 {
-        if passes == owners.passes {
+        if passes == owners.passes || owners.unuse_meets(UnuseMeets::Signal) {
             return Err(SwapoffError::Interrupted);
         }
         if passes > 0 {
@@ -72,6 +72,9 @@ fn unuse_owner<M: Machine, A: SwapAllocator<M>>(
         M::enter("unuse_pte_range");
         let there = |entry: &SwpEntry| entry.dev() == dev;
         while let Some(entry) = owners.get(owner, page).filter(there) {
+            if owner > 0 && owners.unuse_meets(UnuseMeets::NoMemory) {
+                return Err(SwapoffError::NoMemory);
+            }
             match swap_in(swap, owners, cpu, owner, page, Folio::Drop) {
                 // It is swapped in, or another CPU has moved the page elsewhere.
                 Ok(_) => swap.base().neighbours.spend_owed(cpu),
