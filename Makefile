@@ -1,6 +1,6 @@
 # The project's commands; `make help` lists them. CI and the README run `plots` and `test`, which
 # need no more than a Rust toolchain; a recipe that needs more says what.
-.PHONY: help bench selftest plots gallery reference lab-reference predict predict-all overhead costs test test-long lint deny portable static fuzz preempted check check-deep
+.PHONY: help bench selftest plots gallery reference lab-reference predict predict-all overhead costs test test-long lint deny portable static fuzz preempted check check-deep mutants
 
 SWAPSCALE = target/release/swapscale
 LOCAL = results/local
@@ -107,6 +107,10 @@ lab-reference: $(SWAPSCALE) ## kernels in QEMU, held against the model: half an 
 
 selftest: $(SWAPSCALE) ## can the engine be believed on this machine
 	$(SWAPSCALE) selftest
+
+mutants: ## put mutants into variants and machine, and see which layer of the net kills them (an hour)
+	cargo test --locked -p checker --test mutants -- --ignored --exact --nocapture all_layers_over_all_mutants
+	UPDATE_DOCS=1 cargo test --locked -p checker --test mutants the_document
 
 bench: ## single operations (criterion) and the scaling plan
 	cargo bench

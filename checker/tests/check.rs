@@ -1,15 +1,18 @@
 //! The checks really check: every fault is caught, and escapes once the invariants that catch it
 //! are ignored. Every lock is explored. The documentation's diagrams are those that the tool draws.
 
+mod documents;
+
 use checker::diagram::Diagram;
 use checker::faults::{FAULTS, Fault, named};
 use checker::{Case, Effort, Finding, Invariant, cases, ignore};
+use documents::refilled;
 use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Limited by counts alone, and so the same on a busy machine.
 fn effort() -> Effort {
-    Effort { executions: 20_000, random: 4_000, ..Effort::quick(1) }
+    Effort { executions: 20_000, beyond: 20_000, random: 400, ..Effort::quick(1) }
 }
 
 /// The first case of `subject` that catches `fault`: by what, and how it is drawn.
@@ -61,7 +64,7 @@ fn a_fault_escapes_when_its_invariants_are_ignored() {
     for_each(FAULTS, |fault| {
         let cases = cases();
         let (case, first, _) = catch(&cases, fault.subjects[0], fault).expect("it is caught");
-        let effort = Effort { executions: 3_000, random: 100, ..effort() };
+        let effort = Effort { executions: 3_000, beyond: 3_000, random: 20, ..effort() };
         let mut ignored = vec![first];
         loop {
             ignore(&ignored);
@@ -82,16 +85,18 @@ fn a_fault_escapes_when_its_invariants_are_ignored() {
 #[test]
 fn every_lock_is_explored() {
     let cases = cases();
-    let explored = cases.iter().filter(|c| c.subject == "lock" && c.bound.is_some());
-    let explored: Vec<_> = explored.map(|c| c.scenario).collect();
     let locks = machine::lock::KINDS.map(|(name, _)| name);
-    assert_eq!(explored, [&["blocking"][..], &locks].concat());
+    for subject in ["lock", "trylock"] {
+        let explored = cases.iter().filter(|c| c.subject == subject && c.bound.is_some());
+        let explored: Vec<_> = explored.map(|c| c.scenario).collect();
+        assert_eq!(explored, [&["blocking"][..], &locks].concat());
+    }
 }
 
 /// The first executions of every case; `swapscale check` explores all.
 #[test]
 fn nothing_breaks() {
-    let effort = Effort { executions: 300, random: 200, ..effort() };
+    let effort = Effort { executions: 300, beyond: 300, random: 20, ..effort() };
     for_each(&cases(), |case| {
         let finding = case.check(None, &effort).finding;
         let Finding::Broken { diagram, .. } = finding else { return };
@@ -120,18 +125,6 @@ fn documents() -> Vec<PathBuf> {
     let findings = fs::read_dir(docs.join("findings")).expect("docs/findings");
     all.extend(findings.map(|entry| entry.expect("docs/findings").path()));
     all
-}
-
-/// `text` with `now` between `<!-- mark -->` and `<!-- end -->`.
-fn refilled(text: &str, mark: &str, now: &str) -> String {
-    let begin = format!("<!-- {mark} -->\n");
-    match text.split_once(&begin) {
-        None => text.into(),
-        Some((before, rest)) => {
-            let (_, after) = rest.split_once("<!-- end -->").expect("the table ends");
-            format!("{before}{begin}{now}<!-- end -->{after}")
-        }
-    }
 }
 
 fn table_of_faults() -> String {
