@@ -72,7 +72,7 @@ pub const FAULTS: &[Fault] = &[
         shows: "unuse cannot get the reference that it needs to swap in",
         subjects: &["scanning", "percluster", "percpu-cluster"],
         scenarios: &["free", "fault-in"],
-        invariants: &[L],
+        invariants: &[L, I20],
     },
     Fault {
         name: "no-drain",

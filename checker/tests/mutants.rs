@@ -227,7 +227,15 @@ fn built() -> PathBuf {
         fs::write(tree.join(file), text).expect("the copy can be written");
     }
     let mut cargo = Command::new(env!("CARGO"));
-    cargo.args(["test", "-p", "checker", "--test", "mutants", "--no-run", "--message-format=json-render-diagnostics"]);
+    cargo.args([
+        "test",
+        "-p",
+        "checker",
+        "--test",
+        "mutants",
+        "--no-run",
+        "--message-format=json-render-diagnostics",
+    ]);
     cargo.current_dir(&tree).env("CARGO_TARGET_DIR", target).stderr(Stdio::inherit());
     cargo.envs([("CARGO_PROFILE_DEV_OPT_LEVEL", "2"), ("CARGO_PROFILE_DEV_DEBUG", "0")]);
     let output = cargo.output().expect("cargo");

@@ -47,19 +47,16 @@ pub fn at_rest<M: Machine>(base: &Base<M>, rules: &Rules) -> Result<(), String> 
             let inuse = in_use(dev, rules.offlist.unwrap_or(0))?;
             clusters(dev)?;
             tables(dev, rules.pointers)?;
-            lists(dev, rules.counts_frag)?;
             discards(dev)?;
+            lists(dev, rules.counts_frag)?;
             folios(dev, rules)?;
+            let users = dev.users.peek();
+            ensure!(users == 1, "I20: a device that is on has {users} references at rest");
             avail(base, dev, rules.offlist, inuse)?;
             free += dev.stats().pages as i64 - inuse as i64;
         } else {
             ensure!(!dev.conts.any(), "continuation pages leaked by swapoff");
         }
-        let (users, initial) = (dev.users.peek(), u64::from(on));
-        ensure!(
-            users == initial,
-            "I20: a device has {users} references at rest, and not {initial}"
-        );
     }
     let disabled = rules.caches_disabled;
     ensure!(disabled == 0, "I20: the slot caches stay off, for {disabled} swapoffs that are over");
@@ -288,7 +285,7 @@ mod tests {
     #[test]
     fn each_can_fail() {
         after::<PerCluster<M>>(|_| ()).expect("a sound device");
-        let harms: [(&str, Harm); 7] = [
+        let harms: [(&str, Harm); 11] = [
             ("I4", |state| retype(state, 0, 1)),
             ("I5", |state| first(state).count.set(first(state).count.peek() - 1)),
             ("I6", |state| first(state).order.set(1)),
@@ -298,6 +295,14 @@ mod tests {
             }),
             ("I10", |state| state.avail.add_pages(1)),
             ("I11", |state| retype(state, HAS_CACHE, HAS_CACHE | 1)),
+            ("I6", |state| {
+                Atomic::fetch_add(&state.devices[0].si().frag_cluster_nr[1], 1);
+            }),
+            ("I19", |state| {
+                state.devices[0].raw_clusters()[3].set_list(Some(ClusterList::Discard));
+            }),
+            ("I20", |state| state.devices[0].users.kill()),
+            ("I20", |state| _ = state.devices[0].folios.add(1, 0)),
         ];
         for (name, harm) in harms {
             let broken = after::<PerCluster<M>>(harm).expect_err(name);
