@@ -172,7 +172,8 @@ fn milestone(note: &str) {
         "avail list: plist_add()" => LISTED.set(true),
         "avail list: plist_del()" => LISTED.set(false),
         "swapoff: SWP_WRITEOK cleared" => OFF_NOW.set(true),
-        "swapoff: no allocation under way" => BLOCKED.set(Some("swapoff's barrier")),
+        "swapoff: past the barrier" => BLOCKED.set(Some("swapoff's barrier")),
+        "swapoff: needs no barrier" => BLOCKED.set(Some("SWP_WRITEOK was cleared")),
         "swapoff: unuse done" => BLOCKED.set(Some("unuse found none in use")),
         "swapoff: unuse fails" => {
             hold(Invariant::L, false, || "swapoff fails: unuse cannot swap everything in".into());

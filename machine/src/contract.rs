@@ -307,8 +307,19 @@ pub trait Machine: Sized + Send + Sync + 'static {
     /// held then.
     fn restore(_kept: &Kept) {}
 
-    /// The running CPU is in this kernel function: for the checker's histories.
+    /// The running CPU is in this kernel function: for the checker's histories, and for the simulator's
+    /// account of who moves lines.
     fn enter(_function: &'static str) {}
+
+    /// The kernel function that the running CPU is in, on a machine that keeps histories; see
+    /// [`Frame`](crate::Frame).
+    fn running() -> &'static str {
+        ""
+    }
+
+    /// The running CPU is in `function` again, for histories alone: the simulator charges the last one
+    /// that was [entered](Self::enter).
+    fn resume(_function: &'static str) {}
 
     /// Whether locks account for their sites now: on a machine with [`SITES`](Self::SITES), unless the run
     /// is to have none, and where `setup` costs nothing, not there.

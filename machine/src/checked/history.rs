@@ -45,12 +45,14 @@ pub enum Seen {
 pub struct Step {
     /// The CPU that took the step.
     pub cpu: usize,
-    /// The kernel function that took the last lock or was last entered on this CPU.
+    /// The kernel function that runs.
     pub function: &'static str,
     /// The kind of access.
     pub op: Op,
     /// `region[index].field`, or `region.field` where there is one element.
     pub cell: String,
+    /// The cell itself: some have their name in common.
+    pub place: usize,
     /// The value read, written or left behind, zero-extended.
     pub value: u64,
     /// For a read that did not see the last write: what it saw instead.
@@ -123,40 +125,48 @@ impl Home {
     }
 }
 
-/// Which function a CPU is in. Functions name themselves where they begin or take a lock, but not
-/// where they end: after a lock section its function's caller is taken to go on.
+/// Which function a CPU is in. A function that is known by its lock sites alone begins where it takes
+/// a lock and ends with its last section; the others say so themselves ([`crate::Frame`]).
 #[derive(Clone, Default)]
 struct Calls {
     current: &'static str,
-    caller: &'static str,
-    /// Held locks, each with the caller of the function that took it.
-    held: Vec<(Place, &'static str)>,
+    /// The function before the last `enter`; that of the lock site, if a lock is taken next.
+    before: &'static str,
+    /// Held locks: the function that took each, and its caller if the lock site alone names it.
+    held: Vec<(Place, &'static str, Option<&'static str>)>,
 }
 
 impl Calls {
     fn enter(&mut self, function: &'static str) {
-        if self.current != function {
-            self.caller = std::mem::replace(&mut self.current, function);
-        }
+        self.before = std::mem::replace(&mut self.current, function);
     }
 
-    fn back_to(&mut self, caller: &'static str) {
-        if !caller.is_empty() {
-            self.current = caller;
-        }
+    fn resume(&mut self, function: &'static str) {
+        self.current = function;
+        self.before = function;
     }
 
     fn after(&mut self, op: Op, place: Place) {
         match op {
-            Op::Lock => self.held.push((place, self.caller)),
-            Op::Missed => self.back_to(self.caller),
-            Op::Unlock => {
-                if let Some(n) = self.held.iter().rposition(|held| held.0 == place) {
-                    let (_, caller) = self.held.remove(n);
-                    self.back_to(caller);
-                }
+            Op::Lock => {
+                let sites_alone = (self.before != self.current).then_some(self.before);
+                let outer = || self.held.iter().find(|held| held.1 == self.current);
+                let caller = sites_alone.or_else(|| outer().and_then(|held| held.2));
+                self.held.push((place, self.current, caller));
             }
+            Op::Missed => self.current = self.before,
+            Op::Unlock => self.released(place),
             _ => (),
+        }
+        self.before = self.current;
+    }
+
+    fn released(&mut self, place: Place) {
+        let Some(n) = self.held.iter().rposition(|held| held.0 == place) else { return };
+        let (_, function, caller) = self.held.remove(n);
+        let goes_on = self.held.iter().any(|held| held.1 == function);
+        if let Some(caller) = caller.filter(|_| self.current == function && !goes_on) {
+            self.current = caller;
         }
     }
 }
@@ -248,12 +258,21 @@ pub(super) fn waiting_for() -> String {
     })
 }
 
+/// Does `change` to the running CPU's calls.
+fn calls<T: Default>(change: impl FnOnce(&mut Calls) -> T) -> T {
+    NOW.with_borrow_mut(|now| now.calls.get_mut(ME.get()).map(change).unwrap_or_default())
+}
+
 pub(super) fn enter(function: &'static str) {
-    NOW.with_borrow_mut(|now| {
-        if let Some(calls) = now.calls.get_mut(ME.get()) {
-            calls.enter(function);
-        }
-    });
+    calls(|calls| calls.enter(function));
+}
+
+pub(super) fn running() -> &'static str {
+    calls(|calls| calls.current)
+}
+
+pub(super) fn resume(function: &'static str) {
+    calls(|calls| calls.resume(function));
 }
 
 impl History {
@@ -316,13 +335,18 @@ impl History {
     }
 
     fn trace(&self, violation: String) -> Trace {
-        let steps = self.raw.iter().enumerate().map(|(n, raw)| Step {
-            cpu: raw.cpu,
-            function: raw.function,
-            op: raw.op,
-            cell: self.name(raw.place),
-            value: raw.value,
-            stale: self.stale(n),
+        let mut places = HashMap::new();
+        let steps = self.raw.iter().enumerate().map(|(n, raw)| {
+            let next = places.len();
+            Step {
+                cpu: raw.cpu,
+                function: raw.function,
+                op: raw.op,
+                cell: self.name(raw.place),
+                place: *places.entry(raw.place).or_insert(next),
+                value: raw.value,
+                stale: self.stale(n),
+            }
         });
         let workers = self.calls.len().saturating_sub(1);
         Trace { workers, start: self.start, steps: steps.collect(), violation }

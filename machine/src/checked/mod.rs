@@ -328,4 +328,12 @@ impl<E: Engine, L: CheckedLock> Machine for Checked<E, L> {
     fn enter(function: &'static str) {
         history::enter(function);
     }
+
+    fn running() -> &'static str {
+        history::running()
+    }
+
+    fn resume(function: &'static str) {
+        history::resume(function);
+    }
 }
