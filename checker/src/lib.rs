@@ -4,14 +4,19 @@
 
 mod case;
 mod cases;
+mod columns;
 pub mod diagram;
 pub mod faults;
 mod invariant;
 mod machinery;
+pub mod picture;
 pub mod scenario;
 mod scenarios;
 mod slice;
+mod timeline;
+mod words;
 
 pub use case::{Case, Effort, Explore, Finding, Verdict};
 pub use cases::cases;
 pub use invariant::{Invariant, hold, ignore};
+pub use timeline::Order;

@@ -23,6 +23,8 @@ pub enum Op {
     Set,
     /// A lock was taken.
     Lock,
+    /// A lock is held by another CPU, and this one waits for it.
+    Wait,
     /// A trylock on a held lock.
     Missed,
     /// A lock was given up.
@@ -308,9 +310,17 @@ impl History {
         };
         let home = &self.homes[n];
         let (index, within) = (offset / home.stride, offset % home.stride);
-        let element = match home.bytes / home.stride {
+        let alike = |other: &&Home| {
+            (other.name, other.bytes, other.stride) == (home.name, home.bytes, home.stride)
+        };
+        // Regions of one name and form are those of the CPUs, in order.
+        let base = match self.homes.iter().filter(alike).count() {
             1 => home.name.to_string(),
-            _ => format!("{}[{index}]", home.name),
+            _ => format!("{}[{}]", home.name, self.homes[..n].iter().filter(alike).count()),
+        };
+        let element = match home.bytes / home.stride {
+            1 => base,
+            _ => format!("{base}[{index}]"),
         };
         match home.field(within) {
             "" => element,
