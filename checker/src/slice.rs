@@ -228,8 +228,8 @@ impl<'a> Slice<'a> {
         let broken = self.step(last);
         let shown = |&n: &usize| {
             let step = self.step(n);
-            let about = self.relevant(&step.cell) && step.op != Op::Note;
-            step.cpu == broken.cpu && (about && !is_lock(step) || n == last)
+            let about = self.relevant(&step.cell) || n == last;
+            step.cpu == broken.cpu && step.op != Op::Note && about && !is_lock(step)
         };
         let mut own = self.run().rev().filter(shown);
         if self.is("no end") {
