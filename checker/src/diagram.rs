@@ -134,8 +134,11 @@ impl Diagram {
             inside: slice.inside(cpu),
         };
         let lanes = cpus.iter().map(lane).collect();
-        let (window, initial) = (window(trace, &rows), initial(trace, &rows));
-        Self { lanes, rows, order: *order, window, initial, violation: trace.violation.clone() }
+        let initial = initial(trace, &rows);
+        let violation = trace.violation.clone();
+        let mut drawn = Self { lanes, rows, order: *order, window: None, initial, violation };
+        drawn.window = window(trace, &drawn.rows).filter(|_| drawn.is_broken());
+        drawn
     }
 
     /// What has to be said about the order, if the rows cannot be read as a timeline.

@@ -19,9 +19,9 @@ const MARGIN: f64 = 20.0;
 /// For the rows' numbers.
 const NUMBERS: f64 = 24.0;
 /// Between the lifelines of two CPUs whose texts are outside.
-const BETWEEN: f64 = 190.0;
+const BETWEEN: f64 = 150.0;
 /// Characters per line of a row's text.
-const WRAP: usize = 46;
+const WRAP: usize = 36;
 
 /// Okabe and Ito's colour-blind-safe set, without its yellow: one colour per lock.
 const COLOURS: [&str; 6] = ["#0072b2", "#d55e00", "#009e73", "#b8609a", "#b87d00", "#3a8fc0"];
@@ -37,7 +37,7 @@ pub(crate) fn svg(diagram: &Diagram, title: &str) -> String {
 
 /// Two diagrams of the same acts under one title, each with a heading of its own: one that breaks an
 /// invariant and one that does not.
-pub fn side_by_side(title: &str, left: (&str, &Diagram), right: (&str, &Diagram)) -> String {
+pub(crate) fn side_by_side(title: &str, left: (&str, &Diagram), right: (&str, &Diagram)) -> String {
     whole(title, &[Panel::new(left.1, left.0), Panel::new(right.1, right.0)])
 }
 
@@ -175,12 +175,19 @@ impl<'a> Panel<'a> {
         }
     }
 
+    /// How far the bars of a lane reach.
+    fn inwards(&self, lane: usize) -> f64 {
+        let own = self.bars.iter().filter(|bar| bar.lane == lane);
+        let deepest = own.map(|bar| bar.depth).max().unwrap_or(0);
+        BARS * (deepest + 1) as f64
+    }
+
     /// The window of the race: between the lifelines of two CPUs, or behind the rows of more.
     fn window(&self, out: &mut String) {
         let Some((from, to)) = self.diagram.window else { return };
         let (top, bottom) = (self.rows[from].1 - LINE + 2.0, self.rows[to].1 + 6.0);
         let (left, right) = match self.lanes[..] {
-            [(a, Side::Left), (b, _)] => (a + 2.0 * BARS, b - 2.0 * BARS),
+            [(a, Side::Left), (b, _)] => (a + self.inwards(0), b - self.inwards(1)),
             _ => (NUMBERS, self.width),
         };
         let (width, height) = (right - left, bottom - top);

@@ -4,6 +4,7 @@
 //! acted on them. Guards that a slice can be read on its own: each read in it returns the last write in
 //! it, and the same history always gives the same slice.
 
+use crate::diagram::HOLDS;
 use crate::timeline::is_at_rest;
 use crate::words::{is_record, of_device};
 use machine::checked::{Op, Seen, Step, Trace};
@@ -186,7 +187,13 @@ impl<'a> Slice<'a> {
             let (_, cell) = EVIDENCE.into_iter().find(|(note, _)| self.step(n).cell == *note)?;
             self.own_before(n, |read| of_device(&read.cell) == cell)
         });
-        self.run().filter(milestone).chain(evidence).chain(self.last_acts()).collect()
+        let tests = self.run().filter(|&n| self.is_allocation(n)).filter_map(|n| {
+            let same = |read: &Step| read.function == self.step(n).function;
+            self.own_before(n, |read| of_device(&read.cell) == "si.flags" && same(read))
+        });
+        let looks = self.run().filter(|&n| self.is(HOLDS) && self.is_unuse(n));
+        let all = self.run().filter(milestone).chain(evidence).chain(tests);
+        all.chain(looks).chain(self.last_acts()).collect()
     }
 
     /// Whether step `n` is the write that a stale read should have seen.
@@ -215,9 +222,21 @@ impl<'a> Slice<'a> {
         }
     }
 
+    /// Whether the step makes a slot allocated, and that is what it is about.
+    fn is_allocation(&self, n: usize) -> bool {
+        let step = self.step(n);
+        writes(step) && is_record(&step.cell) && self.marks(step)
+    }
+
+    /// Whether unuse looks there whether anything is in use.
+    fn is_unuse(&self, n: usize) -> bool {
+        let step = self.step(n);
+        step.function == "try_to_unuse" && of_device(&step.cell) == "si.inuse_pages"
+    }
+
     /// Whether the violation is about slots that become allocated.
     fn is_about_slots(&self) -> bool {
-        ["I1:", "I2:", "I4:"].iter().any(|i| self.trace.violation.starts_with(i))
+        ["I1:", "I2:", "I4:", HOLDS].iter().any(|about| self.is(about))
     }
 
     /// The last acts of the CPU that broke something: its last access with what it read of the same
@@ -287,7 +306,8 @@ impl<'a> Slice<'a> {
             let read = self.own_before(n, |read| read.place == step.place);
             needed.extend(read.filter(|&m| !self.notes_between(m, n)));
         }
-        let acts = (writes(step) || last) && !self.is("no end") && !self.is("data race");
+        let acts = (writes(step) || last)
+            && ["no end", "data race", HOLDS].iter().all(|kind| !self.is(kind));
         if acts {
             let any = last || depth == 1;
             let acted_on = |m: usize| self.matters(m) && (any || self.step(m).place == step.place);
@@ -532,7 +552,7 @@ fn without_repeats(trace: &Trace, kept: Vec<usize>) -> Vec<usize> {
         let before = kept.iter().rev().find(|&&m| m < n && steps[m].cpu == steps[n].cpu);
         before.is_some_and(|&m| {
             let same = (steps[m].op, &steps[m].cell, steps[m].value, steps[m].function);
-            steps[n].op == Op::Load
+            matches!(steps[n].op, Op::Load | Op::Get)
                 && same == (steps[n].op, &steps[n].cell, steps[n].value, steps[n].function)
         })
     };

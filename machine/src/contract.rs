@@ -311,15 +311,12 @@ pub trait Machine: Sized + Send + Sync + 'static {
     /// account of who moves lines.
     fn enter(_function: &'static str) {}
 
-    /// The kernel function that the running CPU is in, on a machine that keeps histories; see
-    /// [`Frame`](crate::Frame).
-    fn running() -> &'static str {
-        ""
-    }
+    /// The running CPU calls this kernel function, for histories alone; see [`Frame`](crate::Frame). The
+    /// simulator charges the function that was [entered](Self::enter) last.
+    fn call(_function: &'static str) {}
 
-    /// The running CPU is in `function` again, for histories alone: the simulator charges the last one
-    /// that was [entered](Self::enter).
-    fn resume(_function: &'static str) {}
+    /// The function that it called last has returned.
+    fn returned() {}
 
     /// Whether locks account for their sites now: on a machine with [`SITES`](Self::SITES), unless the run
     /// is to have none, and where `setup` costs nothing, not there.

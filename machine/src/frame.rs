@@ -5,18 +5,14 @@ use crate::Machine;
 use std::marker::PhantomData;
 
 /// A kernel function that runs until this goes; then its caller runs again.
-pub struct Frame<M: Machine> {
-    caller: &'static str,
-    machine: PhantomData<fn() -> M>,
-}
+pub struct Frame<M: Machine>(PhantomData<fn() -> M>);
 
 impl<M: Machine> Frame<M> {
-    /// `function` begins, or goes on: for histories alone.
+    /// `function` begins: for histories alone.
     #[inline(always)]
     pub fn of(function: &'static str) -> Self {
-        let caller = M::running();
-        M::resume(function);
-        Self { caller, machine: PhantomData }
+        M::call(function);
+        Self(PhantomData)
     }
 
     /// `function` begins, and the simulator charges it for what follows.
@@ -31,6 +27,6 @@ impl<M: Machine> Frame<M> {
 impl<M: Machine> Drop for Frame<M> {
     #[inline(always)]
     fn drop(&mut self) {
-        M::resume(self.caller);
+        M::returned();
     }
 }

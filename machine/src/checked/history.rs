@@ -134,11 +134,39 @@ struct Calls {
     current: &'static str,
     /// The function before the last `enter`; that of the lock site, if a lock is taken next.
     before: &'static str,
+    /// The functions that were called and have not returned.
+    frames: Vec<Called>,
     /// Held locks: the function that took each, and its caller if the lock site alone names it.
     held: Vec<(Place, &'static str, Option<&'static str>)>,
 }
 
+/// A function that was called.
+#[derive(Clone)]
+struct Called {
+    function: &'static str,
+    caller: &'static str,
+    /// How many steps the CPU had taken by then.
+    since: usize,
+}
+
 impl Calls {
+    fn call(&mut self, function: &'static str, since: usize) {
+        self.frames.push(Called { function, caller: self.current, since });
+        self.resume(function);
+    }
+
+    fn returned(&mut self) {
+        if let Some(called) = self.frames.pop() {
+            self.resume(called.caller);
+        }
+    }
+
+    /// The innermost function that runs since `step` of the CPU.
+    fn since(&self, step: usize) -> &'static str {
+        let longer = self.frames.iter().rev().find(|called| called.since <= step);
+        longer.map_or(self.current, |called| called.function)
+    }
+
     fn enter(&mut self, function: &'static str) {
         self.before = std::mem::replace(&mut self.current, function);
     }
@@ -260,21 +288,26 @@ pub(super) fn waiting_for() -> String {
     })
 }
 
-/// Does `change` to the running CPU's calls.
-fn calls<T: Default>(change: impl FnOnce(&mut Calls) -> T) -> T {
-    NOW.with_borrow_mut(|now| now.calls.get_mut(ME.get()).map(change).unwrap_or_default())
+/// Does `change` to the calls of the running CPU, which has taken so many steps.
+fn calls(change: impl FnOnce(&mut Calls, usize)) {
+    NOW.with_borrow_mut(|now| {
+        let taken = now.taken.get(ME.get()).copied().unwrap_or(0);
+        if let Some(calls) = now.calls.get_mut(ME.get()) {
+            change(calls, taken);
+        }
+    });
 }
 
 pub(super) fn enter(function: &'static str) {
-    calls(|calls| calls.enter(function));
+    calls(|calls, _| calls.enter(function));
 }
 
-pub(super) fn running() -> &'static str {
-    calls(|calls| calls.current)
+pub(super) fn call(function: &'static str) {
+    calls(|calls, taken| calls.call(function, taken));
 }
 
-pub(super) fn resume(function: &'static str) {
-    calls(|calls| calls.resume(function));
+pub(super) fn returned() {
+    calls(|calls, _| calls.returned());
 }
 
 impl History {
@@ -295,11 +328,11 @@ impl History {
         self.raw.push(Raw { cpu, function, op, place, value });
     }
 
-    /// Once the CPU has spent its budget: (CPU, function).
+    /// Once the CPU has spent its budget: (CPU, the function that has not returned for long).
     fn spent(&self) -> Option<(usize, &'static str)> {
         let cpu = ME.get();
         let spent = self.taken[cpu] - self.earlier[cpu] > BUDGET;
-        spent.then(|| (cpu, self.calls[cpu].current))
+        spent.then(|| (cpu, self.calls[cpu].since(self.earlier[cpu] + BUDGET / 2)))
     }
 
     fn name(&self, place: Place) -> String {

@@ -329,11 +329,11 @@ impl<E: Engine, L: CheckedLock> Machine for Checked<E, L> {
         history::enter(function);
     }
 
-    fn running() -> &'static str {
-        history::running()
+    fn call(function: &'static str) {
+        history::call(function);
     }
 
-    fn resume(function: &'static str) {
-        history::resume(function);
+    fn returned() {
+        history::returned();
     }
 }
