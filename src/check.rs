@@ -262,7 +262,7 @@ fn as_json(case: &Case, verdict: &Verdict) -> Value {
             value["invariant"] = json!(invariant.to_string());
             value["violation"] = json!(diagram.violation);
             value["diagram"] = json!(diagram.ascii());
-            value["svg"] = json!(diagram.svg());
+            value["svg"] = json!(diagram.svg(&case.id()));
         }
     }
     value

@@ -4,15 +4,22 @@
 
 mod case;
 mod cases;
+mod columns;
 pub mod diagram;
+mod example;
 pub mod faults;
 mod invariant;
 mod machinery;
+mod picture;
 pub mod scenario;
 mod scenarios;
 mod slice;
+mod timeline;
+mod words;
 
 pub use case::{Case, Effort, Explore, Finding, Verdict};
 pub use cases::cases;
+pub use example::beside;
 pub use invariant::{Invariant, hold, ignore};
 pub use scenarios::SCENARIOS;
+pub use timeline::Order;

@@ -2,6 +2,7 @@
 //! CPU, all CPUs at once. Guards the invariants in every execution: a watcher outside the model checks
 //! them at each write, and the variant's own `validate` at rest.
 
+use crate::example;
 use crate::invariant::{Invariant, hold, named};
 use machine::checked::{Config, Event, act_begins, watch};
 use machine::{Cpu, Failure, Machine};
@@ -258,7 +259,8 @@ fn milestone(event: &Event) {
         "avail list: plist_add()" => LISTED.set(true),
         "avail list: plist_del()" => LISTED.set(false),
         "swapoff: SWP_WRITEOK cleared" => OFF_NOW.set(true),
-        "swapoff: no allocation under way" => BLOCKED.set(Some("swapoff's barrier")),
+        "swapoff: past the barrier" => BLOCKED.set(Some("swapoff's barrier")),
+        "swapoff: needs no barrier" => BLOCKED.set(Some("SWP_WRITEOK was cleared")),
         "swapoff: unuse done" => BLOCKED.set(Some("unuse found none in use")),
         "swapoff: unuse fails" => {
             hold(Invariant::L, MAY_FAIL.get() == Some(event.cpu), || {
@@ -318,6 +320,7 @@ impl<M: Machine<Config = Config>> Visitor<M> for Exploration<'_> {
     fn visit<A: SwapAllocator<M>>(self, _variant: &'static Variant) -> Self::Output {
         let Self { scenario, config } = self;
         // The watcher cannot tell the slots of one device from those of another.
+        let watcher = example::watcher().unwrap_or(watcher);
         watch(((scenario.spec)().devices.len() == 1).then_some(watcher));
         let run = M::run(
             config,

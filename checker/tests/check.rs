@@ -1,45 +1,15 @@
 //! The checks really check: every fault is caught, and escapes once the invariants that catch it
 //! are ignored. Every lock is explored. The documentation's diagrams are those that the tool draws.
 
+mod common;
 mod documents;
 
-use checker::diagram::Diagram;
-use checker::faults::{FAULTS, Fault, named};
+use checker::faults::{FAULTS, named};
 use checker::{Case, Effort, Finding, Invariant, cases, ignore};
+use common::{catch, effort, for_each};
 use documents::refilled;
 use std::fs;
 use std::path::{Path, PathBuf};
-
-/// Limited by counts alone, and so the same on a busy machine.
-fn effort() -> Effort {
-    Effort { executions: 20_000, beyond: 20_000, random: 400, ..Effort::quick(1) }
-}
-
-/// The first case of `subject` that catches `fault`: by what, and how it is drawn.
-fn catch<'a>(
-    cases: &'a [Case],
-    subject: &str,
-    fault: &Fault,
-) -> Option<(&'a Case, Invariant, Diagram)> {
-    fault.scenarios.iter().find_map(|scenario| {
-        let own = |case: &&Case| case.subject == subject && case.scenario == *scenario;
-        let case = cases.iter().find(own).expect("the registry names a scenario there is");
-        match case.check(Some(fault.name), &effort()).finding {
-            Finding::Broken { invariant, diagram } => Some((case, invariant, diagram)),
-            _ => None,
-        }
-    })
-}
-
-/// Runs `body` on all, on two threads: explorations are independent.
-fn for_each<T: Sync>(all: &[T], body: impl Fn(&T) + Sync) {
-    std::thread::scope(|scope| {
-        for odd in [0, 1] {
-            let body = &body;
-            scope.spawn(move || all.iter().skip(odd).step_by(2).for_each(body));
-        }
-    });
-}
 
 #[test]
 fn every_fault_is_caught() {
@@ -47,11 +17,7 @@ fn every_fault_is_caught() {
         let cases = cases();
         for subject in fault.subjects {
             let caught = catch(&cases, subject, fault);
-            let (_, _, diagram) = caught.unwrap_or_else(|| panic!("{}: {subject}", fault.name));
-            let ascii = diagram.ascii();
-            assert!(ascii.is_ascii() && ascii.lines().all(|l| l.len() <= 72), "{ascii}");
-            assert!(!diagram.rows.is_empty(), "{}: an empty diagram", fault.name);
-            assert!(ascii.lines().count() <= 90, "{}: too long to read\n{ascii}", fault.name);
+            assert!(caught.is_some(), "{}: {subject}", fault.name);
         }
     });
 }

@@ -314,8 +314,16 @@ pub trait Machine: Sized + Send + Sync + 'static {
     /// held then.
     fn restore(_kept: &Kept) {}
 
-    /// The running CPU is in this kernel function: for the checker's histories.
+    /// The running CPU is in this kernel function: for the checker's histories, and for the simulator's
+    /// account of who moves lines.
     fn enter(_function: &'static str) {}
+
+    /// The running CPU calls this kernel function, for histories alone; see [`Frame`](crate::Frame). The
+    /// simulator charges the function that was [entered](Self::enter) last.
+    fn call(_function: &'static str) {}
+
+    /// The function that it called last has returned.
+    fn returned() {}
 
     /// Whether locks account for their sites now: on a machine with [`SITES`](Self::SITES), unless the run
     /// is to have none, and where `setup` costs nothing, not there.

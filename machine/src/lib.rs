@@ -9,6 +9,7 @@ pub mod affinity;
 pub mod checked;
 mod contract;
 pub mod fault;
+mod frame;
 pub mod lock;
 pub mod native;
 pub mod percpu_ref;
@@ -20,6 +21,7 @@ pub mod topology;
 mod word;
 
 pub use contract::{Atomic, Cpu, Extent, Failure, Machine, Outcome, Phase, Plain, RawLock, Word};
+pub use frame::Frame;
 pub use lock::{Guard, Site, SiteStats, SpinLock};
 pub use native::Native;
 pub use percpu_ref::PercpuRef;

@@ -17,7 +17,7 @@ use crate::layer::Layer;
 use crate::percpu_cluster::Release6_15;
 use crate::swap_map::HAS_CACHE;
 use crate::{Leaves, SwapAllocator};
-use machine::{Atomic, Cpu, Fields, Machine, PerCpu, Plain, Region, Site, vm_bug_on};
+use machine::{Atomic, Cpu, Fields, Frame, Machine, PerCpu, Plain, Region, Site, vm_bug_on};
 
 mod site {
     use machine::Site;
@@ -328,7 +328,7 @@ impl<M: Machine> Backed<'_, M> {
 
     /// try_to_reclaim_vswap_backing(): frees a slot of a device that only the swap cache holds.
     pub(crate) fn reclaim(&self, cpu: &M::Cpu, dev: &Device<M>, offset: u32) -> Reclaimed {
-        M::enter("try_to_reclaim_vswap_backing");
+        let _frame = Frame::<M>::entered("try_to_reclaim_vswap_backing");
         let cache_only = |entry| entry == HAS_CACHE;
         let Some(above) = self.above(cpu, dev, offset, &site::RECLAIM, cache_only) else {
             return Reclaimed::Nothing;

@@ -17,7 +17,7 @@ use crate::swap_map::{BAD, HAS_CACHE};
 use crate::swap_table::Sections;
 use crate::swapoff::{self, Swapoff};
 use crate::unuse::try_to_unuse;
-use machine::{Atomic, Cpu, Guard, Machine, Plain, Site, fault, vm_bug_on};
+use machine::{Atomic, Cpu, Frame, Guard, Machine, Plain, Site, fault, vm_bug_on};
 
 /// What differs from release to release in the functions of this file.
 #[derive(Clone, Copy)]
@@ -180,6 +180,7 @@ impl<M: Machine, P: Policy<M>> CiFirst<M, P> {
         list: ClusterList,
         order: usize,
     ) -> Option<(usize, Guard<M>)> {
+        let _frame = Frame::<M>::of("isolate_lock_cluster");
         let si = dev.si();
         let held = si.lock.lock(cpu, &site::ISOLATE_SI);
         let mut isolated = None;
@@ -323,6 +324,7 @@ impl<M: Machine, P: Policy<M>> CiFirst<M, P> {
         from: u32,
         order: usize,
     ) -> Option<Slot> {
+        let _frame = Frame::<M>::of("alloc_swap_scan_cluster");
         let (nr, end, cluster) = (1 << order, dev.end_of(index), dev.cluster(index));
         let room = u32::from(cluster.count.get()) + nr <= dev.cluster_slots;
         let (mut found, mut next) = (None, None);
@@ -381,7 +383,7 @@ impl<M: Machine, P: Policy<M>> CiFirst<M, P> {
         let untested = fault!(M, "no-writeok-test")
             || fault!(M, "v1-series")
             || fault!(M, "writeok-outside-ci-lock");
-        M::enter("cluster_alloc_range");
+        let _frame = Frame::<M>::entered("cluster_alloc_range");
         self.policy.section(cpu, dev, || {
             if !untested && !dev.writeok() {
                 return false;
@@ -432,7 +434,7 @@ impl<M: Machine, P: Policy<M>> CiFirst<M, P> {
     /// cluster has no room, tries a free cluster, then nonfull and fragmented ones, then those that
     /// discards make free, then, for order 0, other orders' clusters.
     pub fn free_first(&self, cpu: &M::Cpu, dev: &Device<M>, order: usize) -> Option<Slot> {
-        M::enter("cluster_alloc_swap_entry");
+        let _frame = Frame::<M>::entered("cluster_alloc_swap_entry");
         loop {
             let mut found = self.from_list(cpu, dev, Free, 0, order, 1);
             if found.is_some() {
@@ -543,6 +545,7 @@ pub fn below_pmd<M: Machine>(dev: &Device<M>, order: usize) -> bool {
 impl<M: Machine, P: Policy<M>> CiFirst<M, P> {
     /// Some slot of a range is held by the swap cache alone: frees what can be freed.
     fn reclaim_range(&self, cpu: &M::Cpu, dev: &Device<M>, offset: u32, nr: u32) {
+        let _frame = Frame::<M>::of("cluster_reclaim_range");
         let (mut at, end) = (offset, offset + nr);
         while at < end {
             match dev.byte(at).load() {
@@ -558,6 +561,7 @@ impl<M: Machine, P: Policy<M>> CiFirst<M, P> {
 
     /// swap_reclaim_full_clusters(): reclaims from up to `clusters` of them.
     pub fn reclaim_full(&self, cpu: &M::Cpu, dev: &Device<M>, clusters: u64) {
+        let _frame = Frame::<M>::of("swap_reclaim_full_clusters");
         for _ in 0..clusters {
             let Some((index, mut guard)) = self.isolate(cpu, dev, Full, 0) else { return };
             let (mut offset, end) = (dev.start_of(index), dev.end_of(index));
@@ -582,6 +586,7 @@ impl<M: Machine, P: Policy<M>> CiFirst<M, P> {
 
     /// __try_to_reclaim_swap(): drops the slot's folio if it has no user.
     pub(crate) fn try_to_reclaim(&self, cpu: &M::Cpu, dev: &Device<M>, offset: u32) -> Reclaimed {
+        let _frame = Frame::<M>::of("__try_to_reclaim_swap");
         let folio = match dev.folios.trylock(offset) {
             Ok(folio) => folio,
             Err(NoFolio::Absent) => return Reclaimed::Nothing,
@@ -610,6 +615,7 @@ impl<M: Machine, P: Policy<M>> CiFirst<M, P> {
     /// swap_do_scheduled_discard(): discards all clusters that wait for it. True if there was one,
     /// which is on the free list now.
     pub fn do_discards(&self, cpu: &M::Cpu, dev: &Device<M>) -> bool {
+        let _frame = Frame::<M>::of("swap_do_scheduled_discard");
         let (si, mut freed) = (dev.si(), false);
         loop {
             let guard = si.lock.lock(cpu, &site::DISCARD_SI);

@@ -10,7 +10,7 @@ use crate::cache::LockedFolio;
 use crate::cluster::{CiFirst, SwapoffHooks};
 use crate::device::{Device, SWP_HIBERNATION};
 use crate::entry::SwpEntry;
-use machine::{Atomic, Machine, Plain, Site, fault};
+use machine::{Atomic, Frame, Machine, Plain, Site, fault};
 
 static PIN: Site = Site::new("swap_lock", "pin_hibernation_swap_type");
 static UNPIN: Site = Site::new("swap_lock", "unpin_hibernation_swap_type");
@@ -42,7 +42,7 @@ impl<M: Machine, P: SwapoffHooks<M>> CiFirst<M, P> {
     }
 
     pub(crate) fn slot_of_image(&self, cpu: &M::Cpu) -> Option<SwpEntry> {
-        M::enter("swap_alloc_hibernation_slot");
+        let _frame = Frame::<M>::entered("swap_alloc_hibernation_slot");
         let entry = self.alloc(cpu, 0)?;
         assert!(self.dup(cpu, entry), "a fresh slot takes a user");
         let folio = LockedFolio { offset: entry.offset(), order: 0 };

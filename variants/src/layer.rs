@@ -17,7 +17,7 @@ use crate::percpu::PercpuNext;
 use crate::spec::{DeviceSpec, Spec};
 use crate::swap_map::HAS_CACHE;
 use crate::xarray::Xarray;
-use machine::{Atomic, Cpu, Guard, Machine, Plain, Region, Site, vm_bug_on};
+use machine::{Atomic, Cpu, Frame, Guard, Machine, Plain, Region, Site, vm_bug_on};
 
 mod site {
     use machine::Site;
@@ -107,7 +107,7 @@ impl<M: Machine> Layer<M> {
     /// vswap_alloc(): slots of this CPU's current cluster, of a nonfull one, or of a new one; for order 0,
     /// of any. They have a folio, which is locked, and no user.
     pub(crate) fn alloc(&self, cpu: &M::Cpu, order: usize) -> Option<Slot> {
-        M::enter("vswap_alloc");
+        let _frame = Frame::<M>::entered("vswap_alloc");
         let current = self.next.get(cpu, 0, order);
         let below_pmd = 1 << order < self.dev.cluster_slots;
         current
@@ -151,7 +151,7 @@ impl<M: Machine> Layer<M> {
 
     /// alloc_swap_scan_dynamic(): the cluster's memory is zeroed before anybody can find it.
     fn in_new(&self, cpu: &M::Cpu, order: usize) -> Option<Slot> {
-        M::enter("alloc_swap_scan_dynamic");
+        let _frame = Frame::<M>::entered("alloc_swap_scan_dynamic");
         let index = self.clusters.alloc(cpu, &site::NEW_XA)?;
         let (start, end) = (self.dev.start_of(index), self.dev.end_of(index));
         self.dev.clear_table(index);

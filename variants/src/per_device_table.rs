@@ -20,7 +20,7 @@ use crate::percpu_cluster::{
     Choice, NonfullFirst, Table, charge, nonfull_first, sync_discard, walk_devices,
 };
 use crate::spec::Spec;
-use machine::{Machine, Site};
+use machine::{Frame, Machine, Site};
 
 static WALK: Site = Site::new("swap_avail_lock", "swap_alloc_entry");
 
@@ -71,7 +71,7 @@ fn cluster_alloc_swap_entry<M: Machine>(
     dev: &Device<M>,
     order: usize,
 ) -> Option<Slot> {
-    M::enter("cluster_alloc_swap_entry");
+    let _frame = Frame::<M>::entered("cluster_alloc_swap_entry");
     let next = core.policy.next.get(cpu, dev.index, order);
     let current = next.and_then(|next| core.alloc_from(cpu, dev, next, order, &site::ALLOC));
     current.or_else(|| nonfull_first(core, cpu, dev, order))

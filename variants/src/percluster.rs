@@ -9,7 +9,7 @@ use crate::entry::{Slot, SwpEntry};
 use crate::percpu::PercpuNext;
 use crate::slot_cache::SlotCaches;
 use crate::spec::Spec;
-use machine::{Cpu, Machine, PercpuRef, Site, fault};
+use machine::{Cpu, Frame, Machine, PercpuRef, Site, fault};
 
 static GET: Site = Site::new("swap_avail_lock", "get_swap_pages");
 
@@ -164,7 +164,7 @@ fn get_swap_pages<M: Machine, B: Barrier<M>>(
     let mut got = 0;
     avail.walk(cpu, &GET, guard, |index| {
         let dev = &core.base.devices[index];
-        M::enter("get_swap_pages");
+        let _frame = Frame::<M>::entered("get_swap_pages");
         if !dev.users.tryget_live(cpu) {
             return false;
         }
@@ -193,7 +193,7 @@ fn alloc_entry<M: Machine, B: Barrier<M>>(
     dev: &Device<M>,
     order: usize,
 ) -> Option<Slot> {
-    M::enter("cluster_alloc_swap_entry");
+    let _frame = Frame::<M>::entered("cluster_alloc_swap_entry");
     if let Some(next) = core.policy.next.get(cpu, dev.index, order) {
         let found = core.alloc_from(cpu, dev, next, order, &site::ALLOC);
         if found.is_some() {

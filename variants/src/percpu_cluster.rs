@@ -15,7 +15,7 @@ use crate::owners::Owners;
 use crate::spec::Spec;
 use crate::swap_table::Sections;
 use crate::unuse::try_to_unuse;
-use machine::{Atomic, Cpu, Fields, Machine, PerCpu, Plain, Region, Site, fault};
+use machine::{Atomic, Cpu, Fields, Frame, Machine, PerCpu, Plain, Region, Site, fault};
 use std::marker::PhantomData;
 
 static SLOW: Site = Site::new("swap_avail_lock", "swap_alloc_slow");
@@ -164,7 +164,7 @@ pub(crate) fn nonfull_first<M: Machine, P: Policy<M>>(
     dev: &Device<M>,
     order: usize,
 ) -> Option<Slot> {
-    M::enter("cluster_alloc_swap_entry");
+    let _frame = Frame::<M>::entered("cluster_alloc_swap_entry");
     let free = |when: bool| when.then(|| core.from_list(cpu, dev, Free, 0, order, 1)).flatten();
     let of_order = |list, most| match below_pmd(dev, order) {
         true => core.from_list(cpu, dev, list, order, order, most),
@@ -278,7 +278,7 @@ fn alloc_fast<M: Machine, C: Choice<M>>(
     cpu: &M::Cpu,
     order: usize,
 ) -> Option<SwpEntry> {
-    M::enter("swap_alloc_fast");
+    let _frame = Frame::<M>::entered("swap_alloc_fast");
     let place = core.policy.place(cpu, order);
     let (si, next) = (place.si.load() as usize, Slot::new(place.offset.get()));
     let (dev, next) = (&core.base.devices[si.checked_sub(1)?], next?);
@@ -328,7 +328,7 @@ pub(crate) fn walk_devices<M: Machine, P: Policy<M>>(
     let guard = avail.lock(cpu, site);
     let may_use = |index: usize| core.base.may_use(cpu, &core.base.devices[index]);
     avail.walk_where(cpu, site, guard, may_use, |index| {
-        M::enter(site.caller);
+        let _frame = Frame::<M>::entered(site.caller);
         let dev = &core.base.devices[index];
         if !dev.users.tryget_live(cpu) {
             return false;

@@ -17,7 +17,7 @@ use crate::slot_cache::SlotCaches;
 use crate::spec::Spec;
 use crate::swap_map::{BAD, HAS_CACHE};
 use crate::swapoff::{self, Swapoff};
-use machine::{Atomic, Cpu, Guard, Machine, Plain, Site, fault, vm_bug_on};
+use machine::{Atomic, Cpu, Frame, Guard, Machine, Plain, Site, fault, vm_bug_on};
 use std::marker::PhantomData;
 
 /// How si->lock is held.
@@ -254,7 +254,7 @@ impl<M: Machine, P: Policy> SiFirst<M, P> {
         order: usize,
         slots: &mut [Option<SwpEntry>],
     ) -> Option<usize> {
-        M::enter("cluster_alloc_swap");
+        let _frame = Frame::<M>::entered("cluster_alloc_swap");
         let outside = fault!(M, "scanning-outside-lock");
         if outside {
             self.count_scanner(dev, SWP_SCANNING);
@@ -262,6 +262,7 @@ impl<M: Machine, P: Policy> SiFirst<M, P> {
         let mut held = Held::lock(cpu, dev, &site::GET_SI);
         let usable = dev.si().highest_bit.load() != 0 && dev.writeok();
         let got = usable.then(|| {
+            let _frame = Frame::<M>::of("cluster_alloc_swap");
             if !outside {
                 self.count_scanner(dev, SWP_SCANNING);
             }
@@ -306,6 +307,7 @@ impl<M: Machine, P: Policy> SiFirst<M, P> {
     /// and fragmented ones, then those that discards make free, then, for order 0, other
     /// orders' clusters. Whole clusters are scanned with si->lock held.
     fn alloc_entry(&self, cpu: &M::Cpu, held: &mut Held<M>, order: usize) -> Option<Slot> {
+        let _frame = Frame::<M>::of("cluster_alloc_swap_entry");
         let dev = held.dev;
         if let Some(next) = self.next.get(cpu, dev.index, order) {
             let found = self.scan(cpu, held, next.offset(), order);
@@ -384,6 +386,7 @@ impl<M: Machine, P: Policy> SiFirst<M, P> {
     /// alloc_swap_scan_cluster(): allocates the first slots from `from` on, in its cluster, that
     /// are free or can be reclaimed. This CPU's next allocation starts behind them.
     fn scan(&self, cpu: &M::Cpu, held: &mut Held<M>, from: u32, order: usize) -> Option<Slot> {
+        let _frame = Frame::<M>::of("alloc_swap_scan_cluster");
         let (dev, nr) = (held.dev, 1 << order);
         let index = dev.cluster_of(from);
         let (end, cluster) = (dev.end_of(index), dev.cluster(index));
@@ -424,7 +427,7 @@ impl<M: Machine, P: Policy> SiFirst<M, P> {
         offset: u32,
         order: usize,
     ) -> bool {
-        M::enter("cluster_alloc_range");
+        let _frame = Frame::<M>::entered("cluster_alloc_range");
         if !dev.writeok() && !fault!(M, "no-writeok-test") {
             return false;
         }
@@ -464,6 +467,7 @@ impl<M: Machine, P: Policy> SiFirst<M, P> {
     /// cluster_reclaim_range(): some slot of a range is held by the swap cache alone. Drops
     /// si->lock and frees what can be freed.
     fn reclaim_range(&self, cpu: &M::Cpu, held: &mut Held<M>, offset: u32, nr: u32) {
+        let _frame = Frame::<M>::of("cluster_reclaim_range");
         let (dev, mut at, end) = (held.dev, offset, offset + nr);
         self.without(cpu, held, &site::RECLAIM_SI, |si_lock| {
             while at < end {
@@ -482,6 +486,7 @@ impl<M: Machine, P: Policy> SiFirst<M, P> {
     /// swap_reclaim_full_clusters(): reclaims from up to `clusters` of them, in turn; drops
     /// si->lock around each.
     fn reclaim_full(&self, cpu: &M::Cpu, held: &mut Held<M>, clusters: u64) {
+        let _frame = Frame::<M>::of("swap_reclaim_full_clusters");
         let dev = held.dev;
         for _ in 0..clusters {
             let Some(index) = dev.si().full.first() else { return };
@@ -509,6 +514,7 @@ impl<M: Machine, P: Policy> SiFirst<M, P> {
         offset: u32,
         si_lock: SiLock,
     ) -> Reclaimed {
+        let _frame = Frame::<M>::of("__try_to_reclaim_swap");
         let folio = match dev.folios.trylock(offset) {
             Ok(folio) => folio,
             Err(NoFolio::Absent) => return Reclaimed::Nothing,
@@ -534,6 +540,7 @@ impl<M: Machine, P: Policy> SiFirst<M, P> {
     /// swap_do_scheduled_discard(): discards all clusters that wait for it, and drops si->lock
     /// while the device is busy with one.
     fn do_discards(&self, cpu: &M::Cpu, held: &mut Held<M>) {
+        let _frame = Frame::<M>::of("swap_do_scheduled_discard");
         let dev = held.dev;
         while let Some(index) = dev.si().discard.first() {
             dev.si().discard.remove(dev.clusters(), index);
@@ -567,6 +574,7 @@ impl<M: Machine, P: Policy> SiFirst<M, P> {
 
     /// swap_entry_range_free(): slots of one cluster become free. si->lock is held.
     fn free_range(&self, cpu: &M::Cpu, dev: &Device<M>, offset: u32, nr: u32) {
+        let _frame = Frame::<M>::of("swap_entry_range_free");
         let index = dev.cluster_of(offset);
         let cluster = dev.cluster(index);
         let guard = self.lock_ci(cpu, dev, index, &site::FREE);
@@ -611,6 +619,7 @@ impl<M: Machine, P: Policy> SiFirst<M, P> {
     /// swapcache_free_entries(): takes si->lock once per device; entries are sorted by device
     /// alone.
     fn free_entries(&self, cpu: &M::Cpu, entries: &[SwpEntry]) {
+        let _frame = Frame::<M>::of("swapcache_free_entries");
         let mut sorted = Vec::new();
         let entries = match self.base.devices.len() {
             1 => entries,

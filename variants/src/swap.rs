@@ -8,7 +8,7 @@ use crate::cache::{LockedFolio, NoFolio};
 use crate::entry::SwpEntry;
 use crate::owners::{Owners, PTRS_PER_PTE};
 use crate::spec::Spec;
-use machine::{Cpu, Machine, Site, fault, vm_bug_on};
+use machine::{Cpu, Frame, Machine, Site, fault, vm_bug_on};
 
 static UNMAP: Site = Site::new("ptl", "try_to_unmap_one");
 static FAULT: Site = Site::new("ptl", "do_swap_page");
@@ -59,7 +59,7 @@ impl<M: Machine, A: SwapAllocator<M>> Swap<M, A> {
         order: usize,
         folio: Folio,
     ) -> bool {
-        M::enter("folio_alloc_swap");
+        let _frame = Frame::<M>::entered("folio_alloc_swap");
         let Some(entry) = self.alloc.alloc(cpu, order) else { return false };
         vm_bug_on!(
             M,
@@ -104,7 +104,7 @@ impl<M: Machine, A: SwapAllocator<M>> Swap<M, A> {
     /// swap_vma_readahead() and swap_cluster_readahead() for one slot: its page enters the swap cache. The
     /// fault that reads ahead holds a reference on its own device alone, which may be another one.
     pub fn read_ahead(&self, cpu: &M::Cpu, entry: SwpEntry) {
-        M::enter("__read_swap_cache_async");
+        let _frame = Frame::<M>::entered("__read_swap_cache_async");
         let pins = !fault!(M, "readahead-without-ref");
         if pins && !self.alloc.tryget_device(cpu, entry.dev()) {
             return;
@@ -251,7 +251,7 @@ pub(crate) fn swap_in<M: Machine, A: SwapAllocator<M>>(
     page: usize,
     folio: Folio,
 ) -> Result<bool, SwapInError> {
-    M::enter("do_swap_page");
+    let _frame = Frame::<M>::entered("do_swap_page");
     let Some(entry) = owners.get(owner, page) else { return Ok(false) };
     let dev = entry.dev();
     if !swap.tryget_device(cpu, dev) {

@@ -7,7 +7,7 @@ use crate::allocator::{Steps, SwapAllocator, SwapoffError};
 use crate::device::Device;
 use crate::owners::Owners;
 use crate::unuse::try_to_unuse;
-use machine::{Atomic, Cpu, Machine, Site, fault};
+use machine::{Atomic, Cpu, Frame, Machine, Site, fault};
 
 static FREE_SWAP: Site = Site::new("swap_lock", "swapoff");
 static CLAIM: Site = Site::new("swap_lock", "alloc_swap_info");
@@ -20,7 +20,8 @@ pub trait Swapoff<M: Machine>: SwapAllocator<M> {
     /// # Errors
     /// [`SwapoffError::NotOn`] and [`SwapoffError::Pinned`].
     fn block(&self, cpu: &M::Cpu, dev: &Device<M>) -> Result<(), SwapoffError>;
-    /// Returns when every allocation that saw SWP_WRITEOK has ended.
+    /// Returns when every allocation that saw SWP_WRITEOK has ended. `None`: one that goes on looks
+    /// again, under the lock under which `block` cleared it.
     fn barrier(&self, _cpu: &M::Cpu, _dev: &Device<M>) -> Option<()> {
         None
     }
@@ -75,7 +76,7 @@ pub fn swapoff<M: Machine, A: Swapoff<M>>(
     index: usize,
     owners: &Owners<M>,
 ) -> Result<Steps, SwapoffError> {
-    M::enter("swapoff");
+    let _frame = Frame::<M>::entered("swapoff");
     let dev = &swap.base().devices[index];
     let (mut clock, mut steps) = (Stopwatch { at: cpu.now() }, Steps::default());
     swap.block(cpu, dev)?;
@@ -86,7 +87,10 @@ pub fn swapoff<M: Machine, A: Swapoff<M>>(
     }
     if !fault!(M, "no-barrier") && !fault!(M, "v1-series") && !fault!(M, "barrier-after-unuse") {
         steps.barrier = swap.barrier(cpu, dev).map(|()| clock.lap::<M>(cpu));
-        cpu.note("swapoff: no allocation under way", index as u64);
+        // Without one a scanner may go on, but it allocates nothing any more.
+        let blocked =
+            steps.barrier.map_or("swapoff: needs no barrier", |_| "swapoff: past the barrier");
+        cpu.note(blocked, index as u64);
     }
     steps.drain = swap.drain(cpu).map(|()| clock.lap::<M>(cpu));
     let unused = swap.unuse(cpu, index, owners);
@@ -171,7 +175,7 @@ fn free<M: Machine, A: Swapoff<M>>(swap: &A, cpu: &M::Cpu, dev: &Device<M>) {
 /// swapon(2) of device `index`: first the arrays, then the reference comes to life, then the
 /// device appears. False if the device is on already.
 pub fn swapon<M: Machine, A: Swapoff<M>>(swap: &A, cpu: &M::Cpu, index: usize) -> bool {
-    M::enter("swapon");
+    let _frame = Frame::<M>::entered("swapon");
     let dev = &swap.base().devices[index];
     let swap_lock = swap.base().avail.swap_lock();
     let all = swap_lock.lock(cpu, &CLAIM);

@@ -8,7 +8,7 @@
 use crate::cluster::{CiFirst, Policy};
 use crate::cluster_info::ClusterList::Free;
 use crate::device::Device;
-use machine::{Atomic, Cpu, Guard, Machine, Plain, Region, Site, fault};
+use machine::{Atomic, Cpu, Frame, Guard, Machine, Plain, Region, Site, fault};
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 static POPULATE: Site = Site::new("ci->lock", "swap_cluster_populate");
@@ -190,7 +190,7 @@ impl<M: Machine, P: Policy<M>> CiFirst<M, P> {
         }
         let fails = failed.is_some_and(|failed| failed.sleeping);
         dev.unlock_cluster(cpu, index, guard);
-        M::enter("swap_cluster_populate");
+        let _frame = Frame::<M>::entered("swap_cluster_populate");
         // 7.2.13 and 7.3.4 publish the table before memcg_table is there, and take it back without it.
         let early = fault!(M, "table-published-early");
         if early {

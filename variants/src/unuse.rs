@@ -7,7 +7,7 @@ use crate::entry::SwpEntry;
 use crate::owners::{Owners, UnuseMeets};
 use crate::swap::{Folio, SwapInError, free_swap_or_unlock, swap_in};
 use crate::swap_map::HAS_CACHE;
-use machine::{Cpu, Machine, fault};
+use machine::{Cpu, Frame, Machine, fault};
 
 /// try_to_unuse(): swaps in what the owners have on the device, then drops what
 /// the swap cache holds, until nothing is in use.
@@ -42,7 +42,7 @@ pub(crate) fn until_unused<M: Machine, A: SwapAllocator<M>>(
     dev: usize,
     pass: impl Fn() -> Result<(), SwapoffError>,
 ) -> Result<(), SwapoffError> {
-    M::enter("try_to_unuse");
+    let _frame = Frame::<M>::entered("try_to_unuse");
     let mut passes = 0;
     while swap.inuse(dev) != 0 {
         if passes == owners.passes || owners.unuse_meets(UnuseMeets::Signal) {
@@ -69,7 +69,7 @@ fn unuse_owner<M: Machine, A: SwapAllocator<M>>(
     owner: usize,
 ) -> Result<(), SwapoffError> {
     for page in 0..owners.pages() {
-        M::enter("unuse_pte_range");
+        let _frame = Frame::<M>::entered("unuse_pte_range");
         let there = |entry: &SwpEntry| entry.dev() == dev;
         while let Some(entry) = owners.get(owner, page).filter(there) {
             if owner > 0 && owners.unuse_meets(UnuseMeets::NoMemory) {

@@ -23,6 +23,8 @@ pub enum Op {
     Set,
     /// A lock was taken.
     Lock,
+    /// A lock is held by another CPU, and this one waits for it.
+    Wait,
     /// A trylock on a held lock.
     Missed,
     /// A lock was given up.
@@ -45,12 +47,14 @@ pub enum Seen {
 pub struct Step {
     /// The CPU that took the step.
     pub cpu: usize,
-    /// The kernel function that took the last lock or was last entered on this CPU.
+    /// The kernel function that runs.
     pub function: &'static str,
     /// The kind of access.
     pub op: Op,
     /// `region[index].field`, or `region.field` where there is one element.
     pub cell: String,
+    /// The cell itself: some have their name in common.
+    pub place: usize,
     /// The value read, written or left behind, zero-extended.
     pub value: u64,
     /// For a read that did not see the last write: what it saw instead.
@@ -123,40 +127,76 @@ impl Home {
     }
 }
 
-/// Which function a CPU is in. Functions name themselves where they begin or take a lock, but not
-/// where they end: after a lock section its function's caller is taken to go on.
+/// Which function a CPU is in. A function that is known by its lock sites alone begins where it takes
+/// a lock and ends with its last section; the others say so themselves ([`crate::Frame`]).
 #[derive(Clone, Default)]
 struct Calls {
     current: &'static str,
+    /// The function before the last `enter`; that of the lock site, if a lock is taken next.
+    before: &'static str,
+    /// The functions that were called and have not returned.
+    frames: Vec<Called>,
+    /// Held locks: the function that took each, and its caller if the lock site alone names it.
+    held: Vec<(Place, &'static str, Option<&'static str>)>,
+}
+
+/// A function that was called.
+#[derive(Clone)]
+struct Called {
+    function: &'static str,
     caller: &'static str,
-    /// Held locks, each with the caller of the function that took it.
-    held: Vec<(Place, &'static str)>,
+    /// How many steps the CPU had taken by then.
+    since: usize,
 }
 
 impl Calls {
-    fn enter(&mut self, function: &'static str) {
-        if self.current != function {
-            self.caller = std::mem::replace(&mut self.current, function);
+    fn call(&mut self, function: &'static str, since: usize) {
+        self.frames.push(Called { function, caller: self.current, since });
+        self.resume(function);
+    }
+
+    fn returned(&mut self) {
+        if let Some(called) = self.frames.pop() {
+            self.resume(called.caller);
         }
     }
 
-    fn back_to(&mut self, caller: &'static str) {
-        if !caller.is_empty() {
-            self.current = caller;
-        }
+    /// The innermost function that runs since `step` of the CPU.
+    fn since(&self, step: usize) -> &'static str {
+        let longer = self.frames.iter().rev().find(|called| called.since <= step);
+        longer.map_or(self.current, |called| called.function)
+    }
+
+    fn enter(&mut self, function: &'static str) {
+        self.before = std::mem::replace(&mut self.current, function);
+    }
+
+    fn resume(&mut self, function: &'static str) {
+        self.current = function;
+        self.before = function;
     }
 
     fn after(&mut self, op: Op, place: Place) {
         match op {
-            Op::Lock => self.held.push((place, self.caller)),
-            Op::Missed => self.back_to(self.caller),
-            Op::Unlock => {
-                if let Some(n) = self.held.iter().rposition(|held| held.0 == place) {
-                    let (_, caller) = self.held.remove(n);
-                    self.back_to(caller);
-                }
+            Op::Lock => {
+                let sites_alone = (self.before != self.current).then_some(self.before);
+                let outer = || self.held.iter().find(|held| held.1 == self.current);
+                let caller = sites_alone.or_else(|| outer().and_then(|held| held.2));
+                self.held.push((place, self.current, caller));
             }
+            Op::Missed => self.current = self.before,
+            Op::Unlock => self.released(place),
             _ => (),
+        }
+        self.before = self.current;
+    }
+
+    fn released(&mut self, place: Place) {
+        let Some(n) = self.held.iter().rposition(|held| held.0 == place) else { return };
+        let (_, function, caller) = self.held.remove(n);
+        let goes_on = self.held.iter().any(|held| held.1 == function);
+        if let Some(caller) = caller.filter(|_| self.current == function && !goes_on) {
+            self.current = caller;
         }
     }
 }
@@ -251,12 +291,26 @@ pub(super) fn waiting_for() -> String {
     })
 }
 
-pub(super) fn enter(function: &'static str) {
+/// Does `change` to the calls of the running CPU, which has taken so many steps.
+fn calls(change: impl FnOnce(&mut Calls, usize)) {
     NOW.with_borrow_mut(|now| {
+        let taken = now.taken.get(ME.get()).copied().unwrap_or(0);
         if let Some(calls) = now.calls.get_mut(ME.get()) {
-            calls.enter(function);
+            change(calls, taken);
         }
     });
+}
+
+pub(super) fn enter(function: &'static str) {
+    calls(|calls, _| calls.enter(function));
+}
+
+pub(super) fn call(function: &'static str) {
+    calls(|calls, taken| calls.call(function, taken));
+}
+
+pub(super) fn returned() {
+    calls(|calls, _| calls.returned());
 }
 
 impl History {
@@ -279,11 +333,11 @@ impl History {
         self.raw.push(Raw { cpu, function, op, place, value });
     }
 
-    /// Once the CPU has spent its budget: (CPU, function).
+    /// Once the CPU has spent its budget: (CPU, the function that has not returned for long).
     fn spent(&self) -> Option<(usize, &'static str)> {
         let cpu = ME.get();
         let spent = self.taken[cpu] - self.earlier[cpu] > BUDGET;
-        spent.then(|| (cpu, self.calls[cpu].current))
+        spent.then(|| (cpu, self.calls[cpu].since(self.earlier[cpu] + BUDGET / 2)))
     }
 
     fn name(&self, place: Place) -> String {
@@ -294,9 +348,17 @@ impl History {
         };
         let home = &self.homes[n];
         let (index, within) = (offset / home.stride, offset % home.stride);
-        let element = match home.bytes / home.stride {
+        let alike = |other: &&Home| {
+            (other.name, other.bytes, other.stride) == (home.name, home.bytes, home.stride)
+        };
+        // Regions of one name and form are those of the CPUs, in order.
+        let base = match self.homes.iter().filter(alike).count() {
             1 => home.name.to_string(),
-            _ => format!("{}[{index}]", home.name),
+            _ => format!("{}[{}]", home.name, self.homes[..n].iter().filter(alike).count()),
+        };
+        let element = match home.bytes / home.stride {
+            1 => base,
+            _ => format!("{base}[{index}]"),
         };
         match home.field(within) {
             "" => element,
@@ -321,13 +383,18 @@ impl History {
     }
 
     fn trace(&self, violation: String) -> Trace {
-        let steps = self.raw.iter().enumerate().map(|(n, raw)| Step {
-            cpu: raw.cpu,
-            function: raw.function,
-            op: raw.op,
-            cell: self.name(raw.place),
-            value: raw.value,
-            stale: self.stale(n),
+        let mut places = HashMap::new();
+        let steps = self.raw.iter().enumerate().map(|(n, raw)| {
+            let next = places.len();
+            Step {
+                cpu: raw.cpu,
+                function: raw.function,
+                op: raw.op,
+                cell: self.name(raw.place),
+                place: *places.entry(raw.place).or_insert(next),
+                value: raw.value,
+                stale: self.stale(n),
+            }
         });
         let workers = self.calls.len().saturating_sub(1);
         Trace { workers, start: self.start, steps: steps.collect(), violation }

@@ -78,7 +78,10 @@ impl<E: Engine, L: CheckedLock> RawLock<Checked<E, L>> for BlockingLock<E> {
         // Tried even if it is known to be held: from the attempt loom learns that this CPU could
         // have come first.
         while !self.try_take() {
-            contended.take().into_iter().for_each(|first| first());
+            if let Some(first) = contended.take() {
+                first();
+                self.record(Op::Wait);
+            }
             self.sleepers.lock().expect("no panic while held").push(E::current());
             history::as_me(E::park);
         }

@@ -352,4 +352,12 @@ impl<E: Engine, L: CheckedLock> Machine for Checked<E, L> {
     fn enter(function: &'static str) {
         history::enter(function);
     }
+
+    fn call(function: &'static str) {
+        history::call(function);
+    }
+
+    fn returned() {
+        history::returned();
+    }
 }
