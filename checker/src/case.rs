@@ -40,7 +40,7 @@ pub struct Effort {
     pub executions: u64,
     /// Executions of a bound that a pass does not need ([`Case::needs`]).
     pub beyond: u64,
-    /// Random executions of a case; of one that has no exhaustive search, ten times as many.
+    /// Random executions of a case; of one that has no exhaustive search, twenty times as many.
     pub random: u64,
     /// Seed of the random schedules.
     pub seed: u64,
@@ -56,7 +56,7 @@ pub const DEPTHS: [usize; 3] = [3, 4, 6];
 impl Effort {
     /// What `swapscale check` does.
     pub fn quick(seed: u64) -> Self {
-        Self { more: 0, executions: 100_000, beyond: 2_000, random: 200, seed }
+        Self { more: 0, executions: 100_000, beyond: 2_000, random: 100, seed }
     }
 
     /// A quarter of an hour for all cases on two cores.
@@ -69,14 +69,14 @@ impl Effort {
         let Self { random, seed, .. } = self;
         let depths = DEPTHS.map(|depth| depth.to_string()).join(", ");
         format!(
-            "random schedules: {random} of each case, 10 times as many where nothing is exhaustive; \
+            "random schedules: {random} of each case, 20 times as many where no search is exhaustive; \
              {PCT} of 10 by PCT of depth {depths}; seed {seed}"
         )
     }
 
     /// (depth, executions) of the random searches of a case; no depth is uniform.
     fn searches(&self, exhausted: bool) -> impl Iterator<Item = (Option<usize>, u64)> {
-        let all = if exhausted { self.random } else { 10 * self.random };
+        let all = if exhausted { self.random } else { 20 * self.random };
         let pct = all * PCT / 10 / DEPTHS.len() as u64;
         let uniform = all - pct * DEPTHS.len() as u64;
         let depths = DEPTHS.into_iter().map(move |depth| (Some(depth), pct));

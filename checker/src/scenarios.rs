@@ -617,7 +617,62 @@ pub const SCENARIOS: &[Scenario] = &[
         ],
         bound: Some(1),
     },
-    // swapoff against those who give slots back, and swapon.
+    Scenario {
+        name: "fault-reclaim",
+        spec: two_clusters,
+        before: FILL,
+        cpus: &[
+            ("page fault", &[Act::In { owner: 0, page: 0, keep: true }]),
+            ("reclaim worker, allocator", &[Act::Work, out(2, 1)]),
+        ],
+        bound: Some(2),
+    },
+    Scenario {
+        name: "two-images",
+        spec: two_clusters,
+        before: &[],
+        cpus: &[
+            ("hibernation", &[Act::Hibernate { dev: 0 }]),
+            ("hibernation", &[Act::Hibernate { dev: 0 }]),
+        ],
+        bound: Some(2),
+    },
+    // swapoff against those who give slots back, against workers, and swapon.
+    Scenario {
+        name: "worker-off",
+        spec: two_clusters,
+        before: FILL,
+        cpus: &[("swapoff", &[OFF]), ("reclaim worker", &[Act::Work])],
+        bound: Some(1),
+    },
+    Scenario {
+        name: "discard-off",
+        spec: discarding,
+        before: &[large(0), out(1, 0), out(1, 1), out(1, 2), zap_large(0)],
+        cpus: &[("swapoff", &[OFF]), ("allocator", &[out(2, 0)])],
+        bound: Some(1),
+    },
+    Scenario {
+        name: "walk-off",
+        spec: two_devices,
+        before: &[out(0, 0), out(0, 1), out(0, 2)],
+        cpus: &[("swapoff", &[Act::Swapoff { dev: 1 }]), ("allocator", &[out(1, 0), zap(0, 0)])],
+        bound: Some(1),
+    },
+    Scenario {
+        name: "slot-cache-off",
+        spec: short_of_slots,
+        before: &[out(0, 0)],
+        cpus: &[("swapoff", &[OFF]), ("allocator, freer", &[out(1, 0), zap(0, 0)])],
+        bound: Some(1),
+    },
+    Scenario {
+        name: "fork-off",
+        spec: two_clusters,
+        before: &[large(0)],
+        cpus: &[("swapoff", &[OFF]), ("fork", &[fork(0, 1), zap(0, 0)])],
+        bound: Some(1),
+    },
     Scenario {
         name: "slot-cache-free",
         spec: slot_caches,
