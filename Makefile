@@ -43,6 +43,8 @@ gallery: $(SWAPSCALE) ## redraw the README's pictures from the committed referen
 	@# The kernel build of the second stands for that of the first, which is older.
 	@for run in validation validation-build; do if [ -d $(REFERENCE)/$$run ]; then \
 		$(SWAPSCALE) validate --redraw $(REFERENCE)/$$run --out plots/gallery >/dev/null || exit 1; fi; done
+	$(SWAPSCALE) check percluster --fault no-barrier --diagrams $(LOCAL)/diagrams > /dev/null
+	cp $(LOCAL)/diagrams/percluster-no-barrier-beside.svg plots/gallery/race-no-barrier.svg
 	rm -f plots/gallery/report.html
 
 comma := ,

@@ -2,6 +2,7 @@
 //! limit on its CPU time, and says what was explored and what was found. Exit 0 when what
 //! should hold holds and every fault asked for is caught, 1 when not, 2 on bad input.
 
+use crate::timeline;
 use checker::faults::{self, FAULTS, Fault};
 use checker::{Case, Effort, Finding, Verdict};
 use rayon::prelude::*;
@@ -38,6 +39,9 @@ pub struct Args {
     #[arg(long, hide = true, value_name = "SUBJECT/SCENARIO")]
     child: Option<String>,
 }
+
+/// The fault that is drawn beside its counterpart, in which the barrier waits.
+const NO_BARRIER: &str = "no-barrier";
 
 /// The subject of one line of the answer.
 struct Job {
@@ -235,7 +239,11 @@ fn child(id: &str, args: &Args) -> Result<bool, String> {
         None => None,
     };
     let verdict = case.check(fault, &effort(args));
-    say(&as_json(case, &verdict).to_string());
+    let mut result = as_json(case, &verdict);
+    if let (Some(NO_BARRIER), Finding::Broken { diagram, .. }) = (fault, &verdict.finding) {
+        result["beside"] = json!(checker::beside(case, diagram));
+    }
+    say(&result.to_string());
     Ok(true)
 }
 
@@ -263,6 +271,7 @@ fn as_json(case: &Case, verdict: &Verdict) -> Value {
             value["violation"] = json!(diagram.violation);
             value["diagram"] = json!(diagram.ascii());
             value["svg"] = json!(diagram.svg(&case.id()));
+            value["timeline"] = timeline::json(diagram);
         }
     }
     value
@@ -322,14 +331,17 @@ fn random_search(result: &Value) -> String {
     }
 }
 
-/// SUBJECT-FAULT.txt and .svg, or SUBJECT-SCENARIO where no fault was asked for.
+/// SUBJECT-FAULT.txt and .svg, or SUBJECT-SCENARIO where no fault was asked for; and -beside.svg with
+/// the counterpart that holds, if there is one.
 fn write_diagrams(dir: &std::path::Path, results: &[Value]) -> Result<(), String> {
     for result in results.iter().filter(|result| result["verdict"] == "broken") {
         let name = result["fault"].as_str().unwrap_or_else(|| string(result, "scenario"));
         let stem = format!("{}-{name}", string(result, "subject"));
         let text = format!("{}\n\n{}", found(result), string(result, "diagram"));
-        for (ending, content) in [("txt", text.as_str()), ("svg", string(result, "svg"))] {
-            let path = dir.join(format!("{stem}.{ending}"));
+        let drawn = [".svg", "-beside.svg"].into_iter().zip(["svg", "beside"]);
+        let drawn = drawn.filter_map(|(ending, key)| Some((ending, result[key].as_str()?)));
+        for (ending, content) in [(".txt", text.as_str())].into_iter().chain(drawn) {
+            let path = dir.join(format!("{stem}{ending}"));
             std::fs::write(&path, content).map_err(|e| format!("{}: {e}", path.display()))?;
         }
     }

@@ -28,6 +28,7 @@ mod progress;
 mod report;
 mod run;
 mod selftest;
+mod timeline;
 mod validate;
 
 /// The command as it was given, without the path that this program was started by.

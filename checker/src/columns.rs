@@ -30,8 +30,8 @@ pub(crate) fn ascii(diagram: &Diagram) -> String {
     let mut out = String::new();
     columns.titles(&mut out, diagram);
     for (n, row) in diagram.rows.iter().enumerate() {
-        if let Some(function) = &row.function {
-            columns.put(&mut out, "", row.lane, function, 0);
+        if let Some(function) = row.heading() {
+            columns.put(&mut out, "", row.lane, &function, 0);
         }
         columns.put(&mut out, &(n + 1).to_string(), row.lane, &row.text, INDENT);
     }
@@ -119,8 +119,7 @@ impl Columns {
 /// All texts of a lane, each with its indent.
 fn texts(diagram: &Diagram, lane: usize) -> impl Iterator<Item = (String, usize)> {
     let own = diagram.rows.iter().filter(move |row| row.lane == lane);
-    let of_row =
-        |row: &Row| [row.function.clone().map(|f| (f, 0)), Some((row.text.clone(), INDENT))];
+    let of_row = |row: &Row| [row.heading().map(|f| (f, 0)), Some((row.text.clone(), INDENT))];
     [(diagram.lanes[lane].title(), 0)].into_iter().chain(own.flat_map(of_row).flatten())
 }
 

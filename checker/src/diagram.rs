@@ -53,8 +53,10 @@ pub struct Access {
 pub struct Row {
     /// The index of the CPU among the [lanes](Diagram::lanes).
     pub lane: usize,
-    /// The kernel function, if the CPU was in another one at its line before.
-    pub function: Option<String>,
+    /// The kernel function; "" where none is known.
+    pub function: String,
+    /// The CPU was in another one at its line before.
+    pub enters: bool,
     /// The step, in words.
     pub text: String,
     /// What it accesses, in order.
@@ -76,6 +78,11 @@ impl Row {
     /// Whether it begins this section.
     pub(crate) fn takes(&self, section: usize) -> bool {
         self.steps.contains(&section)
+    }
+
+    /// The function as a heading, where it is not that of the line before.
+    pub(crate) fn heading(&self) -> Option<String> {
+        self.enters.then(|| format!("{}()", self.function))
     }
 
     /// Whether it is a milestone, and not an access.
@@ -119,7 +126,8 @@ impl Diagram {
             let locks = slice.held(act[0]).iter().map(|&lock| kernel_name(&trace.steps[lock].cell));
             Row {
                 lane: cpus.iter().position(|&cpu| cpu == first.cpu).expect("it has an act"),
-                function: entered.then(|| format!("{}()", first.function)),
+                function: first.function.into(),
+                enters: entered,
                 text: text(trace, act, number),
                 accesses: act.iter().map(|&n| access(&trace.steps[n])).collect(),
                 held: locks.collect(),
@@ -142,7 +150,7 @@ impl Diagram {
     }
 
     /// What has to be said about the order, if the rows cannot be read as a timeline.
-    pub(crate) fn remark(&self) -> Option<String> {
+    pub fn remark(&self) -> Option<String> {
         match self.order {
             Order::Sequential => None,
             Order::Weak => Some(

@@ -114,7 +114,7 @@ impl<'a> Panel<'a> {
         let mut y = top + LINE + 2.0 * SPACE;
         let rows = diagram.rows.iter().map(|row| {
             let function = y + LINE;
-            let first = if row.function.is_some() { function + LINE } else { function };
+            let first = if row.enters { function + LINE } else { function };
             y = first + LINE * (lines(row).len() - 1) as f64 + SPACE;
             (function, first)
         });
@@ -226,9 +226,9 @@ impl<'a> Panel<'a> {
         let (row, (function, first)) = (&self.diagram.rows[n], self.rows[n]);
         let (x, side) = self.lanes[row.lane];
         let (at, anchor) = beside(x, side, APART);
-        if let Some(name) = &row.function {
+        if let Some(name) = row.heading() {
             let style = format!("{anchor} fill=\"{MUTED}\" font-style=\"italic\" font-size=\"12\"");
-            text(out, at, function, &style, name);
+            text(out, at, function, &style, &name);
         }
         text(out, 0.0, first, "fill=\"#8a8a8a\" font-size=\"11\"", &(n + 1).to_string());
         let marked = self.diagram.window.is_some_and(|(from, to)| n == from || n == to);
@@ -270,7 +270,7 @@ impl<'a> Panel<'a> {
 fn lifelines(diagram: &Diagram) -> (Vec<(f64, Side)>, f64) {
     let widest = |lane: usize| {
         let own = diagram.rows.iter().filter(|row| row.lane == lane);
-        let texts = own.flat_map(|row| lines(row).into_iter().chain(row.function.clone()));
+        let texts = own.flat_map(|row| lines(row).into_iter().chain(row.heading()));
         let title = length(&diagram.lanes[lane].title(), 14.5);
         texts.map(|text| length(&text, 13.0)).fold(title, f64::max)
     };

@@ -173,8 +173,12 @@ impl<'a> Slice<'a> {
     /// Where slicing begins (the slicing criterion): the violation, swapoff's milestones and
     /// barriers, and every change of a word of the protocol.
     fn criterion(&self) -> Vec<usize> {
+        let before = self.earlier_lives();
         let milestone = |&n: &usize| {
             let step = self.step(n);
+            if n < before {
+                return false;
+            }
             match step.op {
                 Op::Note if step.cell.starts_with(LIST_NOTES) => self.named(LIST_NOTES),
                 Op::Note => step.cell != NO_BARRIER,
@@ -210,6 +214,14 @@ impl<'a> Slice<'a> {
             m < n && step.cpu == self.step(n).cpu && found(step).is_some() && wanted(step)
         };
         self.run().rev().find(own)
+    }
+
+    /// Where the last life of a device that is swapped off again begins: what swapoff did before says
+    /// nothing of how that one ends.
+    fn earlier_lives(&self) -> usize {
+        let last = |note: &str| self.run().rev().find(|&n| self.step(n).cell == note);
+        let (on, off) = (last("swapon"), last("swapoff: SWP_WRITEOK cleared"));
+        on.filter(|_| off > on).unwrap_or(0)
     }
 
     /// Whether a write is shown for its own sake.

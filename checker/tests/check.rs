@@ -5,7 +5,7 @@ mod common;
 mod documents;
 
 use checker::faults::{FAULTS, named};
-use checker::{Case, Effort, Finding, Invariant, cases, ignore};
+use checker::{Case, Effort, Finding, Invariant, beside, cases, ignore};
 use common::{catch, effort, for_each};
 use documents::refilled;
 use std::fs;
@@ -130,7 +130,15 @@ fn redrawn(text: &str, cases: &[Case]) -> String {
     refilled(&out, "invariants", &table_of_invariants())
 }
 
-/// With `UPDATE_DOCS=1` in the environment they are rewritten instead.
+/// Whether the file at `path` is `now`. With `UPDATE_DOCS=1` in the environment it is rewritten instead.
+fn hold(path: &Path, now: &str) {
+    if std::env::var_os("UPDATE_DOCS").is_some() {
+        return fs::write(path, now).expect("a document can be written");
+    }
+    let text = fs::read_to_string(path).expect("a document");
+    assert!(now == text, "{}: run with UPDATE_DOCS=1", path.display());
+}
+
 #[test]
 fn the_documents_are_what_the_tool_draws() {
     let cases = cases();
@@ -138,12 +146,17 @@ fn the_documents_are_what_the_tool_draws() {
     for path in documents() {
         let text = fs::read_to_string(&path).expect("a document");
         marks += text.matches("<!-- swapscale check ").count();
-        let now = redrawn(&text, &cases);
-        if std::env::var_os("UPDATE_DOCS").is_some() {
-            fs::write(&path, now).expect("a document can be written");
-            continue;
-        }
-        assert!(now == text, "{}: run with UPDATE_DOCS=1", path.display());
+        hold(&path, &redrawn(&text, &cases));
     }
     assert!(marks >= 6, "the documents have lost their diagrams");
+}
+
+/// docs/swapoff.md shows it; `make gallery` draws it too.
+#[test]
+fn the_picture_with_and_without_the_barrier_is_what_the_tool_draws() {
+    let (cases, fault) = (cases(), named("no-barrier").expect("a fault there is"));
+    let (case, _, diagram) = catch(&cases, "percluster", fault).expect("it is caught");
+    let picture =
+        Path::new(env!("CARGO_MANIFEST_DIR")).join("../plots/gallery/race-no-barrier.svg");
+    hold(&picture, &beside(case, &diagram).expect("an execution in which the barrier waits"));
 }
