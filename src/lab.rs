@@ -5,9 +5,10 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
-use kernel::lab::{self, Kernel, Plan};
+use kernel::lab::{self, Kernel, Plan, Task, hunt};
 use kernel::live::{self, Error, Workload};
 use plots::{Drawn, Wanted};
+use results::kernel::HUNT;
 use results::schema::MachineKind;
 use results::store::Loaded;
 use results::tables::document::Document;
@@ -33,7 +34,8 @@ pub struct Args {
     /// Boots of each kernel, interleaved
     #[arg(long, default_value_t = 3)]
     boots: u32,
-    /// churn, seq, build, mthp, swapoff
+    /// churn, seq, build, mthp, memhog, swapoff; or mthp-swapoff, alone: swapoffs that lock a CPU up
+    /// in kernels whose allocator does not see that the swap is going away
     #[arg(long, value_delimiter = ',', default_value = "churn,build,swapoff")]
     workload: Vec<String>,
     /// Numbers of worker processes; by default 1 and as many as the guest has CPUs
@@ -42,6 +44,13 @@ pub struct Args {
     /// Measured seconds of one trial
     #[arg(long, default_value_t = 2.0)]
     seconds: f64,
+    /// In mthp-swapoff: swapoffs of one boot, in turns with folios of 64 KiB in swap and without
+    /// [default: 20]
+    #[arg(long, value_parser = clap::value_parser!(u32).range(1..=1000))]
+    swapoffs: Option<u32>,
+    /// In mthp-swapoff: time of one request of the swap disk, us [default: 200]
+    #[arg(long, value_parser = clap::value_parser!(u64).range(1..=10_000))]
+    latency_us: Option<u64>,
     /// Seconds one boot may take
     #[arg(long, default_value_t = 180)]
     patience: u64,
@@ -124,6 +133,7 @@ fn resolve(args: &Args) -> Result<Plan, Error> {
     if args.before.is_none() && args.after.is_empty() && args.kernel.is_empty() {
         return Err(Error::Refused("give --before and --after, or --kernel".into()));
     }
+    let task = task(args)?;
     lab::find_qemu()?;
     let cache = lab::cache();
     let versions = args.before.iter().chain(&args.after);
@@ -136,32 +146,53 @@ fn resolve(args: &Args) -> Result<Plan, Error> {
     let given = given.map(|(index, image)| lab::given(image, modules(index)));
     let mut kernels = fetched.chain(given).collect::<Result<Vec<Kernel>, _>>()?;
     lab::tell_apart(&mut kernels);
-    let workload = |name: &String| {
-        let known = Workload::ALL.into_iter().find(|workload| workload.id() == name);
-        known.ok_or_else(|| {
-            let names = Workload::ALL.map(Workload::id).join(", ");
-            Error::Refused(format!("--workload {name}: expected {names}"))
-        })
-    };
-    let all = u32::from(args.smp);
     Ok(Plan {
         kernels,
-        args: live::Args {
-            workloads: args.workload.iter().map(workload).collect::<Result<_, _>>()?,
-            threads: if args.threads.is_empty() { vec![1, all] } else { args.threads.clone() },
-            batches: vec![16],
-            trials: 1,
-            interval: Duration::from_secs_f64(args.seconds.clamp(0.1, 60.0)),
-            seed: 1,
-            cpus: (0..usize::from(args.smp)).collect(),
-            pin: "compact".into(),
-            size: 256 << 20,
-            fill: 25,
-            trace: false,
-            swap_device: None,
-        },
+        task,
         boots: args.boots.max(1),
         memory_mib: args.memory_mib,
         patience: Duration::from_secs(args.patience),
     })
+}
+
+/// What the guests do: trials, or the hunt, which runs alone since it can leave a guest locked up.
+fn task(args: &Args) -> Result<Task, Error> {
+    let hunts = args.workload.iter().any(|name| name == HUNT);
+    if hunts && (args.workload.len() > 1 || !args.threads.is_empty()) {
+        return Err(Error::Refused(format!("--workload {HUNT}: it runs alone, without --threads")));
+    }
+    if hunts {
+        return Ok(Task::Hunt(hunt::Args {
+            swapoffs: args.swapoffs.unwrap_or(20),
+            latency_us: args.latency_us.unwrap_or(200),
+            cpus: args.smp.into(),
+            seed: 1,
+        }));
+    }
+    if args.swapoffs.is_some() || args.latency_us.is_some() {
+        let options = "--swapoffs, --latency-us";
+        return Err(Error::Refused(format!("{options}: options of --workload {HUNT}")));
+    }
+    let workload = |name: &String| {
+        let known = Workload::ALL.into_iter().find(|workload| workload.id() == name);
+        known.ok_or_else(|| {
+            let names = Workload::ALL.map(Workload::id).join(", ");
+            Error::Refused(format!("--workload {name}: expected {names}, or {HUNT} alone"))
+        })
+    };
+    let all = u32::from(args.smp);
+    Ok(Task::Trials(live::Args {
+        workloads: args.workload.iter().map(workload).collect::<Result<_, _>>()?,
+        threads: if args.threads.is_empty() { vec![1, all] } else { args.threads.clone() },
+        batches: vec![16],
+        trials: 1,
+        interval: Duration::from_secs_f64(args.seconds.clamp(0.1, 60.0)),
+        seed: 1,
+        cpus: (0..usize::from(args.smp)).collect(),
+        pin: "compact".into(),
+        size: 256 << 20,
+        fill: 25,
+        trace: false,
+        swap_device: None,
+    }))
 }

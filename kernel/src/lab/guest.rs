@@ -1,6 +1,7 @@
 //! Inside a guest, where this program is process 1: mounts file systems and loads modules so that
 //! the live driver can run, runs the plan, reports everything on the console, and ends the machine.
 
+use std::ffi::{CStr, CString};
 use std::fs::{self, File};
 use std::io;
 use std::path::Path;
@@ -11,7 +12,9 @@ use rustix::mount::MountFlags;
 use rustix::system::RebootCommand;
 use serde::{Deserialize, Serialize};
 
+use super::Task;
 use super::acquisitions::Acquisitions;
+use super::hunt::{self, Begun, Ended};
 use super::slow_path::SlowPaths;
 use super::steps::Steps;
 use super::tracefs::TRACING;
@@ -21,6 +24,8 @@ use crate::live::{self, Args, Workload};
 pub const PLAN: &str = "/plan.json";
 /// Where the image holds the modules.
 pub const MODULES: &str = "/modules";
+/// Levels of the kernel's messages on the console: others would tear our lines there.
+pub const ONLY_THE_GRAVEST: &str = "1 1 1 1";
 /// Prefix of each line of this program: the kernel writes to the same console.
 pub const MARK: &str = "@swapscale ";
 
@@ -32,6 +37,12 @@ pub enum Message {
     Up { release: String, unsupported: Option<String> },
     /// one trial was measured
     Cell(Box<Cell>),
+    /// a swapoff of a hunt is about to begin
+    Begun(Begun),
+    /// it has ended
+    Ended(Ended),
+    /// the kernel has reported a soft lockup. No guest sends it: the console makes it of the line
+    Lockup,
     /// the plan is done: conditions, and the trials that gave no cell
     End { notes: Vec<String>, refused: Vec<String> },
     /// the plan could not be run, and why
@@ -45,11 +56,7 @@ pub fn is_guest() -> bool {
 
 /// Runs the plan as process 1. It does not return: it ends the machine.
 pub fn main() -> ! {
-    let last = match run() {
-        Ok(summary) => Message::End { notes: summary.notes, refused: summary.refused },
-        Err(why) => Message::Failed(why),
-    };
-    send(&last);
+    send(&run().unwrap_or_else(Message::Failed));
     rustix::fs::sync();
     let _ = rustix::system::reboot(RebootCommand::Restart);
     // If init returned, the kernel would panic.
@@ -62,7 +69,8 @@ fn send(message: &Message) {
     println!("{MARK}{}", serde_json::to_string(message).expect("plain data"));
 }
 
-fn run() -> Result<live::Summary, String> {
+/// Returns the last message.
+fn run() -> Result<Message, String> {
     for (kind, at) in [
         ("proc", "/proc"),
         ("sysfs", "/sys"),
@@ -74,18 +82,30 @@ fn run() -> Result<live::Summary, String> {
         rustix::mount::mount(kind, at, kind, MountFlags::empty(), None)
             .map_err(|error| format!("mount {at}: {}", io::Error::from(error)))?;
     }
-    // Only the gravest messages of the kernel: others would tear our lines on the console.
-    let _ = fs::write("/proc/sys/kernel/printk", "1 1 1 1");
+    let _ = fs::write("/proc/sys/kernel/printk", ONLY_THE_GRAVEST);
     fs::write("/sys/fs/cgroup/cgroup.subtree_control", "+memory")
         .map_err(|error| format!("cgroup.subtree_control: {error}"))?;
-    load_modules()?;
+    let plan = fs::read(PLAN).map_err(|error| format!("{PLAN}: {error}"))?;
+    match serde_json::from_slice(&plan).map_err(|error| format!("{PLAN}: {error}"))? {
+        Task::Trials(args) => trials(&args),
+        Task::Hunt(args) => hunt(&args),
+    }
+}
+
+fn hunt(args: &hunt::Args) -> Result<Message, String> {
+    load_modules(&args.module_options(), "null_blk", || Path::new(hunt::DISK).exists())?;
+    send(&Message::Up { release: live::running().name, unsupported: None });
+    args.run(|message| send(&message))?;
+    Ok(Message::End { notes: Vec::new(), refused: Vec::new() })
+}
+
+fn trials(args: &Args) -> Result<Message, String> {
+    load_modules(c"", "zram", live::has_zram)?;
     let slow = SlowPaths::start();
     let steps = Steps::start();
     let unsupported = slow.as_ref().err().or(steps.as_ref().err()).cloned();
     send(&Message::Up { release: live::running().name, unsupported });
-    let plan = fs::read(PLAN).map_err(|error| format!("{PLAN}: {error}"))?;
-    let args: Args = serde_json::from_slice(&plan).map_err(|error| format!("{PLAN}: {error}"))?;
-    let mut summary = live::run(&args, &(), |_, mut cell, _| {
+    let mut summary = live::run(args, &(), |_, mut cell, _| {
         if let Ok(slow) = &slow {
             cell.counts.extend(slow.take());
         }
@@ -97,10 +117,10 @@ fn run() -> Result<live::Summary, String> {
     })
     .map_err(|error| error.to_string())?;
     let measured = summary.refused.len() < summary.planned;
-    if measured && let Err(why) = count_acquisitions(&args) {
+    if measured && let Err(why) = count_acquisitions(args) {
         summary.refused.push(format!("acquisitions per page are unknown: {why}"));
     }
-    Ok(summary)
+    Ok(Message::End { notes: summary.notes, refused: summary.refused })
 }
 
 /// One more trial of churn, with a probe on each acquisition of a spinlock. It comes last: nothing
@@ -120,14 +140,18 @@ fn count_acquisitions(args: &Args) -> Result<(), String> {
 }
 
 /// Loads the image's modules in passes, as long as a pass loads at least one, since a module may
-/// need the symbols of another.
-fn load_modules() -> Result<(), String> {
+/// need the symbols of another. `options` are those of the module `wanted`, which is `there` after it.
+fn load_modules(options: &CStr, wanted: &str, there: fn() -> bool) -> Result<(), String> {
     let entries = fs::read_dir(MODULES).map_err(|error| format!("{MODULES}: {error}"))?;
     let mut left: Vec<_> = entries.flatten().map(|entry| entry.path()).collect();
     loop {
         let before = left.len();
         let mut why = String::new();
-        left.retain(|path| match load_module(path) {
+        let of = |path: &Path| {
+            let name = path.file_name().unwrap_or_default().to_string_lossy();
+            if name.starts_with(wanted) { options.to_owned() } else { CString::default() }
+        };
+        left.retain(|path| match load_module(path, &of(path)) {
             Ok(()) => false,
             Err(error) => {
                 why = format!("{}: {error}", path.display());
@@ -138,17 +162,16 @@ fn load_modules() -> Result<(), String> {
             return Ok(());
         }
         if left.len() == before {
-            // A module that zram can do without may fail; zram itself may not.
-            let zram = live::has_zram();
-            return if zram { Ok(()) } else { Err(format!("cannot load zram: {why}")) };
+            // A module that the wanted one can do without may fail; the wanted one may not.
+            return if there() { Ok(()) } else { Err(format!("cannot load {wanted}: {why}")) };
         }
     }
 }
 
-fn load_module(path: &Path) -> io::Result<()> {
+fn load_module(path: &Path, options: &CStr) -> io::Result<()> {
     /// MODULE_INIT_COMPRESSED_FILE of include/uapi/linux/module.h, since 5.17.
     const COMPRESSED: i32 = 4;
     let compressed = path.extension().is_some_and(|extension| extension != "ko");
     let flags = if compressed { COMPRESSED } else { 0 };
-    Ok(rustix::system::finit_module(File::open(path)?, c"", flags)?)
+    Ok(rustix::system::finit_module(File::open(path)?, options, flags)?)
 }

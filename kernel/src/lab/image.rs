@@ -1,5 +1,5 @@
 //! The guest's initramfs: this program as init, the shared libraries that it has mapped right now,
-//! the modules that a zram device needs, and the plan. Guards that the guest needs no other file.
+//! the modules that its swap device needs, and the plan. Guards that the guest needs no other file.
 
 use std::collections::BTreeSet;
 use std::fs::{self, File};
@@ -10,7 +10,8 @@ use std::path::{Path, PathBuf};
 use super::cpio::Archive;
 use super::guest::{MODULES, PLAN};
 use super::packages::Kernel;
-use crate::live::{Args, Error};
+use super::{Task, hunt};
+use crate::live::Error;
 
 /// zram and the modules that it may depend on in any configuration. The guest finds their order.
 const WANTED: [&str; 8] = [
@@ -28,11 +29,11 @@ const WANTED: [&str; 8] = [
 pub struct Image(File);
 
 impl Image {
-    /// Writes the image of `kernel`, with the plan `args`.
+    /// Writes the image of `kernel`, with the plan `task`.
     ///
     /// # Errors
     /// [`Error::System`] where a file cannot be read or the image not be written.
-    pub fn build(kernel: &Kernel, args: &Args) -> Result<Image, Error> {
+    pub fn build(kernel: &Kernel, task: &Task) -> Result<Image, Error> {
         let mut archive = Archive::default();
         for name in ["dev", "proc", "sys", "run", "lib", "lib64", "modules"] {
             archive.directory(name);
@@ -48,11 +49,15 @@ impl Image {
                 archive.program(&format!("lib/{name}"), &content);
             }
         }
-        for module in kernel.modules.iter().flat_map(|tree| modules(tree)) {
+        let wanted = match task {
+            Task::Trials(_) => &WANTED[..],
+            Task::Hunt(_) => &hunt::MODULES[..],
+        };
+        for module in kernel.modules.iter().flat_map(|tree| modules(tree, wanted)) {
             let name = module.file_name().unwrap_or_default().to_string_lossy();
             archive.file(&format!("{}/{name}", &MODULES[1..]), &read(&module)?);
         }
-        archive.file(&PLAN[1..], &serde_json::to_vec(args).expect("plain data"));
+        archive.file(&PLAN[1..], &serde_json::to_vec(task).expect("plain data"));
         let failed = Error::system(format!("cannot write the image of {}", kernel.name));
         let mut file = tempfile::tempfile().map_err(&failed)?;
         file.write_all(&archive.finish()).map_err(&failed)?;
@@ -82,7 +87,7 @@ fn mapped(maps: &str) -> BTreeSet<PathBuf> {
 }
 
 /// The wanted modules in a tree of modules, compressed or not.
-fn modules(tree: &Path) -> Vec<PathBuf> {
+fn modules(tree: &Path, wanted: &[&str]) -> Vec<PathBuf> {
     let mut found = Vec::new();
     let mut left = vec![tree.to_owned()];
     while let Some(dir) = left.pop() {
@@ -91,7 +96,7 @@ fn modules(tree: &Path) -> Vec<PathBuf> {
             let name = entry.file_name().to_string_lossy().replace('-', "_");
             if path.is_dir() && !path.is_symlink() {
                 left.push(path);
-            } else if name.split_once(".ko").is_some_and(|(stem, _)| WANTED.contains(&stem)) {
+            } else if name.split_once(".ko").is_some_and(|(stem, _)| wanted.contains(&stem)) {
                 found.push(path);
             }
         }
@@ -126,8 +131,8 @@ mod tests {
         fs::write(deep.join("zsmalloc.ko.zst"), "").unwrap();
         fs::write(deep.join("brd.ko"), "").unwrap();
         fs::write(dir.path().join("lz4-compress.ko"), "").unwrap();
-        let mut names: Vec<_> =
-            modules(dir.path()).iter().map(|p| p.file_name().unwrap().to_owned()).collect();
+        let found = modules(dir.path(), &WANTED);
+        let mut names: Vec<_> = found.iter().map(|p| p.file_name().unwrap().to_owned()).collect();
         names.sort();
         assert_eq!(names, ["lz4-compress.ko", "zram.ko.xz", "zsmalloc.ko.zst"]);
     }
