@@ -48,9 +48,6 @@ pub struct Args {
     /// [default: 20]
     #[arg(long, value_parser = clap::value_parser!(u32).range(1..=1000))]
     swapoffs: Option<u32>,
-    /// In mthp-swapoff: time of one request of the swap disk, us [default: 200]
-    #[arg(long, value_parser = clap::value_parser!(u64).range(1..=10_000))]
-    latency_us: Option<u64>,
     /// Seconds one boot may take
     #[arg(long, default_value_t = 180)]
     patience: u64,
@@ -164,14 +161,12 @@ fn task(args: &Args) -> Result<Task, Error> {
     if hunts {
         return Ok(Task::Hunt(hunt::Args {
             swapoffs: args.swapoffs.unwrap_or(20),
-            latency_us: args.latency_us.unwrap_or(200),
             cpus: args.smp.into(),
             seed: 1,
         }));
     }
-    if args.swapoffs.is_some() || args.latency_us.is_some() {
-        let options = "--swapoffs, --latency-us";
-        return Err(Error::Refused(format!("{options}: options of --workload {HUNT}")));
+    if args.swapoffs.is_some() {
+        return Err(Error::Refused(format!("--swapoffs: an option of --workload {HUNT}")));
     }
     let workload = |name: &String| {
         let known = Workload::ALL.into_iter().find(|workload| workload.id() == name);

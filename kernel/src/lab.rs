@@ -30,10 +30,10 @@ use results::store::{Writer, created_now, run_id};
 
 use crate::live::{self, Error};
 use image::Image;
-use serde::{Deserialize, Serialize};
-use tally::Tally;
 use probe::{Roots, environment};
 use qemu::Accel;
+use serde::{Deserialize, Serialize};
+use tally::Tally;
 
 /// The kernels to boot, the plan of each boot, and the number of boots.
 #[derive(Clone, Debug)]

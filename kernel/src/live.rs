@@ -35,13 +35,13 @@ mod worker;
 mod zram;
 
 pub use content::Content;
+pub(crate) use crew::Crew;
 pub use load::Workload;
+pub(crate) use pressure::{Hold, Press};
 pub use record::record;
+pub(crate) use recorder::Interval;
 pub use release::{Release, running};
 pub use state::{Entry, directory, status};
-pub(crate) use crew::Crew;
-pub(crate) use pressure::{Hold, Press};
-pub(crate) use recorder::Interval;
 pub(crate) use swap_area::{CLUSTER, format, used_slots};
 pub(crate) use symbols::is_lock_code;
 pub(crate) use sys::{PAGE, catch_signals, die_with_us, now_ns, readable, swapoff, swapon};
@@ -294,7 +294,10 @@ pub fn check_stop() -> Result<(), Error> {
 }
 
 /// Retries `attempt` until it succeeds, fails for good, or `patience` is over.
-pub(crate) fn within<T>(patience: Duration, mut attempt: impl FnMut() -> io::Result<T>) -> io::Result<T> {
+pub(crate) fn within<T>(
+    patience: Duration,
+    mut attempt: impl FnMut() -> io::Result<T>,
+) -> io::Result<T> {
     let deadline = Instant::now() + patience;
     loop {
         match attempt() {

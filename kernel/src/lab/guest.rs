@@ -1,7 +1,6 @@
 //! Inside a guest, where this program is process 1: mounts file systems and loads modules so that
 //! the live driver can run, runs the plan, reports everything on the console, and ends the machine.
 
-use std::ffi::{CStr, CString};
 use std::fs::{self, File};
 use std::io;
 use std::path::Path;
@@ -86,6 +85,7 @@ fn run() -> Result<Message, String> {
     fs::write("/sys/fs/cgroup/cgroup.subtree_control", "+memory")
         .map_err(|error| format!("cgroup.subtree_control: {error}"))?;
     let plan = fs::read(PLAN).map_err(|error| format!("{PLAN}: {error}"))?;
+    load_modules()?;
     match serde_json::from_slice(&plan).map_err(|error| format!("{PLAN}: {error}"))? {
         Task::Trials(args) => trials(&args),
         Task::Hunt(args) => hunt(&args),
@@ -93,14 +93,12 @@ fn run() -> Result<Message, String> {
 }
 
 fn hunt(args: &hunt::Args) -> Result<Message, String> {
-    load_modules(&args.module_options(), "null_blk", || Path::new(hunt::DISK).exists())?;
     send(&Message::Up { release: live::running().name, unsupported: None });
     args.run(|message| send(&message))?;
     Ok(Message::End { notes: Vec::new(), refused: Vec::new() })
 }
 
 fn trials(args: &Args) -> Result<Message, String> {
-    load_modules(c"", "zram", live::has_zram)?;
     let slow = SlowPaths::start();
     let steps = Steps::start();
     let unsupported = slow.as_ref().err().or(steps.as_ref().err()).cloned();
@@ -140,18 +138,14 @@ fn count_acquisitions(args: &Args) -> Result<(), String> {
 }
 
 /// Loads the image's modules in passes, as long as a pass loads at least one, since a module may
-/// need the symbols of another. `options` are those of the module `wanted`, which is `there` after it.
-fn load_modules(options: &CStr, wanted: &str, there: fn() -> bool) -> Result<(), String> {
+/// need the symbols of another.
+fn load_modules() -> Result<(), String> {
     let entries = fs::read_dir(MODULES).map_err(|error| format!("{MODULES}: {error}"))?;
     let mut left: Vec<_> = entries.flatten().map(|entry| entry.path()).collect();
     loop {
         let before = left.len();
         let mut why = String::new();
-        let of = |path: &Path| {
-            let name = path.file_name().unwrap_or_default().to_string_lossy();
-            if name.starts_with(wanted) { options.to_owned() } else { CString::default() }
-        };
-        left.retain(|path| match load_module(path, &of(path)) {
+        left.retain(|path| match load_module(path) {
             Ok(()) => false,
             Err(error) => {
                 why = format!("{}: {error}", path.display());
@@ -162,16 +156,17 @@ fn load_modules(options: &CStr, wanted: &str, there: fn() -> bool) -> Result<(),
             return Ok(());
         }
         if left.len() == before {
-            // A module that the wanted one can do without may fail; the wanted one may not.
-            return if there() { Ok(()) } else { Err(format!("cannot load {wanted}: {why}")) };
+            // A module that zram can do without may fail; zram itself may not.
+            let zram = live::has_zram();
+            return if zram { Ok(()) } else { Err(format!("cannot load zram: {why}")) };
         }
     }
 }
 
-fn load_module(path: &Path, options: &CStr) -> io::Result<()> {
+fn load_module(path: &Path) -> io::Result<()> {
     /// MODULE_INIT_COMPRESSED_FILE of include/uapi/linux/module.h, since 5.17.
     const COMPRESSED: i32 = 4;
     let compressed = path.extension().is_some_and(|extension| extension != "ko");
     let flags = if compressed { COMPRESSED } else { 0 };
-    Ok(rustix::system::finit_module(File::open(path)?, options, flags)?)
+    Ok(rustix::system::finit_module(File::open(path)?, c"", flags)?)
 }

@@ -1,9 +1,8 @@
 //! The hunt for the lockup of docs/findings/steal-loop.md, inside a guest: a device without a free
 //! cluster, allocations of one page that get a slot each time by the slow path, and swapoff. Guards
-//! the claim "unforced": nothing stops a CPU, nothing is probed between the test that the loop lacks
-//! and the loop, and the watchdog has the kernel's own threshold.
+//! the claim "unforced": nothing stops a CPU, and nothing is probed between the look at the list of
+//! devices and the loop.
 
-use std::ffi::CString;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::thread::sleep;
@@ -14,8 +13,8 @@ use serde::{Deserialize, Serialize};
 use super::guest::{Message, ONLY_THE_GRAVEST};
 use super::stuck::Stuck;
 use crate::live::{
-    CLUSTER, Crew, Error, Hold, Interval, PAGE, Press, Role, Spec, format, now_ns, swapoff,
-    swapon, used_slots, within,
+    CLUSTER, Crew, Error, Hold, Interval, PAGE, Press, Role, Spec, format, now_ns, swapoff, swapon,
+    used_slots, within,
 };
 
 /// The plan of one boot.
@@ -23,8 +22,6 @@ use crate::live::{
 pub struct Args {
     /// swapoffs: in turns with folios of 64 KiB in swap, and with pages only
     pub swapoffs: u32,
-    /// time of one request of the swap device, us: swapoff waits as long for each page
-    pub latency_us: u64,
     /// CPUs of the guest: the first one is swapoff's, each other one has a process that allocates
     pub cpus: u32,
     /// seed of the pauses and of the free slots
@@ -55,14 +52,12 @@ pub struct Ended {
     pub calls: u64,
 }
 
-/// The disk: a module of the kernel that keeps what is written in memory, and answers each request
-/// after a fixed time.
-pub const MODULES: [&str; 2] = ["configfs", "null_blk"];
-/// Where it appears.
-pub const DISK: &str = "/dev/nullb0";
-
-/// Small, since a slow disk needs its time for each page.
-const SIZE: usize = 24 << 20;
+/// The swap device: the one that the module zram makes when it is loaded.
+const DISK: &str = "/dev/zram0";
+/// Bytes of the device: swapoff takes seconds to bring all of it back.
+const SIZE: usize = 512 << 20;
+/// The watchdog reports a CPU that is stuck for twice as long, s. The kernel's own value is 10.
+const THRESHOLD: &str = "1";
 /// Pages of the process that has the folios: two clusters. With folios a quarter of it stays free,
 /// so that both clusters are on the lists of part-used ones; with pages it fills them.
 const LARGE: usize = 2 * CLUSTER;
@@ -82,13 +77,6 @@ const HOLD: &str = "/sys/fs/cgroup/hold";
 const FULL: &str = "/sys/fs/cgroup/full";
 
 impl Args {
-    /// The options of the disk's module.
-    pub fn module_options(&self) -> CString {
-        let ns = self.latency_us * 1000;
-        let options = format!("memory_backed=1 gb=1 nr_devices=1 irqmode=2 completion_nsec={ns}");
-        CString::new(options).expect("no zero byte")
-    }
-
     /// Makes the swapoffs, and passes on what a lab must know of each before and after it.
     ///
     /// # Errors
@@ -118,20 +106,20 @@ impl Args {
         }
         let before = whole();
         let pages = if folios { 16 * FOLIOS } else { LARGE - 1 };
-        let large = self.crew(0..1, HOLD, seed, &Role::Hold(Hold { pages, folios, back: 0 }))?;
-        let press = self.cpus as usize - 1;
+        let large = self.crew(0..1, HOLD, seed, &Role::Hold(Hold { pages, back: 0, folios }))?;
+        // A slot for each process that presses, each in a full cluster: none of them is the one that
+        // a CPU allocates from, so that each allocation takes the slow path.
+        let back = self.cpus as usize - 1;
         let pages = SIZE / PAGE - LARGE;
-        let hold = Role::Hold(Hold { pages, folios: false, back: press });
-        let mut small = self.crew(0..1, HOLD, seed, &hold)?;
-        drop_swap_cache()?;
-        small.go(Interval { start: 0, end: 0 })?;
+        let hold = Role::Hold(Hold { pages, back, folios: false });
+        let small = self.crew(0..1, HOLD, seed, &hold)?;
         let cpus = 1..self.cpus as usize;
         let mut pressing = self.crew(cpus, FULL, seed, &Role::Press(Press { pages: BATCH }))?;
         pressing.go(Interval { start: 0, end: 0 })?;
-        sleep(Duration::from_millis(300 + seed % 50));
         let used_slots = used_slots(Path::new(DISK)).unwrap_or(0);
         say(Message::Begun(Begun { folios, used_slots, whole: whole() - before }));
         let (ns, errno) = aloud(|| {
+            sleep(Duration::from_micros(300_000 + seed % 50_000));
             let start = now_ns();
             let errno = swapoff(Path::new(DISK)).err().and_then(|error| error.raw_os_error());
             let ns = now_ns() - start;
@@ -165,15 +153,13 @@ impl Args {
     }
 }
 
-/// The disk as a swap area, the two cgroups, folios of 64 KiB and no larger ones, and no readahead.
+/// The device as a swap area, the two cgroups, folios of 64 KiB and no larger ones, and the watchdog.
 fn prepare() -> Result<(), String> {
-    if !Path::new(DISK).exists() {
-        return Err(format!("no {DISK}: this kernel has no module null_blk"));
-    }
     let said = |what: &str| {
         let what = what.to_owned();
         move |error: std::io::Error| format!("{what}: {error}")
     };
+    fs::write("/sys/block/zram0/disksize", SIZE.to_string()).map_err(said(DISK))?;
     format(Path::new(DISK), (SIZE / PAGE) as u32).map_err(said(DISK))?;
     for cgroup in [HOLD, FULL] {
         fs::create_dir(cgroup).map_err(said(cgroup))?;
@@ -183,34 +169,12 @@ fn prepare() -> Result<(), String> {
         (format!("{THP}/enabled"), "madvise"),
         (format!("{THP}/hugepages-64kB/enabled"), "madvise"),
         (format!("{THP}/hugepages-2048kB/enabled"), "never"),
-        ("/proc/sys/vm/page-cluster".to_owned(), "0"),
+        ("/proc/sys/kernel/watchdog_thresh".to_owned(), THRESHOLD),
         ("/proc/sys/vm/overcommit_memory".to_owned(), "1"),
     ] {
         fs::write(&path, value).map_err(said(&path))?;
     }
     machine::affinity::pin(0).map_err(|error| format!("CPU 0: {error}"))
-}
-
-/// Pages that have gone out stay in memory too until they are reclaimed, and swapoff would not read
-/// them from the disk.
-fn drop_swap_cache() -> Result<(), Error> {
-    const LEFT: u64 = 1 << 20;
-    within(PATIENCE, || {
-        let text = fs::read_to_string(format!("{HOLD}/memory.stat"))?;
-        let cached = field(&text, "swapcached").unwrap_or(0);
-        if cached <= LEFT {
-            return Ok(());
-        }
-        // It fails where it finds less than what was asked for.
-        let _ = fs::write(format!("{HOLD}/memory.reclaim"), cached.to_string());
-        Err(std::io::ErrorKind::ResourceBusy.into())
-    })
-    .map_err(Error::system("the pages stay in the swap cache"))
-}
-
-/// The value of `name` in a file of lines `name value`.
-fn field(text: &str, name: &str) -> Option<u64> {
-    text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' ')?.trim().parse().ok())
 }
 
 /// Folios of 64 KiB that have gone out in one piece since the boot.
@@ -237,23 +201,4 @@ fn aloud<T>(quiet: impl FnOnce() -> T) -> T {
     let result = quiet();
     let _ = fs::write(LEVELS, ONLY_THE_GRAVEST);
     result
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_field_is_found_by_its_whole_name() {
-        let stat = "anon 12288\nswapcached 4096\nswapcached_high 7\n";
-        assert_eq!(field(stat, "swapcached"), Some(4096));
-        assert_eq!(field(stat, "swap"), None);
-    }
-
-    #[test]
-    fn the_disk_answers_after_the_time_that_was_asked_for() {
-        let args = Args { swapoffs: 2, latency_us: 5000, cpus: 2, seed: 1 };
-        let options = args.module_options().into_string().unwrap();
-        assert!(options.ends_with("irqmode=2 completion_nsec=5000000"), "{options}");
-    }
 }

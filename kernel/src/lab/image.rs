@@ -1,5 +1,5 @@
 //! The guest's initramfs: this program as init, the shared libraries that it has mapped right now,
-//! the modules that its swap device needs, and the plan. Guards that the guest needs no other file.
+//! the modules that a zram device needs, and the plan. Guards that the guest needs no other file.
 
 use std::collections::BTreeSet;
 use std::fs::{self, File};
@@ -7,10 +7,10 @@ use std::io::Write;
 use std::os::fd::AsRawFd;
 use std::path::{Path, PathBuf};
 
+use super::Task;
 use super::cpio::Archive;
 use super::guest::{MODULES, PLAN};
 use super::packages::Kernel;
-use super::{Task, hunt};
 use crate::live::Error;
 
 /// zram and the modules that it may depend on in any configuration. The guest finds their order.
@@ -49,11 +49,7 @@ impl Image {
                 archive.program(&format!("lib/{name}"), &content);
             }
         }
-        let wanted = match task {
-            Task::Trials(_) => &WANTED[..],
-            Task::Hunt(_) => &hunt::MODULES[..],
-        };
-        for module in kernel.modules.iter().flat_map(|tree| modules(tree, wanted)) {
+        for module in kernel.modules.iter().flat_map(|tree| modules(tree)) {
             let name = module.file_name().unwrap_or_default().to_string_lossy();
             archive.file(&format!("{}/{name}", &MODULES[1..]), &read(&module)?);
         }
@@ -87,7 +83,7 @@ fn mapped(maps: &str) -> BTreeSet<PathBuf> {
 }
 
 /// The wanted modules in a tree of modules, compressed or not.
-fn modules(tree: &Path, wanted: &[&str]) -> Vec<PathBuf> {
+fn modules(tree: &Path) -> Vec<PathBuf> {
     let mut found = Vec::new();
     let mut left = vec![tree.to_owned()];
     while let Some(dir) = left.pop() {
@@ -96,7 +92,7 @@ fn modules(tree: &Path, wanted: &[&str]) -> Vec<PathBuf> {
             let name = entry.file_name().to_string_lossy().replace('-', "_");
             if path.is_dir() && !path.is_symlink() {
                 left.push(path);
-            } else if name.split_once(".ko").is_some_and(|(stem, _)| wanted.contains(&stem)) {
+            } else if name.split_once(".ko").is_some_and(|(stem, _)| WANTED.contains(&stem)) {
                 found.push(path);
             }
         }
@@ -131,8 +127,8 @@ mod tests {
         fs::write(deep.join("zsmalloc.ko.zst"), "").unwrap();
         fs::write(deep.join("brd.ko"), "").unwrap();
         fs::write(dir.path().join("lz4-compress.ko"), "").unwrap();
-        let found = modules(dir.path(), &WANTED);
-        let mut names: Vec<_> = found.iter().map(|p| p.file_name().unwrap().to_owned()).collect();
+        let mut names: Vec<_> =
+            modules(dir.path()).iter().map(|p| p.file_name().unwrap().to_owned()).collect();
         names.sort();
         assert_eq!(names, ["lz4-compress.ko", "zram.ko.xz", "zsmalloc.ko.zst"]);
     }

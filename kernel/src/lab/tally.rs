@@ -89,10 +89,7 @@ fn cell(args: &hunt::Args, release: &str, boot: u32, folios: bool, done: &[&Done
             variant: scheme_of(release).into(),
             lock: "kernel".into(),
             workload: HUNT.into(),
-            params: BTreeMap::from([
-                (FOLIOS.into(), if folios { "64K" } else { "none" }.into()),
-                ("latency-us".into(), args.latency_us.to_string()),
-            ]),
+            params: BTreeMap::from([(FOLIOS.into(), if folios { "64K" } else { "none" }.into())]),
             threads: workers,
             pin: "compact".into(),
             block: boot,
@@ -185,7 +182,7 @@ fn verified(folios: bool, done: &[&Done]) -> String {
 mod tests {
     use super::*;
 
-    const ARGS: hunt::Args = hunt::Args { swapoffs: 4, latency_us: 200, cpus: 2, seed: 1 };
+    const ARGS: hunt::Args = hunt::Args { swapoffs: 4, cpus: 2, seed: 1 };
 
     fn begun(folios: bool) -> Begun {
         Begun { folios, used_slots: 5000, whole: if folios { 48 } else { 0 } }

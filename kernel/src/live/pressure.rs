@@ -17,24 +17,23 @@ use super::sys::Region;
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Hold {
     pub pages: usize,
+    /// random pages that come back: their slots become free
+    pub back: usize,
     /// as folios of 64 KiB
     pub folios: bool,
-    /// random pages that come back after the start: their slots are the device's free ones
-    pub back: usize,
 }
 
 impl Hold {
-    /// Swaps the pages out, says so by `ready`, which waits for the start, and brings the few back.
+    /// Swaps the pages out, brings some back, says so by `ready`, and waits there to be killed.
     ///
     /// # Errors
     /// That of a system call, of `ready`, or of pages that do not go out.
     pub fn run(&self, seed: u64, ready: impl FnOnce() -> io::Result<Interval>) -> io::Result<()> {
         let region = filled(self.pages, self.folios)?;
         swap_out(&region)?;
-        ready()?;
         let mut random = fastrand::Rng::with_seed(seed);
         (0..self.back).for_each(|_| region.touch(random.usize(0..self.pages), 1));
-        forever()
+        ready().map(drop)
     }
 }
 
@@ -82,11 +81,4 @@ fn swap_out(region: &Region) -> io::Result<()> {
         region.swapped()?,
         region.pages()
     )))
-}
-
-/// The controller kills the process.
-fn forever() -> ! {
-    loop {
-        std::thread::park();
-    }
 }
