@@ -51,9 +51,9 @@ pub struct Args {
     /// Seconds one boot may take
     #[arg(long, default_value_t = 180)]
     patience: u64,
-    /// MiB of memory of a guest
-    #[arg(long, default_value_t = 1024)]
-    memory_mib: u64,
+    /// MiB of memory of a guest [default: 1024; mthp-swapoff: 1536]
+    #[arg(long)]
+    memory_mib: Option<u64>,
     /// Where the runs and the report are put
     #[arg(long, default_value = "results/local")]
     out: PathBuf,
@@ -143,11 +143,15 @@ fn resolve(args: &Args) -> Result<Plan, Error> {
     let given = given.map(|(index, image)| lab::given(image, modules(index)));
     let mut kernels = fetched.chain(given).collect::<Result<Vec<Kernel>, _>>()?;
     lab::tell_apart(&mut kernels);
+    let memory_mib = args.memory_mib.unwrap_or(match task {
+        Task::Trials(_) => 1024,
+        Task::Hunt(_) => 1536,
+    });
     Ok(Plan {
         kernels,
         task,
         boots: args.boots.max(1),
-        memory_mib: args.memory_mib,
+        memory_mib,
         patience: Duration::from_secs(args.patience),
     })
 }
