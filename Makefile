@@ -88,7 +88,7 @@ costs: ## bytes per slot, and instructions per operation (callgrind)
 # The lab, and the kernels against the model: all runs of it anew.
 AGAINST = --variant 6.12,6.16,6.18 --lock tas --workload churn,swapoff \
 	--size 256MiB --fill 25 --threads 1,2 --trials 6 --out $(REFERENCE)/kernel
-lab-reference: $(SWAPSCALE) ## kernels in QEMU, held against the model: half an hour
+lab-reference: $(SWAPSCALE) ## kernels in QEMU, held against the model: an hour
 	rm -rf $(REFERENCE)/kernel plots/gallery/kernel
 	mkdir -p $(REFERENCE)/kernel
 	$(SWAPSCALE) calibrate --out $(REFERENCE)/kernel/here.toml
@@ -106,6 +106,10 @@ lab-reference: $(SWAPSCALE) ## kernels in QEMU, held against the model: half an 
 	rm -rf $(REFERENCE)/lab-7
 	$(SWAPSCALE) lab --before 6.12 --after 6.18,7.0,7.3 --seconds 2 --out $(REFERENCE)/lab-7
 	rm -r $(REFERENCE)/lab-7/*-report
+	rm -rf $(REFERENCE)/lockup
+	$(SWAPSCALE) lab --before 6.12 --after 6.16,6.18,7.0,7.3 --workload mthp-swapoff \
+		--boots 2 --swapoffs 8 --patience 400 --out $(REFERENCE)/lockup
+	rm -r $(REFERENCE)/lockup/*-report
 
 selftest: $(SWAPSCALE) ## can the engine be believed on this machine
 	$(SWAPSCALE) selftest

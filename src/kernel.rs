@@ -87,6 +87,7 @@ mod linux {
     use machine::topology::Topology;
     use plots::{Cell, Matrix, Row, Section};
     use results::against::{Against, Column, against};
+    use results::kernel::HUNT;
     use results::store;
 
     use super::{Command, Compare, Report, RunArgs};
@@ -273,6 +274,11 @@ mod linux {
     }
 
     fn workload(name: &str) -> Result<Workload, Error> {
+        if name == HUNT {
+            let why = "it can lock up a CPU for good (docs/findings/steal-loop.md), so it runs in a \
+                       guest only: swapscale lab --workload";
+            return Err(refused("--workload", &format!("{name}: {why} {name}")));
+        }
         let known = Workload::ALL.into_iter().find(|workload| workload.id() == name);
         known.ok_or_else(|| {
             let names = Workload::ALL.map(Workload::id).join(", ");

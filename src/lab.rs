@@ -5,9 +5,10 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
-use kernel::lab::{self, Kernel, Plan};
+use kernel::lab::{self, Kernel, Plan, Task, hunt};
 use kernel::live::{self, Error, Workload};
 use plots::{Drawn, Wanted};
+use results::kernel::HUNT;
 use results::schema::MachineKind;
 use results::store::Loaded;
 use results::tables::document::Document;
@@ -33,7 +34,8 @@ pub struct Args {
     /// Boots of each kernel, interleaved
     #[arg(long, default_value_t = 3)]
     boots: u32,
-    /// churn, seq, build, mthp, swapoff
+    /// churn, seq, build, mthp, memhog, swapoff; or mthp-swapoff, alone: swapoffs that lock a CPU up
+    /// in kernels whose allocator does not see that the swap is going away
     #[arg(long, value_delimiter = ',', default_value = "churn,build,swapoff")]
     workload: Vec<String>,
     /// Numbers of worker processes; by default 1 and as many as the guest has CPUs
@@ -42,12 +44,16 @@ pub struct Args {
     /// Measured seconds of one trial
     #[arg(long, default_value_t = 2.0)]
     seconds: f64,
+    /// In mthp-swapoff: swapoffs of one boot, in turns with folios of 64 KiB in swap and without
+    /// [default: 20]
+    #[arg(long, value_parser = clap::value_parser!(u32).range(1..=1000))]
+    swapoffs: Option<u32>,
     /// Seconds one boot may take
     #[arg(long, default_value_t = 180)]
     patience: u64,
-    /// MiB of memory of a guest
-    #[arg(long, default_value_t = 1024)]
-    memory_mib: u64,
+    /// MiB of memory of a guest [default: 1024; mthp-swapoff: 1536]
+    #[arg(long)]
+    memory_mib: Option<u64>,
     /// Where the runs and the report are put
     #[arg(long, default_value = "results/local")]
     out: PathBuf,
@@ -124,6 +130,7 @@ fn resolve(args: &Args) -> Result<Plan, Error> {
     if args.before.is_none() && args.after.is_empty() && args.kernel.is_empty() {
         return Err(Error::Refused("give --before and --after, or --kernel".into()));
     }
+    let task = task(args)?;
     lab::find_qemu()?;
     let cache = lab::cache();
     let versions = args.before.iter().chain(&args.after);
@@ -136,32 +143,55 @@ fn resolve(args: &Args) -> Result<Plan, Error> {
     let given = given.map(|(index, image)| lab::given(image, modules(index)));
     let mut kernels = fetched.chain(given).collect::<Result<Vec<Kernel>, _>>()?;
     lab::tell_apart(&mut kernels);
+    let memory_mib = args.memory_mib.unwrap_or(match task {
+        Task::Trials(_) => 1024,
+        Task::Hunt(_) => 1536,
+    });
+    Ok(Plan {
+        kernels,
+        task,
+        boots: args.boots.max(1),
+        memory_mib,
+        patience: Duration::from_secs(args.patience),
+    })
+}
+
+/// What the guests do: trials, or the hunt, which runs alone since it can leave a guest locked up.
+fn task(args: &Args) -> Result<Task, Error> {
+    let hunts = args.workload.iter().any(|name| name == HUNT);
+    if hunts && (args.workload.len() > 1 || !args.threads.is_empty()) {
+        return Err(Error::Refused(format!("--workload {HUNT}: it runs alone, without --threads")));
+    }
+    if hunts {
+        return Ok(Task::Hunt(hunt::Args {
+            swapoffs: args.swapoffs.unwrap_or(20),
+            cpus: args.smp.into(),
+            seed: 1,
+        }));
+    }
+    if args.swapoffs.is_some() {
+        return Err(Error::Refused(format!("--swapoffs: an option of --workload {HUNT}")));
+    }
     let workload = |name: &String| {
         let known = Workload::ALL.into_iter().find(|workload| workload.id() == name);
         known.ok_or_else(|| {
             let names = Workload::ALL.map(Workload::id).join(", ");
-            Error::Refused(format!("--workload {name}: expected {names}"))
+            Error::Refused(format!("--workload {name}: expected {names}, or {HUNT} alone"))
         })
     };
     let all = u32::from(args.smp);
-    Ok(Plan {
-        kernels,
-        args: live::Args {
-            workloads: args.workload.iter().map(workload).collect::<Result<_, _>>()?,
-            threads: if args.threads.is_empty() { vec![1, all] } else { args.threads.clone() },
-            batches: vec![16],
-            trials: 1,
-            interval: Duration::from_secs_f64(args.seconds.clamp(0.1, 60.0)),
-            seed: 1,
-            cpus: (0..usize::from(args.smp)).collect(),
-            pin: "compact".into(),
-            size: 256 << 20,
-            fill: 25,
-            trace: false,
-            swap_device: None,
-        },
-        boots: args.boots.max(1),
-        memory_mib: args.memory_mib,
-        patience: Duration::from_secs(args.patience),
-    })
+    Ok(Task::Trials(live::Args {
+        workloads: args.workload.iter().map(workload).collect::<Result<_, _>>()?,
+        threads: if args.threads.is_empty() { vec![1, all] } else { args.threads.clone() },
+        batches: vec![16],
+        trials: 1,
+        interval: Duration::from_secs_f64(args.seconds.clamp(0.1, 60.0)),
+        seed: 1,
+        cpus: (0..usize::from(args.smp)).collect(),
+        pin: "compact".into(),
+        size: 256 << 20,
+        fill: 25,
+        trace: false,
+        swap_device: None,
+    }))
 }

@@ -38,6 +38,17 @@ fn bad_input_names_the_option_and_what_was_expected() {
     assert!(said.contains("--pin") && said.contains("closest"), "{said}");
 }
 
+/// It can lock a CPU of the host up for good.
+#[test]
+fn the_hunt_for_a_lockup_is_not_run_on_the_host() {
+    for more in [&[][..], &["--dry-run"]] {
+        let said = refused(&[&RUN[..], &["mthp-swapoff"], more].concat());
+        assert!(said.contains("lock up a CPU") && said.contains("swapscale lab"), "{said}");
+    }
+    let said = refused(&["run", "--workload", "mthp-swapoff"]);
+    assert!(said.contains("mthp-swapoff"), "{said}");
+}
+
 #[test]
 fn what_says_nothing_to_the_live_kernel_is_refused() {
     let said = refused(&[&RUN[..], &["churn", "--variant", "scanning"]].concat());

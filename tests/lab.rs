@@ -8,6 +8,7 @@ use std::io::Write;
 use std::os::unix::fs::PermissionsExt;
 use std::process::{Command, Output, Stdio};
 
+use kernel::lab::hunt::{Begun, Ended};
 use kernel::lab::{MARK, Message};
 
 fn swapscale(args: &[&str]) -> Output {
@@ -26,9 +27,25 @@ fn without_a_kernel_there_is_one_message() {
     assert!(output.status.code() == Some(2) && why, "{said}");
 }
 
+/// A hunt can leave the guest locked up, so nothing comes after it.
+#[test]
+fn a_hunt_runs_alone() {
+    for (options, why) in [
+        (&["--workload=mthp-swapoff,churn"][..], "runs alone"),
+        (&["--workload=mthp-swapoff", "--threads=2"], "runs alone"),
+        (&["--workload=churn", "--swapoffs=4"], "--swapoffs"),
+        (&["--workload=mthp-swapof"], "or mthp-swapoff alone"),
+    ] {
+        let output = swapscale(&[&["lab", "--kernel=/nowhere/bzImage"], options].concat());
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert_eq!((output.status.code(), said.lines().count()), (Some(2), 1), "{said}");
+        assert!(said.contains(why), "{said}");
+    }
+}
+
 /// Runs the lab on `kernels`, each a name and what its guest says on the console. QEMU is a script
 /// that writes a line to the file `starts`, prints the kernel's file, and complains.
-fn lab_with(kernels: &[(&str, String)]) -> (tempfile::TempDir, Output) {
+fn lab_with(kernels: &[(&str, String)], options: &[&str]) -> (tempfile::TempDir, Output) {
     let dir = tempfile::tempdir().unwrap();
     let at = |name: &str| dir.path().join(name);
     let qemu = at(&format!("qemu-system-{}", std::env::consts::ARCH));
@@ -38,7 +55,7 @@ fn lab_with(kernels: &[(&str, String)]) -> (tempfile::TempDir, Output) {
     fs::write(&qemu, format!("#!/bin/sh\ncase \"$*\" in *tcg*) {script};; esac\n")).unwrap();
     fs::set_permissions(&qemu, fs::Permissions::from_mode(0o755)).unwrap();
     let mut command = Command::new(env!("CARGO_BIN_EXE_swapscale"));
-    command.args(["lab", "--boots=1", "--out"]).arg(at("out"));
+    command.args(["lab", "--boots=1"]).args(options).arg("--out").arg(at("out"));
     for (name, says) in kernels {
         fs::write(at(name), says).unwrap();
         command.arg("--kernel").arg(at(name));
@@ -62,7 +79,7 @@ fn up() -> Message {
 #[test]
 fn a_kernel_that_panics_before_init_is_started_again() {
     let starts = |says: String| {
-        let (dir, output) = lab_with(&[("bzImage", says + "\n")]);
+        let (dir, output) = lab_with(&[("bzImage", says + "\n")], &[]);
         let said = String::from_utf8(output.stderr).unwrap();
         (fs::read_to_string(dir.path().join("starts")).unwrap().len(), said)
     };
@@ -83,7 +100,7 @@ fn a_kernel_that_cannot_be_measured_is_no_success() {
     let cell = Message::Cell(Box::new(results::example::cell()));
     let good = console(&[up(), cell, Message::End { notes: Vec::new(), refused: Vec::new() }]);
     let bad = console(&[up(), Message::Failed("no /sys/class/zram-control".into())]);
-    let (dir, output) = lab_with(&[("good", good), ("bad", bad)]);
+    let (dir, output) = lab_with(&[("good", good), ("bad", bad)], &[]);
     let said = String::from_utf8(output.stderr).unwrap();
     let why = "bad was not measured: no /sys/class/zram-control";
     assert!(output.status.code() == Some(2) && said.trim_end().ends_with(why), "{said}");
@@ -93,6 +110,30 @@ fn a_kernel_that_cannot_be_measured_is_no_success() {
     assert!(report.contains("swapscale lab: 6.18.1"), "{report}");
     let cells = made().filter_map(|dir| fs::read_to_string(dir.join("cells.jsonl")).ok());
     assert_eq!(cells.map(|cells| cells.lines().count()).collect::<Vec<_>>(), [1]);
+}
+
+/// What the guest says of its swapoffs and what its kernel says of a lockup become a rate, and the
+/// kernel's report stays beside the run.
+#[test]
+fn a_hunt_gives_a_rate_and_keeps_the_report_of_the_kernel() {
+    let begun = |folios| Message::Begun(Begun { folios, used_slots: 130_000, whole: 48 });
+    let ended = |stuck_ns| Message::Ended(Ended { ns: 3 << 30, errno: 0, stuck_ns, calls: 7 });
+    let lockup = "[   14.2] watchdog: BUG: soft lockup - CPU#1 stuck for 3s! [exe:135]\n\
+                  [   14.2]  cluster_alloc_swap_entry+0x164/0x410\n[   14.2]  </TASK>\n";
+    let says = console(&[up(), begun(true)])
+        + lockup
+        + &console(&[ended(vec![2_500_000_000]), begun(false), ended(Vec::new())])
+        + &console(&[Message::End { notes: Vec::new(), refused: Vec::new() }]);
+    let (dir, output) = lab_with(&[("bzImage", says)], &["--workload=mthp-swapoff"]);
+    let said = String::from_utf8(output.stdout).unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    for expected in ["1 of 1: 100.0 % (20.7..100.0)", "0 of 1: 0.0 % (0.0..79.3)", "2.50"] {
+        assert!(said.contains(expected), "no {expected}:\n{said}");
+    }
+    assert!(!said.contains("Throughput"), "{said}");
+    let runs = fs::read_dir(dir.path().join("out")).unwrap().flatten();
+    let report = runs.filter_map(|run| fs::read_to_string(run.path().join("lockup-1.txt")).ok());
+    assert_eq!(report.collect::<Vec<_>>(), [lockup]);
 }
 
 /// Past the test harness, which shows nothing of a test that passes.

@@ -6,11 +6,14 @@ mod acquisitions;
 mod apt;
 mod cpio;
 mod guest;
+pub mod hunt;
 mod image;
 mod packages;
 mod qemu;
 mod slow_path;
 mod steps;
+mod stuck;
+mod tally;
 mod tracefs;
 
 pub use guest::{MARK, Message, is_guest, main as guest_main};
@@ -19,6 +22,7 @@ pub use qemu::{Console, find as find_qemu};
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
+use std::{fs, io};
 
 use machine::topology::Topology;
 use results::schema::{MachineId, MachineKind, ProbeCost, Reading, Run, SCHEMA};
@@ -28,6 +32,8 @@ use crate::live::{self, Error};
 use image::Image;
 use probe::{Roots, environment};
 use qemu::Accel;
+use serde::{Deserialize, Serialize};
+use tally::Tally;
 
 /// The kernels to boot, the plan of each boot, and the number of boots.
 #[derive(Clone, Debug)]
@@ -35,7 +41,7 @@ pub struct Plan {
     /// the first is "before", the others "after"
     pub kernels: Vec<Kernel>,
     /// the plan of every guest
-    pub args: live::Args,
+    pub task: Task,
     /// boots of each kernel, interleaved
     pub boots: u32,
     /// memory of a guest, MiB
@@ -43,6 +49,52 @@ pub struct Plan {
     /// deadline of one boot, from its start to its last message
     pub patience: Duration,
 }
+
+/// The plan of a guest.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Task {
+    /// trials of the live driver
+    Trials(live::Args),
+    /// swapoffs that can lock the guest up
+    Hunt(hunt::Args),
+}
+
+impl Task {
+    fn cpus(&self) -> usize {
+        match self {
+            Task::Trials(args) => args.cpus.len(),
+            Task::Hunt(args) => args.cpus as usize,
+        }
+    }
+
+    /// Trials of one boot.
+    fn trials(&self) -> u32 {
+        match self {
+            Task::Trials(args) => args.trials,
+            Task::Hunt(_) => 1,
+        }
+    }
+
+    fn to_json(&self) -> serde_json::Value {
+        let json = match self {
+            Task::Trials(args) => serde_json::to_value(args),
+            Task::Hunt(args) => serde_json::to_value(args),
+        };
+        json.expect("plain data")
+    }
+
+    /// A guest that says nothing for so long has locked up. Only a hunt makes one that does.
+    fn silence(&self) -> Duration {
+        match self {
+            Task::Trials(_) => Duration::MAX / 4,
+            Task::Hunt(_) => SILENCE,
+        }
+    }
+}
+
+/// Four times the watchdog's threshold, and longer than any swapoff of a hunt takes.
+const SILENCE: Duration = Duration::from_secs(80);
 
 /// The results of a lab.
 pub struct Outcome {
@@ -69,9 +121,9 @@ pub fn run(
     progress: impl Fn(&str),
 ) -> Result<Outcome, Error> {
     live::catch_signals();
-    let images = plan.kernels.iter().map(|kernel| Image::build(kernel, &plan.args));
+    let images = plan.kernels.iter().map(|kernel| Image::build(kernel, &plan.task));
     let images = images.collect::<Result<Vec<_>, _>>()?;
-    let cpus = plan.args.cpus.len();
+    let cpus = plan.task.cpus();
     let accel = qemu::probe(&plan.kernels[0], &images[0], plan.memory_mib, cpus, plan.patience);
     progress(&format!("guests run by {}", accel.describe()));
     let start = |kernel: &Kernel| Keeper {
@@ -79,6 +131,7 @@ pub fn run(
         root: root.to_owned(),
         writer: None,
         notes: Vec::new(),
+        tally: Tally::default(),
     };
     let mut keepers: Vec<Keeper> = plan.kernels.iter().map(start).collect();
     for boot in 0..plan.boots {
@@ -129,17 +182,25 @@ fn keep_boot(
     for left in (0..STARTS).rev() {
         let mut up = false;
         let mut guest = start()?;
-        let ended = guest.listen(plan.patience, |message| {
+        let ended = guest.listen(plan.patience, plan.task.silence(), |message| {
             up = true;
-            keeper.keep(message, boot * plan.args.trials)
+            keeper.keep(message, boot * plan.task.trials())
         });
+        let lost = guest.silent() && keeper.tally.silent(plan.task.silence());
+        if let Task::Hunt(args) = &plan.task {
+            keeper.settle(args, boot, guest.report())?;
+        }
         let why = match ended {
             Ok(()) => break,
             Err(Error::Interrupted) => return Err(Error::Interrupted),
             Err(why) => why,
         };
         let again = !up && guest.panicked() && left > 0;
-        let then = if again { "; started again" } else { "" };
+        let then = match (again, lost) {
+            (true, _) => "; started again",
+            (_, true) => "; counted as a lockup",
+            _ => "",
+        };
         keeper.notes.push(format!("boot {}: {why}{then}", boot + 1));
         if !again {
             break;
@@ -154,6 +215,8 @@ struct Keeper {
     root: PathBuf,
     writer: Option<Writer>,
     notes: Vec<String>,
+    /// the swapoffs of this boot, in a hunt
+    tally: Tally,
 }
 
 impl Keeper {
@@ -167,17 +230,40 @@ impl Keeper {
             }
             Message::Cell(mut cell) => {
                 cell.key.block += first_block;
-                if self.writer.is_none() {
-                    self.writer = Some(Writer::create(&self.root, self.run.clone())?);
-                }
-                self.writer.as_mut().expect("just made").append(&cell)?;
+                self.writer()?.append(&cell)?;
             }
+            Message::Begun(begun) => self.tally.begin(begun),
+            Message::Ended(ended) => self.tally.end(ended),
+            Message::Lockup => self.tally.lockup(),
             Message::End { refused, .. } => {
                 self.note(refused.into_iter().map(|why| format!("no figure: {why}")));
             }
             Message::Failed(why) => self.note([why]),
         }
         Ok(())
+    }
+
+    /// The run's directory is made with its first cell.
+    fn writer(&mut self) -> Result<&mut Writer, Error> {
+        if self.writer.is_none() {
+            self.writer = Some(Writer::create(&self.root, self.run.clone())?);
+        }
+        Ok(self.writer.as_mut().expect("just made"))
+    }
+
+    /// Writes what the swapoffs of a boot have given, and the kernel's `report` of a lockup.
+    fn settle(&mut self, args: &hunt::Args, boot: u32, report: &[String]) -> Result<(), Error> {
+        let release = self.run.machine.name.clone();
+        let cells = std::mem::take(&mut self.tally).cells(args, &release, boot);
+        for cell in &cells {
+            self.writer()?.append(cell)?;
+        }
+        let Some(writer) = self.writer.as_ref().filter(|_| !report.is_empty()) else {
+            return Ok(());
+        };
+        let path = writer.dir().join(format!("lockup-{}.txt", boot + 1));
+        let wrote: io::Result<()> = fs::write(&path, report.join("\n") + "\n");
+        wrote.map_err(Error::system(format!("cannot write {}", path.display())))
     }
 
     /// Keeps each note once, since every boot repeats it.
@@ -199,7 +285,7 @@ fn describe(plan: &Plan, kernel: &Kernel, accel: Accel, command: &str) -> Run {
     };
     probe::commit::record(&mut environment);
     environment.kernel = Reading::Known(kernel.name.clone());
-    let (memory, cpus) = (plan.memory_mib, plan.args.cpus.len());
+    let (memory, cpus) = (plan.memory_mib, plan.task.cpus());
     environment.notes.push(format!(
         "a guest of QEMU with {cpus} CPUs and {memory} MiB, run by {}; the rest describes the host",
         accel.describe()
@@ -213,7 +299,7 @@ fn describe(plan: &Plan, kernel: &Kernel, accel: Accel, command: &str) -> Run {
         created_utc: created.to_string(),
         label: format!("lab-{}", kernel.name),
         command: command.into(),
-        plan: serde_json::to_value(&plan.args).expect("plain data"),
+        plan: plan.task.to_json(),
         in_turns: None,
         events: None,
         machine: MachineId { kind, name: kernel.name.clone(), predicted: false },

@@ -18,6 +18,7 @@ mod device;
 mod load;
 mod lockstat;
 mod pages;
+mod pressure;
 mod record;
 mod recorder;
 mod release;
@@ -34,18 +35,22 @@ mod worker;
 mod zram;
 
 pub use content::Content;
+pub(crate) use crew::Crew;
 pub use load::Workload;
+pub(crate) use pressure::{Hold, Press};
 pub use record::record;
+pub(crate) use recorder::Interval;
 pub use release::{Release, running};
 pub use state::{Entry, directory, status};
+pub(crate) use swap_area::{CLUSTER, format, used_slots};
 pub(crate) use symbols::is_lock_code;
-pub(crate) use sys::{catch_signals, die_with_us, readable};
+pub(crate) use sys::{PAGE, catch_signals, die_with_us, now_ns, readable, swapoff, swapon};
 pub use trial::Beside;
 pub use worker::{ARGV as WORKER_ARGV, main as worker_main};
+pub(crate) use worker::{Role, Spec};
 pub(crate) use zram::has_zram;
 
 use setup::{Needs, Ready, hierarchy};
-use swap_area::CLUSTER;
 use trial::{Outcome, Point, Setting};
 
 /// A run: its plan, and the CPUs and the device to use.
@@ -289,7 +294,10 @@ pub fn check_stop() -> Result<(), Error> {
 }
 
 /// Retries `attempt` until it succeeds, fails for good, or `patience` is over.
-fn within<T>(patience: Duration, mut attempt: impl FnMut() -> io::Result<T>) -> io::Result<T> {
+pub(crate) fn within<T>(
+    patience: Duration,
+    mut attempt: impl FnMut() -> io::Result<T>,
+) -> io::Result<T> {
     let deadline = Instant::now() + patience;
     loop {
         match attempt() {

@@ -9,6 +9,20 @@ pub const RETURNS: [&str; 2] = ["unuse_pte_range", "__vm_enough_memory"];
 /// The value of `trace` in the key of a cell whose trial counted each acquisition of a spinlock.
 pub const ACQUISITIONS: &str = "acquisitions";
 
+/// The lab's workload that hunts for a lockup (docs/findings/steal-loop.md). Its cells count
+/// swapoffs, and no pages.
+pub const HUNT: &str = "mthp-swapoff";
+
+/// The parameter of a hunt's cells: `64K` where folios of that size were in swap, or `none`.
+pub const FOLIOS: &str = "folios";
+
+/// The kind of a hunt's cells that has the calls of the allocator that were stuck.
+pub const STUCK: &str = "stuck in folio_alloc_swap";
+
+/// A call of the allocator that takes longer is stuck, ns. One that is not takes microseconds, and
+/// some milliseconds where the host takes the CPU away.
+pub const STUCK_NS: u64 = 250_000_000;
+
 /// Pages that were given a slot and swapped out, of a difference of /proc/vmstat's counts.
 pub fn swapped_out(added: &BTreeMap<String, u64>) -> u64 {
     ["pswpout", "swpout_zero"].iter().filter_map(|name| added.get(*name)).sum()

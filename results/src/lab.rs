@@ -15,8 +15,10 @@ use crate::tables::grid::{Grid, Row, header};
 use crate::tables::text::digits;
 
 mod acquired;
+mod lockups;
 
 pub use acquired::ci_lock_per_page;
+pub use lockups::Found;
 
 /// One kernel of the comparison.
 struct Side<'a> {
@@ -27,6 +29,8 @@ struct Side<'a> {
     cells: Vec<&'a Cell>,
     /// trials in which probes counted acquisitions, and which say nothing else
     counted: Vec<&'a Cell>,
+    /// swapoffs that can lock a CPU up, which say nothing else either
+    hunts: Vec<&'a Cell>,
 }
 
 /// The beginning of a label of the lab's runs; the name of the kernel's file follows.
@@ -43,15 +47,12 @@ pub fn runs(mut runs: Vec<Loaded>) -> Vec<Loaded> {
 pub fn report(runs: &[Loaded], notes: &[String]) -> Document {
     let hardware = runs.iter().all(|run| run.run.machine.kind == MachineKind::Kernel);
     let sides = sides(runs);
-    let mut tables = vec![slow_paths(&sides), swapoffs(&sides, hardware), operations(&sides)];
-    if sides.iter().any(|side| !side.counted.is_empty()) {
-        tables.insert(1, acquired::acquisitions(&sides));
+    let mut tables = Vec::new();
+    if sides.iter().any(|side| !side.hunts.is_empty()) {
+        tables.push(lockups::lockups(&sides));
     }
-    let throughput = throughput(&sides, hardware);
-    if hardware {
-        tables.insert(0, throughput);
-    } else {
-        tables.push(throughput);
+    if sides.iter().any(|side| !side.cells.is_empty()) {
+        tables.extend(measured(&sides, hardware));
     }
     let kernels = sides.iter().map(|side| format!("{} ({})", side.release, scheme(side)));
     let mut remarks = vec![
@@ -73,6 +74,21 @@ pub fn report(runs: &[Loaded], notes: &[String]) -> Document {
     Document { title, remarks, tables }
 }
 
+/// The tables of trials that measured. Those of time come first where time is the hardware's.
+fn measured(sides: &[Side], hardware: bool) -> Vec<Grid> {
+    let mut tables = vec![slow_paths(sides), swapoffs(sides, hardware), operations(sides)];
+    if sides.iter().any(|side| !side.counted.is_empty()) {
+        tables.insert(1, acquired::acquisitions(sides));
+    }
+    let throughput = throughput(sides, hardware);
+    if hardware {
+        tables.insert(0, throughput);
+    } else {
+        tables.push(throughput);
+    }
+    tables
+}
+
 /// Named by their numbers; by the kernels' files where two builds have one release.
 fn sides(runs: &[Loaded]) -> Vec<Side<'_>> {
     let number = |at: usize| short(&runs[at].run.machine.name);
@@ -82,15 +98,16 @@ fn sides(runs: &[Loaded]) -> Vec<Side<'_>> {
         let Loaded { run, cells, .. } = &runs[at];
         let file = run.label.trim_start_matches(LABEL);
         let name = if alone(at) { number(at) } else { file };
-        let (counted, cells) = cells.iter().partition(|cell| acquired::counts(cell));
-        Side { release: &run.machine.name, name, cells, counted }
+        let (hunts, cells): (Vec<_>, Vec<_>) = cells.iter().partition(|cell| lockups::hunts(cell));
+        let (counted, cells) = cells.into_iter().partition(|cell| acquired::counts(cell));
+        Side { release: &run.machine.name, name, cells, counted, hunts }
     };
     (0..runs.len()).map(side).collect()
 }
 
 /// The variant that models a kernel, as the driver that measured it says.
 fn scheme<'a>(side: &Side<'a>) -> &'a str {
-    side.cells.first().map_or("unknown", |cell| &cell.key.variant)
+    side.cells.iter().chain(&side.hunts).next().map_or("unknown", |cell| &cell.key.variant)
 }
 
 /// A table with one column per side.

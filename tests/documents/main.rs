@@ -13,6 +13,7 @@ mod predictions;
 mod prices;
 mod reference;
 mod simulator;
+mod steal_loop;
 mod swapoff;
 
 use fill::{Claim, block, place, same};
@@ -86,6 +87,7 @@ fn documents() -> Vec<Document> {
         overhead::readme(),
         predictions::document(),
         simulator::document(),
+        steal_loop::document(),
         swapoff::document(),
     ]
 }
@@ -120,6 +122,12 @@ fn predictions() {
 #[test]
 fn simulator() {
     holds(&simulator::document());
+}
+
+#[test]
+fn steal_loop() {
+    holds(&steal_loop::document());
+    steal_loop::console();
 }
 
 #[test]

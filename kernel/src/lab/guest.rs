@@ -11,7 +11,9 @@ use rustix::mount::MountFlags;
 use rustix::system::RebootCommand;
 use serde::{Deserialize, Serialize};
 
+use super::Task;
 use super::acquisitions::Acquisitions;
+use super::hunt::{self, Begun, Ended};
 use super::slow_path::SlowPaths;
 use super::steps::Steps;
 use super::tracefs::TRACING;
@@ -21,6 +23,8 @@ use crate::live::{self, Args, Workload};
 pub const PLAN: &str = "/plan.json";
 /// Where the image holds the modules.
 pub const MODULES: &str = "/modules";
+/// Levels of the kernel's messages on the console: others would tear our lines there.
+pub const ONLY_THE_GRAVEST: &str = "1 1 1 1";
 /// Prefix of each line of this program: the kernel writes to the same console.
 pub const MARK: &str = "@swapscale ";
 
@@ -32,6 +36,12 @@ pub enum Message {
     Up { release: String, unsupported: Option<String> },
     /// one trial was measured
     Cell(Box<Cell>),
+    /// a swapoff of a hunt is about to begin
+    Begun(Begun),
+    /// it has ended
+    Ended(Ended),
+    /// the kernel has reported a soft lockup. No guest sends it: the console makes it of the line
+    Lockup,
     /// the plan is done: conditions, and the trials that gave no cell
     End { notes: Vec<String>, refused: Vec<String> },
     /// the plan could not be run, and why
@@ -45,11 +55,7 @@ pub fn is_guest() -> bool {
 
 /// Runs the plan as process 1. It does not return: it ends the machine.
 pub fn main() -> ! {
-    let last = match run() {
-        Ok(summary) => Message::End { notes: summary.notes, refused: summary.refused },
-        Err(why) => Message::Failed(why),
-    };
-    send(&last);
+    send(&run().unwrap_or_else(Message::Failed));
     rustix::fs::sync();
     let _ = rustix::system::reboot(RebootCommand::Restart);
     // If init returned, the kernel would panic.
@@ -62,7 +68,8 @@ fn send(message: &Message) {
     println!("{MARK}{}", serde_json::to_string(message).expect("plain data"));
 }
 
-fn run() -> Result<live::Summary, String> {
+/// Returns the last message.
+fn run() -> Result<Message, String> {
     for (kind, at) in [
         ("proc", "/proc"),
         ("sysfs", "/sys"),
@@ -74,18 +81,29 @@ fn run() -> Result<live::Summary, String> {
         rustix::mount::mount(kind, at, kind, MountFlags::empty(), None)
             .map_err(|error| format!("mount {at}: {}", io::Error::from(error)))?;
     }
-    // Only the gravest messages of the kernel: others would tear our lines on the console.
-    let _ = fs::write("/proc/sys/kernel/printk", "1 1 1 1");
+    let _ = fs::write("/proc/sys/kernel/printk", ONLY_THE_GRAVEST);
     fs::write("/sys/fs/cgroup/cgroup.subtree_control", "+memory")
         .map_err(|error| format!("cgroup.subtree_control: {error}"))?;
+    let plan = fs::read(PLAN).map_err(|error| format!("{PLAN}: {error}"))?;
     load_modules()?;
+    match serde_json::from_slice(&plan).map_err(|error| format!("{PLAN}: {error}"))? {
+        Task::Trials(args) => trials(&args),
+        Task::Hunt(args) => hunt(&args),
+    }
+}
+
+fn hunt(args: &hunt::Args) -> Result<Message, String> {
+    send(&Message::Up { release: live::running().name, unsupported: None });
+    args.run(|message| send(&message))?;
+    Ok(Message::End { notes: Vec::new(), refused: Vec::new() })
+}
+
+fn trials(args: &Args) -> Result<Message, String> {
     let slow = SlowPaths::start();
     let steps = Steps::start();
     let unsupported = slow.as_ref().err().or(steps.as_ref().err()).cloned();
     send(&Message::Up { release: live::running().name, unsupported });
-    let plan = fs::read(PLAN).map_err(|error| format!("{PLAN}: {error}"))?;
-    let args: Args = serde_json::from_slice(&plan).map_err(|error| format!("{PLAN}: {error}"))?;
-    let mut summary = live::run(&args, &(), |_, mut cell, _| {
+    let mut summary = live::run(args, &(), |_, mut cell, _| {
         if let Ok(slow) = &slow {
             cell.counts.extend(slow.take());
         }
@@ -97,10 +115,10 @@ fn run() -> Result<live::Summary, String> {
     })
     .map_err(|error| error.to_string())?;
     let measured = summary.refused.len() < summary.planned;
-    if measured && let Err(why) = count_acquisitions(&args) {
+    if measured && let Err(why) = count_acquisitions(args) {
         summary.refused.push(format!("acquisitions per page are unknown: {why}"));
     }
-    Ok(summary)
+    Ok(Message::End { notes: summary.notes, refused: summary.refused })
 }
 
 /// One more trial of churn, with a probe on each acquisition of a spinlock. It comes last: nothing

@@ -7,10 +7,11 @@ use std::io::Write;
 use std::os::fd::AsRawFd;
 use std::path::{Path, PathBuf};
 
+use super::Task;
 use super::cpio::Archive;
 use super::guest::{MODULES, PLAN};
 use super::packages::Kernel;
-use crate::live::{Args, Error};
+use crate::live::Error;
 
 /// zram and the modules that it may depend on in any configuration. The guest finds their order.
 const WANTED: [&str; 8] = [
@@ -28,11 +29,11 @@ const WANTED: [&str; 8] = [
 pub struct Image(File);
 
 impl Image {
-    /// Writes the image of `kernel`, with the plan `args`.
+    /// Writes the image of `kernel`, with the plan `task`.
     ///
     /// # Errors
     /// [`Error::System`] where a file cannot be read or the image not be written.
-    pub fn build(kernel: &Kernel, args: &Args) -> Result<Image, Error> {
+    pub fn build(kernel: &Kernel, task: &Task) -> Result<Image, Error> {
         let mut archive = Archive::default();
         for name in ["dev", "proc", "sys", "run", "lib", "lib64", "modules"] {
             archive.directory(name);
@@ -52,7 +53,7 @@ impl Image {
             let name = module.file_name().unwrap_or_default().to_string_lossy();
             archive.file(&format!("{}/{name}", &MODULES[1..]), &read(&module)?);
         }
-        archive.file(&PLAN[1..], &serde_json::to_vec(args).expect("plain data"));
+        archive.file(&PLAN[1..], &serde_json::to_vec(task).expect("plain data"));
         let failed = Error::system(format!("cannot write the image of {}", kernel.name));
         let mut file = tempfile::tempfile().map_err(&failed)?;
         file.write_all(&archive.finish()).map_err(&failed)?;

@@ -66,6 +66,7 @@ pub struct Guest {
     child: Child,
     output: PipeReader,
     console: Console,
+    silent: bool,
 }
 
 /// The parser of the console: bytes in, messages out.
@@ -75,9 +76,17 @@ pub struct Console {
     received: Vec<u8>,
     /// The last line of the kernel. Of a panic it is the first one, which has the reason.
     last: String,
+    /// the kernel's first report of a lockup
+    report: Vec<String>,
 }
 
 const PANIC: &str = "Kernel panic - not syncing";
+/// How the watchdog's report of a soft lockup begins. The levels of the console let it pass always.
+const LOCKUP: &str = "watchdog: BUG: soft lockup";
+/// How a report ends.
+const STACK_END: &str = "</TASK>";
+/// Lines of a report that are kept at most.
+const REPORT_LINES: usize = 100;
 
 /// Longer than any cell, bytes: a line that is longer has no end.
 const LONGEST_LINE: usize = 64 << 20;
@@ -104,11 +113,29 @@ impl Console {
             if !line.trim().is_empty() && !self.panicked() {
                 self.last = line.trim().to_owned();
             }
+            self.keep_report(line.trim());
+            if line.contains(LOCKUP) {
+                return Ok(Some(Message::Lockup));
+            }
         }
         if self.received.len() > LONGEST_LINE {
             return Err(refused("a line without an end"));
         }
         Ok(None)
+    }
+
+    /// The kernel's first report of a lockup, up to the end of its stack; empty without one.
+    pub fn report(&self) -> &[String] {
+        &self.report
+    }
+
+    fn keep_report(&mut self, line: &str) {
+        let ended = self.report.last().is_some_and(|last| last.contains(STACK_END));
+        let begins = self.report.is_empty() && line.contains(LOCKUP);
+        let goes_on = !self.report.is_empty() && !ended && self.report.len() < REPORT_LINES;
+        if begins || goes_on {
+            self.report.push(line.to_owned());
+        }
     }
 
     fn panicked(&self) -> bool {
@@ -149,21 +176,31 @@ impl Guest {
             .stderr(console);
         live::die_with_us(&mut command);
         let child = command.spawn().map_err(Error::system(MISSING))?;
-        Ok(Guest { child, output, console: Console::default() })
+        Ok(Guest { child, output, console: Console::default(), silent: false })
     }
 
     /// Passes every message of the guest to `keep`, until the last one.
     ///
     /// # Errors
-    /// [`Error::Refused`] with the guest's last line where it ends early or takes longer than
-    /// `patience`, [`Error::Interrupted`] after a signal, and that of `keep`.
+    /// [`Error::Refused`] with the guest's last line where it ends early, takes longer than
+    /// `patience`, or says nothing itself for as long as `silence`; [`Error::Interrupted`] after a
+    /// signal, and that of `keep`.
     pub fn listen(
         &mut self,
         patience: Duration,
+        silence: Duration,
         mut keep: impl FnMut(Message) -> Result<(), Error>,
     ) -> Result<(), Error> {
         let deadline = Instant::now() + patience;
-        while let Some(message) = self.next(deadline)? {
+        let mut heard = Instant::now();
+        loop {
+            let until = deadline.min(heard + silence);
+            let next = self.next(until);
+            self.silent = next.is_err() && until < deadline && Instant::now() > until;
+            let Some(message) = next? else { break };
+            if !matches!(message, Message::Lockup) {
+                heard = Instant::now();
+            }
             let last = matches!(message, Message::End { .. } | Message::Failed(_));
             keep(message)?;
             if last {
@@ -176,6 +213,16 @@ impl Guest {
     /// True when the guest's kernel has panicked.
     pub fn panicked(&self) -> bool {
         self.console.panicked()
+    }
+
+    /// True when [`Guest::listen`] has ended since the guest was silent.
+    pub fn silent(&self) -> bool {
+        self.silent
+    }
+
+    /// The kernel's first report of a lockup; empty without one.
+    pub fn report(&self) -> &[String] {
+        self.console.report()
     }
 
     /// The next message of the guest; `None` when the guest has ended.
@@ -213,5 +260,29 @@ impl Drop for Guest {
     fn drop(&mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_lockup_is_told_and_its_first_report_is_kept() {
+        let mut console = Console::default();
+        console.receive(
+            b"[   22.1] null_blk: disk nullb0 created\n\
+              [   32.6] watchdog: BUG: soft lockup - CPU#1 stuck for 26s! [init:136]\n\
+              [   32.7]  cluster_alloc_swap_entry+0x164/0x410\n[   32.7]  </TASK>\n\
+              [   60.6] watchdog: BUG: soft lockup - CPU#1 stuck for 52s! [init:136]\n\
+              @swapscale {\"failed\":\"enough\"}\n",
+        );
+        for _ in 0..2 {
+            assert!(matches!(console.message(), Ok(Some(Message::Lockup))));
+        }
+        assert!(matches!(console.message(), Ok(Some(Message::Failed(_)))));
+        let report = console.report();
+        assert_eq!(report.len(), 3, "{report:?}");
+        assert!(report[0].contains("stuck for 26s") && report[2].ends_with("</TASK>"));
     }
 }

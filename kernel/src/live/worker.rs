@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use super::load::{Load, Workload};
 use super::pages::Pass;
+use super::pressure::{Hold, Press};
 use super::recorder::{Interval, Off, Recorder, Report};
 use super::sys::{self, now_ns};
 use super::{cgroup, safety, swap_area};
@@ -30,11 +31,12 @@ pub struct Spec {
     pub peer_cpu: usize,
     /// seed of its random numbers
     pub seed: u64,
-    /// load, swapoff and swapon, or a pass for prices
+    /// load, swapoff and swapon, a pass for prices, or pressure on a full device
     pub role: Role,
 }
 
-/// The kinds of work: put load on the allocator, switch the swap off and on, or time one pass.
+/// The kinds of work: put load on the allocator, switch the swap off and on, time one pass, or keep
+/// a device full and press against it.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Role {
@@ -44,6 +46,10 @@ pub enum Role {
     Swapper { device: PathBuf },
     /// one pass over pages, for their price
     Pass(Pass),
+    /// pages that stay in swap; it has no report, and ends when it is killed
+    Hold(Hold),
+    /// pages that get slots and no charge; ends like `Hold`
+    Press(Press),
 }
 
 /// A line from a worker to the controller.
@@ -88,18 +94,19 @@ fn run() -> io::Result<Report> {
     match &spec.role {
         Role::Load { workload, pages, batch } => {
             let mut load = Load::new(*workload, *pages, *batch, spec.seed, spec.peer_cpu)?;
-            send(&Reply::Ready)?;
-            work(receive()?, |recorder| load.step(recorder))
+            work(ready()?, |recorder| load.step(recorder))
         }
-        Role::Swapper { device } => {
-            send(&Reply::Ready)?;
-            swapper(receive()?, device, spec.seed)
-        }
-        Role::Pass(pass) => pass.run(spec.seed, || {
-            send(&Reply::Ready)?;
-            receive()
-        }),
+        Role::Swapper { device } => swapper(ready()?, device, spec.seed),
+        Role::Pass(pass) => pass.run(spec.seed, ready),
+        Role::Hold(hold) => hold.run(spec.seed, ready).map(|()| Report::default()),
+        Role::Press(press) => press.run(ready).map(|()| Report::default()),
     }
+}
+
+/// Says that all is prepared, and waits for the start.
+fn ready() -> io::Result<Interval> {
+    send(&Reply::Ready)?;
+    receive()
 }
 
 fn work(
