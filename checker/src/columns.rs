@@ -120,7 +120,8 @@ impl Columns {
 fn texts(diagram: &Diagram, lane: usize) -> impl Iterator<Item = (String, usize)> {
     let own = diagram.rows.iter().filter(move |row| row.lane == lane);
     let of_row = |row: &Row| [row.heading().map(|f| (f, 0)), Some((row.text.clone(), INDENT))];
-    [(diagram.lanes[lane].title(), 0)].into_iter().chain(own.flat_map(of_row).flatten())
+    // A title stands beside the next one, and needs a space more.
+    [(diagram.lanes[lane].title(), 1)].into_iter().chain(own.flat_map(of_row).flatten())
 }
 
 /// The parts of a text that stay whole, each with whether a space follows.

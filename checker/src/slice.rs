@@ -191,10 +191,11 @@ impl<'a> Slice<'a> {
             let (_, cell) = EVIDENCE.into_iter().find(|(note, _)| self.step(n).cell == *note)?;
             self.own_before(n, |read| of_device(&read.cell) == cell)
         });
-        let tests = self.run().filter(|&n| self.is_allocation(n)).filter_map(|n| {
-            let same = |read: &Step| read.function == self.step(n).function;
-            self.own_before(n, |read| of_device(&read.cell) == "si.flags" && same(read))
-        });
+        let tests =
+            self.run().filter(|&n| self.is("I2") && self.is_allocation(n)).filter_map(|n| {
+                let same = |read: &Step| read.function == self.step(n).function;
+                self.own_before(n, |read| of_device(&read.cell) == "si.flags" && same(read))
+            });
         let looks = self.run().filter(|&n| self.is(HOLDS) && self.is_unuse(n));
         let all = self.run().filter(milestone).chain(evidence).chain(tests);
         all.chain(looks).chain(self.last_acts()).collect()

@@ -530,8 +530,8 @@ impl<M: Machine, P: Policy<M>> CiFirst<M, P> {
         let same_list = list == Frag && of != order;
         same_list
             && !P::RELEASE.isolate_tests_writeok
-            && !dev.writeok()
             && !fault!(M, "steal-ignores-writeok")
+            && !dev.writeok()
     }
 }
 

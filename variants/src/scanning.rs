@@ -375,7 +375,7 @@ impl<M: Machine, P: Policy> SiFirst<M, P> {
                 if found.is_some() {
                     return found;
                 }
-                if !dev.writeok() && !fault!(M, "steal-ignores-writeok") {
+                if !fault!(M, "steal-ignores-writeok") && !dev.writeok() {
                     return None;
                 }
             }
