@@ -37,7 +37,10 @@ struct Node<M: Machine> {
 
 impl<M: Machine> Fields for Node<M> {
     fn fields() -> Vec<(&'static str, usize)> {
-        vec![("avail.next", 0), ("avail.prev", std::mem::offset_of!(Self, prev))]
+        vec![
+            ("avail.next", std::mem::offset_of!(Self, next)),
+            ("avail.prev", std::mem::offset_of!(Self, prev)),
+        ]
     }
 }
 

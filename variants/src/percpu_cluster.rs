@@ -201,7 +201,7 @@ impl<M: Machine> Fields for Current<M> {}
 
 impl<M: Machine> Fields for Place<M> {
     fn fields() -> Vec<(&'static str, usize)> {
-        vec![("si", 0), ("offset", std::mem::offset_of!(Self, offset))]
+        vec![("si", std::mem::offset_of!(Self, si)), ("offset", std::mem::offset_of!(Self, offset))]
     }
 }
 

@@ -50,8 +50,9 @@ struct Switch<M: Machine> {
 
 impl<M: Machine> Fields for Switch<M> {
     fn fields() -> Vec<(&'static str, usize)> {
-        let disabled = std::mem::offset_of!(Self, disabled);
-        vec![("swap_slot_cache_active", 0), ("swap_slot_cache_enabled", disabled)]
+        use std::mem::offset_of;
+        let (active, disabled) = (offset_of!(Self, active), offset_of!(Self, disabled));
+        vec![("swap_slot_cache_active", active), ("swap_slot_cache_enabled", disabled)]
     }
 }
 

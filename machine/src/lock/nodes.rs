@@ -17,7 +17,7 @@ pub(crate) struct Node<M: Machine> {
 
 impl<M: Machine> Fields for Node<M> {
     fn fields() -> Vec<(&'static str, usize)> {
-        vec![("head", 0), ("next", std::mem::offset_of!(Self, next))]
+        vec![("head", std::mem::offset_of!(Self, head)), ("next", std::mem::offset_of!(Self, next))]
     }
 }
 
