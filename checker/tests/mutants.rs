@@ -1,6 +1,6 @@
 //! Mutation testing of the net: `make mutants` puts every mutant of checker/mutants.toml into a copy of the
 //! tree, as a condition like those of the faults, so that one build has them all, and runs each layer of the
-//! net over each. Guards that the list fits the code as it is, and that docs/faults.md says what the last
+//! net over each; SWAPSCALE_MUTANTS=NAME,NAME in the environment runs these alone. Guards that the list fits the code as it is, and that docs/faults.md says what the last
 //! run found, with a reason for each survivor.
 
 #[path = "../../variants/tests/common/mod.rs"]
@@ -297,7 +297,12 @@ fn each<T: Send>(jobs: &[String], made: impl Fn(&str) -> T + Sync) -> BTreeMap<S
 #[ignore = "a measurement: make mutants"]
 fn all_layers_over_all_mutants() {
     let program = built();
+    let wanted = std::env::var("SWAPSCALE_MUTANTS").ok();
+    let is_wanted = |name: &String| {
+        wanted.as_ref().is_none_or(|names| names.split(',').any(|wanted| wanted == name))
+    };
     let names: Vec<String> = list().into_iter().map(|mutant| mutant.name).collect();
+    let names: Vec<String> = names.into_iter().filter(is_wanted).collect();
     let mutants = each(&names, |name| {
         let of = |(layer, _): (&str, u64)| {
             (layer.to_string(), said(&program, &format!("mutant {name}"), layer))
@@ -312,7 +317,11 @@ fn all_layers_over_all_mutants() {
     let faults = each(&pairs.collect::<Vec<_>>(), |pair| {
         ["loom", "random"].map(|search| said(&program, pair, search).is_some())
     });
-    let found = Found { command: "make mutants".into(), mutants, faults };
+    let mut found = Found { command: "make mutants".into(), mutants, faults };
+    if wanted.is_some() {
+        let others = last_run().mutants.into_iter().filter(|(name, _)| !is_wanted(name));
+        found.mutants.extend(others);
+    }
     let text = serde_json::to_string_pretty(&found).expect("plain data") + "\n";
     fs::write(kept(), text).expect("results/reference can be written");
 }
