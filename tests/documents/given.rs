@@ -34,7 +34,12 @@ const GIVEN: &[(&str, &str, &[&str])] = &[
     (
         "docs/findings/steal-loop.md",
         "chosen: results::kernel::STUCK_NS, and the threshold in kernel/src/lab/hunt.rs",
-        &["took more than 0.25 s", "rate's 95 % interval", "a report comes after 2 s"],
+        &[
+            "took more than 0.25 s",
+            "rate's 95 % interval",
+            "a report comes after 2 s",
+            "the guest, 80 s after it",
+        ],
     ),
     (
         "docs/findings/steal-loop.md",

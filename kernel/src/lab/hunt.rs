@@ -119,7 +119,7 @@ impl Args {
         pressing.go(Interval { start: 0, end: 0 })?;
         stuck.take();
         let used_slots = used_slots(Path::new(DISK)).unwrap_or(0);
-        say(Message::Begun(Begun { folios, used_slots, whole: whole() - before }));
+        say(Message::Begun(Begun { folios, used_slots, whole: whole().saturating_sub(before) }));
         let (ns, errno) = aloud(|| {
             sleep(Duration::from_micros(300_000 + seed % 50_000));
             let start = now_ns();
