@@ -109,6 +109,8 @@ lab-reference: $(SWAPSCALE) ## kernels in QEMU, held against the model: an hour
 	rm -rf $(REFERENCE)/lockup
 	$(SWAPSCALE) lab --before 6.12 --after 6.16,6.18,7.0,7.3 --workload mthp-swapoff \
 		--boots 2 --swapoffs 8 --patience 400 --out $(REFERENCE)/lockup
+	$(SWAPSCALE) lab --before 6.12 --smp 3 --workload mthp-swapoff \
+		--boots 3 --swapoffs 6 --patience 260 --out $(REFERENCE)/lockup
 	rm -r $(REFERENCE)/lockup/*-report
 
 selftest: $(SWAPSCALE) ## can the engine be believed on this machine

@@ -20,19 +20,19 @@ pub use guest::{MARK, Message, is_guest, main as guest_main};
 pub use packages::{Kernel, cache, fetch, given, tell_apart};
 pub use qemu::{Console, find as find_qemu};
 
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
-use std::{fs, io};
 
 use machine::topology::Topology;
 use results::schema::{MachineId, MachineKind, ProbeCost, Reading, Run, SCHEMA};
 use results::store::{Writer, created_now, run_id};
+use serde::{Deserialize, Serialize};
 
 use crate::live::{self, Error};
 use image::Image;
 use probe::{Roots, environment};
 use qemu::Accel;
-use serde::{Deserialize, Serialize};
 use tally::Tally;
 
 /// The kernels to boot, the plan of each boot, and the number of boots.
@@ -93,7 +93,7 @@ impl Task {
     }
 }
 
-/// Four times the watchdog's threshold, and longer than any swapoff of a hunt takes.
+/// Longer than any swapoff of a hunt takes; the watchdog reports long before.
 const SILENCE: Duration = Duration::from_secs(80);
 
 /// The results of a lab.
@@ -262,8 +262,8 @@ impl Keeper {
             return Ok(());
         };
         let path = writer.dir().join(format!("lockup-{}.txt", boot + 1));
-        let wrote: io::Result<()> = fs::write(&path, report.join("\n") + "\n");
-        wrote.map_err(Error::system(format!("cannot write {}", path.display())))
+        let failed = Error::system(format!("cannot write {}", path.display()));
+        fs::write(&path, report.join("\n") + "\n").map_err(failed)
     }
 
     /// Keeps each note once, since every boot repeats it.

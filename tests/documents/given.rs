@@ -32,6 +32,30 @@ const GIVEN: &[(&str, &str, &[&str])] = &[
     ("docs/faults.md", "the command below it", &["and 0.2 s for each way"]),
     ("docs/findings/swapoff-enomem.md", "0 of 68: 1 - 0.05^(1/68) is 4.3 %", &["exclude 5 %"]),
     (
+        "docs/findings/steal-loop.md",
+        "chosen: results::kernel::STUCK_NS, and the threshold in kernel/src/lab/hunt.rs",
+        &[
+            "took more than 0.25 s",
+            "rate's 95 % interval",
+            "a report comes after 2 s",
+            "the guest, 80 s after it",
+        ],
+    ),
+    (
+        "docs/findings/steal-loop.md",
+        "runs of a program that was not kept, as the page says",
+        &[
+            "on a disk of 5 ms a request",
+            "a call of 27 s in a swapoff of 32 s of 24 MiB",
+            "had begun 0.3 to 6 ms before",
+        ],
+    ),
+    (
+        "docs/kernel.md",
+        "chosen: results::kernel::STUCK_NS, SILENCE in kernel/src/lab.rs",
+        &["is stuck after 250 ms", "says nothing for 80 s after"],
+    ),
+    (
         "docs/holder-preempted.md",
         "settings of the runs",
         &[

@@ -1,9 +1,11 @@
 //! docs/findings/steal-loop.md: how often the committed hunts hit the loop, and what the kernel said.
 
+use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::fs;
 
 use results::lab::Found;
+use results::schema::Cell;
 use results::store::{self, Loaded};
 
 use super::Document;
@@ -12,31 +14,32 @@ use super::reference::{root, text};
 const RUNS: &str = "results/reference/lockup";
 pub const PATH: &str = "docs/findings/steal-loop.md";
 
-/// The hunts by release, each with all its runs.
-fn hunts() -> Vec<(String, Vec<Loaded>)> {
-    let mut all: Vec<(String, Vec<Loaded>)> = Vec::new();
-    for run in store::load_all(&[root().join(RUNS)]).expect("the committed hunts") {
-        let release = run.run.machine.name.split('+').next().expect("a first part").to_owned();
-        match all.iter_mut().find(|(name, _)| *name == release) {
-            Some((_, runs)) => runs.push(run),
-            None => all.push((release, vec![run])),
+/// The cells of all hunts by the numbers of their release, then by the CPUs of the guest.
+fn hunts() -> BTreeMap<(Vec<u32>, u32), Vec<Cell>> {
+    let mut all: BTreeMap<_, Vec<Cell>> = BTreeMap::new();
+    for Loaded { run, cells, .. } in
+        store::load_all(&[root().join(RUNS)]).expect("the committed hunts")
+    {
+        let release = run.machine.name.split('+').next().expect("a first part");
+        let release: Vec<u32> = release.split('.').flat_map(str::parse).collect();
+        for cell in cells {
+            all.entry((release.clone(), cell.key.threads + 1)).or_default().push(cell);
         }
     }
-    let numbers = |name: &str| -> Vec<u32> { name.split('.').flat_map(str::parse).collect() };
-    all.sort_by_key(|(name, _)| numbers(name));
     all
 }
 
 pub fn document() -> Document {
-    let mut table = "| Debian's | with 64K folios in swap: hit | longest call, s | soft lockups \
-                     | without: hit |\n| --- | --- | ---: | ---: | --- |\n"
+    let mut table = "| Debian's | vCPUs | with 64K folios in swap: hit | longest call, s | soft \
+                     lockups | without: hit |\n| --- | ---: | --- | ---: | ---: | --- |\n"
         .to_owned();
-    for (release, runs) in hunts() {
-        let of = |folios| Found::of(runs.iter().flat_map(|run| &run.cells), folios);
-        let (with, without) = (of("64K"), of("none"));
+    for ((release, cpus), cells) in hunts() {
+        let release: Vec<String> = release.iter().map(u32::to_string).collect();
+        let (with, without) = (Found::of(cells.iter(), "64K"), Found::of(cells.iter(), "none"));
         let [hit, control] = [&with, &without].map(|found| found.rate().replacen(':', ",", 1));
         let (longest, lockups) = (with.longest(), with.lockups + without.lockups);
-        writeln!(table, "| {release} | {hit} | {longest} | {lockups} | {control} |")
+        let release = release.join(".");
+        writeln!(table, "| {release} | {cpus} | {hit} | {longest} | {lockups} | {control} |")
             .expect("a string takes it");
     }
     Document { path: PATH, sentences: Vec::new(), blocks: vec![("hits", table)] }

@@ -20,7 +20,7 @@ use crate::live::{
 /// The plan of one boot.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Args {
-    /// swapoffs: in turns with folios of 64 KiB in swap, and with pages only
+    /// swapoffs: in turns with pages only, and with folios of 64 KiB in swap
     pub swapoffs: u32,
     /// CPUs of the guest: the first one is swapoff's, each other one has a process that allocates
     pub cpus: u32,
@@ -48,7 +48,7 @@ pub struct Ended {
     pub errno: i32,
     /// time of each call of the allocator that was stuck, ns
     pub stuck_ns: Vec<u64>,
-    /// calls of the allocator since the swapoff before, those of the set-up among them
+    /// calls of the allocator from just before the swapoff to its end
     pub calls: u64,
 }
 
@@ -85,9 +85,10 @@ impl Args {
         prepare()?;
         let mut stuck = Stuck::start()?;
         let mut random = fastrand::Rng::with_seed(self.seed);
+        // The control comes first: a guest may be lost in the first one with folios.
         for turn in 0..self.swapoffs {
             let seed = random.u64(..);
-            self.swapoff(turn % 2 == 0, seed, &mut stuck, &mut say).map_err(|e| e.to_string())?;
+            self.swapoff(turn % 2 == 1, seed, &mut stuck, &mut say).map_err(|e| e.to_string())?;
         }
         Ok(())
     }
@@ -115,9 +116,11 @@ impl Args {
         let small = self.crew(0..1, HOLD, seed, &hold)?;
         let cpus = 1..self.cpus as usize;
         let mut pressing = self.crew(cpus, FULL, seed, &Role::Press(Press { pages: BATCH }))?;
+        // Nobody reports: the start alone counts.
         pressing.go(Interval { start: 0, end: 0 })?;
+        stuck.take();
         let used_slots = used_slots(Path::new(DISK)).unwrap_or(0);
-        say(Message::Begun(Begun { folios, used_slots, whole: whole() - before }));
+        say(Message::Begun(Begun { folios, used_slots, whole: whole().saturating_sub(before) }));
         let (ns, errno) = aloud(|| {
             sleep(Duration::from_micros(300_000 + seed % 50_000));
             let start = now_ns();
@@ -193,12 +196,12 @@ fn emptied(cgroup: &str) -> Result<(), Error> {
     within(PATIENCE, gone).map_err(Error::system(format!("processes stay in {cgroup}")))
 }
 
-/// Runs `quiet` with the kernel's messages on the console: a report of the watchdog is to be seen
+/// Runs `what` with the kernel's messages on the console: a report of the watchdog is to be seen
 /// with its stack. At other times they would tear our own lines.
-fn aloud<T>(quiet: impl FnOnce() -> T) -> T {
+fn aloud<T>(what: impl FnOnce() -> T) -> T {
     const LEVELS: &str = "/proc/sys/kernel/printk";
     let _ = fs::write(LEVELS, "8 4 1 7");
-    let result = quiet();
+    let result = what();
     let _ = fs::write(LEVELS, ONLY_THE_GRAVEST);
     result
 }

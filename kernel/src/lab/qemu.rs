@@ -76,8 +76,10 @@ pub struct Console {
     received: Vec<u8>,
     /// The last line of the kernel. Of a panic it is the first one, which has the reason.
     last: String,
-    /// the kernel's first report of a lockup
+    /// the kernel's first report of a lockup of each CPU
     report: Vec<String>,
+    /// the lines that come belong to it
+    reporting: bool,
 }
 
 const PANIC: &str = "Kernel panic - not syncing";
@@ -85,8 +87,8 @@ const PANIC: &str = "Kernel panic - not syncing";
 const LOCKUP: &str = "watchdog: BUG: soft lockup";
 /// How a report ends.
 const STACK_END: &str = "</TASK>";
-/// Lines of a report that are kept at most.
-const REPORT_LINES: usize = 100;
+/// Lines of reports that are kept at most.
+const REPORT_LINES: usize = 400;
 
 /// Longer than any cell, bytes: a line that is longer has no end.
 const LONGEST_LINE: usize = 64 << 20;
@@ -124,18 +126,22 @@ impl Console {
         Ok(None)
     }
 
-    /// The kernel's first report of a lockup, up to the end of its stack; empty without one.
+    /// The kernel's first report of a lockup of each CPU, up to the end of its stack; empty without
+    /// one.
     pub fn report(&self) -> &[String] {
         &self.report
     }
 
     fn keep_report(&mut self, line: &str) {
-        let ended = self.report.last().is_some_and(|last| last.contains(STACK_END));
-        let begins = self.report.is_empty() && line.contains(LOCKUP);
-        let goes_on = !self.report.is_empty() && !ended && self.report.len() < REPORT_LINES;
-        if begins || goes_on {
+        if let Some((_, what)) = line.split_once(LOCKUP) {
+            let cpu = what.split(" stuck").next().unwrap_or_default();
+            let begin = format!("{LOCKUP}{cpu} stuck");
+            self.reporting = !self.report.iter().any(|kept| kept.contains(&begin));
+        }
+        if self.reporting && self.report.len() < REPORT_LINES {
             self.report.push(line.to_owned());
         }
+        self.reporting &= !line.contains(STACK_END);
     }
 
     fn panicked(&self) -> bool {
@@ -220,7 +226,7 @@ impl Guest {
         self.silent
     }
 
-    /// The kernel's first report of a lockup; empty without one.
+    /// The kernel's first report of a lockup of each CPU; empty without one.
     pub fn report(&self) -> &[String] {
         self.console.report()
     }
@@ -268,21 +274,25 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_lockup_is_told_and_its_first_report_is_kept() {
+    fn a_lockup_is_told_and_the_first_report_of_each_cpu_is_kept() {
         let mut console = Console::default();
         console.receive(
             b"[   22.1] null_blk: disk nullb0 created\n\
               [   32.6] watchdog: BUG: soft lockup - CPU#1 stuck for 26s! [init:136]\n\
               [   32.7]  cluster_alloc_swap_entry+0x164/0x410\n[   32.7]  </TASK>\n\
+              [   33.0] Adding 24572k swap on /dev/zram0\n\
               [   60.6] watchdog: BUG: soft lockup - CPU#1 stuck for 52s! [init:136]\n\
+              [   60.7]  </TASK>\n\
+              [   60.8] watchdog: BUG: soft lockup - CPU#0 stuck for 52s! [init:1]\n\
               @swapscale {\"failed\":\"enough\"}\n",
         );
-        for _ in 0..2 {
+        for _ in 0..3 {
             assert!(matches!(console.message(), Ok(Some(Message::Lockup))));
         }
         assert!(matches!(console.message(), Ok(Some(Message::Failed(_)))));
         let report = console.report();
-        assert_eq!(report.len(), 3, "{report:?}");
+        assert_eq!(report.len(), 4, "{report:?}");
         assert!(report[0].contains("stuck for 26s") && report[2].ends_with("</TASK>"));
+        assert!(report[3].contains("CPU#0 stuck for 52s"), "{report:?}");
     }
 }

@@ -46,10 +46,11 @@ impl Stuck {
     }
 }
 
-/// The times in a trace, ns.
+/// The times in a trace, ns. One that is negative, and so above all others, is none: an emulated
+/// guest's clock can differ between its CPUs.
 fn times(trace: &str) -> Vec<u64> {
     let time = |line: &str| line.rsplit_once("stuck: us=")?.1.trim().parse::<u64>().ok();
-    trace.lines().filter_map(time).map(|us| us * 1000).collect()
+    trace.lines().filter_map(time).filter_map(|us| us.checked_mul(1000)).collect()
 }
 
 /// All that a `hist` file has counted.
@@ -67,6 +68,7 @@ mod tests {
         let trace = "# tracer: nop\n#\n\
             #           TASK-PID     CPU#  |||||  TIMESTAMP  FUNCTION\n\
             init-137     [001] .N.3.     7.628905: stuck: us=1568470\n\
+            init-137     [001] ...3.     9.000000: stuck: us=18446744073709551520\n\
             init-137     [001] .N.3.    10.748949: stuck: us=1203456\n";
         assert_eq!(times(trace), [1_568_470_000, 1_203_456_000]);
         assert_eq!(times("# tracer: nop\n"), [0; 0]);
