@@ -771,7 +771,7 @@ pub const SCENARIOS: &[Scenario] = &[
                 "order 1",
                 &[Act::Out { owner: 0, page: 1, order: 1, keep: true }, zap(0, 1), zap(0, 2)],
             ),
-            ("swapoff", &[fails(UnuseMeets::Signal), Act::Work, OFF, ON]),
+            ("swapoff", &[fails(UnuseMeets::Signal), Act::Work, TRY_OFF, TRY_ON]),
             ("freer, workers", &[zap(1, 0), Act::Work, Act::In { owner: 1, page: 1, keep: true }]),
         ],
         bound: None,

@@ -94,6 +94,7 @@ pub(crate) fn sentence(step: &Step, seen: &str) -> String {
         Op::Wait => format!("waits for {cell}"),
         Op::Missed => format!("trylock {cell} fails"),
         Op::Unlock => format!("unlock {cell}"),
+        Op::Note if cell.ends_with("cluster") => format!("* {cell} {value}"),
         // The value of swapoff's notes is a device; that of the only or first one is left out.
         Op::Note if step.value == 0 => format!("* {cell}"),
         Op::Note => format!("* {cell} (device {value})"),
