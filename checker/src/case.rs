@@ -56,7 +56,7 @@ pub const DEPTHS: [usize; 3] = [3, 4, 6];
 impl Effort {
     /// What `swapscale check` does.
     pub fn quick(seed: u64) -> Self {
-        Self { more: 0, executions: 100_000, beyond: 2_000, random: 100, seed }
+        Self { more: 0, executions: 100_000, beyond: 1_500, random: 100, seed }
     }
 
     /// A quarter of an hour for all cases on two cores.
