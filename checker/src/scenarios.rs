@@ -125,6 +125,12 @@ const CACHED: &[Act] = &[
     Act::In { owner: 0, page: 1, keep: true },
 ];
 
+/// What the order-1 allocation is that has to reclaim it.
+const RECLAIMS: Act = Act::Out { owner: 2, page: 1, order: 1, keep: false };
+
+/// An order-1 folio in the swap cache, the second slot of which has no user any more.
+const PARTLY_CACHED: &[Act] = &[Act::Out { owner: 0, page: 0, order: 1, keep: true }, zap(0, 1)];
+
 /// Empties a cluster in which this CPU then goes on to allocate, if it may.
 const EMPTIES: &[Act] = &[large(1), Act::Zap { owner: 1, page: 0, nr: 2 }, large(1)];
 
@@ -251,10 +257,7 @@ pub const SCENARIOS: &[Scenario] = &[
         name: "scan-reclaim",
         spec: two_clusters,
         before: CACHED,
-        cpus: &[
-            ("swapoff", &[OFF]),
-            ("allocator", &[Act::Out { owner: 2, page: 1, order: 1, keep: false }]),
-        ],
+        cpus: &[("swapoff", &[OFF]), ("allocator", &[RECLAIMS])],
         bound: Some(1),
     },
     Scenario {
@@ -442,20 +445,14 @@ pub const SCENARIOS: &[Scenario] = &[
         name: "reclaim-twice",
         spec: two_clusters,
         before: CACHED,
-        cpus: &[
-            ("order 1", &[Act::Out { owner: 2, page: 1, order: 1, keep: false }]),
-            ("order 1", &[large(0)]),
-        ],
+        cpus: &[("order 1", &[RECLAIMS]), ("order 1", &[large(0)])],
         bound: Some(2),
     },
     Scenario {
         name: "reclaim-free",
         spec: two_clusters,
         before: CACHED,
-        cpus: &[
-            ("order 1", &[Act::Out { owner: 2, page: 1, order: 1, keep: false }]),
-            ("freer, order 0", &[zap_large(1), out(0, 0)]),
-        ],
+        cpus: &[("order 1", &[RECLAIMS]), ("freer, order 0", &[zap_large(1), out(0, 0)])],
         bound: Some(2),
     },
     Scenario {
@@ -500,7 +497,7 @@ pub const SCENARIOS: &[Scenario] = &[
     Scenario {
         name: "partly-cached",
         spec: two_clusters,
-        before: &[Act::Out { owner: 0, page: 0, order: 1, keep: true }, zap(0, 1)],
+        before: PARTLY_CACHED,
         cpus: &[("page fault", &[FAULT_IN]), ("order 1", &[large(1), zap_large(1)])],
         bound: Some(2),
     },
@@ -690,7 +687,7 @@ pub const SCENARIOS: &[Scenario] = &[
     Scenario {
         name: "put-folio-off",
         spec: two_clusters,
-        before: &[Act::Out { owner: 0, page: 0, order: 1, keep: true }, zap(0, 1)],
+        before: PARTLY_CACHED,
         cpus: &[("swapoff", &[OFF]), ("page fault", &[FAULT_IN])],
         bound: Some(2),
     },

@@ -1,6 +1,7 @@
 //! Mutation testing of the net: `make mutants` puts every mutant of checker/mutants.toml into a copy of the
 //! tree, as a condition like those of the faults, so that one build has them all, and runs each layer of the
-//! net over each; SWAPSCALE_MUTANTS=NAME,NAME in the environment runs these alone. Guards that the list fits the code as it is, and that docs/faults.md says what the last
+//! net over each; SWAPSCALE_MUTANTS=NAME,NAME in the environment runs these alone, and keeps
+//! nothing. Guards that the list fits the code as it is, and that docs/faults.md says what the last
 //! run found, with a reason for each survivor.
 
 #[path = "../../variants/tests/common/mod.rs"]
@@ -14,14 +15,16 @@ use common::{Tested, oracle, stress};
 use documents::refilled;
 use machine::fault;
 use machine::lock::Tas;
+use rayon::prelude::*;
+use rustix::process::Signal;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
 use std::fs;
 use std::ops::Range;
+use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::sync::Mutex;
 use variants::SwapAllocator;
 use variants::registry::{VARIANTS, Variant, Visitor, visit};
 
@@ -48,6 +51,10 @@ struct List {
 struct Found {
     /// The command that repeats it.
     command: String,
+    /// The commit of the tree, as git describes it.
+    commit: String,
+    /// The effort of `check`.
+    effort: String,
     /// By mutant and layer: what the layer said; nothing if it found nothing.
     mutants: BTreeMap<String, BTreeMap<String, Option<String>>>,
     /// By fault and subject: whether the exhaustive search finds it, and whether random schedules do.
@@ -151,7 +158,8 @@ fn table(list: &[Mutant], found: &Found) -> String {
         list.iter().filter(|m| killed(m, layer) && !others(m)).count()
     };
     let n = list.len();
-    let mut text = format!("| layer | kills of {n} | by no other layer |\n| --- | ---: | ---: |\n");
+    let mut text = format!("`{}`, commit {}; `{}`.\n\n", found.command, found.commit, found.effort);
+    text += &format!("| layer | kills of {n} | by no other layer |\n| --- | ---: | ---: |\n");
     for (layer, _) in LAYERS {
         let _ = writeln!(text, "| {layer} | {} | {} |", by(layer), alone(layer));
     }
@@ -272,25 +280,24 @@ fn said(program: &Path, what: &str, layer: &str) -> Option<String> {
     match line("FOUND: ") {
         Some((_, found)) => Some(found.to_string()),
         None if line("FOUND NOTHING").is_some() => None,
-        None => Some("does not end".into()),
+        None if output.status.signal() == Some(Signal::XCPU.as_raw()) => {
+            Some("does not end".into())
+        }
+        None => panic!("{what}, {layer}: the child ended by itself: {}", output.status),
     }
 }
 
-/// The last line of `made` of each of `jobs`, two at a time.
+/// What `made` says of each of `jobs`, one per CPU at a time.
 fn each<T: Send>(jobs: &[String], made: impl Fn(&str) -> T + Sync) -> BTreeMap<String, T> {
-    let (next, done) = (Mutex::new(jobs.iter()), Mutex::new(BTreeMap::new()));
-    std::thread::scope(|scope| {
-        for _ in 0..std::thread::available_parallelism().map_or(1, usize::from) {
-            scope.spawn(|| {
-                loop {
-                    let Some(job) = next.lock().expect("no panic while held").next() else { break };
-                    let value = made(job);
-                    done.lock().expect("no panic while held").insert(job.clone(), value);
-                }
-            });
-        }
-    });
-    done.into_inner().expect("no panic while held")
+    jobs.par_iter().map(|job| (job.clone(), made(job))).collect()
+}
+
+fn commit() -> String {
+    let mut git = Command::new("git");
+    git.args(["describe", "--always", "--dirty", "--abbrev=12"]).current_dir(root());
+    let said = git.output().ok().filter(|output| output.status.success());
+    let said = said.map(|output| String::from_utf8_lossy(&output.stdout).trim().to_string());
+    said.unwrap_or_else(|| "unknown: git does not say".into())
 }
 
 #[test]
@@ -313,15 +320,16 @@ fn all_layers_over_all_mutants() {
         println!("{name:32} {}", words.collect::<Vec<_>>().join(" | "));
         row
     });
+    if wanted.is_some() {
+        return;
+    }
     let pairs = FAULTS.iter().flat_map(|f| f.subjects.iter().map(|s| format!("{} in {s}", f.name)));
     let faults = each(&pairs.collect::<Vec<_>>(), |pair| {
         ["loom", "random"].map(|search| said(&program, pair, search).is_some())
     });
-    let mut found = Found { command: "make mutants".into(), mutants, faults };
-    if wanted.is_some() {
-        let others = last_run().mutants.into_iter().filter(|(name, _)| !is_wanted(name));
-        found.mutants.extend(others);
-    }
+    let effort = format!("{:?}", Effort::quick(1));
+    let command = "make mutants".into();
+    let found = Found { command, commit: commit(), effort, mutants, faults };
     let text = serde_json::to_string_pretty(&found).expect("plain data") + "\n";
     fs::write(kept(), text).expect("results/reference can be written");
 }

@@ -46,6 +46,7 @@ pub(crate) use swap_area::{CLUSTER, format, used_slots};
 pub(crate) use symbols::is_lock_code;
 pub(crate) use sys::{PAGE, catch_signals, die_with_us, now_ns, readable, swapoff, swapon};
 pub use trial::Beside;
+pub(crate) use trial::errno_name;
 pub use worker::{ARGV as WORKER_ARGV, main as worker_main};
 pub(crate) use worker::{Role, Spec};
 pub(crate) use zram::has_zram;

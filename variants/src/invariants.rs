@@ -174,7 +174,7 @@ fn folios<M: Machine>(dev: &Device<M>, rules: &Rules) -> Result<(), String> {
         ensure!(!dev.folios.peek_locked(slot), "I20: the folio of slot {slot} is locked at rest");
         let (folio, byte) = (dev.folios.peek(slot), byte.peek());
         let index = dev.cluster_of(slot);
-        let of = dev.clusters_at_rest().nth(index).map_or(0, |cluster| cluster.order.peek());
+        let of = dev.raw_clusters()[index].order.peek();
         ensure!(
             rules.mixes_orders || folio.is_none_or(|order| order == 0 || order == usize::from(of)),
             "I8: slot {slot} has a folio of order {folio:?}, in cluster {index}, which is of order {of}"
@@ -285,7 +285,7 @@ mod tests {
     #[test]
     fn each_can_fail() {
         after::<PerCluster<M>>(|_| ()).expect("a sound device");
-        let harms: [(&str, Harm); 11] = [
+        let harms: [(&str, Harm); 12] = [
             ("I4", |state| retype(state, 0, 1)),
             ("I5", |state| first(state).count.set(first(state).count.peek() - 1)),
             ("I6", |state| first(state).order.set(1)),
@@ -300,6 +300,10 @@ mod tests {
             }),
             ("I19", |state| {
                 state.devices[0].raw_clusters()[3].set_list(Some(ClusterList::Discard));
+            }),
+            ("I8", |state| {
+                let folios = &state.devices[0].folios;
+                folios.unlock(folios.add(2, 1));
             }),
             ("I20", |state| state.devices[0].users.kill()),
             ("I20", |state| _ = state.devices[0].folios.add(1, 0)),

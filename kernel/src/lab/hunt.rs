@@ -48,8 +48,8 @@ pub struct Ended {
     pub errno: i32,
     /// time of each call of the allocator that was stuck, ns
     pub stuck_ns: Vec<u64>,
-    /// calls of the allocator from just before the swapoff to its end
-    pub calls: u64,
+    /// calls of the allocator from just before the swapoff to its end; unknown of a guest that is lost
+    pub calls: Option<u64>,
 }
 
 /// The swap device: the one that the module zram makes when it is loaded.
@@ -105,7 +105,7 @@ impl Args {
         if used_slots(Path::new(DISK)).is_none() {
             swapon(Path::new(DISK)).map_err(Error::system("swapon"))?;
         }
-        let before = whole();
+        let before = whole()?;
         let pages = if folios { 16 * FOLIOS } else { LARGE - 1 };
         let large = self.crew(0..1, HOLD, seed, &Role::Hold(Hold { pages, back: 0, folios }))?;
         // A slot for each process that presses, each in a full cluster: none of them is the one that
@@ -118,9 +118,10 @@ impl Args {
         let mut pressing = self.crew(cpus, FULL, seed, &Role::Press(Press { pages: BATCH }))?;
         // Nobody reports: the start alone counts.
         pressing.go(Interval { start: 0, end: 0 })?;
-        stuck.take();
-        let used_slots = used_slots(Path::new(DISK)).unwrap_or(0);
-        say(Message::Begun(Begun { folios, used_slots, whole: whole().saturating_sub(before) }));
+        stuck.take()?;
+        let unlisted = || Error::Refused(format!("/proc/swaps does not list {DISK}"));
+        let used_slots = used_slots(Path::new(DISK)).ok_or_else(unlisted)?;
+        say(Message::Begun(Begun { folios, used_slots, whole: whole()? - before }));
         let (ns, errno) = aloud(|| {
             sleep(Duration::from_micros(300_000 + seed % 50_000));
             let start = now_ns();
@@ -131,8 +132,8 @@ impl Args {
             (ns, errno.unwrap_or(0))
         });
         drop((pressing, small, large));
-        let (stuck_ns, calls) = stuck.take();
-        say(Message::Ended(Ended { ns, errno, stuck_ns, calls }));
+        let (stuck_ns, calls) = stuck.take()?;
+        say(Message::Ended(Ended { ns, errno, stuck_ns, calls: Some(calls) }));
         [HOLD, FULL].into_iter().try_for_each(emptied)
     }
 
@@ -181,9 +182,10 @@ fn prepare() -> Result<(), String> {
 }
 
 /// Folios of 64 KiB that have gone out in one piece since the boot.
-fn whole() -> u64 {
-    let text = fs::read_to_string(format!("{THP}/hugepages-64kB/stats/swpout"));
-    text.ok().and_then(|text| text.trim().parse().ok()).unwrap_or(0)
+fn whole() -> Result<u64, Error> {
+    let path = format!("{THP}/hugepages-64kB/stats/swpout");
+    let text = fs::read_to_string(&path).map_err(Error::system(path.clone()))?;
+    text.trim().parse().map_err(|_| Error::Refused(format!("{path}: {text}: expected a number")))
 }
 
 /// Waits until the processes of a cgroup are gone, and with them their memory and slots.

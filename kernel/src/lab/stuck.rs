@@ -7,6 +7,7 @@ use std::path::Path;
 use results::kernel::STUCK_NS;
 
 use super::tracefs::{TRACING, add, append, hist};
+use crate::live::Error;
 
 const FUNCTION: &str = "folio_alloc_swap";
 const EVENT: &str = "events/synthetic/stuck";
@@ -35,14 +36,18 @@ impl Stuck {
     }
 
     /// The time of each stuck call, ns, and the number of all calls, since the last look.
-    pub fn take(&mut self) -> (Vec<u64>, u64) {
+    ///
+    /// # Errors
+    /// What could not be read: without it nobody knows whether a call was stuck.
+    pub fn take(&mut self) -> Result<(Vec<u64>, u64), Error> {
         let trace = Path::new(TRACING).join("trace");
-        let stuck = fs::read_to_string(&trace).unwrap_or_default();
+        let stuck = fs::read_to_string(&trace).map_err(Error::system("the trace"))?;
         // Opening the file with O_TRUNC empties the ring buffers.
-        let _ = fs::write(&trace, "");
-        let counted = hits(&hist("alloc"));
-        let calls = counted.saturating_sub(std::mem::replace(&mut self.counted, counted));
-        (times(&stuck), calls)
+        fs::write(&trace, "").map_err(Error::system("the trace"))?;
+        let uncounted = || Error::Refused(format!("the calls of {FUNCTION} are not counted"));
+        let counted = hits(&hist("alloc")).ok_or_else(uncounted)?;
+        let calls = counted - std::mem::replace(&mut self.counted, counted);
+        Ok((times(&stuck), calls))
     }
 }
 
@@ -54,9 +59,8 @@ fn times(trace: &str) -> Vec<u64> {
 }
 
 /// All that a `hist` file has counted.
-fn hits(hist: &str) -> u64 {
-    let hits = hist.lines().find_map(|line| line.trim().strip_prefix("Hits: ")?.parse().ok());
-    hits.unwrap_or(0)
+fn hits(hist: &str) -> Option<u64> {
+    hist.lines().find_map(|line| line.trim().strip_prefix("Hits: ")?.parse().ok())
 }
 
 #[cfg(test)]
@@ -79,6 +83,7 @@ mod tests {
         let hist = "# event histogram\n#\n\n{ common_pid:        137 } hitcount:      12345\n\
                     { common_pid:        138 } hitcount:          7\n\n\
                     Totals:\n    Hits: 12352\n    Entries: 2\n    Dropped: 0\n";
-        assert_eq!(hits(hist), 12352);
+        assert_eq!(hits(hist), Some(12352));
+        assert_eq!(hits(""), None);
     }
 }

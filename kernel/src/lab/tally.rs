@@ -11,6 +11,7 @@ use results::schema::{Cell, CellKey, Kind, Latency, Noise, Reading, Step, Swapof
 use variants::registry::scheme_of;
 
 use super::hunt::{self, Begun, Ended};
+use crate::live::errno_name;
 
 /// The swapoffs of one boot.
 #[derive(Default)]
@@ -43,11 +44,7 @@ impl Tally {
     /// The swapoff has ended.
     pub fn end(&mut self, ended: Ended) {
         let Some((begun, lockups)) = self.began.take() else { return };
-        let result = match ended.errno {
-            0 => "ok".to_owned(),
-            12 => "ENOMEM".to_owned(),
-            other => format!("errno{other}"),
-        };
+        let result = errno_name(ended.errno);
         self.done.push(Done { begun, ended, result, lockups });
     }
 
@@ -55,7 +52,7 @@ impl Tally {
     pub fn silent(&mut self, silence: Duration) -> bool {
         let Some((begun, lockups @ 1..)) = self.began.take() else { return false };
         let ns = silence.as_nanos() as u64;
-        let ended = Ended { ns, errno: 0, stuck_ns: vec![ns], calls: 0 };
+        let ended = Ended { ns, errno: 0, stuck_ns: vec![ns], calls: None };
         let result = format!("no end in {} s", silence.as_secs());
         self.done.push(Done { begun, ended, result, lockups });
         true
@@ -80,7 +77,6 @@ impl Tally {
 
 fn cell(args: &hunt::Args, release: &str, boot: u32, folios: bool, done: &[&Done]) -> Cell {
     let duration_ns = done.iter().map(|done| done.ended.ns).sum::<u64>().max(1);
-    let calls: u64 = done.iter().map(|done| done.ended.calls).sum();
     let workers = args.cpus - 1;
     let unknown = || Reading::unknown("not looked for in a hunt");
     Cell {
@@ -123,7 +119,7 @@ fn cell(args: &hunt::Args, release: &str, boot: u32, folios: bool, done: &[&Done
         line_callers: None,
         hot_lines: None,
         verified: verified(folios, done),
-        counts: counts(done, calls),
+        counts: counts(done),
         hlog: None,
     }
 }
@@ -149,15 +145,18 @@ fn kinds(done: &[&Done]) -> BTreeMap<String, Kind> {
     ])
 }
 
-fn counts(done: &[&Done], calls: u64) -> BTreeMap<String, u64> {
+fn counts(done: &[&Done]) -> BTreeMap<String, u64> {
+    let calls: Option<u64> = done.iter().map(|done| done.ended.calls).sum();
     let hits = done.iter().filter(|done| !done.ended.stuck_ns.is_empty()).count();
     let lost = done.iter().filter(|done| done.result.starts_with("no end")).count();
-    BTreeMap::from([
+    let mut counts = BTreeMap::from([
         ("stuck_swapoffs".into(), hits as u64),
         ("soft_lockups".into(), done.iter().map(|done| done.lockups).sum()),
         ("no_end".into(), lost as u64),
-        ("folio_alloc_swap".into(), calls),
-    ])
+    ]);
+    // Of a guest that is lost nobody knows how often it was called.
+    counts.extend(calls.map(|calls| ("folio_alloc_swap".into(), calls)));
+    counts
 }
 
 fn swapoff(done: &Done) -> Swapoff {
@@ -189,7 +188,7 @@ mod tests {
     }
 
     fn ended(errno: i32, stuck_ns: &[u64]) -> Ended {
-        Ended { ns: 2_000_000_000, errno, stuck_ns: stuck_ns.to_vec(), calls: 70 }
+        Ended { ns: 2_000_000_000, errno, stuck_ns: stuck_ns.to_vec(), calls: Some(70) }
     }
 
     #[test]
@@ -227,6 +226,7 @@ mod tests {
         let counts = ["stuck_swapoffs", "soft_lockups", "no_end"].map(|name| cell.counts[name]);
         assert_eq!(counts, [1, 2, 1]);
         assert_eq!(cell.swapoff[0].result, "no end in 120 s");
+        assert_eq!(cell.counts.get("folio_alloc_swap"), None);
     }
 
     #[test]

@@ -371,7 +371,8 @@ fn histograms(reports: &[Report]) -> Vec<(String, Histogram<u64>)> {
     merged.into_iter().map(|(name, histogram)| (name.to_owned(), histogram)).collect()
 }
 
-fn errno_name(errno: i32) -> String {
+/// What a swapoff returned, as results name it.
+pub(crate) fn errno_name(errno: i32) -> String {
     match errno {
         0 => "ok".into(),
         libc::ENOMEM => "ENOMEM".into(),
