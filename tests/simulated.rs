@@ -183,8 +183,10 @@ fn a_calibrated_model_meets_its_fitted_point() {
     let (_, said) = ordinary["source"].as_str().unwrap().split_once("takes ").unwrap();
     let measured: f64 = said.split_once(" ns").unwrap().0.parse().unwrap();
     let plan = ["--variant=percluster", "--lock=tas", "--workload=churn", "--threads=1"];
-    let machine = ["run", "--machine=here.toml", "--size=32MiB", "--trials=5", "--seconds=0.002"];
-    swapscale(&[&machine[..], &plan, &["--out=runs"]].concat());
+    let machine = ["run", "--machine=here.toml", "--size=32MiB", "--trials=5", "--out=runs"];
+    // The fit's own trials have room for 8,000 operations.
+    let seconds = format!("--seconds={}", 8000.0 * measured * 1e-9);
+    swapscale(&[&machine[..], &plan, &[&seconds]].concat());
     let run = fs::read_dir(dir.path().join("runs")).unwrap().next().unwrap().unwrap().path();
     let cells = fs::read_to_string(run.join("cells.jsonl")).unwrap();
     let took = cells.lines().map(|cell| {
