@@ -282,6 +282,15 @@ pub const FAULTS: &[Fault] = &[
         invariants: &[I7, I13],
     },
     Fault {
+        name: "populating-cluster-freed",
+        number: "33",
+        origin: "open in 7.2.12 and 7.3.4: a scan that dropped ci->lock to reclaim frees the cluster, empty by then, that another CPU has isolated since",
+        shows: "the cluster is on the free list while an allocation waits for its table, and gets a second user",
+        subjects: &["swap-table"],
+        scenarios: &["reclaim-populate"],
+        invariants: &[I13],
+    },
+    Fault {
         name: "lookup-not-rechecked",
         number: "30",
         origin: "fixed in 7.3.4, there in 6.18 .. 7.2.13: swap_cache_get_folio() does not read the entry again",

@@ -362,6 +362,20 @@ pub const SCENARIOS: &[Scenario] = &[
         bound: Some(2),
     },
     Scenario {
+        name: "reclaim-populate",
+        spec: low_memory,
+        before: &[
+            Act::Out { owner: 0, page: 0, order: 1, keep: true },
+            out(1, 0),
+            out(1, 1),
+            out(1, 2),
+            Act::In { owner: 0, page: 0, keep: true },
+            Act::In { owner: 0, page: 1, keep: true },
+        ],
+        cpus: &[("order 0, low memory", &[out(2, 0)]), ("order 1", &[large(0), out(2, 1)])],
+        bound: Some(2),
+    },
+    Scenario {
         name: "populate-off",
         spec: low_memory,
         before: &[],

@@ -6,7 +6,7 @@
 
 use crate::diagram::HOLDS;
 use crate::timeline::is_at_rest;
-use crate::words::{is_record, of_device};
+use crate::words::{formatted, is_record, of_device};
 use machine::checked::{Op, Seen, Step, Trace};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -401,7 +401,8 @@ impl<'a> Slice<'a> {
         without_repeats(self.trace, kept.into_iter().collect())
     }
 
-    /// Takes out writes that the same CPU writes over before another CPU is in the slice.
+    /// Takes out writes that the same CPU writes over before another CPU is in the slice; not those that put a
+    /// cluster on the free list, from where any CPU may take it.
     fn without_overwritten(&self, kept: &mut BTreeSet<usize>) {
         let mut later: BTreeSet<usize> = BTreeSet::new();
         let mut running = None;
@@ -411,8 +412,10 @@ impl<'a> Slice<'a> {
             if running.replace(step.cpu) != Some(step.cpu) {
                 later.clear();
             }
-            if writes(step) && !later.insert(step.place) && !self.is_protocol(n) && !self.missed(n)
-            {
+            let listed =
+                step.cell.starts_with("ci[") && formatted(&step.cell, step.value) == "FREE";
+            let shown = self.is_protocol(n) || self.missed(n) || listed;
+            if writes(step) && !later.insert(step.place) && !shown {
                 gone.push(n);
             }
         }

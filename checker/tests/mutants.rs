@@ -303,6 +303,7 @@ fn commit() -> String {
 #[test]
 #[ignore = "a measurement: make mutants"]
 fn all_layers_over_all_mutants() {
+    let commit = commit();
     let program = built();
     let wanted = std::env::var("SWAPSCALE_MUTANTS").ok();
     let is_wanted = |name: &String| {
@@ -329,7 +330,7 @@ fn all_layers_over_all_mutants() {
     });
     let effort = format!("{:?}", Effort::quick(1));
     let command = "make mutants".into();
-    let found = Found { command, commit: commit(), effort, mutants, faults };
+    let found = Found { command, commit, effort, mutants, faults };
     let text = serde_json::to_string_pretty(&found).expect("plain data") + "\n";
     fs::write(kept(), text).expect("results/reference can be written");
 }

@@ -244,6 +244,9 @@ impl<M: Machine, P: Policy<M>> CiFirst<M, P> {
             return;
         }
         if count == 0 {
+            if self.is_populated_by_another(dev, index) {
+                return;
+            }
             if list != Some(Free) || fault!(M, "relocate-free-cluster") {
                 self.free_cluster(cpu, dev, index);
             }
@@ -253,6 +256,17 @@ impl<M: Machine, P: Policy<M>> CiFirst<M, P> {
         if list != Some(wanted) {
             self.move_cluster(cpu, dev, index, wanted);
         }
+    }
+}
+
+impl<M: Machine, P: Policy<M>> CiFirst<M, P> {
+    /// Whether an empty cluster, which is locked, is that of a CPU that waits for memory for its table: a scan
+    /// that dropped ci->lock to reclaim may find that. 7.2.12 and 7.3.4 do not ask, and free it
+    /// (docs/findings/populating-cluster-freed.md).
+    fn is_populated_by_another(&self, dev: &Device<M>, index: usize) -> bool {
+        let isolated = dev.cluster(index).list().is_none();
+        let absent = || dev.tabled(index).is_some_and(|tabled| tabled.table.load_acquire() == 0);
+        isolated && !fault!(M, "populating-cluster-freed") && absent()
     }
 }
 

@@ -365,9 +365,6 @@ impl<M: Machine> Device<M> {
             si.list(was, order).remove(clusters, index);
         }
         si.list(list, order).push(clusters, index);
-        if list == ClusterList::Free {
-            si.lives.end();
-        }
         si.lock.unlock(cpu, guard);
         (was, order)
     }
@@ -386,9 +383,6 @@ impl<M: Machine> Device<M> {
             if let Some(guard) = clusters[index].lock.try_lock(cpu, site) {
                 head.remove(clusters, index);
                 clusters[index].set_list(None);
-                if list == ClusterList::Free {
-                    self.si().lives.begin();
-                }
                 return Some((index, guard));
             }
             place = head.after(clusters, index);

@@ -8,7 +8,7 @@
 use crate::cluster::{CiFirst, Policy};
 use crate::cluster_info::ClusterList::Free;
 use crate::device::Device;
-use machine::{Atomic, Cpu, Frame, Guard, Machine, Plain, Region, Site, fault};
+use machine::{Atomic, Cpu, Frame, Guard, Machine, Plain, Region, Site, fault, vm_bug_on};
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 static POPULATE: Site = Site::new("ci->lock", "swap_cluster_populate");
@@ -49,8 +49,7 @@ impl<M: Machine> Pages<M> {
     }
 }
 
-/// Lives of swap tables: a cluster has one from the moment that it leaves the free list until it is back.
-/// One whose table could not be allocated counts too. Changed under si->lock, on its cache line.
+/// Lives of swap tables: a cluster's begins when its table is published, and ends when that is taken away.
 #[derive(Default)]
 pub(crate) struct Lives {
     now: AtomicU64,
@@ -82,22 +81,19 @@ impl std::iter::Sum for Churn {
 
 impl Lives {
     pub(crate) fn begin(&self) {
-        let now = self.now.load(Relaxed) + 1;
-        self.now.store(now, Relaxed);
-        self.begun.store(self.begun.load(Relaxed) + 1, Relaxed);
-        if now > self.most.load(Relaxed) {
-            self.most.store(now, Relaxed);
-        }
+        let now = self.now.fetch_add(1, Relaxed) + 1;
+        self.begun.fetch_add(1, Relaxed);
+        self.most.fetch_max(now, Relaxed);
     }
 
-    /// Whether the last life that began was the n-th, or the 2n-th and so on.
-    fn is_nth(&self, n: u32) -> bool {
-        self.begun.load(Relaxed).is_multiple_of(u64::from(n))
+    /// Whether the next life that begins is the n-th, or the 2n-th and so on.
+    fn next_is_nth(&self, n: u32) -> bool {
+        (self.begun.load(Relaxed) + 1).is_multiple_of(u64::from(n))
     }
 
     pub(crate) fn end(&self) {
-        self.now.store(self.now.load(Relaxed).saturating_sub(1), Relaxed);
-        self.ended.store(self.ended.load(Relaxed) + 1, Relaxed);
+        self.now.fetch_sub(1, Relaxed);
+        self.ended.fetch_add(1, Relaxed);
     }
 }
 
@@ -153,14 +149,24 @@ impl<M: Machine> Device<M> {
 
     /// A zeroed table for the cluster. ci->lock is held.
     fn publish(&self, index: usize) {
+        let there = || self.peek_table(index) == Some(true);
+        vm_bug_on!(
+            M,
+            there(),
+            "I13: a swap table of cluster {index} takes the place of one that is there"
+        );
         self.clear_table(index);
         self.pages.allocate(index);
+        self.si().lives.begin();
         self.clusters().tabled(index).table.store_release(1);
     }
 
-    /// The table of a cluster that goes to the free list ends. ci->lock is held.
+    /// The table of a cluster that goes to the free list ends, if there is one. ci->lock is held.
     pub(crate) fn unpublish(&self, cpu: &M::Cpu, index: usize) {
         let tabled = self.clusters().tabled(index);
+        if self.peek_table(index) == Some(true) {
+            self.si().lives.end();
+        }
         tabled.table.store(0);
         // One that was attached for a user who then came no more.
         if tabled.extend.get() != 0 {
@@ -183,7 +189,7 @@ impl<M: Machine, P: Policy<M>> CiFirst<M, P> {
     ) -> Option<Guard<M>> {
         let failed = self.base.spec.failed_tables.filter(|failed| failed.cpu == cpu.id());
         let sleep = self.base.spec.prices.table_sleep;
-        let sleep = sleep.filter(|sleep| dev.si().lives.is_nth(sleep.every));
+        let sleep = sleep.filter(|sleep| dev.si().lives.next_is_nth(sleep.every));
         if failed.is_none() && sleep.is_none() {
             dev.publish(index);
             return Some(guard);
@@ -220,9 +226,6 @@ impl<M: Machine, P: Policy<M>> CiFirst<M, P> {
     pub(crate) fn free_tables(&self, cpu: &M::Cpu, dev: &Device<M>) {
         for index in 0..dev.nr_clusters() {
             let guard = dev.lock_cluster(cpu, index, &RELEASE);
-            if dev.peek_table(index) == Some(true) {
-                dev.si().lives.end();
-            }
             dev.unpublish(cpu, index);
             dev.unlock_cluster(cpu, index, guard);
         }
