@@ -4,7 +4,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::process::Command;
 
+use results::scheme::{HISTORY, variation_of};
 use serde_json::Value;
+use variants::registry::{VARIANTS, find};
 
 type Imports = BTreeMap<String, BTreeSet<String>>;
 
@@ -74,4 +76,18 @@ fn no_dependency_asks_for_a_newer_compiler() {
     let newer = packages.iter().filter(|package| version(package) > Some(mine));
     let newer: Vec<String> = newer.map(|p| format!("{} {:?}", p["name"], version(p))).collect();
     assert!(newer.is_empty(), "rust-version is {mine:?}, but {newer:?}");
+}
+
+/// Results know the kernel's history by name alone; the registry has the schemes.
+#[test]
+fn the_history_of_results_is_that_of_the_registry() {
+    let released = VARIANTS.iter().filter(|variant| !variant.releases.is_empty());
+    let names: Vec<&str> = released.map(|variant| variant.name).collect();
+    assert_eq!(HISTORY.map(|(name, _)| name).to_vec(), names);
+    for (name, release) in HISTORY {
+        assert_eq!(find(release).map(|variant| variant.name), Some(name), "{release}");
+    }
+    for variant in VARIANTS.iter().filter(|variant| variant.ablation) {
+        assert!(variation_of(variant.name).is_some(), "{}", variant.name);
+    }
 }

@@ -27,6 +27,7 @@ mod plural;
 pub mod published;
 pub mod report;
 pub mod schema;
+pub mod scheme;
 pub mod sequential;
 pub mod stats;
 pub mod steps;
