@@ -10,6 +10,7 @@ use results::compare::Side;
 use results::identity::machine_identity;
 use results::plural;
 use results::schema::{Cell, CellKey, LEAST_OVERLAP, MachineKind};
+use results::scheme;
 use results::stats::{self, Estimate, Interval, MIN_SAMPLES};
 use results::store::Loaded;
 
@@ -42,10 +43,10 @@ pub struct Set<'a> {
 
 /// One variant (under one lock, in one run) at each of its thread counts.
 pub struct Track<'a> {
+    /// As people see it: release and variant, and what else tells it apart.
     pub name: String,
+    pub variant: &'a str,
     pub look: Look,
-    /// Of `look`, for the page.
-    pub look_index: usize,
     /// By rising thread count.
     pub groups: Vec<Group<'a>>,
     /// Of `groups`, the one that charts at a single number of threads show.
@@ -267,8 +268,8 @@ pub fn sets(runs: &[Loaded]) -> Vec<Set<'_>> {
             }
         }
     }
-    let mut names = Names::of(runs, &places);
-    let mut sets: Vec<Set> = places.into_iter().map(|(p, m)| gather(p, m, &mut names)).collect();
+    let names = Names::of(runs, &places);
+    let mut sets: Vec<Set> = places.into_iter().map(|(p, m)| gather(p, m, &names)).collect();
     sets.retain(|s| !s.tracks.is_empty());
     let ids = ids(&sets);
     let works: Vec<String> = sets.iter().map(|s| work(s, &sets)).collect();
@@ -357,7 +358,9 @@ fn own_params(key: &CellKey) -> BTreeMap<String, String> {
 
 /// Gives one name and one look to one track, in all sets.
 struct Names {
-    seen: Vec<String>,
+    ids: Vec<String>,
+    /// Variants of which the kernel's history says nothing, by name.
+    strangers: BTreeSet<String>,
     /// Variants that one set has under several locks, or of several runs, by machine: there
     /// the lock or the run belongs to their names.
     locks: BTreeSet<(String, String)>,
@@ -383,7 +386,16 @@ impl Names {
         };
         let labels: BTreeSet<&str> = runs.iter().map(|r| r.run.label.as_str()).collect();
         Names {
-            seen: Vec::new(),
+            ids: runs.iter().map(|run| run.run.id.clone()).collect(),
+            strangers: runs
+                .iter()
+                .flat_map(|run| &run.cells)
+                .map(|cell| &cell.key.variant)
+                .filter(|name| {
+                    scheme::place(name).is_none() && scheme::variation_of(name).is_none()
+                })
+                .cloned()
+                .collect(),
             locks: several(|_, cell| cell.key.lock.clone()),
             runs: several(|run, _| run.run.id.clone()),
             with_id: labels.len() < runs.len(),
@@ -392,7 +404,7 @@ impl Names {
 
     fn name(&self, place: &Place, run: &Loaded, cell: &Cell) -> String {
         let key = (place.machine.clone(), cell.key.variant.clone());
-        let mut name = cell.key.variant.clone();
+        let mut name = scheme::label(&cell.key.variant);
         if self.locks.contains(&key) {
             name += &format!(" / {}", cell.key.lock);
         }
@@ -402,15 +414,18 @@ impl Names {
         name
     }
 
-    fn index(&mut self, name: &str) -> usize {
-        self.seen.iter().position(|s| s == name).unwrap_or_else(|| {
-            self.seen.push(name.to_string());
-            self.seen.len() - 1
-        })
+    fn look(&self, place: &Place, run: &Loaded, cell: &Cell) -> Look {
+        let key = (place.machine.clone(), cell.key.variant.clone());
+        let lock = self.locks.contains(&key).then_some(cell.key.lock.as_str());
+        let of = self.ids.iter().position(|id| *id == run.run.id);
+        let nth = of.filter(|_| self.runs.contains(&key)).unwrap_or(0);
+        let variant = &cell.key.variant;
+        let stranger = self.strangers.iter().position(|name| name == variant).unwrap_or(0);
+        style::of_variant(variant, stranger, lock, nth)
     }
 }
 
-fn gather<'a>(place: Place, members: Vec<(&'a Loaded, &'a Cell)>, names: &mut Names) -> Set<'a> {
+fn gather<'a>(place: Place, members: Vec<(&'a Loaded, &'a Cell)>, names: &Names) -> Set<'a> {
     let mut runs: Vec<&Loaded> = Vec::new();
     for (run, _) in &members {
         if !runs.iter().any(|r| std::ptr::eq(*r, *run)) {
@@ -418,23 +433,22 @@ fn gather<'a>(place: Place, members: Vec<(&'a Loaded, &'a Cell)>, names: &mut Na
         }
     }
     let mut refused = 0;
-    let mut by_name: Vec<(String, Vec<&Cell>)> = Vec::new();
+    let mut by_name: Vec<(String, Look, Vec<&Cell>)> = Vec::new();
     for (run, cell) in members {
         if cell.overlap < LEAST_OVERLAP {
             refused += 1;
             continue;
         }
         let name = names.name(&place, run, cell);
-        match by_name.iter_mut().find(|(known, _)| *known == name) {
-            Some((_, cells)) => cells.push(cell),
-            None => by_name.push((name, vec![cell])),
+        match by_name.iter_mut().find(|(known, ..)| *known == name) {
+            Some((.., cells)) => cells.push(cell),
+            None => by_name.push((name, names.look(&place, run, cell), vec![cell])),
         }
     }
     let point = |key: &CellKey| CellKey { block: 0, params: own_params(key), ..key.clone() };
-    let track = |(name, cells): (String, Vec<&'a Cell>)| {
-        let look_index = names.index(&name);
-        let (look, groups) = (style::look(look_index), groups_by(cells, point));
-        Track { name, look, look_index, groups, detailed: 0 }
+    let track = |(name, look, cells): (String, Look, Vec<&'a Cell>)| {
+        let variant = cells[0].key.variant.as_str();
+        Track { name, variant, look, groups: groups_by(cells, point), detailed: 0 }
     };
     let mut tracks: Vec<Track> = by_name.into_iter().map(track).collect();
     choose_detailed(&mut tracks);

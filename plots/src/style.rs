@@ -1,5 +1,7 @@
-//! One look for every picture and for the page: colours, markers, dashes, sizes.
-//! Nothing else in this crate names a colour.
+//! One look for every picture and for the page: colours, markers, dashes, sizes. Guards that a scheme
+//! looks the same wherever it is drawn. Nothing else in this crate names a colour.
+
+use results::scheme::{self, HISTORY};
 
 /// A colour as red, green, blue.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -17,6 +19,12 @@ impl Rgb {
         Rgb(dim(self.0), dim(self.1), dim(self.2))
     }
 
+    /// A tint of the same hue, for another run or a variation.
+    pub fn paler(self) -> Rgb {
+        let paler = |v: u8| (f64::from(v) * 0.62 + 255.0 * 0.38) as u8;
+        Rgb(paler(self.0), paler(self.1), paler(self.2))
+    }
+
     /// The second shade of a part of a stack.
     pub fn pale(self) -> Rgb {
         let pale = |v: u8| v / 2 + 127;
@@ -31,39 +39,70 @@ pub const MUTED: Rgb = Rgb(0x5a, 0x5a, 0x5a);
 pub const GRID: Rgb = Rgb(0xdd, 0xdd, 0xdd);
 pub const GRID_MINOR: Rgb = Rgb(0xf0, 0xf0, 0xf0);
 
-/// Okabe and Ito's colour-blind-safe set, without its yellow (unreadable on white).
-pub const COLOURS: [Rgb; 7] = [
-    Rgb(0x00, 0x72, 0xb2), // blue
-    Rgb(0xd5, 0x5e, 0x00), // vermillion
-    Rgb(0x00, 0x9e, 0x73), // bluish green
-    Rgb(0xcc, 0x79, 0xa7), // reddish purple
-    Rgb(0xe6, 0x9f, 0x00), // orange
-    Rgb(0x56, 0xb4, 0xe9), // sky blue
-    Rgb(0x40, 0x40, 0x40), // black, softened
+/// One colour as two: on white paper, and on the page's dark one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Hue {
+    pub light: Rgb,
+    pub dark: Rgb,
+}
+
+const fn hue(light: u32, dark: u32) -> Hue {
+    const fn rgb(c: u32) -> Rgb {
+        Rgb((c >> 16) as u8, (c >> 8) as u8, c as u8)
+    }
+    Hue { light: rgb(light), dark: rgb(dark) }
+}
+
+/// The hues of schemes. First the kernel's history (`results::scheme::HISTORY`), from amber to navy;
+/// then the strawman's; then those of variants that are of no release.
+pub const HUES: [Hue; 10] = [
+    hue(0xc98500, 0xffc04a),
+    hue(0xcf4a1f, 0xff7d55),
+    hue(0xb95a9e, 0xe59ad2),
+    hue(0x3a9bd9, 0x6fc3ff),
+    hue(0x2a5cc0, 0x6f96ff),
+    hue(0x0a1f5c, 0xc9d6ff),
+    hue(0x6e6e6e, 0xa0a0a0),
+    hue(0x00796b, 0x2cc8a0),
+    hue(0x7a4a12, 0xc99a5b),
+    hue(0x5c8a00, 0xa6d84a),
 ];
+
+/// The hues of what is no scheme: steps, distances, series of a comparison with published figures.
+pub const PARTS: [Hue; 7] = [
+    hue(0x4d7c5a, 0x7fbf93),
+    hue(0xa9b84a, 0xd3e06a),
+    hue(0x8a6d4f, 0xc9a47c),
+    hue(0x5b8a99, 0x8fc6d8),
+    hue(0xc9a46a, 0xe8cb98),
+    hue(0x2f4f4f, 0xa7c9c9),
+    hue(0x9fb3a2, 0x6f8873),
+];
+
+/// More and less than a base, in heat maps.
+pub const MORE: Hue = hue(0x0072b2, 0x4a9fe0);
+pub const LESS: Hue = hue(0xd55e00, 0xff8a3d);
+
+/// Every hue with its name on the page.
+pub fn named() -> Vec<(String, Hue)> {
+    let all = |letter: char, hues: &'static [Hue]| {
+        hues.iter().enumerate().map(move |(i, hue)| (format!("--{letter}{i}"), *hue))
+    };
+    let two = [("--more".to_owned(), MORE), ("--less".to_owned(), LESS)];
+    all('h', &HUES).chain(all('p', &PARTS)).chain(two).collect()
+}
 
 /// The colour of the `index`-th part of a stacked bar; the second seven are pale.
 pub fn part(index: usize) -> Rgb {
-    let colour = COLOURS[index % COLOURS.len()];
-    if index < COLOURS.len() { colour } else { colour.pale() }
+    let colour = PARTS[index % PARTS.len()].light;
+    if index < PARTS.len() { colour } else { colour.pale() }
 }
-
-/// The same hues for the page's dark mode.
-pub const COLOURS_ON_DARK: [Rgb; 7] = [
-    Rgb(0x4a, 0x9f, 0xe0),
-    Rgb(0xff, 0x8a, 0x3d),
-    Rgb(0x2c, 0xc8, 0x9a),
-    Rgb(0xe8, 0x9a, 0xc6),
-    Rgb(0xf0, 0xb4, 0x29),
-    Rgb(0x9f, 0xdc, 0xff),
-    Rgb(0xc8, 0xc8, 0xc8),
-];
 
 /// The ground of a cell that is `ratio` times its base: a colour, and how opaque it is. Nothing at 1,
 /// all of it at 4 and more or a quarter and less.
 pub fn diverging(ratio: f64) -> (Rgb, f64) {
     let far = (ratio.max(f64::MIN_POSITIVE).log2() / 2.0).clamp(-1.0, 1.0);
-    (COLOURS[usize::from(far < 0.0)], far.abs())
+    (if far < 0.0 { LESS.light } else { MORE.light }, far.abs())
 }
 
 /// The shape drawn at a data point.
@@ -92,13 +131,34 @@ pub struct Look {
     pub dash: Dash,
 }
 
-/// The look of the `index`-th series; the first 140 differ.
+/// The look of the `index`-th series of what is no scheme; the first 140 differ.
 pub fn look(index: usize) -> Look {
     Look {
-        colour: COLOURS[index % COLOURS.len()],
+        colour: PARTS[index % PARTS.len()].light,
         marker: MARKERS[index % MARKERS.len()],
         dash: DASHES[index % DASHES.len()],
     }
+}
+
+/// Locks in the order of their dashes, where a chart shows a scheme under several.
+const LOCKS: [&str; 4] = ["qspin", "tas", "ticket", "mcs"];
+
+/// The look of a variant in every chart: its hue is its place in the kernel's history, a variation has
+/// the pale hue of its scheme, and one of no release the `stranger`-th of the rest. The lock is the dash
+/// where `lock` says that it tells tracks apart, and the second and later of several runs are paler.
+pub fn of_variant(variant: &str, stranger: usize, lock: Option<&str>, run: usize) -> Look {
+    let spare = || HISTORY.len() + 1 + stranger % (HUES.len() - HISTORY.len() - 1);
+    let (hue, pale, turn) = match (scheme::place(variant), scheme::variation_of(variant)) {
+        (Some(place), _) => (place, false, 0),
+        (None, Some(_)) if variant == scheme::STRAWMAN => (HISTORY.len(), false, 3),
+        (None, Some(of)) => (scheme::place(of).expect("a scheme of the history"), true, 2),
+        (None, None) => (spare(), false, 1 + stranger),
+    };
+    let pale = usize::from(pale) + run;
+    let colour = (0..pale.min(2)).fold(HUES[hue].light, |colour, _| colour.paler());
+    let dash = lock.map_or(0, |lock| LOCKS.iter().position(|known| *known == lock).unwrap_or(0));
+    let marker = MARKERS[(hue + turn + run) % MARKERS.len()];
+    Look { colour, marker, dash: DASHES[dash] }
 }
 
 /// The size of a picture, and how large its text is.
@@ -138,10 +198,65 @@ mod tests {
         }
     }
 
+    /// By the model of Machado, Oliveira and Fernandes, "A Physiologically-based Model for Simulation of
+    /// Color Vision Deficiency" (2009), at full severity; distances are CIE 1976's.
+    #[test]
+    fn neighbours_in_history_differ_for_every_eye() {
+        const EYES: [[[f64; 3]; 3]; 3] = [
+            [[1.0, 0.0, 0.0], [0.0, 1.0, 0.0], [0.0, 0.0, 1.0]],
+            [
+                [0.152286, 1.052583, -0.204868],
+                [0.114503, 0.786281, 0.099216],
+                [-0.003882, -0.048116, 1.051998],
+            ],
+            [
+                [0.367322, 0.860646, -0.227968],
+                [0.280085, 0.672501, 0.047413],
+                [-0.011820, 0.042940, 0.968881],
+            ],
+        ];
+        const XYZ: [[f64; 3]; 3] =
+            [[0.4124, 0.3576, 0.1805], [0.2126, 0.7152, 0.0722], [0.0193, 0.1192, 0.9505]];
+        let times =
+            |m: [[f64; 3]; 3], v: [f64; 3]| m.map(|row| (0..3).map(|i| row[i] * v[i]).sum());
+        let lab = |c: Rgb, eye| -> [f64; 3] {
+            let linear = [c.0, c.1, c.2].map(|v| (f64::from(v) / 255.0).powf(2.2));
+            let seen: [f64; 3] = times(eye, linear);
+            let [x, y, z]: [f64; 3] = times(XYZ, seen.map(|v| v.clamp(0.0, 1.0)));
+            let [x, y, z] = [x / 0.9505, y, z / 1.089].map(f64::cbrt);
+            [116.0 * y - 16.0, 500.0 * (x - y), 200.0 * (y - z)]
+        };
+        for (eye, of) in EYES.iter().flat_map(|eye| [(eye, 0), (eye, 1)]) {
+            let history =
+                HUES[..HISTORY.len()].iter().map(|h| if of == 0 { h.light } else { h.dark });
+            let all: Vec<[f64; 3]> = history.map(|colour| lab(colour, *eye)).collect();
+            for pair in all.windows(2) {
+                let far: f64 = pair[0].iter().zip(pair[1]).map(|(a, b)| (a - b).powi(2)).sum();
+                assert!(far.sqrt() > 12.0, "{pair:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_scheme_looks_the_same_whatever_is_beside_it() {
+        let alone = |name| of_variant(name, 0, None, 0);
+        let history: Vec<Look> = HISTORY.iter().map(|(name, _)| alone(name)).collect();
+        for (i, look) in history.iter().enumerate() {
+            assert_eq!(look.colour, HUES[i].light);
+            assert!(!history[i + 1..].contains(look));
+        }
+        assert_eq!(alone("scanning-ref").colour, alone("scanning").colour.paler());
+        let (first, second) = (of_variant("mine", 0, None, 0), of_variant("yours", 1, None, 0));
+        assert!(first.colour != second.colour && first.marker != second.marker);
+        let under = |lock| of_variant("scanning", 0, Some(lock), 0);
+        assert_ne!(under("tas").dash, under("mcs").dash);
+        assert_ne!(of_variant("scanning", 0, None, 1).colour, alone("scanning").colour);
+    }
+
     #[test]
     fn twice_is_as_far_from_equal_as_half() {
         assert_eq!(diverging(1.0).1, 0.0);
-        assert_eq!((diverging(2.0), diverging(0.5)), ((COLOURS[0], 0.5), (COLOURS[1], 0.5)));
+        assert_eq!((diverging(2.0), diverging(0.5)), ((MORE.light, 0.5), (LESS.light, 0.5)));
         assert_eq!((diverging(100.0).1, diverging(0.0).1), (1.0, 1.0));
     }
 

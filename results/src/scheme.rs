@@ -12,9 +12,12 @@ pub const HISTORY: [(&str, &str); 6] = [
     ("swap-table", "7.3"),
 ];
 
+/// 6.12's data structures under one lock: no kernel was like it.
+pub const STRAWMAN: &str = "global";
+
 /// Variations of a scheme: steps within one of the kernel's changes, and the strawman.
 const VARIATIONS: [(&str, &str); 4] = [
-    ("global", "scanning"),
+    (STRAWMAN, "scanning"),
     ("scanning-ref", "scanning"),
     ("percluster-rcu", "percluster"),
     ("percluster-second-ref", "percluster"),

@@ -223,7 +223,7 @@ mod tests {
         assert_eq!(parts.len(), 2, "{parts:?}");
         assert_eq!(parts[1], format!("{}-2", parts[0]));
         let svg = pictures[0].scene.svg().unwrap();
-        assert!(svg.contains("the throughput of scanning:"), "the title names the base");
+        assert!(svg.contains("the throughput of 6.12 scanning:"), "the title names the base");
         pictures.iter().for_each(|p| crate::chart::tests::assert_readable(&p.scene, &p.part));
         assert!(draw(&all[..1], README).is_err(), "one workload is no overview");
     }

@@ -3,9 +3,7 @@
 // Text reaches the page through textContent alone, so that a name from a run is
 // never markup.
 
-const SHAPES = ["circle", "square", "triangle", "diamond", "down"];
-const DASHES = ["", "9 4", "3 3", "9 3 2 3"];
-const COLOURS = 7;
+const PARTS = 7;
 
 /** An HTML element; strings among its children become text. */
 function el(tag, attributes = {}, ...children) {
@@ -28,17 +26,17 @@ function fill(node, attributes, children) {
   return node;
 }
 
-const colour = look => `var(--s${look % COLOURS})`;
+const colour = look => look.c;
 
 /** The colour of a part of a stacked bar; the second seven are pale. */
-const partColour = i => (i < COLOURS ? colour(i) : `color-mix(in srgb, ${colour(i)} 50%, var(--paper))`);
+const partColour = i => (i < PARTS ? `var(--p${i})` : `color-mix(in srgb, var(--p${i % PARTS}) 50%, var(--paper))`);
 
 /** The path of a marker of equal visual weight around a point. */
 function marker(look, x, y, r = 4.5) {
   const [corners, turn, size] = {
     circle: [20, 0, 1], square: [4, 0.125, 1.2], diamond: [4, 0, 1.3],
     triangle: [3, 0.75, 1.35], down: [3, 0.25, 1.35],
-  }[SHAPES[look % SHAPES.length]];
+  }[look.m];
   const points = [];
   for (let i = 0; i < corners; i++) {
     const a = 2 * Math.PI * (i / corners + turn);
@@ -51,7 +49,7 @@ function marker(look, x, y, r = 4.5) {
 function swatch(look) {
   return svg("svg", { class: "swatch", viewBox: "0 0 26 12", "aria-hidden": "true" },
     svg("line", { x1: 1, x2: 25, y1: 6, y2: 6, stroke: colour(look), "stroke-width": 2,
-      "stroke-dasharray": DASHES[look % DASHES.length] || null }),
+      "stroke-dasharray": look.d || null }),
     svg("path", { d: marker(look, 13, 6, 4), fill: colour(look) }));
 }
 
@@ -183,7 +181,7 @@ function line(curve, at, spots) {
   const points = curve.points.map(p => at(p.x, p.y));
   if (curve.stroke !== false) {
     g.append(svg("path", { d: "M" + points.map(flat).join("L"), class: "line",
-      "stroke-dasharray": (curve.dash ?? DASHES[curve.look % DASHES.length]) || null }));
+      "stroke-dasharray": (curve.dash ?? curve.look.d) || null }));
   }
   curve.points.forEach((p, i) => {
     const [x, y] = points[i];

@@ -10,9 +10,10 @@ use results::store::Loaded;
 use results::{stats, traffic, usl};
 use serde_json::{Value, json};
 
-use super::{Race, histograms, verdict};
+use super::{Race, histograms, pictures, verdict};
 use crate::chart::swapoff::{by_trial, step_names, total};
 use crate::data::{self, Group, Median, Set, Track, ops};
+use crate::style::Look;
 
 /// Lock sites and cache lines kept per point.
 const TOP: usize = 6;
@@ -23,15 +24,15 @@ const SERIES_POINTS: usize = 120;
 
 /// Everything but the pictures, for the element `#data`.
 pub fn json(runs: &[Loaded], sets: &[Set], races: &[Race]) -> Value {
-    let mut tracks: Vec<(String, usize)> = Vec::new();
+    let mut tracks: Vec<(String, &str, Look)> = Vec::new();
     for track in sets.iter().flat_map(|s| &s.tracks) {
-        if !tracks.iter().any(|(name, _)| *name == track.name) {
-            tracks.push((track.name.clone(), track.look_index));
+        if !tracks.iter().any(|(name, ..)| *name == track.name) {
+            tracks.push((track.name.clone(), track.variant, track.look));
         }
     }
     let reasons = reasons(sets);
     let mut all = json!({
-        "tracks": tracks.iter().map(|(name, look)| json!({"name": name, "look": look})).collect::<Vec<_>>(),
+        "tracks": tracks.iter().map(|(name, variant, l)| json!({"name": name, "variant": variant, "look": look(*l)})).collect::<Vec<_>>(),
         "runs": runs.iter().map(run).collect::<Vec<_>>(),
         "reasons": reasons.iter().collect::<Vec<_>>(),
         "sets": sets.par_iter().map(|s| set(s, runs, &tracks, &reasons)).collect::<Vec<_>>(),
@@ -54,6 +55,12 @@ pub(super) fn shorten(value: &mut Value) {
         }
         _ => {}
     }
+}
+
+/// Colour, marker and dash, as the page's own charts take them.
+fn look(look: Look) -> Value {
+    let dash: Vec<String> = look.dash.iter().map(f64::to_string).collect();
+    json!({ "c": pictures::css(look.colour), "m": format!("{:?}", look.marker).to_lowercase(), "d": dash.join(" ") })
 }
 
 /// Why counters have no value, each once: points of a machine without a PMU repeat them.
@@ -104,11 +111,11 @@ fn plain(value: &Value) -> String {
 fn set(
     set: &Set,
     runs: &[Loaded],
-    tracks: &[(String, usize)],
+    tracks: &[(String, &str, Look)],
     reasons: &BTreeSet<String>,
 ) -> Value {
     let place = &set.place;
-    let index = |t: &Track| tracks.iter().position(|(name, _)| *name == t.name);
+    let index = |t: &Track| tracks.iter().position(|(name, ..)| *name == t.name);
     json!({
         "machine": place.machine,
         "workload": set.work,

@@ -78,11 +78,11 @@ fn embedded(json: &str) -> String {
 
 /// The series colours, from where the pictures have theirs.
 fn colours() -> String {
-    let list = |set: &[style::Rgb]| -> String {
-        let variable = |(i, c): (usize, &style::Rgb)| format!("--s{i}:{};", c.hex());
-        set.iter().enumerate().map(variable).collect()
+    let named = style::named();
+    let list = |of: fn(&style::Hue) -> style::Rgb| -> String {
+        named.iter().map(|(name, hue)| format!("{name}:{};", of(hue).hex())).collect()
     };
-    format!(":root{{{}}}\n:root.dark{{{}}}\n", list(&style::COLOURS), list(&style::COLOURS_ON_DARK))
+    format!(":root{{{}}}\n:root.dark{{{}}}\n", list(|hue| hue.light), list(|hue| hue.dark))
 }
 
 #[cfg(test)]

@@ -345,7 +345,7 @@ function fairness(sets) {
     const list = many.tracks.map(track => {
       const g = pointOf(track);
       const shares = g ? g.share.slice().sort((a, b) => a - b) : [];
-      return { name: nameOf(track), look: lookOf(track), dash: DASHES[0], points: shares.map((y, i) => ({
+      return { name: nameOf(track), look: lookOf(track), dash: "", points: shares.map((y, i) => ({
         x: (i + 0.5) / shares.length, y, tip: `${short(y)} of the fair share\nthread ${i + 1} of ${shares.length} by rank, first trial` })) };
     }).filter(c => c.points.length);
     return grid([

@@ -11,7 +11,7 @@ use super::content;
 use crate::chart::Job;
 use crate::data::Set;
 use crate::scene::{self, Anchor, Scene, Shape};
-use crate::style::{self, Dash, Rgb};
+use crate::style::{self, Dash, Hue, Rgb};
 
 /// Charts that the page draws from points, with hover and scales; and `waits`, which has one
 /// picture per variant and number of threads: too many for a page.
@@ -119,7 +119,7 @@ fn round(v: f64) -> f64 {
 }
 
 /// A colour of the style by its name on the page, so that it follows the theme.
-fn css(colour: Rgb) -> String {
+pub(super) fn css(colour: Rgb) -> String {
     let named = [
         (style::PAPER, "--paper"),
         (style::INK, "--ink"),
@@ -130,19 +130,22 @@ fn css(colour: Rgb) -> String {
     if let Some((_, name)) = named.iter().find(|(c, _)| *c == colour) {
         return format!("var({name})");
     }
-    for (i, series) in style::COLOURS.iter().enumerate() {
+    let tint = |name: &str, hue: &Hue| {
+        let (light, mix) = (hue.light, |part: u8, with| {
+            format!("color-mix(in srgb, var({name}) {part}%, var({with}))")
+        });
         match colour {
-            c if c == *series => return format!("var(--s{i})"),
-            c if c == series.darker() => {
-                return format!("color-mix(in srgb, var(--s{i}) 80%, var(--ink))");
-            }
-            c if c == series.pale() => {
-                return format!("color-mix(in srgb, var(--s{i}) 50%, var(--paper))");
-            }
-            _ => {}
+            c if c == light => Some(format!("var({name})")),
+            c if c == light.darker() => Some(mix(80, "--ink")),
+            c if c == light.pale() => Some(mix(50, "--paper")),
+            c if c == light.paler() => Some(mix(62, "--paper")),
+            c if c == light.paler().paler() => Some(mix(38, "--paper")),
+            c if c == light.paler().darker() => Some(mix(55, "--ink")),
+            _ => None,
         }
-    }
-    colour.hex()
+    };
+    let named = style::named();
+    named.iter().find_map(|(name, hue)| tint(name, hue)).unwrap_or_else(|| colour.hex())
 }
 
 #[cfg(test)]
@@ -172,6 +175,6 @@ mod tests {
         let runs = [common::native(&Plan::default())];
         let sets = data::sets(&runs);
         let text = of(&sets, chart::jobs(&sets), usize::MAX).to_string();
-        assert!(text.contains("var(--s0)") && !text.contains("\"#"), "a fixed colour");
+        assert!(text.contains("var(--h0)") && !text.contains("\"#"), "a fixed colour");
     }
 }

@@ -176,18 +176,18 @@ mod tests {
     fn the_answer_comes_first_and_with_its_interval() {
         let runs = [common::native(&Plan { trials: 6, ..Plan::default() })];
         let words = super::words(&data::sets(&runs)[0]);
-        assert!(words[0].starts_with("At 64 threads percpu-cluster does 5"), "{words:?}");
-        assert!(words[1].contains("times percluster (95 % interval 1."), "{words:?}");
+        assert!(words[0].starts_with("At 64 threads 6.18 percpu-cluster does 5"), "{words:?}");
+        assert!(words[1].contains("times 6.14 percluster (95 % interval 1."), "{words:?}");
         assert!(words[2].contains("times global"), "{words:?}");
         assert!(words.iter().any(|w| w.starts_with("global does most at")), "{words:?}");
-        assert!(words.iter().any(|w| w == "percluster still gains from 32 to 64 threads."));
+        assert!(words.iter().any(|w| w == "6.14 percluster still gains from 32 to 64 threads."));
     }
 
     #[test]
     fn single_trials_say_where_they_are_most_and_rank_nothing() {
         let runs = [common::simulated(&Plan { trials: 1, ..Plan::default() })];
         let words = super::words(&data::sets(&runs)[0]);
-        let first = "At 64 threads percpu-cluster is predicted to do ";
+        let first = "At 64 threads 6.18 percpu-cluster is predicted to do ";
         assert!(words[0].starts_with(first), "{words:?}");
         assert!(
             words[0].ends_with("of single trials none can be told to be fastest."),
