@@ -21,6 +21,8 @@ const GIVEN: &[(&str, &str, &[&str])] = &[
     ("README.md", "chosen", &["by less than 95 %", "kills a run 50 times"]),
     ("README.md", "settings of the run", &["75 % full"]),
     ("README.md", "judged once, at commit 46cf0f2", &["lock curves was 11.7 % over"]),
+    ("docs/results.md", "the README's sentence on that", &["with a median error of 11.7 %"]),
+    ("docs/results.md", "as all intervals", &["the 95 % interval of a"]),
     ("docs/costs.md", "settings of the run", &["75 % full", "At 98 %", "with 95 % intervals"]),
     ("docs/costs.md", "kept-predicted as committed until 7968bb0", &["same plan had 12 %"]),
     ("docs/costs.md", "published, cited there", &["system time 5527.9 to 5538.3 s"]),

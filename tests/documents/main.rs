@@ -12,6 +12,7 @@ mod overhead;
 mod predictions;
 mod prices;
 mod reference;
+mod results;
 mod simulator;
 mod steal_loop;
 mod swapoff;
@@ -86,6 +87,7 @@ fn documents() -> Vec<Document> {
         overhead::measuring(),
         overhead::readme(),
         predictions::document(),
+        results::document(),
         simulator::document(),
         steal_loop::document(),
         swapoff::document(),
@@ -117,6 +119,11 @@ fn overhead() {
 #[test]
 fn predictions() {
     holds(&predictions::document());
+}
+
+#[test]
+fn results() {
+    holds(&results::document());
 }
 
 #[test]

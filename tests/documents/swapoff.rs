@@ -17,13 +17,13 @@ fn swapoffs(run: &Reference, point: &str, value: impl Fn(&Swapoff) -> u64) -> f6
     median(&all.map(|swapoff| value(swapoff) as f64).collect::<Vec<_>>())
 }
 
-fn step(run: &Reference, point: &str, name: &str) -> f64 {
+pub fn step(run: &Reference, point: &str, name: &str) -> f64 {
     swapoffs(run, point, |swapoff| {
         swapoff.steps.iter().filter(|step| step.name == name).map(|step| step.ns).sum()
     })
 }
 
-fn whole_swapoff(run: &Reference, point: &str) -> f64 {
+pub fn whole_swapoff(run: &Reference, point: &str) -> f64 {
     swapoffs(run, point, |swapoff| swapoff.steps.iter().map(|step| step.ns).sum())
 }
 
