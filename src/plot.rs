@@ -31,7 +31,10 @@ pub struct Args {
 
 pub fn run(args: &Args) -> Answer {
     let races = args.race.iter().map(|file| races(file)).collect::<Result<Vec<_>, String>>()?;
-    let runs = store::load_all(&args.runs)?;
+    let (runs, without) = store::load_found(&args.runs)?;
+    for path in without {
+        crate::say(format_args!("{}: left out, as it holds no run", path.display()));
+    }
     say_notes(&runs);
     let wanted = Wanted { charts: args.only.clone(), slides: !args.no_slides };
     let drawn = plots::draw_only(&runs, &args.out, &wanted)?;

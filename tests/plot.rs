@@ -76,3 +76,26 @@ fn what_cannot_be_read_is_named() {
     assert_eq!(said.status.code(), Some(2));
     assert!(String::from_utf8(said.stderr).unwrap().contains("/nowhere/at-all"));
 }
+
+/// `plot results/reference/*/` meets directories that hold something else.
+#[test]
+fn what_holds_no_run_is_left_out_with_a_line() {
+    let dir = tempfile::tempdir().unwrap();
+    let run = run_on_disk(dir.path());
+    let (other, file) = (dir.path().join("validation"), dir.path().join("costs.txt"));
+    std::fs::create_dir(&other).unwrap();
+    std::fs::write(&file, "no run").unwrap();
+    let [other, file] = [&other, &file].map(|path| path.to_str().unwrap());
+    let out = dir.path().join("out");
+    let more = ["--only", "none", "--out", out.to_str().unwrap()];
+    let said = plot(&run, &[&[other, file], &more[..]].concat());
+    assert!(said.status.success(), "{said:?}");
+    let stderr = String::from_utf8(said.stderr).unwrap();
+    for path in [other, file] {
+        assert!(stderr.contains(&format!("{path}: left out, as it holds no run")), "{stderr}");
+    }
+    let none = plot(Path::new(other), &more);
+    assert_eq!(none.status.code(), Some(2));
+    let missing = plot(&run, &["no-such-directory"]);
+    assert_eq!(missing.status.code(), Some(2), "a path that is not there is an error");
+}

@@ -280,10 +280,34 @@ pub fn load_all<P: AsRef<Path>>(paths: &[P]) -> Result<Vec<Loaded>> {
     Ok(runs)
 }
 
+/// The runs at `paths`, and those of the paths that are there and have none: of a glob over a directory
+/// of runs some may hold something else.
+///
+/// # Errors
+///
+/// A path is not there or cannot be read, or none of them has a run.
+pub fn load_found<P: AsRef<Path>>(paths: &[P]) -> Result<(Vec<Loaded>, Vec<PathBuf>)> {
+    let (mut runs, mut without) = (Vec::new(), Vec::new());
+    for path in paths.iter().map(P::as_ref) {
+        match load_all(&[path]) {
+            Ok(found) => runs.extend(found),
+            Err(Error::NoRun { .. }) => without.push(path.to_owned()),
+            Err(error) => return Err(error),
+        }
+    }
+    match (runs.is_empty(), without.first()) {
+        (true, Some(path)) => Err(Error::NoRun { path: path.clone() }),
+        _ => Ok((runs, without)),
+    }
+}
+
 /// The runs at `path`: itself, or its visible subdirectories, by name.
 fn run_dirs(path: &Path) -> Result<Vec<PathBuf>> {
     if path.join(RUN).exists() {
         return Ok(vec![path.to_owned()]);
+    }
+    if path.is_file() {
+        return Err(Error::NoRun { path: path.to_owned() });
     }
     let mut dirs = Vec::new();
     for entry in fs::read_dir(path).map_err(Error::io("read", path))? {
