@@ -47,13 +47,15 @@ pub fn readme() -> Document {
     let short = (best / pages("scanning", 8) - 1.0) * 100.0;
     let less = [32, 64].map(|n| pages("percpu-cluster", n) < pages("percpu-free-first", n));
     assert_eq!(less, [true, true], "README.md: 6.18 has less with 32 and 64");
+    let apart = digits((apart.fold(0.0, f64::max) * 100.0).ceil(), 0);
     let sentences = vec![
+        claim("all schemes to 6.18 are within {} % of each other", [apart.clone()]),
         claim(
             "the model has the schemes to 6.18 within {} % of each other on one CPU. `scanning` (6.12) is \
              within {} % of its best with 8 CPUs, and does not get faster than that. With 32 CPUs \
              `percluster` (6.14) swaps {} times as many pages out and in, with 128 CPUs {} times.",
             [
-                digits((apart.fold(0.0, f64::max) * 100.0).ceil(), 0),
+                apart,
                 digits(short.ceil(), 0),
                 times("percluster", "scanning", 32),
                 times("percluster", "scanning", 128),
@@ -63,6 +65,10 @@ pub fn readme() -> Document {
             "the model has 6.12's lock waits {} % too long at -j48 and {} % at -j96. But choices about \
              the load were made with sight of that table, and the model's 6.14 takes {} % and {} % too \
              long there",
+            build(),
+        ),
+        claim(
+            "the model has 6.12's lock waits {} % and {} % too long, and 6.14's time {} % and {} %",
             build(),
         ),
         claim(
@@ -92,6 +98,8 @@ pub fn readme() -> Document {
             ],
         ),
     ];
+    let answer = super::results::answer().into_iter();
+    let sentences = answer.chain(sentences).collect();
     Document { path: "README.md", sentences, blocks: Vec::new() }
 }
 
