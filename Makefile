@@ -6,6 +6,9 @@ SWAPSCALE = target/release/swapscale
 LOCAL = results/local
 REFERENCE = results/reference
 
+# What the page of `plots` shows beyond the CPUs of this machine.
+PREDICTED = releases-predicted heat-predicted swapoff-predicted
+
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 24
 
@@ -14,9 +17,8 @@ plots: $(SWAPSCALE) ## measure on this machine unless it has a run, then draw ch
 		--variant global,scanning,percluster,swap-table
 	@# A fault that escapes is for `make check` to tell; the page shows those that are caught.
 	$(SWAPSCALE) check --all-faults --json > $(LOCAL)/races.json || test $$? -eq 1
-	$(SWAPSCALE) plot $$(dirname $(LOCAL)/*/cells.jsonl) --race $(LOCAL)/races.json --out $(LOCAL)/plots
-	$(SWAPSCALE) plot $(REFERENCE)/*-ablation $(REFERENCE)/*-swapoff --out $(LOCAL)/plots/reference --only ablation,swapoff-size
-	$(SWAPSCALE) plot $(REFERENCE)/*-releases-predicted $(REFERENCE)/*-heat-predicted --out $(LOCAL)/plots/predicted --only throughput,heat
+	$(SWAPSCALE) plot $$(dirname $(LOCAL)/*/cells.jsonl) $(addprefix $(REFERENCE)/*-,$(PREDICTED)) \
+		--race $(LOCAL)/races.json --out $(LOCAL)/plots
 
 # The pictures that the README and docs show, from committed runs alone.
 # $(1): runs, $(2): charts of them. Runs that are not committed draw nothing.

@@ -18,9 +18,13 @@ pub struct Args {
     /// Where charts and report.html go
     #[arg(long, default_value = "plots-out")]
     out: PathBuf,
-    /// Charts by the beginning of their file names, as throughput,latency-churn [default: all]
+    /// Charts by the beginning of their file names, as throughput,latency-churn [default: a dozen that
+    /// say most]
     #[arg(long, value_delimiter = ',', value_name = "NAME,..")]
     only: Vec<String>,
+    /// Every chart that the runs have data for
+    #[arg(long, conflicts_with = "only")]
+    all: bool,
     /// No pictures in a slide's size
     #[arg(long)]
     no_slides: bool,
@@ -36,24 +40,35 @@ pub fn run(args: &Args) -> Answer {
         crate::say(format_args!("{}: left out, as it holds no run", path.display()));
     }
     say_notes(&runs);
-    let wanted = Wanted { charts: args.only.clone(), slides: !args.no_slides };
+    let wanted = Wanted { charts: args.only.clone(), all: args.all, slides: !args.no_slides };
     let drawn = plots::draw_only(&runs, &args.out, &wanted)?;
     let page = args.out.join("report.html");
     plots::page(&runs, &races.concat(), &page)?;
-    let mut said = String::new();
-    for chart in &drawn {
+    print(&format!("{}open {}\n", said(&drawn, &args.out), page.display()))?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// More pictures than this are counted and not listed.
+const LISTED: usize = 24;
+
+/// The pictures, one a line; what was not drawn goes to standard error.
+fn said(drawn: &[Drawn], out: &Path) -> String {
+    let mut pictures: Vec<String> = Vec::new();
+    for chart in drawn {
         match chart {
             Drawn::Files { files, .. } => {
                 let svg = files.iter().filter(|f| f.extension().is_some_and(|e| e == "svg"));
-                svg.for_each(|file| said += &format!("{}\n", file.display()));
+                pictures.extend(svg.map(|file| format!("{}\n", file.display())));
             }
             Drawn::Absent { chart, reason } => {
                 crate::say(format_args!("{chart}: not drawn, {reason}"))
             }
         }
     }
-    print(&format!("{said}{}\n", page.display()))?;
-    Ok(ExitCode::SUCCESS)
+    match pictures.len() {
+        n if n > LISTED => format!("{n} pictures in {}\n", out.display()),
+        _ => pictures.concat(),
+    }
 }
 
 /// The races of a file: every finding that is broken, or the text that it is.

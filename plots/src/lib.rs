@@ -54,15 +54,17 @@ pub enum Drawn {
 /// Which pictures are drawn.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Wanted {
-    /// Beginnings of file names, as `throughput` or `latency-churn`; empty for all.
+    /// Beginnings of file names, as `throughput` or `latency-churn`; empty for those that lead.
     pub charts: Vec<String>,
+    /// Every chart that there is data for.
+    pub all: bool,
     /// In a slide's size too, not in the README's alone.
     pub slides: bool,
 }
 
 impl Default for Wanted {
     fn default() -> Self {
-        Wanted { charts: Vec::new(), slides: true }
+        Wanted { charts: Vec::new(), all: true, slides: true }
     }
 }
 
@@ -85,6 +87,9 @@ pub fn draw_only(runs: &[Loaded], out: &Path, wanted: &Wanted) -> Result<Vec<Dra
     // The name of a file may say the part too, as an operation.
     let may_be = |stem: &str, c: &String| stem.starts_with(c) || c.starts_with(stem);
     jobs.retain(|job| charts.is_empty() || charts.iter().any(|c| may_be(&job.stem, c)));
+    if charts.is_empty() && !wanted.all {
+        jobs = chart::leading(jobs);
+    }
     let sizes = if wanted.slides { &[style::README, style::SLIDE][..] } else { &[style::README] };
     jobs.into_par_iter().map(|job| in_sizes(out, job, sizes, charts)).collect()
 }

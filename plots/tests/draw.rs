@@ -21,7 +21,7 @@ fn draw(runs: &[Loaded]) -> Pictures {
     let dir = tempfile::tempdir().unwrap();
     let out = std::env::var_os("PLOTS_OUT").map_or(dir.path().into(), PathBuf::from);
     // A slide is the same picture, larger, and slow to draw in a test build.
-    let wanted = Wanted { charts: Vec::new(), slides: false };
+    let wanted = Wanted { charts: Vec::new(), all: true, slides: false };
     Pictures { drawn: plots::draw_only(runs, &out, &wanted).unwrap(), out, _dir: dir }
 }
 
@@ -179,7 +179,7 @@ fn what_is_wanted_is_drawn_in_both_sizes_and_nothing_else() {
     let run = [common::native(&churn())];
     let names = |chart: &str, slides| {
         let dir = tempfile::tempdir().unwrap();
-        let wanted = Wanted { charts: vec![chart.into()], slides };
+        let wanted = Wanted { charts: vec![chart.into()], all: false, slides };
         plots::draw_only(&run, dir.path(), &wanted).unwrap();
         let files = dir.path().read_dir().unwrap();
         let mut names: Vec<_> =

@@ -10,6 +10,7 @@ mod front;
 mod heat;
 mod hold;
 mod latency;
+mod leading;
 pub(crate) mod lines;
 pub mod load;
 pub mod matrix;
@@ -25,6 +26,8 @@ mod swapoff_slots;
 mod throughput;
 mod transfers;
 mod waits;
+
+pub use leading::leading;
 
 use crate::data::{self, Set, spread};
 use crate::scene::Scene;
