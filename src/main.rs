@@ -48,9 +48,12 @@ fn start_pool() -> Result<(), Box<dyn Error>> {
 /// The end of a subcommand: its exit code, or why it could not do its work.
 type Answer = Result<ExitCode, Box<dyn Error>>;
 
+/// Columns of help where no terminal says otherwise, and at most: a wider line is not read.
+const WIDTH: usize = 80;
+
 /// Lock-scaling benchmark and visualization suite for the Linux swap allocator
 #[derive(Parser)]
-#[command(version, arg_required_else_help = true)]
+#[command(version, arg_required_else_help = true, max_term_width = WIDTH)]
 struct Cli {
     #[command(subcommand)]
     command: Command,
@@ -66,7 +69,7 @@ enum Command {
     Report(report::Args),
     /// Draw charts and the report page of runs
     Plot(plot::Args),
-    /// Compare two runs, point by point; exit with 1 if the new one is worse
+    /// Compare two runs, point by point; with --fail-on, exit with 1 if the new one is worse
     Compare(compare::Args),
     /// Explore the schemes under a model checker: can they go wrong, and how
     Check(check::Args),

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use bench_harness::engine::Progress;
 use results::aggregate::label;
 use results::metric::Metric;
-use results::report::{Report, sides};
+use results::report::sides;
 use results::schema::CellKey;
 use results::store::Loaded;
 
@@ -42,10 +42,12 @@ fn left(took: Duration, share: Option<f64>) -> String {
 
 /// The figures of a run that has just been made, and where it is.
 pub fn report(format: &FormatArgs, run: &[Loaded; 1]) -> Result<(), Box<dyn Error>> {
-    let sides = sides(run, None)?;
-    let mut report = Report::new(&sides, &Metric::Throughput)?;
-    report.add_shapes(&sides)?;
+    let report = format.report(sides(run, None)?, false, &Metric::Throughput)?;
     print(&format.chosen().render(&report))?;
-    say(run[0].dir.display());
+    let dir = run[0].dir.display();
+    say(&dir);
+    if format.for_a_person() {
+        say(format_args!("pictures and a page: swapscale plot {dir} --out DIR"));
+    }
     Ok(())
 }
