@@ -181,7 +181,9 @@ fn recompute(run: &Loaded) -> usize {
     // are of the trials that were not hit.
     let verdict = |line: &&str| line.ends_with(char::is_alphabetic);
     let interval = |line: &&str| line.contains("%..+") || line.contains("%..-");
-    let mut printed = mail.lines().filter(|line| interval(line) && !verdict(line));
+    // The legend ends the tables of comparisons.
+    let tables = mail.lines().take_while(|line| !line.starts_with("+-: half"));
+    let mut printed = tables.filter(|line| interval(line) && !verdict(line));
     let mut rows = 0;
     for comparison in &report.comparisons {
         for row in &comparison.rows {

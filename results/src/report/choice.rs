@@ -23,12 +23,17 @@ fn base_of<'s, 'a>(new: &Side, sides: &'s [Side<'a>]) -> Option<&'s Side<'a>> {
 }
 
 /// The two sides that a text with one table is about, base first, and the names of those it leaves out:
-/// of one run's variants the newest scheme of the kernel's history against its predecessor; of runs,
-/// and where `based` says that the first is the base, the first and the last.
+/// of one run's variants the newest scheme of the kernel's history against its predecessor; where
+/// `based` says that the first is the base, the newest scheme against that; of runs the first and the
+/// last.
 pub fn one_pair<'a>(sides: Vec<Side<'a>>, based: bool) -> (Vec<Side<'a>>, Vec<String>) {
     let chosen = match sides.as_slice() {
         [] | [_] => return (sides, Vec::new()),
-        [first, .., last] if based || !of_one_run(&sides) => [first.clone(), last.clone()],
+        [first, rest @ ..] if based || !of_one_run(&sides) => {
+            // Of names that are no scheme's the last.
+            let new = rest.iter().max_by_key(|side| scheme::place(&side.name));
+            [first.clone(), new.unwrap_or(first).clone()]
+        }
         [first, .., last] => {
             let new = newest(&sides).unwrap_or(last);
             let base = base_of(new, &sides).unwrap_or(first);

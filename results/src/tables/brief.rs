@@ -122,7 +122,7 @@ fn filled(text: &str, most: usize) -> Vec<String> {
     if lines.len() > most {
         lines.truncate(most);
         let last = lines.last_mut().expect("some lines are asked for");
-        *last = cut(&format!("{last} .."), WIDTH - 2) + "..";
+        *last = last.chars().take(WIDTH - 3).chain(" ..".chars()).collect();
     }
     lines
 }
@@ -143,7 +143,7 @@ fn head(report: &Report) -> Vec<String> {
     if !differ.is_empty() {
         out.extend(filled(&format!("WARNING: not the same: {}", differ.join(", ")), 2));
     }
-    out.extend(filled(&setting(report), 4));
+    out.extend(filled(&setting(report), 5));
     out
 }
 

@@ -14,7 +14,7 @@ pub mod markdown;
 mod rows;
 mod swap_tables;
 pub mod terminal;
-pub(crate) mod text;
+pub mod text;
 
 pub use brief::Brief;
 pub use csv::Csv;

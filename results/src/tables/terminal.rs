@@ -4,7 +4,7 @@
 use std::io::IsTerminal;
 
 use super::Format;
-use super::grid::{Grid, fitted};
+use super::grid::{Grid, columns, fitted};
 use super::rows;
 use super::text::{ascii, wrap};
 use crate::compare::Outcome;
@@ -73,16 +73,8 @@ impl Terminal {
 
     fn grid(self, grid: &Grid) -> String {
         let mut out = format!("\n{}\n", wrap(&ascii(&grid.caption), WIDTH, "  ").join("\n"));
-        let widest = grid.rows.iter().map(|row| row.section.len()).max().unwrap_or(0);
-        // Short sections are a column; a long one is a line above its rows.
-        let column = (1..=LABEL_COLUMN).contains(&widest);
-        let line = |section: &str, cells: &[String]| {
-            let label = column.then(|| ascii(section));
-            label.into_iter().chain(cells.iter().cloned()).collect::<Vec<_>>()
-        };
-        let mut table = vec![line("", &grid.header)];
-        table.extend(grid.rows.iter().map(|row| line(&row.section, &row.cells)));
-        let lines = fitted(table, grid.left + usize::from(column), WIDTH);
+        let column = labels_fit(grid);
+        let lines = fitted(table(grid, column), grid.left + usize::from(column), WIDTH);
         out += &(self.paint(BOLD, &lines[0]) + "\n");
         let mut section = "";
         for (row, line) in grid.rows.iter().zip(&lines[1..]) {
@@ -99,4 +91,21 @@ impl Terminal {
         }
         out
     }
+}
+
+/// Whether short sections can be a column: a long one is a line above its rows.
+fn labels_fit(grid: &Grid) -> bool {
+    let widest = grid.rows.iter().map(|row| row.section.len()).max().unwrap_or(0);
+    let lines = || columns(&table(grid, true), grid.left + 1, 2);
+    (1..=LABEL_COLUMN).contains(&widest) && lines().iter().all(|line| line.len() <= WIDTH)
+}
+
+/// Header and rows, with the sections in front where they are a `column`.
+fn table(grid: &Grid, column: bool) -> Vec<Vec<String>> {
+    let line = |section: &str, cells: &[String]| {
+        let label = column.then(|| section.to_owned());
+        label.into_iter().chain(cells.iter().cloned()).map(|cell| ascii(&cell)).collect()
+    };
+    let rows = grid.rows.iter().map(|row| line(&row.section, &row.cells));
+    std::iter::once(line("", &grid.header)).chain(rows).collect()
 }
