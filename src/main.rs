@@ -31,6 +31,9 @@ mod selftest;
 mod timeline;
 mod validate;
 
+use results::tables::terminal::WIDTH;
+use results::tables::text::wrap;
+
 /// The command as it was given, without the path that this program was started by.
 fn command_line() -> String {
     let arguments = std::env::args_os().skip(1).map(|word| word.to_string_lossy().into_owned());
@@ -47,9 +50,6 @@ fn start_pool() -> Result<(), Box<dyn Error>> {
 
 /// The end of a subcommand: its exit code, or why it could not do its work.
 type Answer = Result<ExitCode, Box<dyn Error>>;
-
-/// Columns of help where no terminal says otherwise, and at most: a wider line is not read.
-const WIDTH: usize = 80;
 
 /// Lock-scaling benchmark and visualization suite for the Linux swap allocator
 #[derive(Parser)]
@@ -141,6 +141,18 @@ fn parse() -> Cli {
     })
 }
 
+/// `text` without a line wider than [`WIDTH`]: wrapped between words, further to the right than the line
+/// itself begins.
+fn narrow(text: &str) -> String {
+    let wrapped = |line: &str| {
+        let begins = line.len() - line.trim_start().len();
+        wrap(line, WIDTH, &" ".repeat(begins + 2)).join("\n") + "\n"
+    };
+    text.lines()
+        .map(|line| if line.len() > WIDTH { wrapped(line) } else { line.to_owned() + "\n" })
+        .collect()
+}
+
 /// Writes to standard output. A reader that has seen enough (`| head`) is no error.
 fn print(text: &str) -> Result<(), Box<dyn Error>> {
     match std::io::stdout().write_all(text.as_bytes()) {
@@ -155,4 +167,55 @@ fn print(text: &str) -> Result<(), Box<dyn Error>> {
 /// results are elsewhere.
 fn say(line: impl Display) {
     let _ = writeln!(std::io::stderr(), "{line}");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Help of every command, and of its subcommands.
+    fn helps(command: &mut clap::Command, path: &str) -> Vec<(String, clap::Command, String)> {
+        let mut all = Vec::new();
+        for long in [false, true] {
+            let text = if long { command.render_long_help() } else { command.render_help() };
+            all.push((path.to_owned(), command.clone(), text.to_string()));
+        }
+        for sub in command.get_subcommands_mut() {
+            let path = format!("{path} {}", sub.get_name());
+            all.extend(helps(sub, &path));
+        }
+        all
+    }
+
+    /// Nothing is wider than a terminal, and no option, value or word of help is broken.
+    #[test]
+    fn help_fits_and_breaks_no_word() {
+        let mut command = command();
+        command.build();
+        let all = helps(&mut command, "swapscale");
+        assert!(all.len() > 20);
+        for (path, command, text) in all {
+            let words: Vec<&str> = text.split_whitespace().collect();
+            let has = |word: &str| assert!(words.contains(&word), "{path}: {word} in\n{text}");
+            text.lines().for_each(|line| assert!(line.chars().count() <= WIDTH, "{path}: {line}"));
+            for arg in command.get_arguments().filter(|arg| !arg.is_hide_set()) {
+                let long = arg.get_long().map(|long| format!("--{long}"));
+                assert!(long.is_none_or(|long| text.contains(&long)), "{path}: {arg}");
+                let help = arg.get_help().map(ToString::to_string).unwrap_or_default();
+                help.split_whitespace().for_each(has);
+            }
+        }
+    }
+
+    #[test]
+    fn a_long_line_is_wrapped_below_its_beginning() {
+        let line = format!("  {}\n", "word ".repeat(30).trim_end());
+        let text = narrow(&line);
+        assert!(
+            text.lines().count() == 2 && text.lines().all(|line| line.len() <= WIDTH),
+            "{text}"
+        );
+        assert!(text.lines().nth(1).unwrap().starts_with("    word"), "{text}");
+        assert_eq!(narrow("short\n\n  a  b\n"), "short\n\n  a  b\n");
+    }
 }

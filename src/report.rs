@@ -106,6 +106,9 @@ impl FormatArgs {
     }
 }
 
+/// What a reader of a run's figures may want next.
+pub const NEXT: &str = "pictures and a page of it: swapscale plot RUN --out DIR";
+
 /// Remarks on runs that were read, to standard error: a torn line that was dropped.
 pub fn say_notes(runs: &[Loaded]) {
     for note in runs.iter().flat_map(|run| &run.notes) {
@@ -119,8 +122,7 @@ pub fn run(args: &Args) -> Answer {
     let report = report(args, &runs)?;
     print(&args.format.chosen().render(&report))?;
     if args.format.for_a_person() {
-        let runs = paths(&args.runs);
-        say(format_args!("pictures and a page: swapscale plot {runs} --out DIR"));
+        say(NEXT);
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -150,9 +152,4 @@ fn report(args: &Args, runs: &[Loaded]) -> Result<Report, Box<dyn Error>> {
         return Ok(Report::stepwise(&chosen, &args.metric)?);
     }
     Ok(args.format.report(chosen, base.is_some(), &args.metric)?)
-}
-
-/// As they would be typed.
-pub fn paths(paths: &[PathBuf]) -> String {
-    paths.iter().map(|path| path.display().to_string()).collect::<Vec<_>>().join(" ")
 }
