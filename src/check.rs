@@ -88,11 +88,8 @@ fn answer(args: &Args) -> Result<bool, String> {
     if args.json {
         say(&(serde_json::to_string_pretty(&results).expect("plain data") + "\n"));
     } else {
-        say(&format!(
-            "{good} of {} as they should be ({})\n",
-            results.len(),
-            effort(args).random_schedules()
-        ));
+        let (all, schedules) = (results.len(), effort(args).random_schedules());
+        say(&crate::narrow(&format!("{good} of {all} as they should be ({schedules})")));
         next_step(args, &results);
     }
     Ok(good == results.len())

@@ -45,13 +45,8 @@ fn share(text: &str) -> Result<f64, String> {
     }
 }
 
-/// What a reader who saw the table may want next.
-fn next_step(args: &Args) {
-    if args.format.for_a_person() {
-        let gate = if args.fail_on.is_none() { "; a gate for CI: --fail-on 5%" } else { "" };
-        crate::say(format_args!("to paste into a mail: the same with --mail{gate}"));
-    }
-}
+/// What a person who saw the table may want next.
+const NEXT: &str = "to paste it into a mail: the same with --mail; a gate for CI: --fail-on 5%";
 
 pub fn run(args: &Args) -> Answer {
     let new = args.new.as_ref().unwrap_or(&args.base);
@@ -67,9 +62,11 @@ pub fn run(args: &Args) -> Answer {
     let sides = pair(&runs[0], &runs[1], &args.variant)?;
     let report = Report::new(&sides, &args.metric)?;
     print(&args.format.chosen().render(&report))?;
-    next_step(args);
     // Where the sides have no point in common, their figures have been shown, and this says why.
     let comparison = compare(&sides[0], &sides[1], &args.metric)?;
+    if args.format.for_a_person() && args.fail_on.is_none() {
+        crate::say(NEXT);
+    }
     let point = |key| results::aggregate::label(key, |_| true);
     let worse = args.fail_on.map_or(Vec::new(), |threshold| comparison.regressions(threshold));
     for row in &worse {

@@ -174,12 +174,10 @@ mod tests {
     use super::*;
 
     /// Help of every command, and of its subcommands.
-    fn helps(command: &mut clap::Command, path: &str) -> Vec<(String, clap::Command, String)> {
-        let mut all = Vec::new();
-        for long in [false, true] {
-            let text = if long { command.render_long_help() } else { command.render_help() };
-            all.push((path.to_owned(), command.clone(), text.to_string()));
-        }
+    fn helps(command: &mut clap::Command, path: &str) -> Vec<(String, clap::Command, [String; 2])> {
+        let texts =
+            [command.render_help(), command.render_long_help()].map(|text| text.to_string());
+        let mut all = vec![(path.to_owned(), command.clone(), texts)];
         for sub in command.get_subcommands_mut() {
             let path = format!("{path} {}", sub.get_name());
             all.extend(helps(sub, &path));
@@ -193,15 +191,19 @@ mod tests {
         let mut command = command();
         command.build();
         let all = helps(&mut command, "swapscale");
-        assert!(all.len() > 20);
-        for (path, command, text) in all {
+        assert!(all.len() > 13);
+        let both = all.iter().flat_map(|(path, command, texts)| {
+            [false, true].map(|long| (path, command, &texts[usize::from(long)], long))
+        });
+        for (path, command, text, is_long) in both {
             let words: Vec<&str> = text.split_whitespace().collect();
             let has = |word: &str| assert!(words.contains(&word), "{path}: {word} in\n{text}");
             text.lines().for_each(|line| assert!(line.chars().count() <= WIDTH, "{path}: {line}"));
             for arg in command.get_arguments().filter(|arg| !arg.is_hide_set()) {
                 let long = arg.get_long().map(|long| format!("--{long}"));
                 assert!(long.is_none_or(|long| text.contains(&long)), "{path}: {arg}");
-                let help = arg.get_help().map(ToString::to_string).unwrap_or_default();
+                let help = arg.get_long_help().filter(|_| is_long).or(arg.get_help());
+                let help = help.map(ToString::to_string).unwrap_or_default();
                 help.split_whitespace().for_each(has);
             }
         }
