@@ -88,13 +88,24 @@ fn answer(args: &Args) -> Result<bool, String> {
     if args.json {
         say(&(serde_json::to_string_pretty(&results).expect("plain data") + "\n"));
     } else {
-        say(&format!(
-            "{good} of {} as they should be ({})\n",
-            results.len(),
-            effort(args).random_schedules()
-        ));
+        let (all, schedules) = (results.len(), effort(args).random_schedules());
+        say(&crate::narrow(&format!("{good} of {all} as they should be ({schedules})")));
+        next_step(args, &results);
     }
     Ok(good == results.len())
+}
+
+/// Where a race can be seen as a picture.
+fn next_step(args: &Args, results: &[Value]) {
+    let broken = results.iter().any(|result| result["verdict"] == "broken");
+    match &args.diagrams {
+        Some(dir) if broken => crate::say(format_args!("the races are drawn in {}", dir.display())),
+        None if broken => crate::say("to draw the races: the same with --diagrams DIR"),
+        _ if args.fault.is_none() && !args.all_faults => {
+            crate::say("to see what it would catch: the same with --all-faults");
+        }
+        _ => {}
+    }
 }
 
 /// A reader that has seen enough (`| head`) is no error.
@@ -285,9 +296,14 @@ fn string<'a>(value: &'a Value, key: &str) -> &'a str {
 fn text(result: &Value) -> String {
     let (found, looked) = (found(result), explored(result));
     match string(result, "verdict") {
-        "broken" => format!("{found} {looked}\n\n{}\n", string(result, "diagram")),
-        "inconclusive" => format!("{found}: inconclusive {looked}; {}\n", string(result, "why")),
-        _ => format!("{found}: no violation {looked}\n"),
+        // A diagram is as wide as its lanes.
+        "broken" => {
+            crate::narrow(&format!("{found} {looked}")) + "\n" + string(result, "diagram") + "\n"
+        }
+        "inconclusive" => {
+            crate::narrow(&format!("{found}: inconclusive {looked}; {}", string(result, "why")))
+        }
+        _ => crate::narrow(&format!("{found}: no violation {looked}")),
     }
 }
 

@@ -45,6 +45,9 @@ fn share(text: &str) -> Result<f64, String> {
     }
 }
 
+/// What a person who saw the table may want next.
+const NEXT: &str = "to paste it into a mail: the same with --mail; a gate for CI: --fail-on 5%";
+
 pub fn run(args: &Args) -> Answer {
     let new = args.new.as_ref().unwrap_or(&args.base);
     if args.new.is_none() && args.variant.len() < 2 {
@@ -61,6 +64,9 @@ pub fn run(args: &Args) -> Answer {
     print(&args.format.chosen().render(&report))?;
     // Where the sides have no point in common, their figures have been shown, and this says why.
     let comparison = compare(&sides[0], &sides[1], &args.metric)?;
+    if args.format.for_a_person() && args.fail_on.is_none() {
+        crate::say(NEXT);
+    }
     let point = |key| results::aggregate::label(key, |_| true);
     let worse = args.fail_on.map_or(Vec::new(), |threshold| comparison.regressions(threshold));
     for row in &worse {

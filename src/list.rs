@@ -7,6 +7,8 @@ use bench_harness::workload;
 use checker::faults;
 use machine::lock;
 use machine::simulated::Model;
+use results::tables::terminal::WIDTH;
+use results::tables::text::wrap;
 use serde_json::json;
 use variants::registry;
 
@@ -80,7 +82,8 @@ fn as_text(sections: &[Section]) -> String {
     for (what, entries) in sections {
         text += &format!("{what}\n");
         for (id, about) in entries {
-            text += &format!("  {id:width$}  {about}\n");
+            let line = format!("  {id:width$}  {about}");
+            text += &(wrap(&line, WIDTH, &" ".repeat(width + 4)).join("\n") + "\n");
         }
     }
     text

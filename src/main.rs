@@ -31,6 +31,9 @@ mod selftest;
 mod timeline;
 mod validate;
 
+use results::tables::terminal::WIDTH;
+use results::tables::text::wrap;
+
 /// The command as it was given, without the path that this program was started by.
 fn command_line() -> String {
     let arguments = std::env::args_os().skip(1).map(|word| word.to_string_lossy().into_owned());
@@ -50,7 +53,7 @@ type Answer = Result<ExitCode, Box<dyn Error>>;
 
 /// Lock-scaling benchmark and visualization suite for the Linux swap allocator
 #[derive(Parser)]
-#[command(version, arg_required_else_help = true)]
+#[command(version, arg_required_else_help = true, max_term_width = WIDTH)]
 struct Cli {
     #[command(subcommand)]
     command: Command,
@@ -66,7 +69,7 @@ enum Command {
     Report(report::Args),
     /// Draw charts and the report page of runs
     Plot(plot::Args),
-    /// Compare two runs, point by point; exit with 1 if the new one is worse
+    /// Compare two runs, point by point; with --fail-on, exit with 1 if the new one is worse
     Compare(compare::Args),
     /// Explore the schemes under a model checker: can they go wrong, and how
     Check(check::Args),
@@ -138,6 +141,18 @@ fn parse() -> Cli {
     })
 }
 
+/// `text` without a line wider than [`WIDTH`]: wrapped between words, further to the right than the line
+/// itself begins.
+fn narrow(text: &str) -> String {
+    let wrapped = |line: &str| {
+        let begins = line.len() - line.trim_start().len();
+        wrap(line, WIDTH, &" ".repeat(begins + 2)).join("\n") + "\n"
+    };
+    text.lines()
+        .map(|line| if line.len() > WIDTH { wrapped(line) } else { line.to_owned() + "\n" })
+        .collect()
+}
+
 /// Writes to standard output. A reader that has seen enough (`| head`) is no error.
 fn print(text: &str) -> Result<(), Box<dyn Error>> {
     match std::io::stdout().write_all(text.as_bytes()) {
@@ -152,4 +167,57 @@ fn print(text: &str) -> Result<(), Box<dyn Error>> {
 /// results are elsewhere.
 fn say(line: impl Display) {
     let _ = writeln!(std::io::stderr(), "{line}");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Help of every command, and of its subcommands.
+    fn helps(command: &mut clap::Command, path: &str) -> Vec<(String, clap::Command, [String; 2])> {
+        let texts =
+            [command.render_help(), command.render_long_help()].map(|text| text.to_string());
+        let mut all = vec![(path.to_owned(), command.clone(), texts)];
+        for sub in command.get_subcommands_mut() {
+            let path = format!("{path} {}", sub.get_name());
+            all.extend(helps(sub, &path));
+        }
+        all
+    }
+
+    /// Nothing is wider than a terminal, and no option, value or word of help is broken.
+    #[test]
+    fn help_fits_and_breaks_no_word() {
+        let mut command = command();
+        command.build();
+        let all = helps(&mut command, "swapscale");
+        assert!(all.len() > 13);
+        let both = all.iter().flat_map(|(path, command, texts)| {
+            [false, true].map(|long| (path, command, &texts[usize::from(long)], long))
+        });
+        for (path, command, text, is_long) in both {
+            let words: Vec<&str> = text.split_whitespace().collect();
+            let has = |word: &str| assert!(words.contains(&word), "{path}: {word} in\n{text}");
+            text.lines().for_each(|line| assert!(line.chars().count() <= WIDTH, "{path}: {line}"));
+            for arg in command.get_arguments().filter(|arg| !arg.is_hide_set()) {
+                let long = arg.get_long().map(|long| format!("--{long}"));
+                assert!(long.is_none_or(|long| text.contains(&long)), "{path}: {arg}");
+                let help = arg.get_long_help().filter(|_| is_long).or(arg.get_help());
+                let help = help.map(ToString::to_string).unwrap_or_default();
+                help.split_whitespace().for_each(has);
+            }
+        }
+    }
+
+    #[test]
+    fn a_long_line_is_wrapped_below_its_beginning() {
+        let line = format!("  {}\n", "word ".repeat(30).trim_end());
+        let text = narrow(&line);
+        assert!(
+            text.lines().count() == 2 && text.lines().all(|line| line.len() <= WIDTH),
+            "{text}"
+        );
+        assert!(text.lines().nth(1).unwrap().starts_with("    word"), "{text}");
+        assert_eq!(narrow("short\n\n  a  b\n"), "short\n\n  a  b\n");
+    }
 }

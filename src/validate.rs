@@ -4,6 +4,7 @@
 mod live;
 
 use std::cell::OnceCell;
+use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -15,7 +16,8 @@ use results::validation::{Section, Validation};
 use studies::validate::kernel_build::{self, Fit};
 use studies::validate::{Curves, Data, Hosts, host, list, report, section, steps};
 
-use crate::{Answer, print};
+use crate::progress::Steps;
+use crate::{Answer, print, say};
 
 /// Without options: every published experiment, and this host; all but `live`
 #[derive(clap::Args)]
@@ -78,7 +80,7 @@ pub fn run(args: &Args) -> Answer {
     if let Some(dir) = &args.redraw {
         let validation = Validation::read(dir)?;
         for section in &validation.sections {
-            print(&(section.table() + "\n"))?;
+            tell(&(section.table() + "\n"))?;
         }
         return drawn(&validation, args.out.as_ref().unwrap_or(dir));
     }
@@ -90,6 +92,7 @@ pub fn run(args: &Args) -> Answer {
     };
     let (mut sections, fit) = (Vec::new(), OnceCell::new());
     for experiment in all.iter().filter(|e| wanted.contains(e)) {
+        say(format_args!("validate: {}", name(*experiment)));
         let section = match experiment {
             Experiment::Curves | Experiment::Blind => curves(args, *experiment)?,
             Experiment::Lists => list::section()?,
@@ -99,20 +102,39 @@ pub fn run(args: &Args) -> Answer {
             Experiment::Live => running_kernel(args.out.as_deref())?,
         };
         if !matches!(experiment, Experiment::Curves | Experiment::Blind) {
-            print(&(section.table() + "\n"))?;
+            tell(&(section.table() + "\n"))?;
         }
         sections.push(section);
     }
-    let Some(out) = &args.out else { return Ok(ExitCode::SUCCESS) };
+    let Some(out) = &args.out else {
+        say("charts and figures to keep: the same with --out DIR");
+        return Ok(ExitCode::SUCCESS);
+    };
     let validation = Validation { command: crate::command_line(), commit: commit(), sections };
     validation.write(out)?;
     drawn(&validation, out)
+}
+
+/// As --only calls it.
+fn name(experiment: Experiment) -> String {
+    let value = experiment.to_possible_value().expect("every experiment has a name");
+    value.get_name().to_owned()
+}
+
+/// Text for a person on a terminal; anywhere else it is kept, and its lines are what they are.
+fn tell(text: &str) -> Result<(), Box<dyn std::error::Error>> {
+    match std::io::stdout().is_terminal() {
+        true => print(&crate::narrow(text)),
+        false => print(text),
+    }
 }
 
 fn drawn(validation: &Validation, out: &Path) -> Answer {
     let files = plots::validation(validation, out)?;
     let svg = files.iter().filter(|file| file.extension().is_some_and(|e| e == "svg"));
     print(&svg.map(|file| format!("{}\n", file.display())).collect::<String>())?;
+    let dir = out.display();
+    say(format_args!("to draw them again without running: swapscale validate --redraw {dir}"));
     Ok(ExitCode::SUCCESS)
 }
 
@@ -140,7 +162,7 @@ fn curves(args: &Args, which: Experiment) -> Result<Section, Box<dyn std::error:
         }
     };
     let measured = Data::parse(&data.0, &data.1)?;
-    print(&measured.notes())?;
+    tell(&measured.notes())?;
     let known = Hosts::parse(&hosts.0, &hosts.1)?;
     let (mut verdicts, mut notes) = (Vec::new(), Vec::new());
     for name in measured.hosts() {
@@ -149,14 +171,15 @@ fn curves(args: &Args, which: Experiment) -> Result<Section, Box<dyn std::error:
             host.fit()?;
         }
         notes.append(&mut host.constants);
-        verdicts.extend(host.judge(args.max_threads)?);
+        let seen = Steps::new(format!("{name}: points of its curves"));
+        verdicts.extend(host.judge(args.max_threads, |done, all| seen.at(done, all))?);
     }
     if which == Experiment::Blind {
         notes.push(SEEN_SINCE.into());
     }
-    print(&notes.iter().map(|line| format!("{line}\n")).collect::<String>())?;
-    print(RULES)?;
-    print(&(report(&verdicts) + "\n"))?;
+    tell(&notes.iter().map(|line| format!("{line}\n")).collect::<String>())?;
+    tell(RULES)?;
+    tell(&(report(&verdicts) + "\n"))?;
     let source = if args.data.is_some() { &data.0 } else { LOCKHAMMER };
     let id = if which == Experiment::Blind { "blind" } else { "curves" };
     Ok(section(id, &verdicts, source, notes))

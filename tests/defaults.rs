@@ -56,6 +56,19 @@ fn text(value: &Value) -> String {
     }
 }
 
+/// Help with each option on a line of its own, as it is before it is wrapped.
+fn unwrapped(help: &str) -> String {
+    let mut text = String::new();
+    for line in help.lines() {
+        let words = line.trim_start();
+        // What a line goes on with stands further to the right than an option.
+        let begins = line.len() - words.len() <= 6;
+        text.push(if begins { '\n' } else { ' ' });
+        text += words;
+    }
+    text
+}
+
 /// The defaults that `--help` prints, and those of them that no run has been held against.
 struct Help {
     text: String,
@@ -65,7 +78,7 @@ struct Help {
 impl Help {
     fn read() -> Self {
         let output = swapscale(&["run", "--help"], Path::new(".")).output().unwrap();
-        let text = String::from_utf8(output.stdout).unwrap();
+        let text = unwrapped(&String::from_utf8(output.stdout).unwrap());
         let lines = text.lines().filter(|line| line.contains("[default"));
         let names = lines.map(|line| line.trim_start().trim_start_matches("--"));
         let left = names.map(|line| line.split(' ').next().unwrap().to_owned()).collect();

@@ -9,7 +9,7 @@ use std::process::Command;
 fn simulate(dir: &Path, out: &str, host_threads: &str, args: &[&str]) -> (String, String) {
     let size = if args.contains(&"--size") { &[][..] } else { &["--size", "8MiB"] };
     let output = Command::new(env!("CARGO_BIN_EXE_swapscale"))
-        .args(["run", "--machine", "epyc-96", "--out", out, "--mail"])
+        .args(["run", "--machine", "epyc-96", "--out", out, "--mail", "--full"])
         .args(size)
         .args(args)
         .env("RAYON_NUM_THREADS", host_threads)

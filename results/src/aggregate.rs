@@ -107,6 +107,36 @@ pub fn varying<'a>(keys: impl IntoIterator<Item = &'a CellKey>) -> BTreeSet<Stri
     values.into_keys().collect()
 }
 
+/// The fewest axes of reading, of those that differ, that tell the keys apart together with their
+/// threads: what follows from the rest is left out.
+pub fn telling(keys: &[&CellKey]) -> Vec<String> {
+    let differ = varying(keys.iter().copied());
+    let mut kept: Vec<String> = Vec::new();
+    for (axis, _) in keys.iter().flat_map(|key| axes(key)) {
+        if axis != "threads" && differ.contains(axis) && !kept.iter().any(|known| known == axis) {
+            kept.push(axis.to_owned());
+        }
+    }
+    let points = |axes: &[String]| {
+        let point = |key: &&CellKey| (key.threads, axes.iter().map(|axis| at(key, axis)).collect());
+        keys.iter().map(point).collect::<BTreeSet<(u32, Vec<String>)>>().len()
+    };
+    let all = points(&kept);
+    for axis in kept.clone().into_iter().rev() {
+        let rest: Vec<String> = kept.iter().filter(|known| **known != axis).cloned().collect();
+        if points(&rest) == all {
+            kept = rest;
+        }
+    }
+    kept
+}
+
+/// Where `key` stands on an axis; nothing where it is not on it.
+pub fn at(key: &CellKey, axis: &str) -> String {
+    let found = axes(key).into_iter().find(|(name, _)| *name == axis);
+    found.map_or(String::new(), |(_, value)| value)
+}
+
 /// What `key` is called on the axes that `wanted` picks: `tas churn fill=75 2 threads`.
 pub fn label(key: &CellKey, wanted: impl Fn(&str) -> bool) -> String {
     let words: Vec<String> = axes(key)
@@ -161,5 +191,20 @@ mod tests {
         let label = |cell: &Cell| label(&cell.key, |axis| differ.contains(axis));
         assert_eq!(label(&cells[0]), "order=4 2 threads");
         assert_eq!(label(&cells[8]), "1 thread");
+    }
+
+    #[test]
+    fn what_follows_from_the_rest_tells_nothing() {
+        let mut cells = cells();
+        let workloads = [("churn", "60", "0"), ("mthp", "60", "4"), ("mthp", "90", "4")];
+        for (cell, (workload, fill, orders)) in cells.iter_mut().zip(workloads) {
+            cell.key.workload = workload.into();
+            cell.key.params.insert("fill".into(), fill.into());
+            cell.key.params.insert("orders".into(), orders.into());
+            cell.key.block = 0;
+        }
+        let keys: Vec<&CellKey> = cells[..3].iter().map(|cell| &cell.key).collect();
+        assert_eq!(telling(&keys), ["workload", "fill"]);
+        assert!(telling(&keys[..1]).is_empty());
     }
 }

@@ -175,6 +175,11 @@ pub fn gate_needs(points: usize, trials: usize) -> String {
 }
 
 impl Comparison {
+    /// The number of points with this verdict.
+    pub fn count(&self, outcome: Outcome) -> usize {
+        self.rows.iter().filter(|row| row.outcome == outcome).count()
+    }
+
     /// The points whose trials leave room for a loss of more than `threshold` that they do not show.
     /// More trials, or quieter ones, make the room smaller.
     pub fn could_be_worse(&self, threshold: f64) -> Option<String> {
@@ -370,6 +375,18 @@ fn in_turns(base: &Side, new: &Side) -> bool {
 pub fn blocks(group: &Group, metric: &Metric) -> Blocks {
     let sample = |cell: &&Cell| Some((cell.key.block, metric.of(cell)?));
     group.cells.iter().filter_map(sample).collect()
+}
+
+/// The trials of each point of `comparison`, which is that of these sides.
+pub(crate) fn trials(base: &Side, new: &Side, comparison: &Comparison) -> Vec<Point> {
+    let apart = apart(base, new);
+    let of = |side: &Side| -> BTreeMap<CellKey, Blocks> {
+        let groups = groups_by(side.cells.iter().copied(), |key| without(key, &apart));
+        groups.into_iter().map(|g| (g.key.clone(), blocks(&g, &comparison.metric))).collect()
+    };
+    let (base, new) = (of(base), of(new));
+    let of_row = |row: &Row| Point { base: base[&row.key].clone(), new: new[&row.key].clone() };
+    comparison.rows.iter().map(of_row).collect()
 }
 
 /// The figures of one point; its verdict waits for the correction over all rows.

@@ -36,6 +36,12 @@ impl Without {
     pub fn stands(&self) -> bool {
         self.without.as_ref().is_some_and(|row| row.outcome == self.with)
     }
+
+    /// Whether either verdict sees a difference: none seen with fewer trials is no news.
+    pub fn claims(&self) -> bool {
+        let seen = |outcome| matches!(outcome, Outcome::Better | Outcome::Worse);
+        seen(self.with) || self.without.as_ref().is_some_and(|rest| seen(rest.outcome))
+    }
 }
 
 /// `all` once more without the trials that were hit; `None` if none was.

@@ -22,6 +22,7 @@ pub mod lab;
 pub mod load;
 pub mod locks;
 pub mod metric;
+pub mod overall;
 mod plausible;
 mod plural;
 pub mod published;

@@ -1,7 +1,9 @@
 //! The figures of every table, computed once from the cells: the formats only print them. The first
 //! side is the base, and every other side is compared with it.
 
+mod choice;
 mod detail;
+mod means;
 mod narrow;
 mod summary;
 mod words;
@@ -10,17 +12,21 @@ use std::collections::BTreeSet;
 
 use serde::Serialize;
 
-use crate::aggregate::groups;
 use crate::compare::{Comparison, Side, compare};
 use crate::disturbed::{Undisturbed, undisturbed};
 use crate::load::{Load, loads};
 use crate::metric::Metric;
+use crate::overall::{Overall, overall};
 use crate::plural;
 use crate::schema::{Cell, CellKey, Site, Step};
+use crate::scheme;
 use crate::stats::Estimate;
 use crate::store::Loaded;
 use crate::traffic::Traffic;
 use crate::{Error, Result};
+use choice::Pair;
+pub use choice::one_pair;
+pub use means::{Mean, MeanRow};
 pub use narrow::Narrow;
 
 /// A report of one side, or of a base and what is compared with it.
@@ -36,6 +42,11 @@ pub struct Report {
     pub summary: Vec<Summary>,
     /// each side against the base; or each against the one before it
     pub comparisons: Vec<Comparison>,
+    /// of each comparison all points in one figure
+    pub overall: Vec<Overall>,
+    /// variants of the run, or runs, that are left out
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub others: Vec<String>,
     /// some sides have no point in common, and are not compared
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub partial: bool,
@@ -50,6 +61,12 @@ pub struct Report {
     pub stepwise: bool,
     /// lock contention and latency at the points with the most threads
     pub details: Vec<Detail>,
+    /// of the point with the most threads where threads wait for locks the longest, every side
+    #[serde(skip)]
+    pub hot: Vec<Detail>,
+    /// of each comparison the means of every point
+    #[serde(skip)]
+    pub means: Vec<Vec<MeanRow>>,
     /// disturbances of the run, and other reasons to doubt it
     pub notes: Vec<String>,
     /// commands that repeat the figures
@@ -74,7 +91,7 @@ pub struct Summary {
     pub key: CellKey,
     /// operations per second
     pub throughput: Estimate,
-    /// the most frequent operation kind, with its latencies
+    /// the most frequent kind of operation of the workload on all sides, with its latencies here
     pub kind: Option<String>,
     /// median over the trials, ns
     pub p50: Option<f64>,
@@ -84,8 +101,6 @@ pub struct Summary {
     pub jain: f64,
     /// median over the trials of contended / acquisitions
     pub contended: Option<f64>,
-    /// the kind's histogram in buckets of equal ratio, shortest first
-    pub shape: Vec<u64>,
 }
 
 /// One point of one side in detail.
@@ -101,6 +116,8 @@ pub struct Detail {
     pub trials: usize,
     /// measured time of all trials, ns
     pub duration_ns: u64,
+    /// operations of all trials
+    pub operations: u64,
     /// [`Metric::SlowPath`], median
     pub slow_path: Option<f64>,
     /// Swap tables born and freed per second, and the most at once, if any: medians of the trials.
@@ -154,7 +171,7 @@ pub struct LatencyRow {
 }
 
 /// The sides of a report: the runs; or of a single run with several variants,
-/// the variants, `base` (or the plan's first) in front.
+/// the variants, `base` (or the oldest scheme of the kernel's history) in front.
 ///
 /// # Errors
 /// A single run has no cells, or none of variant `base`.
@@ -164,9 +181,10 @@ pub fn sides<'a>(runs: &'a [Loaded], base: Option<&str>) -> Result<Vec<Side<'a>>
     if variants.is_empty() {
         return Err(Error::Compare(format!("{}: the run has no cells", run.dir.display())));
     }
-    if let Some(base) = base {
+    let there: Vec<&str> = variants.iter().map(String::as_str).collect();
+    if let Some(base) = base.or_else(|| scheme::oldest(&there)) {
         let first = Side::of_variant(run, base)?;
-        variants.retain(|variant| variant != base);
+        variants.retain(|variant| *variant != first.name);
         variants.insert(0, first.name);
     }
     variants.iter().map(|variant| Side::of_variant(run, variant)).collect()
@@ -233,6 +251,14 @@ impl Report {
         Self::of_pairs(sides, &pairs, metric, false)
     }
 
+    /// The same, each variant against what the kernel had before it.
+    ///
+    /// # Errors
+    /// As [`Report::new`].
+    pub fn by_history(sides: &[Side], metric: &Metric) -> Result<Report> {
+        Self::of_pairs(sides, &choice::by_history(sides), metric, false)
+    }
+
     /// The same step by step: the change of each side from the one before it.
     ///
     /// # Errors
@@ -246,21 +272,19 @@ impl Report {
         Self::of_pairs(sides, &pairs, metric, true)
     }
 
-    fn of_pairs(
-        sides: &[Side],
-        pairs: &[(&Side, &Side)],
-        metric: &Metric,
-        stepwise: bool,
-    ) -> Result<Report> {
+    fn of_pairs(sides: &[Side], pairs: &[Pair], metric: &Metric, stepwise: bool) -> Result<Report> {
         let mut notes = words::notes(sides);
         let (mut comparisons, mut again, mut alone) = (Vec::new(), Vec::new(), Vec::new());
-        for (base, new) in pairs {
+        let (mut overalls, mut means) = (Vec::new(), Vec::new());
+        for &(base, new) in pairs {
             match compare(base, new, metric) {
                 Ok(all) => {
                     notes.extend(all.notes.iter().cloned());
                     let rest = undisturbed(base, new, &all);
                     notes.extend(rest.as_ref().and_then(words::fragile));
                     again.extend(rest);
+                    overalls.push(overall(base, new, &all));
+                    means.push(means::means((base, new), &all));
                     comparisons.push(all);
                 }
                 // A run that was stopped early, or of which cells were refused.
@@ -274,23 +298,29 @@ impl Report {
         let stepwise = stepwise && alone.is_empty();
         let partial = !alone.is_empty();
         notes.extend(alone);
-        let (details, cut) = detail::details(sides);
+        let all = detail::details(sides);
+        let hot = detail::hottest(&all);
+        let (details, cut) = detail::first_points(all);
         if cut > 0 {
             let cut = plural(cut, "more point");
             notes.push(format!("left out: lock contention and latency of {cut}"));
         }
         Ok(Report {
-            subject: words::subject(sides, metric),
+            subject: words::subject(sides, pairs, metric),
             predicted: all_predicted(sides),
             setting: words::setting(sides),
-            summary: sides.iter().flat_map(summary::summaries).collect(),
+            summary: summary::summaries(sides),
             comparisons,
+            overall: overalls,
+            others: Vec::new(),
             partial,
             undisturbed: again,
             loads: sides.iter().flat_map(|side| loads(side, summary::busiest_kind)).collect(),
             narrow: sides.iter().flat_map(narrow::narrow).collect(),
             stepwise,
             details,
+            hot,
+            means,
             notes: unique(notes),
             repeat: unique(sides.iter().map(repeat).collect()),
         })
@@ -305,27 +335,6 @@ impl Report {
     /// The beginning of a caption: empty where figures were measured.
     pub(crate) fn prefix(&self) -> &'static str {
         if self.predicted { "predicted " } else { "" }
-    }
-
-    /// Fill in the shapes of the summary's histograms; reads the `.hlog` files.
-    ///
-    /// # Errors
-    /// A file cannot be read, or is no interval log.
-    pub fn add_shapes(&mut self, sides: &[Side]) -> Result<()> {
-        for side in sides {
-            for group in groups(side.cells.iter().copied()) {
-                let found = self
-                    .summary
-                    .iter_mut()
-                    .find(|row| row.side == side.name && row.key == group.key);
-                if let Some(row) = found
-                    && let Some(kind) = &row.kind
-                {
-                    row.shape = summary::shape(side.loaded, &group, kind)?;
-                }
-            }
-        }
-        Ok(())
     }
 }
 

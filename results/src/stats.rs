@@ -17,7 +17,7 @@ pub const ALPHA: f64 = 0.05;
 pub const RESAMPLES: usize = 4_000;
 /// With more samples per side the normal approximation is as good.
 const EXACT_UP_TO: usize = 20;
-const SEED: u64 = 0x5eed;
+pub(crate) const SEED: u64 = 0x5eed;
 
 /// A 95 % interval.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]

@@ -9,7 +9,7 @@ use std::process::{Command, Stdio};
 
 use results::metric::Metric;
 use results::report::{Report, sides};
-use results::tables::{Format, Mail};
+use results::tables::{Brief, Format, Lkp, Mail};
 
 /// Run git in `dir` with nobody's configuration; its output, if it went well.
 fn git(dir: &Path, args: &[&str], input: &str) -> Option<String> {
@@ -39,7 +39,12 @@ fn a_mail_report_survives_commit_patch_and_am() {
     }
     let runs = [common::run(8)];
     let report = Report::new(&sides(&runs, None).unwrap(), &Metric::Throughput).unwrap();
-    let mail = Mail.render(&report);
+    for form in [&Mail as &dyn Format, &Brief, &Lkp] {
+        survives(&form.render(&report));
+    }
+}
+
+fn survives(mail: &str) {
     let root = tempfile::tempdir().unwrap();
     let dir = root.path();
     let run = |args: &[&str], input: &str| {
@@ -56,7 +61,7 @@ fn a_mail_report_survives_commit_patch_and_am() {
     run(&["reset", "-q", "--hard", "HEAD~1"], "");
     run(&["am", "-q"], &patch);
     assert_eq!(run(&["log", "-1", "--format=%b"], "").trim_end(), mail.trim_end());
-    sent(dir, &patch, &mail);
+    sent(dir, &patch, mail);
 }
 
 /// What `git send-email --dry-run` takes: no line that it would have to encode, fold

@@ -13,7 +13,7 @@ fn the_published_small_end_is_predicted() {
     assert_eq!(data.hosts(), ["x86-1", "x86-2"]);
     let mut host = hosts.host("published.toml", "x86-2", &data).unwrap();
     host.fit().unwrap();
-    let verdicts = host.judge(6).unwrap();
+    let verdicts = host.judge(6, |_, _| ()).unwrap();
     let text = report(&verdicts);
     assert!(text.contains("x86-2 200/1000 ns ticket_spinlock"), "{text}");
     assert!(text.contains("PASS held         queued_spinlock  x86-2"), "{text}");
@@ -25,7 +25,7 @@ fn the_published_small_end_is_predicted() {
     let text = report(&wrong);
     assert!(text.contains("MISS held         queued_spinlock  x86-2"), "{text}");
     assert!(!text.contains("PASS held"), "{text}");
-    let unlike = report(&host.judge(1).unwrap());
+    let unlike = report(&host.judge(1, |_, _| ()).unwrap());
     assert!(!unlike.contains("hosts pooled"), "one thread is no contention: {unlike}");
 }
 
@@ -40,7 +40,7 @@ fn the_hosts_that_came_later_are_judged_by_the_same_targets() {
     for name in data.hosts() {
         let mut host = hosts.host(Curves::BLIND.hosts.0, &name, &data).unwrap();
         host.fit().unwrap();
-        verdicts.extend(host.judge(4).unwrap());
+        verdicts.extend(host.judge(4, |_, _| ()).unwrap());
     }
     let loads: std::collections::BTreeSet<_> =
         verdicts.iter().map(|v| (v.host.clone(), v.held, v.apart)).collect();
@@ -72,7 +72,7 @@ fn any_hosts_measurements_are_taken() {
     let said = host.constants.join("\n");
     // Four threads of one core do not show what a transfer costs.
     assert!(said.contains("arm: l3 = 51.00, not fitted"), "{said}");
-    assert_eq!(host.judge(8).unwrap().len(), 3);
+    assert_eq!(host.judge(8, |_, _| ()).unwrap().len(), 3);
     let text = text.replace("smt = 4", "smt = 1");
     let hosts = Hosts::parse("mine.toml", &text).unwrap();
     let mut host = hosts.host("mine.toml", "arm", &data).unwrap();

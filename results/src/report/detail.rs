@@ -14,8 +14,8 @@ use crate::traffic;
 /// Points shown in detail, at most: a mail is read, not archived.
 const MAX_DETAILED_POINTS: usize = 3;
 
-/// The points with the most threads, before beside after; and how many were cut.
-pub(super) fn details(sides: &[Side]) -> (Vec<Detail>, usize) {
+/// The points with the most threads, before beside after.
+pub(super) fn details(sides: &[Side]) -> Vec<Detail> {
     let mut differ = varying(all_cells(sides).map(|cell| &cell.key));
     if sides.iter().all(|side| side.cells.iter().all(|cell| cell.key.variant == side.name)) {
         differ.remove("variant");
@@ -35,6 +35,24 @@ pub(super) fn details(sides: &[Side]) -> (Vec<Detail>, usize) {
     }
     // Stable: the sides of one point keep their order.
     found.sort_by(|a, b| a.point.cmp(&b.point));
+    found
+}
+
+/// The details of the point where threads wait for locks the longest: an operation of all sides.
+pub(super) fn hottest(details: &[Detail]) -> Vec<Detail> {
+    let wait = |detail: &Detail| {
+        let waits = detail.sites.iter().map(|site| site.wait_total_ns).sum::<u64>();
+        waits as f64 / detail.operations.max(1) as f64
+    };
+    let points = details.chunk_by(|a, b| a.point == b.point);
+    // Of equal waits the first: a run without any has a first point too.
+    let points = points.map(|sides| (sides.iter().map(wait).sum::<f64>(), sides));
+    let most = points.reduce(|a, b| if b.0 > a.0 { b } else { a });
+    most.map_or(Vec::new(), |(_, sides)| sides.to_vec())
+}
+
+/// Those of the first few points, and how many points were cut.
+pub(super) fn first_points(mut found: Vec<Detail>) -> (Vec<Detail>, usize) {
     let points = unique(found.iter().map(|detail| detail.point.clone()).collect());
     let cut = points.len().saturating_sub(MAX_DETAILED_POINTS);
     let shown = &points[..points.len() - cut];
@@ -58,6 +76,7 @@ fn detail(side: &str, point: String, group: &Group) -> Detail {
         point,
         trials: group.cells.len(),
         duration_ns: group.cells.iter().map(|cell| cell.duration_ns).sum(),
+        operations: group.cells.iter().flat_map(|cell| &cell.per_thread).sum(),
         tables: tables(group),
         slow_path: group.estimate(&Metric::SlowPath).map(|estimate| estimate.median),
         sites: sum_sites(group),

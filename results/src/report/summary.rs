@@ -1,21 +1,28 @@
-//! A report's summary: each group in a row, with the shape of its histogram.
+//! A report's summary: each group in a row.
 
 use std::collections::BTreeMap;
 
-use super::Summary;
-use crate::Result;
+use super::{Summary, all_cells};
 use crate::aggregate::{Group, groups};
 use crate::compare::Side;
 use crate::metric::{Metric, Percentile};
-use crate::store::Loaded;
+use crate::schema::Cell;
 
-/// Buckets of a histogram's shape.
-const SHAPE_WIDTH: usize = 12;
+pub(super) fn summaries(sides: &[Side]) -> Vec<Summary> {
+    // One kind for all rows of a workload: latencies of two kinds do not compare.
+    let mut of_workload: BTreeMap<&str, Vec<&Cell>> = BTreeMap::new();
+    for cell in all_cells(sides) {
+        of_workload.entry(&cell.key.workload).or_default().push(cell);
+    }
+    let kinds = of_workload.into_iter().map(|(workload, cells)| (workload, most_frequent(&cells)));
+    let kinds: BTreeMap<&str, Option<String>> = kinds.collect();
+    sides.iter().flat_map(|side| of_side(side, &kinds)).collect()
+}
 
-pub(super) fn summaries(side: &Side) -> Vec<Summary> {
+fn of_side(side: &Side, kinds: &BTreeMap<&str, Option<String>>) -> Vec<Summary> {
     let middle = |group: &Group, metric: Metric| group.estimate(&metric).map(|e| e.median);
     let summary = |group: Group| {
-        let kind = busiest_kind(&group);
+        let kind = kinds[group.key.workload.as_str()].clone();
         let latency = |at| {
             let kind = kind.clone()?;
             middle(&group, Metric::Latency { kind, at })
@@ -27,7 +34,6 @@ pub(super) fn summaries(side: &Side) -> Vec<Summary> {
             p99: latency(Percentile::P99),
             jain: middle(&group, Metric::Jain)?,
             contended: middle(&group, Metric::Contended),
-            shape: Vec::new(),
             key: group.key,
             kind,
         })
@@ -36,34 +42,15 @@ pub(super) fn summaries(side: &Side) -> Vec<Summary> {
 }
 
 pub(super) fn busiest_kind(group: &Group) -> Option<String> {
+    most_frequent(&group.cells)
+}
+
+fn most_frequent(cells: &[&Cell]) -> Option<String> {
     let mut counts: BTreeMap<&str, u64> = BTreeMap::new();
-    for (name, kind) in group.cells.iter().flat_map(|cell| &cell.kinds) {
+    for (name, kind) in cells.iter().flat_map(|cell| &cell.kinds) {
         *counts.entry(name).or_default() += kind.count;
     }
     // Of equal counts the first by name.
     let most = counts.values().copied().max()?;
     counts.into_iter().find(|(_, count)| *count == most).map(|(name, _)| name.to_owned())
-}
-
-pub(super) fn shape(loaded: &Loaded, group: &Group, kind: &str) -> Result<Vec<u64>> {
-    let mut counts: Vec<(u64, u64)> = Vec::new();
-    for cell in &group.cells {
-        for interval in loaded.histograms(cell)?.iter().filter(|i| i.tag == kind) {
-            let recorded = interval.histogram.iter_recorded();
-            counts.extend(recorded.map(|at| (at.value_iterated_to(), at.count_at_value())));
-        }
-    }
-    let (Some(low), Some(high)) =
-        (counts.iter().map(|c| c.0).min(), counts.iter().map(|c| c.0).max())
-    else {
-        return Ok(Vec::new());
-    };
-    let place = |value: u64| ((value + 1) as f64).ln();
-    let width = (place(high) - place(low)).max(f64::MIN_POSITIVE);
-    let mut shape = vec![0; SHAPE_WIDTH];
-    for (value, count) in counts {
-        let at = (place(value) - place(low)) / width * SHAPE_WIDTH as f64;
-        shape[(at as usize).min(SHAPE_WIDTH - 1)] += count;
-    }
-    Ok(shape)
 }

@@ -4,8 +4,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::all_cells;
+use super::choice::Pair;
 use crate::aggregate::{self, counts_sites, groups, varying};
-use crate::compare::{Outcome, Side};
+use crate::compare::Side;
 use crate::disturbed::{Undisturbed, Without};
 use crate::hit::hit;
 use crate::metric::Metric;
@@ -15,24 +16,47 @@ use crate::stats::median;
 use crate::store::Loaded;
 use crate::tables::text::{digits, duration};
 
-/// A subject longer than a mail is wide counts the sides instead of naming them.
+/// A subject longer than a mail is wide counts the workloads, and then the sides, instead of naming
+/// them; a pair is always named.
 const SUBJECT_WIDTH: usize = 72;
 /// Points that are named whose verdict rests on trials that were hit.
 const MAX_FRAGILE: usize = 3;
 
-pub(super) fn subject(sides: &[Side], metric: &Metric) -> String {
+pub(super) fn subject(sides: &[Side], pairs: &[Pair], metric: &Metric) -> String {
     let workloads: BTreeSet<&str> =
         all_cells(sides).map(|cell| cell.key.workload.as_str()).collect();
+    let count = plural(workloads.len(), "workload");
     let workloads = workloads.into_iter().collect::<Vec<_>>().join(", ");
-    let names: Vec<&str> = sides[1..].iter().map(|side| side.name.as_str()).collect();
-    let base = &sides[0].name;
     let figures = if super::all_predicted(sides) { "predicted " } else { "" };
-    let line = |who: &str| format!("{figures}{metric} of {workloads}, {}: {who}", threads(sides));
-    match names.as_slice() {
-        [] => line(base),
-        _ => Some(line(&format!("{} against {base}", names.join(", "))))
-            .filter(|line| line.len() <= SUBJECT_WIDTH)
-            .unwrap_or_else(|| line(&format!("{} against {base}", plural(names.len(), "other")))),
+    let line =
+        |of: &str, who: &str| format!("{figures}{metric} of {of}, {}: {who}", threads(sides));
+    let [long, short] = compared(sides, pairs);
+    let mut lines = vec![
+        line(&workloads, &long),
+        line(&count, &long),
+        format!("{figures}{metric} of {workloads}: {long}"),
+        format!("{figures}{metric} of {count}: {long}"),
+    ];
+    let fits = |line: &&String| line.len() <= SUBJECT_WIDTH;
+    if pairs.len() > 1 {
+        lines.push(line(&workloads, &short));
+    }
+    let last = if pairs.len() == 1 { &long } else { &short };
+    lines.iter().find(fits).cloned().unwrap_or_else(|| line(&count, last))
+}
+
+/// Who is compared, in names and in numbers.
+fn compared(sides: &[Side], pairs: &[Pair]) -> [String; 2] {
+    let Some(((base, _), rest)) = pairs.split_first() else {
+        return [sides[0].name.clone(), sides[0].name.clone()];
+    };
+    let others = |n: usize| format!("{} against {}", plural(n, "other"), base.name);
+    if rest.iter().all(|(other, _)| std::ptr::eq(*other, *base)) {
+        let names: Vec<&str> = pairs.iter().map(|(_, new)| new.name.as_str()).collect();
+        [format!("{} against {}", names.join(", "), base.name), others(names.len())]
+    } else {
+        let each = format!("{}, each against the one before it", plural(sides.len(), "variant"));
+        [each.clone(), each]
     }
 }
 
@@ -144,13 +168,8 @@ fn seconds<'a>(cells: impl Iterator<Item = &'a Cell>) -> f64 {
 
 /// The verdicts that rest on trials which something from outside has hit.
 pub(super) fn fragile(again: &Undisturbed) -> Option<String> {
-    // "No difference seen" with fewer trials is no news.
-    let claims = |row: &&Without| {
-        let seen = |outcome| matches!(outcome, Outcome::Better | Outcome::Worse);
-        seen(row.with) || row.without.as_ref().is_some_and(|rest| seen(rest.outcome))
-    };
     let fallen: Vec<&Without> =
-        again.rows.iter().filter(|row| !row.stands()).filter(claims).collect();
+        again.rows.iter().filter(|row| !row.stands() && row.claims()).collect();
     let words = |row: &&Without| {
         let without = row.without.as_ref().map_or("none left", |rest| rest.outcome.name());
         let point = aggregate::label(&row.key, |_| true);

@@ -1,6 +1,7 @@
 //! One table before it is drawn: what a report and a document have in common. Guards that every
 //! format draws the same cells; a grid knows neither what its figures mean nor how wide a line is.
 
+use super::text::cut;
 use crate::compare::Outcome;
 
 /// One table.
@@ -63,6 +64,54 @@ pub(crate) fn columns(rows: &[Vec<String>], left: usize, gap: u16) -> Vec<String
         }
     }
     table.lines().map(|line| line.trim_end().to_owned()).collect()
+}
+
+/// Columns that a narrow table is printed without, those that say the least first.
+const SPARED: [&[&str]; 4] = [&[], &["+-", "timed", "type"], &["avg wait"], &["lock"]];
+
+/// Header and rows in columns, as wide as fits into `width`: wide gaps, then narrow ones, then without
+/// the columns that can be spared, then with the names cut. All is ASCII.
+pub(crate) fn fitted(mut rows: Vec<Vec<String>>, left: usize, width: usize) -> Vec<String> {
+    let fits = |lines: &[String]| lines.iter().all(|line| line.len() <= width);
+    let mut lines = columns(&rows, left, 2);
+    for spared in SPARED {
+        if fits(&lines) {
+            return lines;
+        }
+        // One function may take several locks: then only the lock tells its rows apart.
+        if !spared.contains(&"lock") || all_differ(column(&rows, "caller")) {
+            rows = without(&rows, spared);
+        }
+        lines = columns(&rows, left, 1);
+    }
+    if !fits(&lines) {
+        let widest = lines.iter().map(String::len).max().unwrap_or_default();
+        let longest = column(&rows, "caller").iter().map(|name| name.len()).max();
+        let room = longest.unwrap_or_default().saturating_sub(widest - width).max(12);
+        let caller = rows[0].iter().position(|name| name == "caller");
+        for row in &mut rows {
+            row[..left].iter_mut().for_each(|cell| *cell = cut(cell, 12));
+            caller.iter().for_each(|&at| row[at] = cut(&row[at], room));
+        }
+        lines = columns(&rows, left, 1);
+    }
+    lines
+}
+
+fn column<'a>(rows: &'a [Vec<String>], name: &str) -> Vec<&'a str> {
+    let at = rows[0].iter().position(|header| header == name);
+    at.map_or(Vec::new(), |at| rows.iter().map(|row| row[at].as_str()).collect())
+}
+
+fn all_differ(mut names: Vec<&str>) -> bool {
+    names.sort_unstable();
+    names.windows(2).all(|pair| pair[0] != pair[1])
+}
+
+fn without(rows: &[Vec<String>], spared: &[&str]) -> Vec<Vec<String>> {
+    let kept: Vec<usize> =
+        (0..rows[0].len()).filter(|at| !spared.contains(&rows[0][*at].as_str())).collect();
+    rows.iter().map(|row| kept.iter().map(|&at| row[at].clone()).collect()).collect()
 }
 
 #[cfg(test)]

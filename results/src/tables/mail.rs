@@ -4,7 +4,7 @@
 
 use super::Format;
 use super::document::Document;
-use super::grid::{Grid, columns};
+use super::grid::{Grid, columns, fitted};
 use super::rows;
 use super::text::{ascii, cut, wrap, wrap_command};
 use crate::report::Report;
@@ -12,20 +12,20 @@ use crate::report::Report;
 /// Columns of a mail.
 pub const WIDTH: usize = 72;
 
-/// The report as a mail. No line is wider than [`WIDTH`].
+/// The whole report as a mail: see [`super::Brief`] for what is pasted. No line is wider than [`WIDTH`].
 pub struct Mail;
 
 impl Format for Mail {
     fn render(&self, report: &Report) -> String {
         let mut out = Lines::new(REPORT);
-        out.push(&report.subject);
+        out.fill(&report.subject);
         for difference in report.comparisons.iter().flat_map(|c| &c.differences) {
             out.fill(&rows::difference(difference));
         }
         out.blank();
         report.setting.iter().for_each(|line| out.fill(line));
         if report.needs_summary() {
-            out.grid(&rows::summary(report));
+            rows::summaries(report).iter().for_each(|grid| out.grid(grid));
         }
         rows::verdicts(report).iter().for_each(|grid| out.grid(grid));
         out.blank();
@@ -34,6 +34,7 @@ impl Format for Mail {
             rows::of_point(report, &point).iter().for_each(|grid| out.grid(grid));
         }
         out.blank();
+        rows::overalls(report).iter().for_each(|line| out.fill(line));
         report.notes.iter().for_each(|note| out.fill(note));
         for repeat in &report.repeat {
             out.blank();
@@ -63,7 +64,7 @@ impl Document {
 
 /// How a mail is set.
 #[derive(Clone, Copy)]
-struct Style {
+pub(super) struct Style {
     /// columns of a sentence's lines
     fill: usize,
     /// before the second line of a sentence, and each after it
@@ -73,21 +74,21 @@ struct Style {
 }
 
 /// A column stays free for the space that [`Lines::push`] may put before a line.
-const REPORT: Style = Style { fill: WIDTH - 1, indent: "  ", squeeze: true };
+pub(super) const REPORT: Style = Style { fill: WIDTH - 1, indent: "  ", squeeze: true };
 const DOCUMENT: Style = Style { fill: WIDTH, indent: "", squeeze: false };
 
-struct Lines {
+pub(super) struct Lines {
     style: Style,
-    lines: Vec<String>,
+    pub(super) lines: Vec<String>,
 }
 
 impl Lines {
-    fn new(style: Style) -> Lines {
+    pub(super) fn new(style: Style) -> Lines {
         Lines { style, lines: Vec::new() }
     }
 
     /// One line, cut where it is too long. A name may begin it with anything.
-    fn push(&mut self, line: &str) {
+    pub(super) fn push(&mut self, line: &str) {
         let line = ascii(line);
         let line = line.trim_end();
         let unsafe_start = line.starts_with("---") || line.starts_with('#');
@@ -97,7 +98,7 @@ impl Lines {
     }
 
     /// A sentence, over as many lines as it takes.
-    fn fill(&mut self, text: &str) {
+    pub(super) fn fill(&mut self, text: &str) {
         let Style { fill, indent, squeeze } = self.style;
         let text = ascii(text);
         let longest = if squeeze { fill - indent.len() } else { usize::MAX };
@@ -122,7 +123,7 @@ impl Lines {
             self.blank();
         }
         let table = if self.style.squeeze {
-            squeezed(grid)
+            fitted(ascii_rows(grid), grid.left, WIDTH)
         } else {
             columns(&ascii_rows(grid), grid.left, 2)
         };
@@ -146,53 +147,4 @@ impl Lines {
 fn ascii_rows(grid: &Grid) -> Vec<Vec<String>> {
     let rows = std::iter::once(&grid.header).chain(grid.rows.iter().map(|row| &row.cells));
     rows.map(|cells| cells.iter().map(|cell| ascii(cell)).collect()).collect()
-}
-
-/// Columns that a narrow table is printed without, those that say the least first.
-const SPARED: [&[&str]; 4] = [&[], &["+-", "timed", "type"], &["avg wait"], &["lock"]];
-
-/// Header and rows in columns, as wide as fits: wide gaps, then narrow ones, then without the
-/// columns that can be spared, then with the names cut.
-fn squeezed(grid: &Grid) -> Vec<String> {
-    let mut rows = ascii_rows(grid);
-    let fits = |lines: &[String]| lines.iter().all(|line| line.len() <= WIDTH);
-    let mut lines = columns(&rows, grid.left, 2);
-    for spared in SPARED {
-        if fits(&lines) {
-            return lines;
-        }
-        // One function may take several locks: then only the lock tells its rows apart.
-        if !spared.contains(&"lock") || all_differ(column(&rows, "caller")) {
-            rows = without(&rows, spared);
-        }
-        lines = columns(&rows, grid.left, 1);
-    }
-    if !fits(&lines) {
-        let widest = lines.iter().map(String::len).max().unwrap_or_default();
-        let longest = column(&rows, "caller").iter().map(|name| name.len()).max();
-        let room = longest.unwrap_or_default().saturating_sub(widest - WIDTH).max(12);
-        let caller = rows[0].iter().position(|name| name == "caller");
-        for row in &mut rows {
-            row[..grid.left].iter_mut().for_each(|cell| *cell = cut(cell, 12));
-            caller.iter().for_each(|&at| row[at] = cut(&row[at], room));
-        }
-        lines = columns(&rows, grid.left, 1);
-    }
-    lines
-}
-
-fn column<'a>(rows: &'a [Vec<String>], name: &str) -> Vec<&'a str> {
-    let at = rows[0].iter().position(|header| header == name);
-    at.map_or(Vec::new(), |at| rows.iter().map(|row| row[at].as_str()).collect())
-}
-
-fn all_differ(mut names: Vec<&str>) -> bool {
-    names.sort_unstable();
-    names.windows(2).all(|pair| pair[0] != pair[1])
-}
-
-fn without(rows: &[Vec<String>], spared: &[&str]) -> Vec<Vec<String>> {
-    let kept: Vec<usize> =
-        (0..rows[0].len()).filter(|at| !spared.contains(&rows[0][*at].as_str())).collect();
-    rows.iter().map(|row| kept.iter().map(|&at| row[at].clone()).collect()).collect()
 }

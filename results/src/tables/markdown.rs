@@ -19,7 +19,7 @@ impl Format for Markdown {
             out += &format!("- {}\n", escape(line));
         }
         if report.needs_summary() {
-            out += &grid(&rows::summary(report));
+            out.extend(rows::summaries(report).iter().map(grid));
         }
         out.extend(rows::verdicts(report).iter().map(grid));
         out += &format!("\n{}\n", escape(&rows::legend(report)));
@@ -27,8 +27,8 @@ impl Format for Markdown {
             out.extend(rows::of_point(report, &point).iter().map(grid));
         }
         out += "\n";
-        for note in &report.notes {
-            out += &format!("- {}\n", escape(note));
+        for line in rows::overalls(report).iter().chain(&report.notes) {
+            out += &format!("- {}\n", escape(line));
         }
         for repeat in &report.repeat {
             out += &format!("\nTo repeat, with swapscale at commit {}:\n", escape(&repeat.commit));

@@ -6,11 +6,13 @@ use std::collections::BTreeSet;
 use super::grid::{Grid, Row, header};
 use super::text::{Scale, change, duration};
 use super::{contention, counters, swap_tables};
-use crate::aggregate::{label, varying};
+use crate::aggregate::{at, label, telling, varying};
 use crate::compare::{self, Comparison, Difference, Outcome};
 use crate::disturbed::Undisturbed;
 use crate::in_order_of_events;
 use crate::load::BEYOND_KNEE;
+use crate::overall::Overall;
+use crate::plural;
 use crate::report::{Detail, Report};
 use crate::schema::Distance;
 use crate::stats::{Estimate, Interval};
@@ -49,6 +51,107 @@ pub(super) fn difference(difference: &Difference) -> String {
     let loud = if difference.loud { "WARNING: " } else { "" };
     let (what, base, new) = (&difference.what, &difference.base, &difference.new);
     format!("{loud}not the same {what}: base {base}, new {new}")
+}
+
+/// All points of a comparison in a sentence: how many are better and worse, the mean with its interval,
+/// and the two ends that a mean hides.
+pub(super) fn overall(comparison: &Comparison, overall: &Overall) -> String {
+    let [better, worse, same, few] =
+        [Outcome::Better, Outcome::Worse, Outcome::NotSignificant, Outcome::TooFew]
+            .map(|outcome| comparison.count(outcome));
+    let few = if few > 0 { format!(", {few} with too few trials") } else { String::new() };
+    let alone = comparison.missing.len() + comparison.added.len();
+    let alone = if alone > 0 { format!(" (and {alone} on one side only)") } else { String::new() };
+    let counts = format!(
+        "{}{alone}: {better} better, {worse} worse, {same} not significant{few}",
+        plural(overall.points, "point")
+    );
+    format!("{counts}. Geometric mean of all: {}{}", mean(overall), from_to(comparison))
+}
+
+/// The same for a mail.
+pub(super) fn brief(comparison: &Comparison, overall: &Overall) -> String {
+    let marks = [
+        (Outcome::Better, "better"),
+        (Outcome::Worse, "worse"),
+        (Outcome::NotSignificant, "~"),
+        (Outcome::TooFew, "n<6"),
+    ];
+    let counts: Vec<String> = marks
+        .iter()
+        .map(|(outcome, words)| (comparison.count(*outcome), words))
+        .filter(|(n, _)| *n > 0)
+        .map(|(n, words)| format!("{n} {words}"))
+        .collect();
+    let alone = comparison.missing.len() + comparison.added.len();
+    let alone = if alone > 0 { format!(", {alone} on one side only") } else { String::new() };
+    format!(
+        "Geometric mean of {}: {}{}; {}{alone}",
+        plural(overall.points, "point"),
+        mean(overall),
+        from_to_in_brief(comparison),
+        counts.join(", ")
+    )
+}
+
+/// The mean with its interval, or why it has none.
+fn mean(overall: &Overall) -> String {
+    let mean = overall.ratio.map_or("none".to_owned(), |ratio| change(ratio - 1.0));
+    match (overall.interval, &overall.why) {
+        (Some(i), _) => {
+            format!("{mean} (95% interval {}..{})", change(i.lo - 1.0), change(i.hi - 1.0))
+        }
+        (None, why) => format!("{mean} (no interval: {})", why.as_deref().unwrap_or("unknown")),
+    }
+}
+
+/// The points that are the farthest apart, where there is more than one.
+fn ends(comparison: &Comparison) -> Option<[(String, &compare::Row); 2]> {
+    let by_ratio = |a: &&compare::Row, b: &&compare::Row| a.ratio.total_cmp(&b.ratio);
+    let rows = &comparison.rows;
+    let (least, most) = (rows.iter().min_by(by_ratio)?, rows.iter().max_by(by_ratio)?);
+    (rows.len() > 1).then(|| [least, most].map(|row| (change(row.change()), row)))
+}
+
+/// The ends with the names of their points.
+fn from_to(comparison: &Comparison) -> String {
+    let keys: Vec<_> = comparison.rows.iter().map(|row| &row.key).collect();
+    let axes = telling(&keys);
+    let name = |(change, row): &(String, &compare::Row)| {
+        let point = label(&row.key, |axis| axis == "threads" || axes.iter().any(|a| a == axis));
+        format!("{change} at {point}")
+    };
+    let words = |[least, most]: [_; 2]| format!(", from {} to {}", name(&least), name(&most));
+    ends(comparison).map_or(String::new(), words)
+}
+
+/// The same, with the points as in the columns of a table.
+fn from_to_in_brief(comparison: &Comparison) -> String {
+    let keys: Vec<_> = comparison.rows.iter().map(|row| &row.key).collect();
+    let axes = telling(&keys);
+    let name = |(change, row): &(String, &compare::Row)| {
+        let place = axes.iter().map(|axis| at(&row.key, axis)).filter(|value| !value.is_empty());
+        let place: Vec<String> = place.chain([row.key.threads.to_string()]).collect();
+        format!("{change} ({})", place.join(", "))
+    };
+    let words = |[least, most]: [_; 2]| format!("; {} to {}", name(&least), name(&most));
+    ends(comparison).map_or(String::new(), words)
+}
+
+/// [`overall`] of every comparison, with the sides' names where there are several.
+pub(super) fn overalls(report: &Report) -> Vec<String> {
+    let several = report.comparisons.len() > 1;
+    let line = |(c, all): (&Comparison, &Overall)| {
+        let who = format!("{} against {}: ", c.new, c.base);
+        (if several { who } else { String::new() }) + &overall(c, all)
+    };
+    report.comparisons.iter().zip(&report.overall).map(line).collect()
+}
+
+/// What the report leaves out.
+pub(super) fn others(report: &Report) -> Option<String> {
+    let names = report.others.join(", ");
+    (!report.others.is_empty()).then(|| format!("Not shown: {names}"))
 }
 
 /// Every table of what was compared: the verdicts, the verdicts without the trials that were hit,
@@ -284,12 +387,19 @@ fn interval(row: &compare::Row) -> String {
     row.interval.map_or_else(|| format!("({})", ends(row.range())), ends)
 }
 
-pub(super) fn summary(report: &Report) -> Grid {
+/// The figures of every group, one table for each kind of operation whose latency it shows.
+pub(super) fn summaries(report: &Report) -> Vec<Grid> {
+    let kinds: BTreeSet<Option<&str>> =
+        report.summary.iter().map(|row| row.kind.as_deref()).collect();
+    kinds.into_iter().map(|kind| summary(report, kind)).collect()
+}
+
+fn summary(report: &Report, kind: Option<&str>) -> Grid {
     let differ = varying(report.summary.iter().map(|row| &row.key));
     let several: BTreeSet<&str> = report.summary.iter().map(|row| row.side.as_str()).collect();
     let largest = report.summary.iter().map(|row| row.throughput.median).fold(0.0, f64::max);
     let scale = Scale::of("ops/s", largest);
-    let rows = report.summary.iter().map(|row| {
+    let rows = report.summary.iter().filter(|row| row.kind.as_deref() == kind).map(|row| {
         let side = if several.len() > 1 { &row.side } else { &row.key.variant };
         let rest = label(&row.key, |axis| {
             !["threads", "variant"].contains(&axis) && differ.contains(axis)
@@ -308,7 +418,6 @@ pub(super) fn summary(report: &Report) -> Grid {
                 scale.print(row.throughput.median),
                 half_width(&row.throughput),
                 row.throughput.n.to_string(),
-                row.kind.clone().unwrap_or_default(),
                 optional(row.p50),
                 optional(row.p99),
                 contended,
@@ -317,24 +426,13 @@ pub(super) fn summary(report: &Report) -> Grid {
             outcome: None,
         }
     });
+    let latency = kind.map_or("no operation was timed".to_owned(), |kind| {
+        format!("latency of the most frequent operation, {kind}")
+    });
     Grid {
         title: String::new(),
-        caption: format!(
-            "{}throughput, {}, median; latency of the most frequent operation",
-            report.prefix(),
-            scale.unit
-        ),
-        header: header(&[
-            "threads",
-            &scale.unit,
-            "+-",
-            "runs",
-            "op",
-            "p50",
-            "p99",
-            "contended",
-            "Jain",
-        ]),
+        caption: format!("{}throughput, {}, median; {latency}", report.prefix(), scale.unit),
+        header: header(&["threads", &scale.unit, "+-", "runs", "p50", "p99", "contended", "Jain"]),
         left: 0,
         rows: rows.collect(),
     }
@@ -463,7 +561,7 @@ pub(super) fn points(details: &[Detail]) -> Vec<Vec<&Detail>> {
 
 /// Half of the median's interval, as a share of the median; in brackets half the range of trials that
 /// are too few for one.
-fn half_width(estimate: &Estimate) -> String {
+pub(super) fn half_width(estimate: &Estimate) -> String {
     let half = |lo: f64, hi: f64| format!("{:.0}%", (hi - lo) / 2.0 / estimate.median * 100.0);
     match estimate.interval {
         _ if estimate.n < 2 || estimate.median <= 0.0 => "?".to_owned(),

@@ -1,10 +1,10 @@
-//! The report on a terminal: the summary with the shapes of the histograms, then
-//! the comparisons. Plain ASCII without colour unless asked.
+//! The report on a terminal of 80 columns: the summary, then the comparisons, and what they come to.
+//! Plain ASCII without colour unless asked.
 
 use std::io::IsTerminal;
 
 use super::Format;
-use super::grid::{Grid, columns};
+use super::grid::{Grid, columns, fitted};
 use super::rows;
 use super::text::{ascii, wrap};
 use crate::compare::Outcome;
@@ -13,7 +13,7 @@ use crate::report::Report;
 /// The abilities of the terminal. Piped output and NO_COLOR are plain.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Terminal {
-    /// green and red lines, and histograms' shapes in block characters
+    /// green and red lines
     pub colour: bool,
 }
 
@@ -23,9 +23,8 @@ const GREEN: &str = "\x1b[32m";
 const RED: &str = "\x1b[31m";
 const BOLD: &str = "\x1b[1m";
 const RESET: &str = "\x1b[0m";
-/// Columns of the legend.
-const LEGEND_WIDTH: usize = 100;
-const BLOCKS: [char; 8] = ['▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
+/// Columns of a terminal that nobody has made wider.
+pub const WIDTH: usize = 80;
 
 impl Terminal {
     /// Colour where standard output is a terminal and NO_COLOR is not set.
@@ -38,29 +37,30 @@ impl Terminal {
 
 impl Format for Terminal {
     fn render(&self, report: &Report) -> String {
-        let mut out = self.paint(BOLD, &ascii(&report.subject)) + "\n";
-        for difference in report.comparisons.iter().flat_map(|c| &c.differences) {
-            let text = ascii(&rows::difference(difference)) + "\n";
-            out += &if difference.loud { self.paint(RED, &text) } else { text };
-        }
-        for line in &report.setting {
-            out += &(ascii(line) + "\n");
-        }
-        let mut summary = rows::summary(report);
-        if self.colour && report.summary.iter().any(|row| !row.shape.is_empty()) {
-            summary.header.push("shape".into());
-            for (row, figures) in summary.rows.iter_mut().zip(&report.summary) {
-                row.cells.push(sparkline(&figures.shape));
+        let mut out = String::new();
+        let mut say = |colour: Option<&str>, text: &str| {
+            for line in wrap(&ascii(text), WIDTH, "  ") {
+                out += &(colour.map_or_else(|| line.clone(), |colour| self.paint(colour, &line))
+                    + "\n");
             }
+        };
+        say(Some(BOLD), &report.subject);
+        rows::others(report).iter().for_each(|line| say(None, line));
+        for difference in report.comparisons.iter().flat_map(|c| &c.differences) {
+            say(difference.loud.then_some(RED), &rows::difference(difference));
         }
-        out += &self.grid(&summary);
+        report.setting.iter().for_each(|line| say(None, line));
+        out.extend(rows::summaries(report).iter().map(|grid| self.grid(grid)));
         out.extend(rows::verdicts(report).iter().map(|grid| self.grid(grid)));
         out += "\n";
-        for line in wrap(&ascii(&rows::legend(report)), LEGEND_WIDTH, "") {
+        let legend = rows::legend(report);
+        let lines = std::iter::once(&legend).chain(&report.notes);
+        for line in lines.flat_map(|text| wrap(&ascii(text), WIDTH, "  ")) {
             out += &(line + "\n");
         }
-        for note in &report.notes {
-            out += &(ascii(note) + "\n");
+        for line in rows::overalls(report) {
+            out += "\n";
+            out += &(wrap(&ascii(&line), WIDTH, "  ").join("\n") + "\n");
         }
         out
     }
@@ -72,23 +72,15 @@ impl Terminal {
     }
 
     fn grid(self, grid: &Grid) -> String {
-        let mut out = format!("\n{}\n", ascii(&grid.caption));
-        let widest = grid.rows.iter().map(|row| row.section.len()).max().unwrap_or(0);
-        // Short sections are a column; a long one is a line above its rows.
-        let column = (1..=LABEL_COLUMN).contains(&widest);
-        let line = |section: &str, cells: &[String]| {
-            let label = column.then(|| ascii(section));
-            label.into_iter().chain(cells.iter().cloned()).collect::<Vec<_>>()
-        };
-        let mut table = vec![line("", &grid.header)];
-        table.extend(grid.rows.iter().map(|row| line(&row.section, &row.cells)));
-        let lines = columns(&table, grid.left + usize::from(column), 2);
+        let mut out = format!("\n{}\n", wrap(&ascii(&grid.caption), WIDTH, "  ").join("\n"));
+        let column = labels_fit(grid);
+        let lines = fitted(table(grid, column), grid.left + usize::from(column), WIDTH);
         out += &(self.paint(BOLD, &lines[0]) + "\n");
         let mut section = "";
         for (row, line) in grid.rows.iter().zip(&lines[1..]) {
             if !column && row.section != section {
                 section = &row.section;
-                out += &format!(" {}:\n", ascii(section));
+                out += &(wrap(&format!(" {}:", ascii(section)), WIDTH, "   ").join("\n") + "\n");
             }
             out += &match row.outcome {
                 Some(Outcome::Better) => self.paint(GREEN, line),
@@ -101,12 +93,19 @@ impl Terminal {
     }
 }
 
-/// A histogram in block characters; any count at all shows.
-fn sparkline(counts: &[u64]) -> String {
-    let most = counts.iter().copied().max().unwrap_or(0).max(1) as f64;
-    let block = |&count: &u64| match count {
-        0 => ' ',
-        count => BLOCKS[(count as f64 / most * 7.0).round() as usize],
+/// Whether short sections can be a column: a long one is a line above its rows.
+fn labels_fit(grid: &Grid) -> bool {
+    let widest = grid.rows.iter().map(|row| row.section.len()).max().unwrap_or(0);
+    let lines = || columns(&table(grid, true), grid.left + 1, 2);
+    (1..=LABEL_COLUMN).contains(&widest) && lines().iter().all(|line| line.len() <= WIDTH)
+}
+
+/// Header and rows, with the sections in front where they are a `column`.
+fn table(grid: &Grid, column: bool) -> Vec<Vec<String>> {
+    let line = |section: &str, cells: &[String]| {
+        let label = column.then(|| section.to_owned());
+        label.into_iter().chain(cells.iter().cloned()).map(|cell| ascii(&cell)).collect()
     };
-    counts.iter().map(block).collect()
+    let rows = grid.rows.iter().map(|row| line(&row.section, &row.cells));
+    std::iter::once(line("", &grid.header)).chain(rows).collect()
 }

@@ -10,6 +10,7 @@ use rayon::prelude::*;
 use results::stats::median;
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 pub struct Host<'a> {
     name: String,
@@ -229,15 +230,26 @@ impl<'a> Host<'a> {
         Ok((run.ns + self.overhead(row.threads).0 / row.threads as f64, run))
     }
 
-    /// Predicts every curve up to `most_threads`, and holds it against its measurement.
+    /// Predicts every curve up to `most_threads`, and holds it against its measurement. `seen` is told how
+    /// many points of how many are done.
     ///
     /// # Errors
     ///
     /// A line that names host, lock and threads where a simulation fails.
-    pub fn judge(&self, most_threads: usize) -> Result<Vec<Verdict>, String> {
+    pub fn judge(
+        &self,
+        most_threads: usize,
+        seen: impl Fn(usize, usize) + Sync,
+    ) -> Result<Vec<Verdict>, String> {
         let predicted = |r: &&Row| Lock::PREDICTED.contains(&r.lock) && r.threads <= most_threads;
         let rows: Vec<&Row> = self.rows().filter(predicted).collect();
-        rows.par_iter().map(|row| self.settle(row)).collect()
+        let done = AtomicUsize::new(0);
+        let judged = |row: &&Row| {
+            let verdict = self.settle(row);
+            seen(done.fetch_add(1, Ordering::Relaxed) + 1, rows.len());
+            verdict
+        };
+        rows.par_iter().map(judged).collect()
     }
 
     /// Twice as many operations each time, until the figure stays.
