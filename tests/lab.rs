@@ -117,7 +117,8 @@ fn a_kernel_that_cannot_be_measured_is_no_success() {
 #[test]
 fn a_hunt_gives_a_rate_and_keeps_the_report_of_the_kernel() {
     let begun = |folios| Message::Begun(Begun { folios, used_slots: 130_000, whole: 48 });
-    let ended = |stuck_ns| Message::Ended(Ended { ns: 3 << 30, errno: 0, stuck_ns, calls: 7 });
+    let ended =
+        |stuck_ns| Message::Ended(Ended { ns: 3 << 30, errno: 0, stuck_ns, calls: Some(7) });
     let lockup = "[   14.2] watchdog: BUG: soft lockup - CPU#1 stuck for 3s! [exe:135]\n\
                   [   14.2]  cluster_alloc_swap_entry+0x164/0x410\n[   14.2]  </TASK>\n";
     let says = console(&[up(), begun(true)])

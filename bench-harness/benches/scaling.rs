@@ -104,8 +104,7 @@ fn scale(args: &Args) -> Result<(), Box<dyn std::error::Error>> {
     })?;
     let runs = [store::load(writer.dir())?];
     let sides = sides(&runs, None)?;
-    let mut report = Report::new(&sides, &Metric::Throughput)?;
-    report.add_shapes(&sides)?;
+    let report = Report::new(&sides, &Metric::Throughput)?;
     print!("{}", Terminal::here().render(&report));
     Ok(())
 }
