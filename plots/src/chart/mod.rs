@@ -3,11 +3,15 @@
 
 mod ablation;
 mod bars;
+mod butterfly;
 mod contention;
 mod counters;
+mod crossover;
 mod fairness;
+pub(crate) mod finding;
 mod front;
 mod heat;
+mod history;
 mod hold;
 mod latency;
 pub(crate) mod lines;
@@ -22,6 +26,7 @@ mod speedup;
 pub(crate) mod swapoff;
 mod swapoff_size;
 mod swapoff_slots;
+mod swapoff_steps;
 mod throughput;
 mod transfers;
 mod waits;
@@ -67,10 +72,11 @@ pub const OF_SET: &[(&str, OfSet)] = &[
     ("latency", latency::draw),
     ("response", response::draw),
     ("contention", contention::draw),
+    ("butterfly", butterfly::draw),
     ("waits", waits::draw),
     ("counters", counters::draw),
     ("fairness", fairness::draw),
-    ("swapoff", swapoff::draw),
+    ("swapoff", swapoff_steps::draw),
     ("ablation", ablation::draw),
     ("transfers", transfers::draw),
     ("series", series::draw),
@@ -91,8 +97,8 @@ pub const OF_WORKLOAD: &[(&str, OfWorkload)] = &[
     ("preempted", preempted::draw),
 ];
 
-/// The chart of all sets, by file name.
-const OF_ALL: (&str, OfWorkload) = ("heat", heat::draw);
+/// The charts of all sets, by file name.
+const OF_ALL: [(&str, OfWorkload); 2] = [("heat", heat::draw), ("history", history::draw)];
 
 /// A chart with its data, waiting for a size.
 pub struct Job<'a> {
@@ -129,9 +135,10 @@ pub fn jobs<'a>(sets: &'a [Set<'a>]) -> Vec<Job<'a>> {
             }
         }));
     }
-    let (chart, draw) = OF_ALL;
-    let (stem, sets) = (chart.to_owned(), all.clone());
-    jobs.push(Job { chart, stem, sets, draw: Box::new(move |size| draw(&all, size)) });
+    jobs.extend(OF_ALL.map(|(chart, draw)| {
+        let (stem, sets, all) = (chart.to_owned(), all.clone(), all.clone());
+        Job { chart, stem, sets, draw: Box::new(move |size| draw(&all, size)) }
+    }));
     jobs
 }
 
@@ -192,9 +199,11 @@ pub(crate) mod tests {
                 }
             }
             let all: Vec<&Set> = sets.iter().collect();
-            for picture in heat::draw(&all, size).unwrap_or_default() {
-                assert_readable(&picture.scene, "heat");
-                drawn += 1;
+            for (name, chart) in OF_ALL {
+                for picture in chart(&all, size).unwrap_or_default() {
+                    assert_readable(&picture.scene, name);
+                    drawn += 1;
+                }
             }
             let alike: Vec<&Set> = sets.iter().filter(|s| s.place.workload == "swapoff").collect();
             for (name, chart) in OF_WORKLOAD {
@@ -312,10 +321,17 @@ pub(crate) mod tests {
             let parts: Vec<_> = pictures.iter().map(|picture| &*picture.part).collect();
             assert_eq!(parts, ["emulated"]);
             assert_readable(&pictures[0].scene, "swapoff-slots");
-            let texts: Vec<_> = pictures[0].scene.shapes.iter().filter_map(ink).collect();
+            let scene = &pictures[0].scene;
+            let hue = crate::style::of_variant("scanning", 0, None, 0).colour.darker();
+            let of_scheme = |shape: &Shape| match shape {
+                Shape::Text { text, colour, .. } => text == "6.12.118 (scanning)" && *colour == hue,
+                _ => false,
+            };
+            assert!(scene.shapes.iter().any(of_scheme), "a kernel has the hue of its scheme");
+            let texts: Vec<_> = scene.shapes.iter().filter_map(ink).collect();
             let said = |words: &str| texts.iter().any(|text| text.4.contains(words));
             assert!(
-                said("not hardware timing") && said("failed") && said("6.18.15 ("),
+                said("not hardware timing") && said("it failed") && said("6.18.15 ("),
                 "{texts:?}"
             );
         }
