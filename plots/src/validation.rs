@@ -144,7 +144,7 @@ fn curves(caption: &Caption, section: &Section, panel: &str, points: &[&Point]) 
     let pair = |(i, name): (usize, &&str)| [curve(name, i, false), curve(name, i, true)];
     let all: Vec<Curve> = names.iter().enumerate().flat_map(pair).collect();
     let (xs, mut ys) = lines::extents(&all);
-    let bands: Vec<(Rgb, Vec<(f64, [f64; 2])>)> = bands(&all, points);
+    let bands: Vec<Band> = bands(&all, points);
     ys.extend(bands.iter().flat_map(|(_, band)| band).flat_map(|(_, ends)| *ends));
     let mut frame = Frame::new(README, caption);
     let y = lines::y_axis(quantity(section, panel), &ys, si);
@@ -171,8 +171,11 @@ fn without_band(curve: &Curve) -> Curve {
     Curve { name: curve.name.clone(), look: curve.look, points, hollow: curve.hollow }
 }
 
+/// A colour, and the least and the most at each x.
+type Band = (Rgb, Vec<(f64, [f64; 2])>);
+
 /// The model's error around each of its curves.
-fn bands(curves: &[Curve], points: &[&Point]) -> Vec<(Rgb, Vec<(f64, [f64; 2])>)> {
+fn bands(curves: &[Curve], points: &[&Point]) -> Vec<Band> {
     let Some(error) = Error::of(points) else { return Vec::new() };
     let band = |curve: &Curve| {
         let around = |(x, m): &(f64, Median)| (*x, error.around(m.median));

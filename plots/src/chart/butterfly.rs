@@ -185,10 +185,20 @@ impl Sides<'_> {
             self.rows.iter().map(|row| wide(&row.label)).fold(wide("all callers"), f64::max);
         let (left, right) = (frame.free.left, frame.free.right);
         let labels = labels.min((right - left) * 0.36) + frame.px(20.0);
-        let (delta, number) = (wide("-100 % n<6") + frame.px(6.0), wide("999 ms") + frame.px(10.0));
+        let all = || self.rows.iter().chain([self.sum]);
+        let delta = all().map(|row| wide(&self.delta(row))).fold(wide("delta"), f64::max);
+        let sides = all().flat_map(|row| row.sides).flatten();
+        let number = sides.map(|m| wide(&time(m.median))).fold(0.0, f64::max) + frame.px(10.0);
+        let delta = delta + frame.px(8.0);
         let length = (right - left - labels - delta) / 2.0 - number;
         let inner = left + number + length;
         Columns { inner: [inner, inner + labels], length, delta: right }
+    }
+
+    /// The delta of a row, with the verdict where it is that of the sums.
+    fn delta(&self, row: &Row) -> String {
+        let mark = if std::ptr::eq(row, self.sum) { self.verdict } else { "" };
+        format!("{} {mark}", row.delta()).trim().to_owned()
     }
 
     fn heads(&self, frame: &mut Frame, columns: &Columns) {
@@ -233,9 +243,7 @@ impl Sides<'_> {
             let x = at(m.median.max(m.hi)) + to * frame.px(6.0);
             frame.scene.text((x, base), time(m.median), size, INK, anchor);
         }
-        let mark = if std::ptr::eq(row, self.sum) { self.verdict } else { "" };
-        let delta = format!("{} {mark}", row.delta());
-        frame.scene.text((columns.delta, base), delta.trim(), size, INK, Anchor::End);
+        frame.scene.text((columns.delta, base), self.delta(row), size, INK, Anchor::End);
     }
 }
 

@@ -53,7 +53,7 @@ fn title(set: &Set) -> Option<String> {
         let ((lock, caller), wait) = waits(track.widest()).into_iter().next()?;
         let name = short_name(track);
         let (wait, of) = (wait.median, time(wait.median));
-        Some((wait, format!("{name} waits most: {of} per operation for {lock} in {caller}")))
+        Some((wait, format!("the longest wait: {of} per operation, {lock} in {caller} ({name})")))
     };
     let (wait, words) = set.tracks.iter().filter_map(most).max_by(|a, b| a.0.total_cmp(&b.0))?;
     (wait > 0.0).then(|| finding::said(set.place.predicted, &words))

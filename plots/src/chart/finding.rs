@@ -129,12 +129,14 @@ pub fn at(track: &Track, threads: u32) -> String {
 pub fn against_oldest(set: &Set, metric: &Metric) -> Option<Words> {
     let base = base(set)?;
     let threads = base.widest().threads();
-    let known = scheme::place(base.variant).is_some();
     // The strawman and the steps within a change are no answer to which kernel is best.
-    let asked =
-        |track: &&Track| track.name != base.name && known == scheme::place(track.variant).is_some();
-    let claim = |track| Claim::of(set, (base, track), metric, threads);
-    let claims: Vec<Claim> = set.tracks.iter().filter(asked).filter_map(claim).collect();
+    let others = || set.tracks.iter().filter(|track| track.name != base.name);
+    let released = |track: &&Track| scheme::place(track.variant).is_some();
+    let releases = released(&base) && others().any(|track| released(&track));
+    let claims: Vec<Claim> = others()
+        .filter(|track| !releases || released(track))
+        .filter_map(|track| Claim::of(set, (base, track), metric, threads))
+        .collect();
     if claims.iter().all(|claim| claim.row.outcome == Outcome::TooFew) {
         return None;
     }

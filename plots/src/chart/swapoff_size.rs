@@ -126,14 +126,18 @@ fn meanwhile(cell: &Cell) -> Option<f64> {
     (latency.n >= LEAST_TIMED).then_some(latency.p99 as f64)
 }
 
-/// The barrier's largest share of a swapoff, whatever the scheme and the size.
+/// The barrier's largest share of a swapoff, and of which scheme and size.
 fn title(predicted: bool, tracks: &[(&str, Look, Sizes)]) -> String {
-    let groups = tracks.iter().flat_map(|(.., sizes)| sizes.values());
-    let shares =
-        groups.filter_map(|group| Some(Median::of_trials(&by_trial(group, share))?.median));
-    match shares.filter(|share| share.is_finite()).reduce(f64::max) {
-        Some(most) => {
-            let words = format!("the barrier is {} of a swapoff", finding::at_most(most));
+    let all = tracks.iter().flat_map(|(name, _, sizes)| sizes.iter().map(move |of| (name, of)));
+    let share = |(name, (clusters, group)): (&&str, (&u64, &&Group))| {
+        let share = Median::of_trials(&by_trial(group, share))?.median;
+        let name = name.split(' ').next().unwrap_or_default();
+        Some((share, format!("{name}, {} clusters", si(*clusters as f64))))
+    };
+    let shares = all.filter_map(share).filter(|(share, _)| share.is_finite());
+    match shares.max_by(|a, b| a.0.total_cmp(&b.0)) {
+        Some((most, of)) => {
+            let words = format!("the barrier is {} of a swapoff ({of})", finding::at_most(most));
             finding::said(predicted, &words)
         }
         None => "swapoff against device size".into(),
