@@ -71,21 +71,23 @@ impl Axis {
         Axis { name: name.into(), scale: Scale::Log10, lo: lo * 0.999, hi: hi * 1.001, ticks }
     }
 
-    /// A binary logarithmic axis for counts such as threads; marks at the values themselves
-    /// where they are powers of two, or few.
+    /// A binary logarithmic axis for counts such as threads. Its marks are the values themselves, so that
+    /// no mark stands where nothing was run; powers of two where they are many.
     pub fn log2(name: &str, values: &[f64]) -> Axis {
         let (min, max) = extent(values);
         if min < LEAST {
             return Axis::from_zero(name, values, short);
         }
-        let mut marks: Vec<f64> = (0..=max.log2().ceil() as i32).map(|e| 2f64.powi(e)).collect();
-        marks.retain(|m| (min..=max).contains(m));
-        if !marks.contains(&max) {
-            marks.retain(|m| max / m > 1.35);
-            marks.push(max);
+        let mut marks: Vec<f64> = values.iter().filter_map(|v| sane(*v)).collect();
+        marks.sort_by(f64::total_cmp);
+        marks.dedup();
+        if marks.len() > MOST_MARKS {
+            let powers =
+                (min.log2().ceil() as i32..=max.log2().floor() as i32).map(|e| 2f64.powi(e));
+            marks = powers.chain([max]).collect();
+            marks.dedup();
         }
-        let ticks =
-            marks.into_iter().map(|v| Tick { value: v, label: Some(format!("{v:.0}")) }).collect();
+        let ticks = marks.into_iter().map(|v| Tick { value: v, label: Some(short(v)) }).collect();
         let pad = if max > min { (max / min).powf(0.02) } else { 1.3 };
         Axis { name: name.into(), scale: Scale::Log2, lo: min / pad, hi: max * pad, ticks }
     }
@@ -149,6 +151,8 @@ impl Axis {
 
 /// Beyond this a number is absurd for any quantity here, and its square is no float.
 const MOST: f64 = 1e100;
+/// Marks of an axis of counts.
+const MOST_MARKS: usize = 16;
 /// The smallest that a logarithmic axis shows.
 const LEAST: f64 = 1e-100;
 
@@ -318,6 +322,16 @@ mod tests {
         }
         assert!(Axis::from_zero("x", &[], si).at(0.5) > 0.0);
         assert!(si(1.7e308).len() < 12 && time(1e200).len() < 12 && rare(1e300).len() < 12);
+    }
+
+    #[test]
+    fn counts_have_marks_where_something_was_run() {
+        let marks = |values: &[f64]| -> Vec<f64> {
+            Axis::log2("threads", values).ticks().iter().map(|tick| tick.value).collect()
+        };
+        assert_eq!(marks(&[96.0, 1.0, 4.0, 4.0, 384.0]), [1.0, 4.0, 96.0, 384.0]);
+        let many: Vec<f64> = (1..=40).map(f64::from).collect();
+        assert_eq!(marks(&many), [1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 40.0]);
     }
 
     #[test]

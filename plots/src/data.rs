@@ -17,6 +17,10 @@ use results::store::Loaded;
 use crate::frame::Caption;
 use crate::style::{self, Look};
 
+/// What a workload does where nothing else is asked for: a chart does not say it.
+const USUAL: [(&str, &str); 3] = [("orders", "0"), ("think-ns", "0"), ("kept", "32")];
+const USUAL_PIN: &str = "smt-last";
+
 /// The identity of a set: charts never mix two of these.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Place {
@@ -194,15 +198,22 @@ impl Place {
         self.params.contains_key(aggregate::SITES).then_some(aggregate::WHY_NO_SITES)
     }
 
-    /// Workload, machine, and whether the figures were measured.
+    /// Workload, machine, and whether the figures were measured. The pinning where it is not the usual.
     pub fn conditions(&self) -> String {
-        let kind = self.origin();
-        format!("{}, {kind} {}, pinned {}", self.work_words(), self.machine, self.pin)
+        let pin = match &*self.pin {
+            USUAL_PIN => String::new(),
+            pin => format!(", pinned {pin}"),
+        };
+        format!("{}, {} {}{pin}", self.work_words(), self.origin(), self.machine)
     }
 
-    /// The workload with all its parameters.
+    /// The workload with the parameters that are not the usual ones.
     pub fn work_words(&self) -> String {
-        let params: Vec<String> = self.params.iter().map(|(k, v)| format!("{k} {v}")).collect();
+        let telling = |(k, v): &(&String, &String)| {
+            !USUAL.contains(&(k.as_str(), v.as_str())) && *k != aggregate::SITES
+        };
+        let params: Vec<String> =
+            self.params.iter().filter(telling).map(|(k, v)| format!("{k} {v}")).collect();
         let params =
             if params.is_empty() { String::new() } else { format!(" ({})", params.join(", ")) };
         format!("{}{params}", self.workload)
@@ -220,18 +231,15 @@ pub fn runs_of<'a>(sets: &[&Set<'a>]) -> Vec<&'a Loaded> {
     runs
 }
 
-/// Where the figures are from, then `note`, then how to repeat them.
-pub fn small_print(runs: &[&Loaded], mut note: String) -> Vec<String> {
+/// Where the figures are from, then `note`.
+pub fn small_print(runs: &[&Loaded], note: String) -> Vec<String> {
     // "and 1 more run" takes the line that the third would.
     let named = if runs.len() == 3 { 3 } else { 2 };
     let mut lines: Vec<String> = runs.iter().take(named).map(|run| provenance(run)).collect();
     if runs.len() > named {
         lines.push(format!("and {} more runs", runs.len() - named));
     }
-    if let [run] = runs {
-        note += &format!(" Repeat: {}", run.run.command);
-    }
-    lines.push(note.trim().to_string());
+    lines.extend((!note.is_empty()).then(|| note.trim().to_string()));
     lines
 }
 

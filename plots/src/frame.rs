@@ -9,9 +9,9 @@ use crate::style::{Dash, GRID, GRID_MINOR, INK, Look, MUTED, Rgb, Size, text};
 #[derive(Debug, Clone, Default)]
 pub struct Caption {
     pub title: String,
-    /// Conditions: workload, machine, measured or predicted.
+    /// Conditions: workload, machine, measured or predicted. A new line begins one on the picture.
     pub subtitle: String,
-    /// Runs, commit, command.
+    /// Runs and commit. How to repeat them stands in a file beside the picture.
     pub small_print: Vec<String>,
 }
 
@@ -35,13 +35,15 @@ impl Frame {
     /// Sets the title on top and the small print at the bottom.
     pub fn new(size: Size, caption: &Caption) -> Frame {
         let mut scene = Scene::new(size);
+        scene.words = [caption.title.clone(), caption.subtitle.clone()];
         let z = size.zoom;
         let margin = 20.0 * z;
         let width = size.width - 2.0 * margin;
         let mut y = 32.0 * z;
         let title = shrunk(&caption.title, text::TITLE * z, text::LABEL * z, true, width) / z;
         scene.title((margin, y), fit(&caption.title, title * z, true, width), title, INK);
-        for line in wrapped(&caption.subtitle, text::SUBTITLE * z, width, 2) {
+        let about = caption.subtitle.lines();
+        for line in about.flat_map(|line| wrapped(line, text::SUBTITLE * z, width, 2)) {
             y += 22.0 * z;
             scene.text((margin, y), line, text::SUBTITLE, MUTED, Anchor::Start);
         }
@@ -83,6 +85,21 @@ impl Frame {
         panel
     }
 
+    /// A panel as wide as it is high, on the left: a value is as far along on both axes. What is right of
+    /// it stays free.
+    pub fn square(&mut self, x: Axis, y: Axis) -> Panel {
+        let before = self.free;
+        let labels = y.ticks().iter().filter_map(|tick| tick.label.as_deref());
+        let widest =
+            labels.map(|l| text_width(l, text::TICK * self.zoom, false)).fold(0.0, f64::max);
+        let side = before.bottom - before.top - self.px(28.0 + 44.0);
+        let right = before.left + widest + self.px(10.0) + side + self.px(16.0);
+        self.free.right = right.min(before.right);
+        let panel = self.panel(x, y, 0.0);
+        self.free.right = before.right;
+        panel
+    }
+
     fn y_axis(&mut self, panel: &Panel) {
         let (z, a) = (self.zoom, panel.area);
         let mut free_above = f64::MAX;
@@ -96,8 +113,10 @@ impl Frame {
                 free_above = y - text::TICK * z;
             }
         }
-        let at = (self.free.left, a.top - 13.0 * z);
-        self.scene.text(at, &panel.y.name, text::LABEL, MUTED, Anchor::Start);
+        if !panel.y.name.is_empty() {
+            let at = (self.free.left, a.top - 13.0 * z);
+            self.scene.text(at, &panel.y.name, text::LABEL, MUTED, Anchor::Start);
+        }
     }
 
     fn x_axis(&mut self, panel: &Panel) {
@@ -216,6 +235,11 @@ pub struct Panel {
 }
 
 impl Panel {
+    /// Axes without lines, marks and names.
+    pub fn bare(area: Area, x: Axis, y: Axis) -> Panel {
+        Panel { area, x, y }
+    }
+
     pub fn x_at(&self, v: f64) -> f64 {
         self.area.left + self.x.at(v) * (self.area.right - self.area.left)
     }

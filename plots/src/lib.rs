@@ -3,6 +3,7 @@
 
 mod axis;
 mod chart;
+mod commands;
 mod data;
 mod frame;
 mod page;
@@ -12,6 +13,7 @@ mod validation;
 
 use std::path::{Path, PathBuf};
 
+use commands::Entry;
 use rayon::prelude::*;
 use results::store::Loaded;
 
@@ -91,7 +93,11 @@ pub fn draw_only(runs: &[Loaded], out: &Path, wanted: &Wanted) -> Result<Vec<Dra
         jobs = chart::leading(jobs);
     }
     let sizes = if wanted.slides { &[style::README, style::SLIDE][..] } else { &[style::README] };
-    jobs.into_par_iter().map(|job| in_sizes(out, job, sizes, charts)).collect()
+    let drawn: Result<Vec<_>, PlotError> =
+        jobs.into_par_iter().map(|job| in_sizes(out, job, sizes, charts)).collect();
+    let (drawn, entries): (Vec<Drawn>, Vec<Vec<Entry>>) = drawn?.into_iter().unzip();
+    commands::write(out, entries.concat())?;
+    Ok(drawn)
 }
 
 /// Refuses runs that have one id: a copy, or two machines that began a run in one second.
@@ -114,20 +120,24 @@ pub fn matrix(matrix: &Matrix, out: &Path, stem: &str) -> Result<Drawn, PlotErro
     };
     let (stem, sets) = (data::slug(stem), Vec::new());
     let job = chart::Job { chart: "matrix", stem, sets, draw: Box::new(draw) };
-    in_sizes(out, job, &[style::README, style::SLIDE], &[])
+    let (drawn, entries) = in_sizes(out, job, &[style::README, style::SLIDE], &[])?;
+    commands::write(out, entries)?;
+    Ok(drawn)
 }
 
+/// The files of a chart, and what is said of each picture beside them.
 fn in_sizes(
     out: &Path,
     job: chart::Job,
     sizes: &[style::Size],
     wanted: &[String],
-) -> Result<Drawn, PlotError> {
-    let mut files = Vec::new();
+) -> Result<(Drawn, Vec<Entry>), PlotError> {
+    let runs = data::runs_of(&job.sets);
+    let (mut files, mut entries) = (Vec::new(), Vec::new());
     for size in sizes {
         let pictures = match (job.draw)(*size) {
             Ok(pictures) => pictures,
-            Err(reason) => return Ok(Drawn::Absent { chart: job.stem, reason }),
+            Err(reason) => return Ok((Drawn::Absent { chart: job.stem, reason }, entries)),
         };
         for picture in pictures {
             let part = match &*picture.part {
@@ -137,10 +147,13 @@ fn in_sizes(
             let name = format!("{}{part}", job.stem);
             if wanted.is_empty() || wanted.iter().any(|c| name.starts_with(c)) {
                 files.extend(picture.scene.write(out, &format!("{name}{}", size.suffix))?);
+                if size.suffix.is_empty() {
+                    entries.push(Entry::new(&name, &picture.scene).of_runs(&runs));
+                }
             }
         }
     }
-    Ok(Drawn::Files { chart: job.stem, files })
+    Ok((Drawn::Files { chart: job.stem, files }, entries))
 }
 
 #[cfg(test)]

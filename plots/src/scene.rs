@@ -1,7 +1,9 @@
 //! A picture as a list of shapes in pixels, and its rendering to SVG and PNG.
 //! Both come from the same list, so they cannot differ; a test can look at the
-//! list itself and find texts that overlap or leave the page.
+//! list itself and find texts that overlap or leave the page. The SVG says in words
+//! what it shows, and follows light and dark.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::Once;
 
@@ -9,14 +11,17 @@ use plotters::prelude::*;
 use plotters::style::text_anchor::{HPos, Pos, VPos};
 
 use crate::PlotError;
-use crate::style::{Dash, Marker, PAPER, Rgb, Size};
+use crate::style::{self, Dash, Marker, PAPER, Rgb, Size};
 
 /// The font's name; for an SVG viewer without it, a list of fonts as wide as it.
 const FONT: &str = "DejaVu Sans, Verdana, sans-serif";
 
-/// Coordinates are drawn this much finer than pixels: the SVG keeps a third of
-/// a pixel, the PNG is averaged over 3 x 3 points.
-const FINE: usize = 3;
+/// Coordinates are drawn this much finer than the picture's pixels.
+const FINE: usize = 4;
+/// Points of the PNG for a pixel of the picture, each way: it is sharp on a screen of twice the density.
+const SHARP: usize = 2;
+/// Drawn points that one of the PNG is the mean of, each way.
+const MEAN_OF: usize = FINE / SHARP;
 
 /// Which end of a text its x coordinate names.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -40,11 +45,13 @@ pub enum Shape {
 pub struct Scene {
     pub size: Size,
     pub shapes: Vec<Shape>,
+    /// Title and conditions in full, for who does not see the picture.
+    pub words: [String; 2],
 }
 
 impl Scene {
     pub fn new(size: Size) -> Scene {
-        Scene { size, shapes: Vec::new() }
+        Scene { size, shapes: Vec::new(), words: Default::default() }
     }
 
     pub fn line(&mut self, points: Vec<(f64, f64)>, colour: Rgb, width: f64, dash: Dash) {
@@ -63,6 +70,12 @@ impl Scene {
     pub fn mark(&mut self, at: (f64, f64), marker: Marker, colour: Rgb, hollow: bool) {
         let radius = 5.0 * self.size.zoom;
         self.shapes.push(Shape::Mark { x: at.0, y: at.1, marker, colour, radius, hollow });
+    }
+
+    /// A ring around a place of the data.
+    pub fn ring(&mut self, at: (f64, f64), colour: Rgb) {
+        let points = closed(&outline(Marker::Circle, at, 11.0 * self.size.zoom));
+        self.line(points, colour, 1.8, &[]);
     }
 
     /// A small translucent dot: one sample among many.
@@ -112,11 +125,49 @@ impl Scene {
         self.draw(&area, SVG_ASCENT)?;
         area.present().map_err(PlotError::draw)?;
         drop(area);
-        let fine = format!("width=\"{fw}\" height=\"{fh}\"");
-        Ok(text.replacen(&fine, &format!("width=\"{w}\" height=\"{h}\""), 1))
+        // The head is plotters' own; what it lacks is put behind it.
+        let end = text.find('>').map_or(0, |at| at + 1);
+        let head = format!(
+            "<svg width=\"{w}\" height=\"{h}\" viewBox=\"0 0 {fw} {fh}\" \
+             xmlns=\"http://www.w3.org/2000/svg\" role=\"img\">\n{}{}",
+            self.description(),
+            self.dark()
+        );
+        text.replace_range(..end, &head);
+        Ok(text)
+    }
+
+    /// What a screen reader says, and what stands beside the pointer.
+    fn description(&self) -> String {
+        let [title, about] = self.words.each_ref().map(|words| escaped(words));
+        format!("<title>{title}</title>\n<desc>{about}</desc>\n")
+    }
+
+    /// The dark pair of each colour that is used. A rule in a sheet is stronger than an attribute.
+    fn dark(&self) -> String {
+        let used: BTreeSet<Rgb> = self.shapes.iter().map(Shape::colour).chain([PAPER]).collect();
+        let rule = |colour: Rgb| {
+            let (light, dark) = (svg_hex(colour), style::shade(colour)?.dark.hex());
+            Some(format!(
+                "[fill=\"{light}\"]{{fill:{dark}}}[stroke=\"{light}\"]{{stroke:{dark}}}\n"
+            ))
+        };
+        let rules: String = used.into_iter().filter_map(rule).collect();
+        format!("<style>@media (prefers-color-scheme: dark) {{\n{rules}}}</style>\n")
     }
 
     fn png(&self, path: &Path) -> Result<(), PlotError> {
+        let (w, h) = self.pixels();
+        let (w, h) = (w * SHARP as u32, h * SHARP as u32);
+        let mut points = self.points()?;
+        let image = BitMapElement::with_mut((0, 0), (w, h), &mut points)
+            .expect("the buffer has the picture's size");
+        let out = BitMapBackend::new(path, (w, h)).into_drawing_area();
+        out.draw(&image).and_then(|()| out.present()).map_err(|e| PlotError::write(path, e))
+    }
+
+    /// Red, green and blue of each point of the PNG.
+    fn points(&self) -> Result<Vec<u8>, PlotError> {
         let (w, h) = self.pixels();
         let (fw, fh) = (w * FINE as u32, h * FINE as u32);
         let mut fine = vec![u8::MAX; (fw * fh * 3) as usize]; // white, as PAPER is
@@ -124,11 +175,7 @@ impl Scene {
         self.draw(&area, PNG_ASCENT)?;
         area.present().map_err(PlotError::draw)?;
         drop(area);
-        let mut coarse = averaged(&fine, w as usize, h as usize);
-        let image = BitMapElement::with_mut((0, 0), (w, h), &mut coarse)
-            .expect("the buffer has the picture's size");
-        let out = BitMapBackend::new(path, (w, h)).into_drawing_area();
-        out.draw(&image).and_then(|()| out.present()).map_err(|e| PlotError::write(path, e))
+        Ok(averaged(&fine, w as usize * SHARP, h as usize * SHARP))
     }
 
     fn pixels(&self) -> (u32, u32) {
@@ -155,7 +202,7 @@ impl Scene {
                     to.draw(&Polygon::new(fine(&outline), self::colour(inside).filled()))
                         .map_err(PlotError::draw)?;
                     let edge = if *hollow { *colour } else { PAPER };
-                    stroke(to, &closed(outline), edge, if *hollow { 2.0 } else { 1.0 })?;
+                    stroke(to, &closed(&outline), edge, if *hollow { 2.0 } else { 1.0 })?;
                 }
                 Shape::Text { x, y, text, size, colour: c, bold, anchor } => {
                     let style = font(*size * FINE as f64, *bold)
@@ -168,6 +215,26 @@ impl Scene {
         }
         Ok(())
     }
+}
+
+impl Shape {
+    pub fn colour(&self) -> Rgb {
+        match self {
+            Shape::Line { colour, .. }
+            | Shape::Area { colour, .. }
+            | Shape::Mark { colour, .. }
+            | Shape::Text { colour, .. } => *colour,
+        }
+    }
+}
+
+/// A colour as plotters writes it into an SVG.
+fn svg_hex(colour: Rgb) -> String {
+    colour.hex().to_uppercase()
+}
+
+fn escaped(text: &str) -> String {
+    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
 }
 
 type Sheet<B> = DrawingArea<B, plotters::coord::Shift>;
@@ -231,9 +298,12 @@ fn stroke<B: DrawingBackend>(
     to.draw(&PathElement::new(fine(points), colour(c).stroke_width(width))).map_err(PlotError::draw)
 }
 
-fn closed(mut points: Vec<(f64, f64)>) -> Vec<(f64, f64)> {
-    points.push(points[0]);
-    points
+/// The line around corners. It begins in the middle of an edge: a stroke has no joint where it begins.
+fn closed(corners: &[(f64, f64)]) -> Vec<(f64, f64)> {
+    let [first, second] = [corners[0], corners[1]];
+    let middle = ((first.0 + second.0) / 2.0, (first.1 + second.1) / 2.0);
+    let rest = corners[1..].iter().copied();
+    std::iter::once(middle).chain(rest).chain([first, middle]).collect()
 }
 
 /// The corners of a marker of equal visual weight.
@@ -283,14 +353,14 @@ fn dashed(points: &[(f64, f64)], dash: &[f64]) -> Vec<Vec<(f64, f64)>> {
     strokes
 }
 
-/// Shrinks an RGB picture by [`FINE`] in both directions.
+/// Shrinks an RGB picture by [`MEAN_OF`] in both directions.
 fn averaged(fine: &[u8], w: usize, h: usize) -> Vec<u8> {
     let mut out = Vec::with_capacity(w * h * 3);
     let mut sums = vec![0u16; w * 3];
-    for rows in fine.chunks_exact(w * FINE * 3 * FINE) {
+    for rows in fine.chunks_exact(w * MEAN_OF * 3 * MEAN_OF) {
         sums.fill(0);
-        for row in rows.chunks_exact(w * FINE * 3) {
-            for (sum, dots) in sums.chunks_exact_mut(3).zip(row.chunks_exact(3 * FINE)) {
+        for row in rows.chunks_exact(w * MEAN_OF * 3) {
+            for (sum, dots) in sums.chunks_exact_mut(3).zip(row.chunks_exact(3 * MEAN_OF)) {
                 for dot in dots.chunks_exact(3) {
                     for c in 0..3 {
                         sum[c] += u16::from(dot[c]);
@@ -298,7 +368,7 @@ fn averaged(fine: &[u8], w: usize, h: usize) -> Vec<u8> {
                 }
             }
         }
-        out.extend(sums.iter().map(|s| (s / (FINE * FINE) as u16) as u8));
+        out.extend(sums.iter().map(|s| (s / (MEAN_OF * MEAN_OF) as u16) as u8));
     }
     out
 }
@@ -317,6 +387,58 @@ mod tests {
             .map(|p| (p[1].0 - p[0].0).hypot(p[1].1 - p[0].1))
             .sum();
         assert!((drawn - 15.0).abs() < 1e-9, "{drawn} of 20 drawn in {strokes:?}");
+    }
+
+    #[test]
+    fn a_picture_says_what_it_shows_and_has_a_dark_side() {
+        let mut scene = Scene::new(README);
+        scene.words = ["More is better & fewer <is>".into(), "somewhere".into()];
+        scene.mark((10.0, 10.0), Marker::Circle, style::look(0).colour, false);
+        let svg = scene.svg().unwrap();
+        assert!(svg.starts_with("<svg width=\"900\" height=\"560\""), "{}", &svg[..200]);
+        assert!(
+            svg.contains("role=\"img\">\n<title>More is better &amp; fewer &lt;is&gt;</title>")
+        );
+        assert!(svg.contains("<desc>somewhere</desc>"));
+        // Each colour of the drawing has a rule.
+        for (attribute, colour) in
+            [("fill", PAPER), ("fill", style::look(0).colour), ("stroke", PAPER)]
+        {
+            let at = format!("{attribute}=\"{}\"", svg_hex(colour));
+            assert_eq!(svg.matches(&at).count().min(2), 2, "a rule and a shape for {at}");
+        }
+        assert!(svg.contains("prefers-color-scheme: dark") && svg.contains("{fill:#14171a}"));
+    }
+
+    /// A bar, a mark and a line are in both where the list says, in the same colour.
+    #[test]
+    fn svg_and_png_agree() {
+        let mut scene = Scene::new(README);
+        let [bar, mark, line] = [0, 1, 2].map(|i| style::look(i).colour);
+        scene.bar((100.0, 50.0), (200.0, 150.0), bar);
+        scene.mark((300.0, 100.0), Marker::Circle, mark, false);
+        scene.line(vec![(400.0, 100.0), (500.0, 100.0)], line, 6.0, &[]);
+        let (points, svg) = (scene.points().unwrap(), scene.svg().unwrap());
+        let at = |x: usize, y: usize| {
+            let first = (y * SHARP * 900 * SHARP + x * SHARP) * 3;
+            Rgb(points[first], points[first + 1], points[first + 2])
+        };
+        assert_eq!([at(150, 100), at(300, 100), at(450, 100)], [bar, mark, line]);
+        assert_eq!([at(95, 100), at(300, 110), at(450, 110)], [PAPER; 3]);
+        let fine = |x: usize, y: usize| format!("{},{}", x * FINE, y * FINE);
+        for (at, colour) in [(fine(100, 50), bar), (fine(400, 100), line)] {
+            let shape = svg.lines().find(|shape| shape.contains(&at));
+            assert!(shape.is_some_and(|s| s.contains(&svg_hex(colour))), "{at}: {shape:?}");
+        }
+    }
+
+    #[test]
+    fn a_png_has_two_points_for_a_pixel() {
+        let dir = tempfile::tempdir().unwrap();
+        let [_, png] = Scene::new(README).write(dir.path(), "empty").unwrap();
+        let bytes = std::fs::read(png).unwrap();
+        let at = |from: usize| u32::from_be_bytes(bytes[from..from + 4].try_into().unwrap());
+        assert_eq!((at(16), at(20)), (1800, 1120));
     }
 
     #[test]

@@ -4,7 +4,7 @@
 use results::scheme::{self, HISTORY};
 
 /// A colour as red, green, blue.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Rgb(pub u8, pub u8, pub u8);
 
 impl Rgb {
@@ -25,6 +25,13 @@ impl Rgb {
         Rgb(paler(self.0), paler(self.1), paler(self.2))
     }
 
+    /// So many percent of it, the rest of `ground`.
+    fn mixed(self, percent: u8, ground: Rgb) -> Rgb {
+        let share = f64::from(percent) / 100.0;
+        let mix = |a: u8, b: u8| (f64::from(a) * share + f64::from(b) * (1.0 - share)) as u8;
+        Rgb(mix(self.0, ground.0), mix(self.1, ground.1), mix(self.2, ground.2))
+    }
+
     /// The second shade of a part of a stack.
     pub fn pale(self) -> Rgb {
         let pale = |v: u8| v / 2 + 127;
@@ -32,12 +39,20 @@ impl Rgb {
     }
 }
 
-pub const PAPER: Rgb = Rgb(255, 255, 255);
-pub const INK: Rgb = Rgb(0x1c, 0x1c, 0x1c);
+/// The colours of everything that is no data, with their names on the page; page/page.css has the same.
+pub const GROUNDS: [(&str, Hue); 5] = [
+    ("--paper", hue(0xffffff, 0x14171a)),
+    ("--ink", hue(0x1c1c1c, 0xe8eaed)),
+    ("--muted", hue(0x5a5a5a, 0xa9b0b7)),
+    ("--grid", hue(0xdddddd, 0x343a40)),
+    ("--minor", hue(0xf0f0f0, 0x22272b)),
+];
+pub const PAPER: Rgb = GROUNDS[0].1.light;
+pub const INK: Rgb = GROUNDS[1].1.light;
 /// Axis names, footers: readable (contrast above 5:1), but behind the data.
-pub const MUTED: Rgb = Rgb(0x5a, 0x5a, 0x5a);
-pub const GRID: Rgb = Rgb(0xdd, 0xdd, 0xdd);
-pub const GRID_MINOR: Rgb = Rgb(0xf0, 0xf0, 0xf0);
+pub const MUTED: Rgb = GROUNDS[2].1.light;
+pub const GRID: Rgb = GROUNDS[3].1.light;
+pub const GRID_MINOR: Rgb = GROUNDS[4].1.light;
 
 /// One colour as two: on white paper, and on the page's dark one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -90,6 +105,47 @@ pub fn named() -> Vec<(String, Hue)> {
     };
     let two = [("--more".to_owned(), MORE), ("--less".to_owned(), LESS)];
     all('h', &HUES).chain(all('p', &PARTS)).chain(two).collect()
+}
+
+/// A colour of a picture as the theme has it: a named hue, or so many percent of one on a ground.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Shade {
+    /// Its name on the page.
+    pub name: String,
+    /// Percent of the hue, and the name of the ground that is the rest.
+    pub mixed: Option<(u8, &'static str)>,
+    /// The colour on dark paper.
+    pub dark: Rgb,
+}
+
+/// Where `colour` is from; `None` for what is no colour of the style.
+pub fn shade(colour: Rgb) -> Option<Shade> {
+    if let Some((name, hue)) = GROUNDS.iter().find(|(_, hue)| hue.light == colour) {
+        return Some(Shade { name: (*name).to_owned(), mixed: None, dark: hue.dark });
+    }
+    named().into_iter().find_map(|(name, hue)| {
+        if hue.light == colour {
+            return Some(Shade { name, mixed: None, dark: hue.dark });
+        }
+        let (_, percent, ground) = mixes(hue.light).into_iter().find(|(c, ..)| *c == colour)?;
+        let (ground, on) = GROUNDS[ground];
+        let dark = hue.dark.mixed(percent, on.dark);
+        Some(Shade { name, mixed: Some((percent, ground)), dark })
+    })
+}
+
+/// The tints and shades of a hue that charts use, each with its share of the hue and the place of the
+/// rest in [`GROUNDS`].
+fn mixes(light: Rgb) -> [(Rgb, u8, usize); 6] {
+    let (paper, ink) = (0, 1);
+    [
+        (light.darker(), 80, ink),
+        (light.pale(), 50, paper),
+        (light.paler(), 62, paper),
+        (light.paler().paler(), 38, paper),
+        (light.paler().darker(), 55, ink),
+        (light.paler().paler().darker(), 40, ink),
+    ]
 }
 
 /// The colour of the `index`-th part of a stacked bar; the second seven are pale.
@@ -151,7 +207,11 @@ pub fn of_variant(variant: &str, stranger: usize, lock: Option<&str>, run: usize
     let (hue, pale, turn) = match (scheme::place(variant), scheme::variation_of(variant)) {
         (Some(place), _) => (place, false, 0),
         (None, Some(_)) if variant == scheme::STRAWMAN => (HISTORY.len(), false, 3),
-        (None, Some(of)) => (scheme::place(of).expect("a scheme of the history"), true, 2),
+        // Two variations of a scheme differ in their marks: by the words of their names.
+        (None, Some(of)) => {
+            let words = variant.matches('-').count();
+            (scheme::place(of).expect("a scheme of the history"), true, 1 + words)
+        }
         (None, None) => (spare(), false, 1 + stranger),
     };
     let pale = usize::from(pale) + run;
@@ -246,11 +306,36 @@ mod tests {
             assert!(!history[i + 1..].contains(look));
         }
         assert_eq!(alone("scanning-ref").colour, alone("scanning").colour.paler());
+        assert_ne!(alone("percluster-rcu"), alone("percluster-second-ref"));
         let (first, second) = (of_variant("mine", 0, None, 0), of_variant("yours", 1, None, 0));
         assert!(first.colour != second.colour && first.marker != second.marker);
         let under = |lock| of_variant("scanning", 0, Some(lock), 0);
         assert_ne!(under("tas").dash, under("mcs").dash);
         assert_ne!(of_variant("scanning", 0, None, 1).colour, alone("scanning").colour);
+    }
+
+    /// The page's sheet is not made from this file, so it is held against it.
+    #[test]
+    fn grounds_are_those_of_the_page() {
+        let sheet = include_str!("page/page.css");
+        for (name, hue) in GROUNDS {
+            for colour in [hue.light, hue.dark] {
+                let line = format!("{name}: {};", colour.hex());
+                assert!(sheet.contains(&line), "page.css lacks {line}");
+            }
+        }
+    }
+
+    #[test]
+    fn every_tint_of_a_hue_has_a_dark_one() {
+        for (_, hue) in named() {
+            let light = hue.light;
+            for tint in [light, light.darker(), light.pale(), light.paler().paler().darker()] {
+                assert!(shade(tint).is_some(), "{tint:?} of {hue:?}");
+            }
+        }
+        assert_eq!(shade(INK).unwrap().dark, GROUNDS[1].1.dark);
+        assert_eq!(shade(Rgb(1, 2, 3)), None);
     }
 
     #[test]

@@ -1,18 +1,25 @@
-//! Charts of a validation: where a curve has several points, measured and model over x;
-//! where it has one, model over measured, with the diagonal on which they agree.
+//! Charts of a validation: where a curve has several points, measured and model over x; where it has
+//! one, model over measured on a square, with the diagonal on which they agree. Guards that the model
+//! never stands without its error: that of its predicted points is a band, and the title says it.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use results::validation::{Basis, Point, Section, Validation};
+use results::{plural, stats};
 
 use crate::PlotError;
 use crate::axis::{Axis, si};
+use crate::chart::finding;
 use crate::chart::lines::{self, Curve};
+use crate::commands::{self, Entry};
 use crate::data::{Median, slug};
-use crate::frame::{Caption, Frame};
-use crate::scene::Scene;
-use crate::style::{Dash, INK, MUTED, README, Rgb, look};
+use crate::frame::{Caption, Frame, fit};
+use crate::scene::{Anchor, Scene};
+use crate::style::{Dash, INK, Look, MUTED, README, Rgb, look, text};
+
+/// Points that a scatter chart names.
+const FARTHEST: usize = 5;
 
 /// How far from the diagonal a scatter chart has its dashed lines.
 const APART: f64 = 1.3;
@@ -20,7 +27,7 @@ const APART: f64 = 1.3;
 /// Draws every panel of every section into `out`.
 pub fn validation(validation: &Validation, out: &Path) -> Result<Vec<PathBuf>, PlotError> {
     std::fs::create_dir_all(out).map_err(|e| PlotError::write(out, e))?;
-    let mut files = Vec::new();
+    let (mut files, mut entries) = (Vec::new(), Vec::new());
     for section in &validation.sections {
         for panel in section.panels() {
             let points: Vec<&Point> = section.points.iter().filter(|p| p.panel == panel).collect();
@@ -30,9 +37,12 @@ pub fn validation(validation: &Validation, out: &Path) -> Result<Vec<PathBuf>, P
                 true => scatter(&caption, section, panel, &points),
                 false => curves(&caption, section, panel, &points),
             };
-            files.extend(scene.write(out, &slug(&format!("validation-{}-{panel}", section.id)))?);
+            let stem = slug(&format!("validation-{}-{panel}", section.id));
+            files.extend(scene.write(out, &stem)?);
+            entries.push(Entry::new(&stem, &scene).of_command(&validation.command));
         }
     }
+    commands::write(out, entries)?;
     Ok(files)
 }
 
@@ -51,10 +61,8 @@ fn caption(validation: &Validation, section: &Section, panel: &str, points: &[&P
         [] => "all points of the model are predictions".into(),
         some => format!("fitted {}, the other points are predictions", some.join(", ")),
     };
-    let mut small_print = vec![
-        format!("measured: {}", section.source),
-        format!("model: commit {commit}. Repeat: {}", validation.command),
-    ];
+    let mut small_print =
+        vec![format!("measured: {}", section.source), format!("model: commit {commit}")];
     if let Some(seeds) = points.iter().filter_map(|p| p.interval).map(|range| range.seeds).max() {
         small_print.push(format!("Bars of the model: median and range of {seeds} seeds."));
     }
@@ -62,7 +70,56 @@ fn caption(validation: &Validation, section: &Section, panel: &str, points: &[&P
         small_print
             .push(format!("Bars of what was measured: median and range of {trials} trials."));
     }
-    Caption { title: section.title.clone(), subtitle: format!("{panel}; {fitted}"), small_print }
+    let mut title = section.title.clone();
+    let mut subtitle = format!("{panel}; {fitted}");
+    if let Some(Error { median, most, n }) = Error::of(points) {
+        let of = |share: f64| format!("{:.0} %", 100.0 * share);
+        subtitle = format!("{}\n{fitted}", section.title);
+        title = match n {
+            1 => format!("{panel}: the model is {} off", of(median)),
+            _ => format!("{panel}: the model is {} off, at most {}", of(median), of(most)),
+        };
+        let n = plural(n, "predicted point");
+        small_print.push(format!(
+            "Band, and the title: the median size of the error of {n}. At most: of all points."
+        ));
+    }
+    // "x86-1" is a name and stays as it is.
+    let word = panel.split([' ', ',']).next().unwrap_or_default();
+    let title = match word.chars().all(char::is_alphabetic) {
+        true => finding::said(false, &title),
+        false => title,
+    };
+    Caption { title, subtitle, small_print }
+}
+
+/// How far the model is off.
+struct Error {
+    /// Of the predicted points: a fitted one does not make the model better.
+    median: f64,
+    /// Of all points: nor is one that misses although it was fitted left out.
+    most: f64,
+    /// Predicted points.
+    n: usize,
+}
+
+impl Error {
+    /// `None` where every point was fitted, or what was measured is no number to divide by.
+    fn of(points: &[&Point]) -> Option<Error> {
+        let sizes = |of: &dyn Fn(&Point) -> bool| -> Vec<f64> {
+            let chosen = points.iter().filter(|p| of(p));
+            chosen.map(|p| p.error().abs()).filter(|size| size.is_finite()).collect()
+        };
+        let predicted = sizes(&|p| p.basis == Basis::Predicted);
+        let most = sizes(&|_| true).into_iter().fold(0.0, f64::max);
+        let n = predicted.len();
+        (n > 0).then(|| Error { median: stats::median(&predicted), most, n })
+    }
+
+    /// What the model's figure may be; above nothing, as a logarithmic axis has no zero.
+    fn around(&self, figure: f64) -> [f64; 2] {
+        [figure * (1.0 - self.median).max(0.05), figure * (1.0 + self.median)]
+    }
 }
 
 fn curves(caption: &Caption, section: &Section, panel: &str, points: &[&Point]) -> Scene {
@@ -86,11 +143,45 @@ fn curves(caption: &Caption, section: &Section, panel: &str, points: &[&Point]) 
     let names = section.curves(panel);
     let pair = |(i, name): (usize, &&str)| [curve(name, i, false), curve(name, i, true)];
     let all: Vec<Curve> = names.iter().enumerate().flat_map(pair).collect();
-    let (xs, ys) = lines::extents(&all);
+    let (xs, mut ys) = lines::extents(&all);
+    let bands: Vec<Band> = bands(&all, points);
+    ys.extend(bands.iter().flat_map(|(_, band)| band).flat_map(|(_, ends)| *ends));
     let mut frame = Frame::new(README, caption);
     let y = lines::y_axis(quantity(section, panel), &ys, si);
-    lines::draw(&mut frame, Axis::log2(&section.x, &xs), y, &all);
+    // The band of the model is its error; its seeds are bars alone.
+    let lines: Vec<Curve> = all.iter().map(without_band).collect();
+    let panel = lines::draw(&mut frame, Axis::log2(&section.x, &xs), y, &lines);
+    for (colour, band) in bands {
+        let upper = band.iter().map(|(x, [_, hi])| panel.at(*x, *hi));
+        let lower = band.iter().rev().map(|(x, [lo, _])| panel.at(*x, *lo));
+        frame.scene.area(upper.chain(lower).collect(), colour, 0.2);
+    }
+    for curve in all.iter().filter(|curve| curve.hollow) {
+        lines::whiskers(&mut frame, &panel, curve);
+    }
     frame.scene
+}
+
+fn without_band(curve: &Curve) -> Curve {
+    let thin = |(x, m): &(f64, Median)| match curve.hollow {
+        true => (*x, Median { lo: m.median, hi: m.median, ..*m }),
+        false => (*x, *m),
+    };
+    let points = curve.points.iter().map(thin).collect();
+    Curve { name: curve.name.clone(), look: curve.look, points, hollow: curve.hollow }
+}
+
+/// A colour, and the least and the most at each x.
+type Band = (Rgb, Vec<(f64, [f64; 2])>);
+
+/// The model's error around each of its curves.
+fn bands(curves: &[Curve], points: &[&Point]) -> Vec<Band> {
+    let Some(error) = Error::of(points) else { return Vec::new() };
+    let band = |curve: &Curve| {
+        let around = |(x, m): &(f64, Median)| (*x, error.around(m.median));
+        (curve.look.colour, curve.points.iter().map(around).collect())
+    };
+    curves.iter().filter(|curve| curve.hollow).map(band).collect()
 }
 
 /// The quantity of a panel, with its unit: the panel's own name where it has one.
@@ -114,24 +205,38 @@ fn scatter(caption: &Caption, section: &Section, panel: &str, points: &[&Point])
         "Line: model and measurement agree; dashed: they are a factor of {APART} apart."
     ));
     let mut frame = Frame::new(README, &caption);
-    let legend: Vec<(String, Rgb)> =
-        groups.iter().enumerate().map(|(i, g)| (g.to_string(), look(i).colour)).collect();
-    frame.legend(&legend);
-    // The name of the axis, which may be long, stands below.
-    frame.free.top += frame.px(18.0);
     let ends = |p: &Point| p.interval.map_or([p.predicted; 2], |range| [range.low, range.high]);
     let model = points.iter().flat_map(|p| ends(p).into_iter().chain([p.predicted]));
     let all: Vec<f64> = model.chain(points.iter().map(|p| p.measured)).collect();
     let what = quantity(section, panel);
     let axis = |whose| Axis::log10(&format!("{whose}, {what} (log scale)"), &all, si);
-    let panel = frame.panel(axis("measured"), axis("model"), 0.0);
+    // Its name may be long, and so has a line of its own.
+    let panel = frame.square(axis("measured"), axis("model"));
+    frame.free.left = panel.area.right + frame.px(40.0);
+    frame.free.top = panel.area.top;
+    let key: Vec<(&str, Look)> = groups.iter().enumerate().map(|(i, g)| (*g, look(i))).collect();
+    farthest(&mut frame, points, key.len());
+    let wide = frame.room_for(groups.iter().copied()) + frame.px(24.0);
+    frame.free.right = frame.free.right.min(frame.free.left + wide);
+    frame.key(&key);
     let (low, high) = all.iter().fold((f64::MAX, 0f64), |(a, b), v| (a.min(*v), b.max(*v)));
+    // The ends of a line that stay inside both axes.
+    let ends = |factor: f64| (low.max(low / factor), high.min(high / factor));
+    if let Some(error) = Error::of(points) {
+        let [under, over] = error.around(1.0);
+        let line = |factor: f64| {
+            let (from, to) = ends(factor);
+            let at = |x: f64, y: f64| panel.at(x.clamp(low, high), y.clamp(low, high));
+            [at(from, from * factor), at(to, to * factor)]
+        };
+        let ([a, b], [c, d]) = (line(under), line(over));
+        frame.scene.area(vec![a, b, panel.at(high, high), d, c, panel.at(low, low)], MUTED, 0.15);
+    }
     let dashed: Dash = &[4.0, 4.0];
     for (factor, colour, dash) in
         [(1.0, INK, &[][..]), (APART, MUTED, dashed), (1.0 / APART, MUTED, dashed)]
     {
-        // The ends of the line that stay inside both axes.
-        let (from, to) = (low.max(low / factor), high.min(high / factor));
+        let (from, to) = ends(factor);
         if from < to {
             let line = vec![panel.at(from, from * factor), panel.at(to, to * factor)];
             frame.scene.line(line, colour, 1.0, dash);
@@ -148,6 +253,22 @@ fn scatter(caption: &Caption, section: &Section, panel: &str, points: &[&Point])
         frame.scene.mark(panel.at(point.measured, point.predicted), look.marker, look.colour, true);
     }
     frame.scene
+}
+
+/// The points that are farthest off in words, below a key of `rows` rows.
+fn farthest(frame: &mut Frame, points: &[&Point], rows: usize) {
+    let mut far: Vec<&&Point> = points.iter().filter(|p| p.error().is_finite()).collect();
+    far.sort_by(|a, b| b.error().abs().total_cmp(&a.error().abs()));
+    let (x, width) = (frame.free.left, frame.free.right - frame.free.left);
+    let mut y = frame.free.top + frame.px(24.0 * (rows + 2) as f64);
+    let lines =
+        far.iter().take(FARTHEST).map(|p| format!("{}: {:+.0} %", p.curve, 100.0 * p.error()));
+    for (i, line) in std::iter::once("farthest off".to_owned()).chain(lines).enumerate() {
+        let line = fit(&line, frame.px(text::SMALL + 1.0), false, width);
+        let ink = if i == 0 { MUTED } else { INK };
+        frame.scene.text((x, y), line, text::SMALL + 1.0, ink, Anchor::Start);
+        y += frame.px(19.0);
+    }
 }
 
 /// The name that colours a curve: the part behind the slash of `variant / lock`.
@@ -226,6 +347,10 @@ mod tests {
             steps: Vec::new(),
             notes: Vec::new(),
         };
+        let all: Vec<&Point> = section.points.iter().filter(|p| p.panel == "curve").collect();
+        let Error { median, most, n } = Error::of(&all).unwrap();
+        assert_eq!(n, 1, "the fitted point is no prediction");
+        assert!((median - 0.2).abs() < 1e-9 && (most - 0.2).abs() < 1e-9, "{median} {most}");
         let commit = Reading::Known("0123456789abcdef".to_owned());
         let whole =
             Validation { command: "swapscale validate".into(), commit, sections: vec![section] };

@@ -66,9 +66,16 @@ fn every_chart_is_drawn_and_says_where_it_is_from() {
         ("contention-churn-native", &["si-&gt;lock  get_swap_pages", "contended", "max 2.1 ms"]),
         ("counters-churn-native", &["cycles", "per op"]),
         ("fairness-churn-native", &["Jain", "fair share"]),
-        ("swapoff-swapoff-native-size64", &["barrier", "drain", "(n = 3)"]),
+        (
+            "swapoff-swapoff-native-size64",
+            &["barrier", "drain", "of a swapoff", "one allocation, p50"],
+        ),
         ("swapoff-size-swapoff-native-threads64", &["whole swapoff", "allocations meanwhile"]),
-        ("ablation-churn-native", &["scanning-ref", "×"]),
+        ("ablation-churn-native", &["scanning-ref", " times 6.12 ("]),
+        (
+            "butterfly-churn-native-6.12-scanning-6.14-percluster",
+            &["all callers", "move_cluster, si-&gt;lock", "new"],
+        ),
         (
             "transfers-churn-epyc-7742",
             &["swap_info-&gt;lock", "invalidations", "other-package", "cluster_info[17].count"],
@@ -101,7 +108,7 @@ fn hold_times_are_drawn_against_what_is_in_use() {
     let pictures = draw(&[common::native(&Plan { workloads, ..churn() })]);
     for which in ["mean", "longest"] {
         let svg = pictures.svg(&format!("hold-churn-native-si--lock-{which}"));
-        for word in ["How long si-&gt;lock is held", "device in use, %", which] {
+        for word in ["holds si-&gt;lock", "device in use, %", which] {
             assert!(svg.contains(word), "{word}");
         }
     }
@@ -134,7 +141,8 @@ fn what_is_not_there_is_not_drawn() {
         ("fairness-churn-native", "more than one thread"),
         ("swapoff-swapoff-native-size64", "no swapoff"),
         ("swapoff-size-swapoff", "several sizes"),
-        ("ablation-churn-native", "three variants"),
+        ("ablation-churn-native", "two neighbours of the kernel's history"),
+        ("butterfly-churn-native", "lock sites of a scheme"),
         ("transfers-churn-native", "cannot tell"),
         ("series-churn-native", "no values over time"),
         ("predicted-churn", "measured and a predicted"),
@@ -187,12 +195,34 @@ fn what_is_wanted_is_drawn_in_both_sizes_and_nothing_else() {
         names.sort();
         names.join(" ")
     };
-    let readme = "speedup-churn-native.png speedup-churn-native.svg";
+    let readme = "commands.txt speedup-churn-native.png speedup-churn-native.svg";
     let slide = "speedup-churn-native-slide.png speedup-churn-native-slide.svg";
     assert_eq!(names("speedup", false), readme);
-    assert_eq!(names("speedup", true), format!("{slide} {readme}"));
-    let part = "latency-churn-native-free.png latency-churn-native-free.svg";
+    assert_eq!(names("speedup", true), readme.replacen("speedup", &format!("{slide} speedup"), 1));
+    let part = "commands.txt latency-churn-native-free.png latency-churn-native-free.svg";
     assert_eq!(names("latency-churn-native-free", false), part);
+}
+
+/// What the small print has no room for stands beside the pictures, once a picture.
+#[test]
+fn words_and_commands_stand_beside_the_pictures() {
+    let run = common::native(&churn());
+    let command = run.run.command.clone();
+    let pictures = draw(&[run]);
+    let text = std::fs::read_to_string(pictures.out.join("commands.txt")).unwrap();
+    let of = |stem: &str| {
+        let (_, rest) = text.split_once(&format!("\n\n{stem}\n")).unwrap();
+        rest.split("\n\n").next().unwrap().to_owned()
+    };
+    let speedup = of("speedup-churn-native");
+    assert!(speedup.contains("alt: Speedup over one thread. churn"), "{speedup}");
+    assert!(
+        speedup.contains(&format!("run 20260102T030405Z-lab1-example: {command}")),
+        "{speedup}"
+    );
+    assert!(speedup.contains("--only speedup-churn-native"), "{speedup}");
+    let svg = pictures.svg("speedup-churn-native");
+    assert!(svg.contains("<title>Speedup over one thread</title>") && !svg.contains(&command));
 }
 
 #[test]

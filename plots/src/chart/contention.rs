@@ -5,11 +5,12 @@ use std::collections::BTreeSet;
 use results::plural;
 use results::schema::{Cell, Site};
 
-use super::Outcome;
 use super::bars::{self, Row};
+use super::finding::short_name;
 use super::latency::most_threads;
+use super::{Outcome, finding};
 use crate::axis::{rare, si, time};
-use crate::data::{Group, Median, Set, ops, spread};
+use crate::data::{Group, Median, Set, Track, ops, spread};
 use crate::frame::Frame;
 use crate::style::Size;
 
@@ -18,9 +19,10 @@ use crate::style::Size;
 const SITES: std::ops::RangeInclusive<usize> = 2..=5;
 
 pub fn draw(set: &Set, size: Size) -> Outcome {
-    let title = format!("Lock contention by site at {}", most_threads(set));
+    let title = title(set).unwrap_or(format!("Lock contention by site at {}", most_threads(set)));
     let spread = spread(set.tracks.iter().map(|track| track.widest().cells.len()));
-    let caption = set.caption(title, &format!("Bars: median over the trials; black: {spread}."));
+    let note = format!("Bars: median over the trials at {}; black: {spread}.", most_threads(set));
+    let caption = set.caption(title, &note);
     // Beside the sites each variant has its name and the sum of the rest.
     let room = bars::rows_on_a_page(&Frame::new(size, &caption)) / set.tracks.len();
     let most = room.saturating_sub(2).clamp(*SITES.start(), *SITES.end());
@@ -45,7 +47,20 @@ pub fn draw(set: &Set, size: Size) -> Outcome {
     bars::pictures(size, &caption, ("waiting per operation", time), &[], blocks)
 }
 
-fn sites(group: &Group, most: usize, colour: crate::style::Rgb) -> Vec<Row> {
+/// The site that is waited for most, of all schemes.
+fn title(set: &Set) -> Option<String> {
+    let most = |track: &Track| {
+        let ((lock, caller), wait) = waits(track.widest()).into_iter().next()?;
+        let name = short_name(track);
+        let (wait, of) = (wait.median, time(wait.median));
+        Some((wait, format!("the longest wait: {of} per operation, {lock} in {caller} ({name})")))
+    };
+    let (wait, words) = set.tracks.iter().filter_map(most).max_by(|a, b| a.0.total_cmp(&b.0))?;
+    (wait > 0.0).then(|| finding::said(set.place.predicted, &words))
+}
+
+/// Every site, with what an operation waits there; the longest wait first.
+fn waits<'a>(group: &Group<'a>) -> Vec<((&'a str, &'a str), Median)> {
     let names: BTreeSet<(&str, &str)> =
         group.cells.iter().flat_map(|c| &c.sites).map(|s| (&*s.lock, &*s.caller)).collect();
     let wait = |c: &Cell, name: (&str, &str)| {
@@ -57,6 +72,11 @@ fn sites(group: &Group, most: usize, colour: crate::style::Rgb) -> Vec<Row> {
         .filter_map(|name| Some((name, Median::of(&group.values(|c| wait(c, name)))?)))
         .collect();
     waits.sort_by(|a, b| b.1.median.total_cmp(&a.1.median));
+    waits
+}
+
+fn sites(group: &Group, most: usize, colour: crate::style::Rgb) -> Vec<Row> {
+    let waits = waits(group);
     let mut rows: Vec<Row> = waits
         .iter()
         .take(most)

@@ -2,13 +2,14 @@
 //! each labelled for what it is. One picture for each set of parameters that both have.
 
 use super::lines::{self, Curve};
-use super::{Outcome, Picture, throughput};
+use super::{Outcome, Picture, crossover, finding, throughput};
 use crate::axis::{Axis, si};
 use crate::data::{Set, runs_of, small_print, spread};
 use crate::frame::{Area, Caption, Frame, fit};
 use crate::scene::Scene;
 use crate::style::{INK, Size, text};
 use results::aggregate::SITES;
+use results::metric::Metric;
 use std::collections::BTreeMap;
 
 /// The measured panel's share of the width.
@@ -53,9 +54,12 @@ fn any(curve: &Curve) -> bool {
 }
 
 fn picture(size: Size, measured: &Set, predicted: &Set, small: &[Curve], large: &[Curve]) -> Scene {
+    let plain = "Throughput: measured here, predicted beyond";
+    let crossovers = crossover::of(predicted);
+    let found = finding::against_oldest(predicted, &Metric::Throughput);
     let caption = Caption {
-        title: "Throughput: measured here, predicted beyond".into(),
-        subtitle: predicted.place.work_words(),
+        title: found.map_or(plain.into(), |words| words.throughput(true)),
+        subtitle: predicted.place.work_words() + &crossover::sentence(&crossovers),
         small_print: small_print(
             &runs_of(&[measured, predicted]),
             format!(
@@ -83,7 +87,8 @@ fn picture(size: Size, measured: &Set, predicted: &Set, small: &[Curve], large: 
     let (x, mut y) = axes("", large);
     // The scale is the left panel's, and named there.
     y.name.clear();
-    lines::draw(&mut frame, x, y, large);
+    let panel = lines::draw(&mut frame, x, y, large);
+    crossover::mark(&mut frame, &panel, &crossovers);
     heading(&mut frame, (whole.left, split), format!("measured: {}", cpus(measured)));
     let words = format!("predicted: {}", cpus(predicted));
     heading(&mut frame, (right, whole.right), words);

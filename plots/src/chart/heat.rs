@@ -1,23 +1,25 @@
-//! Every workload at every number of threads, each scheme against one: the whole answer at first
-//! sight. Guards that a cell is coloured by its ratio alone, and that what was not run is blank.
+//! Every workload at every number of threads, each scheme against the oldest: the whole answer at first
+//! sight. Guards that a cell is coloured by a ratio that [`results::compare`] lets stand, that both sides
+//! of a ratio are of one run, and that what was not run is blank.
 
 use std::collections::BTreeSet;
 
+use results::compare::Outcome;
 use results::metric::Metric;
+use results::scheme;
 
-use super::{Outcome, Picture, load};
-use crate::data::{self, Median, Set, Track};
-use crate::frame::{Area, Caption, Frame, fit};
+use super::finding::{self, two};
+use super::{Picture, load};
+use crate::data::{self, Set, Track};
+use crate::frame::{Area, Caption, Frame, fit, shrunk};
 use crate::scene::{Anchor, Scene, text_width};
 use crate::style::{GRID_MINOR, INK, MUTED, PAPER, Size, diverging, text};
 
-/// The scheme that the others are held against, where it was run: the kernel's before the rework.
-const BASE: &str = "scanning";
 /// Rows that a picture has room for.
 const ROWS: usize = 16;
 
 /// Pictures of each machine that ran several workloads, or one under several conditions.
-pub fn draw(sets: &[&Set], size: Size) -> Outcome {
+pub fn draw(sets: &[&Set], size: Size) -> super::Outcome {
     let mut machines: Vec<&str> = Vec::new();
     for set in sets {
         if !machines.contains(&&set.place.machine[..]) {
@@ -36,78 +38,116 @@ pub fn draw(sets: &[&Set], size: Size) -> Outcome {
     Ok(pictures)
 }
 
-/// A scheme beside the base: ratio by row and number of threads.
-struct Facet<'a> {
-    name: &'a str,
-    rows: Vec<Vec<Option<f64>>>,
+/// A ratio, and whether it is more than chance.
+#[derive(Clone, Copy)]
+struct Ratio {
+    value: f64,
+    outcome: Outcome,
 }
 
-/// All rows of a machine have one base: [`BASE`], or what its first set has first.
+/// A scheme beside the base: ratio by row and number of threads.
+struct Facet {
+    /// Release and variant, or variant and lock: a line each.
+    head: [String; 2],
+    rows: Vec<Vec<Option<Ratio>>>,
+}
+
+/// All rows of a machine have one base: the oldest scheme that was run.
 fn of_machine(machine: &str, sets: &[&Set], size: Size) -> Vec<Picture> {
-    let tracks = || sets.iter().flat_map(|set| &set.tracks);
-    let named = tracks().find(|track| track.groups[0].key.variant == BASE);
-    let Some(base) = named.or(tracks().next()).map(|track| &track.name[..]) else {
-        return Vec::new();
-    };
-    let has_base = |set: &&Set| set.tracks.len() > 1 && track(set, base).is_some();
+    let there: Vec<&str> =
+        sets.iter().flat_map(|set| &set.tracks).map(|track| track.variant).collect();
+    let Some(base) = scheme::oldest(&there) else { return Vec::new() };
+    let has_base =
+        |set: &&Set| set.tracks.len() > 1 && set.tracks.iter().any(|track| track.variant == base);
     let sets: Vec<&Set> = sets.iter().copied().filter(has_base).collect();
     if sets.len() < 2 {
         return Vec::new();
     }
-    let parts = sets.chunks(ROWS).enumerate().map(|(at, sets)| {
+    let parts = sets.chunks(ROWS).enumerate().filter_map(|(at, sets)| {
         let part = match at {
             0 => data::slug(machine),
             _ => format!("{}-{}", data::slug(machine), at + 1),
         };
-        Picture { part, scene: scene(machine, base, sets, size) }
+        Some(Picture { part, scene: scene(machine, base, sets, size)? })
     });
     parts.collect()
 }
 
-fn track<'t, 'a>(set: &'t Set<'a>, name: &str) -> Option<&'t Track<'a>> {
-    set.tracks.iter().find(|track| track.name == name)
-}
-
-fn scene(machine: &str, base: &str, sets: &[&Set], size: Size) -> Scene {
+/// `None` where no two tracks of one run can be held against each other.
+fn scene(machine: &str, base: &str, sets: &[&Set], size: Size) -> Option<Scene> {
     let threads: BTreeSet<u32> =
         sets.iter().flat_map(|set| set.groups()).map(|(_, group)| group.threads()).collect();
-    let mut names: Vec<&str> = Vec::new();
-    for track in sets.iter().flat_map(|set| &set.tracks) {
-        if track.name != base && !names.contains(&&track.name[..]) {
-            names.push(&track.name);
-        }
+    let facets: Vec<Facet> = heads(base, sets)
+        .into_iter()
+        .map(|head| Facet {
+            rows: sets.iter().map(|set| row(set, base, &head, &threads)).collect(),
+            head,
+        })
+        .filter(|facet| facet.rows.iter().flatten().any(Option::is_some))
+        .collect();
+    if facets.is_empty() {
+        return None;
     }
-    let row = |set: &Set, name: &str| -> Vec<Option<f64>> {
-        let both = track(set, base).zip(track(set, name));
-        threads.iter().map(|n| both.and_then(|(from, new)| ratio(from, new, *n))).collect()
-    };
-    let facet = |name| Facet { name, rows: sets.iter().map(|set| row(set, name)).collect() };
-    let facets: Vec<Facet> = names.into_iter().map(facet).collect();
-    let mut frame = Frame::new(size, &caption(machine, base, sets, &facets));
+    let mut frame = Frame::new(size, &caption(machine, base, sets, &threads, &facets));
     let labels: Vec<&str> = sets.iter().map(|set| &set.work[..]).collect();
     draw_facets(&mut frame, &labels, &threads, &facets);
-    frame.scene
+    Some(frame.scene)
 }
 
-fn ratio(base: &Track, new: &Track, threads: u32) -> Option<f64> {
-    let samples = |track: &Track| {
-        let group = track.groups.iter().find(|group| group.threads() == threads)?;
-        Some(group.samples(&Metric::Throughput))
-    };
-    Some(Median::of_ratio(&samples(base)?, &samples(new)?)?.median)
+/// The heads of all schemes but the base, in the order of history; what it does not know comes last.
+fn heads(base: &str, sets: &[&Set]) -> Vec<[String; 2]> {
+    let mut found: Vec<(usize, [String; 2])> = Vec::new();
+    for track in sets.iter().flat_map(|set| &set.tracks).filter(|track| track.variant != base) {
+        let of = scheme::place(track.variant)
+            .or_else(|| scheme::place(scheme::variation_of(track.variant)?));
+        let head = head(track);
+        if !found.iter().any(|(_, known)| *known == head) {
+            found.push((of.unwrap_or(usize::MAX), head));
+        }
+    }
+    found.sort_by_key(|(place, _)| *place);
+    found.into_iter().map(|(_, head)| head).collect()
 }
 
-fn caption(machine: &str, base: &str, sets: &[&Set], facets: &[Facet]) -> Caption {
-    let said = |facet: &Facet| {
-        let all = || facet.rows.iter().flatten().flatten().copied();
-        let (low, high) = (all().fold(f64::INFINITY, f64::min), all().fold(0.0, f64::max));
-        format!("{} {} to {}", facet.name, two(low), two(high))
+/// "6.14" over "percluster"; a lock that tells tracks apart stays with the variant, a run does not.
+fn head(track: &Track) -> [String; 2] {
+    let name = finding::without_run(&track.name);
+    match (scheme::place(track.variant), name.split_once(' ')) {
+        (Some(_), Some((release, variant))) => [release.to_owned(), variant.to_owned()],
+        _ => [name.to_owned(), String::new()],
+    }
+}
+
+/// The first track of the set that has the head, against the base under the same lock in the same run.
+fn row(
+    set: &Set,
+    base: &str,
+    head_of: &[String; 2],
+    threads: &BTreeSet<u32>,
+) -> Vec<Option<Ratio>> {
+    let lock = |track: &Track| track.groups[0].key.lock.clone();
+    let news = set.tracks.iter().filter(|track| head(track) == *head_of);
+    let pairs = news.flat_map(|new| {
+        let bases = set.tracks.iter().filter(move |known| known.variant == base);
+        bases.filter(move |known| lock(known) == lock(new)).map(move |known| (known, new))
+    });
+    let rows = pairs.map(|(base, new)| finding::rows(set, base, new, &Metric::Throughput));
+    let rows = rows.into_iter().find(|rows| !rows.is_empty()).unwrap_or_default();
+    let at = |n: &u32| {
+        let row = rows.iter().find(|row| row.key.threads == *n)?;
+        Some(Ratio { value: row.ratio, outcome: row.outcome })
     };
-    // A title has room for two: the scheme after the base, and the newest.
-    let ends = facets.first().into_iter().chain(facets.iter().skip(1).last());
-    let said: Vec<String> = ends.map(said).collect();
+    threads.iter().map(at).collect()
+}
+
+fn caption(
+    machine: &str,
+    base: &str,
+    sets: &[&Set],
+    threads: &BTreeSet<u32>,
+    facets: &[Facet],
+) -> Caption {
     let predicted = sets.iter().any(|set| set.place.predicted);
-    let origin = if predicted { "Predicted: times" } else { "Times" };
     let trials: BTreeSet<usize> =
         sets.iter().flat_map(|set| set.groups()).map(|(_, group)| group.cells.len()).collect();
     let count = [trials.first(), trials.last()].map(|n| n.copied().unwrap_or(0));
@@ -116,14 +156,51 @@ fn caption(machine: &str, base: &str, sets: &[&Set], facets: &[Facet]) -> Captio
     } else {
         format!("{} to {} trials", count[0], count[1])
     };
+    let title = title(base, threads, facets).map(|words| finding::said(predicted, &words));
+    let origin = sets[0].place.origin();
+    let note = format!(
+        "Ratio of medians of {trials}. Grey: they cannot be told apart. Blank: not run, or refused."
+    );
     Caption {
-        title: format!("{origin} the throughput of {base}: {}", said.join(", ")),
+        title: title.unwrap_or(format!("Throughput as a multiple of {}", scheme::label(base))),
         subtitle: format!(
-            "{} {machine}; ratio of medians of {trials} at the same workload and number of \
-             threads. Blue: more. Orange: less. Blank: not run, or refused.",
-            sets[0].place.origin()
+            "Throughput over that of {}, by CPUs; {origin} {machine}. Blue: more. Orange: less.",
+            scheme::label(base)
         ),
-        small_print: data::small_print(&data::runs_of(sets), String::new()),
+        small_print: data::small_print(&data::runs_of(sets), note),
+    }
+}
+
+/// In how many workloads the newest scheme differs at the most threads. `None` where the trials are too
+/// few to tell.
+fn title(base: &str, threads: &BTreeSet<u32>, facets: &[Facet]) -> Option<String> {
+    let newest = facets.iter().rfind(|facet| !facet.head[1].is_empty())?;
+    let last: Vec<Ratio> =
+        newest.rows.iter().filter_map(|row| row.last().copied().flatten()).collect();
+    let count = |outcome| last.iter().filter(|ratio| ratio.outcome == outcome).count();
+    let (more, less) = (count(Outcome::Better), count(Outcome::Worse));
+    if last.is_empty() || count(Outcome::TooFew) == last.len() {
+        return None;
+    }
+    let at = results::plural(*threads.last()? as usize, "CPU");
+    let release =
+        |variant: &str| scheme::label(variant).split(' ').next().unwrap_or_default().to_owned();
+    let (all, new, base) = (last.len(), &newest.head[0], release(base));
+    let of = |outcome| last.iter().filter(move |ratio| ratio.outcome == outcome).map(|r| r.value);
+    let most = of(Outcome::Better).fold(0.0, f64::max);
+    let least = of(Outcome::Worse).fold(f64::INFINITY, f64::min);
+    let up = match more {
+        0 => String::new(),
+        _ => format!("more than {base} in {more} of {all} workloads (to {} times)", two(most)),
+    };
+    let down = match less {
+        0 => String::new(),
+        _ if more > 0 => format!(", less in {less} (to {})", two(least)),
+        _ => format!("less than {base} in {less} of {all} workloads (to {} times)", two(least)),
+    };
+    match more + less {
+        0 => Some(format!("with {at} {new} cannot be told from {base}")),
+        _ => Some(format!("with {at} {new} does {up}{down}")),
     }
 }
 
@@ -135,7 +212,7 @@ fn draw_facets(frame: &mut Frame, labels: &[&str], threads: &BTreeSet<u32>, face
     let first = left + widest.min(0.25 * (right - left)) + frame.px(8.0);
     let column = (right - first - gap * (facets.len() - 1) as f64)
         / (facets.len() * threads.len()).max(1) as f64;
-    let head = top + frame.px(44.0);
+    let head = top + frame.px(62.0);
     let row = ((bottom - head) / labels.len().max(1) as f64).min(frame.px(34.0));
     let middle = |y: f64| y + row / 2.0 + 0.35 * frame.px(small);
     let base: Vec<f64> = (0..labels.len()).map(|at| head + row * at as f64).collect();
@@ -147,14 +224,14 @@ fn draw_facets(frame: &mut Frame, labels: &[&str], threads: &BTreeSet<u32>, face
     for (at, facet) in facets.iter().enumerate() {
         let x = first + (column * threads.len() as f64 + gap) * at as f64;
         let width = column * threads.len() as f64;
-        let name = fit(facet.name, frame.px(small), true, width);
-        frame.scene.title((x, top + frame.px(18.0)), name, small, INK);
+        two_lines(frame, &facet.head, (x, top), width);
         let columns: Vec<f64> = (0..threads.len()).map(|n| x + column * n as f64).collect();
-        heads(frame, threads, &columns, column, head - frame.px(6.0));
+        counts(frame, threads, &columns, column, head - frame.px(6.0));
         for ((y, middle), cells) in rows.iter().zip(&facet.rows) {
             for (x, ratio) in columns.iter().zip(cells) {
-                let Some(ratio) = ratio else { continue };
-                let (colour, opacity) = diverging(*ratio);
+                let Some(Ratio { value, outcome }) = ratio else { continue };
+                let told = *outcome != Outcome::NotSignificant;
+                let (colour, opacity) = if told { diverging(*value) } else { (INK, 0.0) };
                 let inset = frame.px(1.0);
                 let (left, right) = (x + inset, x + column - inset);
                 let (top, bottom) = (y + inset, y + row - inset);
@@ -162,9 +239,13 @@ fn draw_facets(frame: &mut Frame, labels: &[&str], threads: &BTreeSet<u32>, face
                 frame.scene.area(corners.clone(), GRID_MINOR, 1.0);
                 frame.scene.area(corners, colour, opacity);
                 let at = (x + column / 2.0, *middle);
-                let words = two(*ratio);
+                let words = two(*value);
                 if text_width(&words, frame.px(text::SMALL), false) < column {
-                    let ink = if opacity > 0.6 { PAPER } else { INK };
+                    let ink = match told {
+                        true if opacity > 0.75 => PAPER,
+                        true => INK,
+                        false => MUTED,
+                    };
                     frame.scene.text(at, words, text::SMALL, ink, Anchor::Middle);
                 }
             }
@@ -172,20 +253,22 @@ fn draw_facets(frame: &mut Frame, labels: &[&str], threads: &BTreeSet<u32>, face
     }
 }
 
-/// Two significant digits.
-fn two(v: f64) -> String {
-    let digits = if v >= 9.95 {
-        0
-    } else if v >= 0.995 {
-        1
-    } else {
-        2
-    };
-    format!("{v:.digits$}")
+/// The release in bold and the variant below it: smaller rather than cut.
+fn two_lines(frame: &mut Frame, [first, second]: &[String; 2], (x, top): (f64, f64), width: f64) {
+    let lines = [(first, text::LABEL, true, INK), (second, text::SMALL + 1.0, false, MUTED)];
+    for ((words, usual, bold, ink), below) in lines.into_iter().zip([16.0, 33.0]) {
+        let size = shrunk(words, frame.px(usual), frame.px(8.0), bold, width);
+        let words = fit(words, size, bold, width);
+        let (at, size) = ((x, top + frame.px(below)), size / frame.px(1.0));
+        match bold {
+            true => frame.scene.title(at, words, size, ink),
+            false => frame.scene.text(at, words, size, ink, Anchor::Start),
+        }
+    }
 }
 
 /// Numbers of threads over their columns, those that have room.
-fn heads(frame: &mut Frame, threads: &BTreeSet<u32>, columns: &[f64], width: f64, y: f64) {
+fn counts(frame: &mut Frame, threads: &BTreeSet<u32>, columns: &[f64], width: f64, y: f64) {
     let mut free = f64::NEG_INFINITY;
     for (n, x) in threads.iter().zip(columns) {
         let (middle, words) = (x + width / 2.0, n.to_string());
@@ -223,7 +306,9 @@ mod tests {
         assert_eq!(parts.len(), 2, "{parts:?}");
         assert_eq!(parts[1], format!("{}-2", parts[0]));
         let svg = pictures[0].scene.svg().unwrap();
-        assert!(svg.contains("the throughput of 6.12 scanning:"), "the title names the base");
+        assert!(svg.contains("over that of 6.12 scanning, by CPUs"), "the subtitle names the base");
+        assert!(svg.contains("6.14 does more than 6.12 in 16 of 16 workloads"), "the title");
+        assert!(!svg.contains("…"), "a head is cut");
         pictures.iter().for_each(|p| crate::chart::tests::assert_readable(&p.scene, &p.part));
         assert!(draw(&all[..1], README).is_err(), "one workload is no overview");
     }

@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 use results::schema::{Cell, IRQS_OFF, Site};
 
 use super::lines::{self, Curve};
-use super::{Outcome, Picture};
+use super::{Outcome, Picture, finding};
 use crate::axis::{Axis, short, si, time};
 use crate::data::{Median, Set, runs_of, small_print, spread};
 use crate::frame::{Caption, Frame};
@@ -100,6 +100,22 @@ fn sites<'a>(cell: &'a Cell, lock: &'a str) -> impl Iterator<Item = &'a Site> {
     cell.sites.iter().filter(move |site| class(site) == lock)
 }
 
+/// Whose hold grows most from the emptiest device to the fullest.
+fn title(curves: &[Curve], lock: &str, predicted: bool) -> Option<String> {
+    let grown = |curve: &Curve| {
+        let ((low, a), (high, b)) = (*curve.points.first()?, *curve.points.last()?);
+        let name = curve.name.split(' ').next().unwrap_or_default();
+        let words = format!(
+            "{name} holds {lock} {} at {low} % in use, {} at {high} %",
+            time(a.median),
+            time(b.median)
+        );
+        Some(((b.median / a.median).ln().abs(), words))
+    };
+    let most = curves.iter().filter_map(grown).max_by(|a, b| a.0.total_cmp(&b.0))?;
+    Some(finding::said(predicted, &most.1))
+}
+
 fn picture(sets: &[&Set], size: Size, (lock, which): (&str, &str), curves: &[Curve]) -> Scene {
     let (xs, ys) = lines::extents(curves);
     let place = &sets[0].place;
@@ -111,15 +127,15 @@ fn picture(sets: &[&Set], size: Size, (lock, which): (&str, &str), curves: &[Cur
         .map(|site| site.hold_sampled)
         .sum();
     let note = format!(
-        "Points: median over the trials of the {which} of the timed holds ({} in all); bands and \
-         bars: {}.",
+        "Points: median over the trials of the {which} of the timed holds ({} in all), the short ones \
+         among them; bands and bars: {}.",
         si(timed as f64),
         spread(lines::trials(curves))
     );
     let threads = super::latency::most_threads(sets[0]);
     let caption = Caption {
-        title: format!("How long {lock} is held, at {threads}"),
-        subtitle: format!("{}, {} {}", place.workload, place.origin(), place.machine),
+        title: title(curves, lock, place.predicted).unwrap_or(format!("How long {lock} is held")),
+        subtitle: format!("{}, at {threads}, {} {}", place.workload, place.origin(), place.machine),
         small_print: small_print(&runs_of(sets), note),
     };
     let mut frame = Frame::new(size, &caption);

@@ -2,12 +2,12 @@
 
 use std::collections::BTreeSet;
 
-use results::metric::Percentile;
+use results::metric::{Metric, Percentile};
 use results::plural;
 use results::schema::{Cell, Latency};
 
 use super::lines::{self, Curve};
-use super::{Outcome, Picture};
+use super::{Outcome, Picture, finding};
 use crate::axis::{Axis, time};
 use crate::data::{Group, Median, Set};
 use crate::frame::Frame;
@@ -34,7 +34,11 @@ pub fn draw(set: &Set, size: Size) -> Outcome {
             continue;
         }
         let threads = most_threads(set);
-        let title = format!("Latency of {kind} at {threads}");
+        let p99 = Metric::Latency { kind: kind.clone(), at: Percentile::P99 };
+        let found = finding::against_oldest(set, &p99);
+        let title = found.map_or(format!("Latency of {kind} at {threads}"), |words| {
+            words.time(set.place.predicted, &format!("the p99 of {kind}"))
+        });
         pictures.push(Picture { part: kind, scene: draw_curves(set, size, &title, &curves) });
     }
     if pictures.is_empty() {

@@ -53,13 +53,16 @@ pub fn y_axis(name: &str, ys: &[f64], format: fn(f64) -> String) -> Axis {
     }
 }
 
-/// Draws axes and curves with labels at their ends.
+/// Draws axes and curves with labels at their ends; curves of one name have one label.
 pub fn draw(frame: &mut Frame, x: Axis, y: Axis, curves: &[Curve]) -> Panel {
     let room = frame.room_for(curves.iter().map(|c| c.name.as_str()));
     let panel = unlabelled(frame, x, y, curves, room);
+    let again = |i: usize| curves[..i].iter().any(|known| known.name == curves[i].name);
     let ends: Vec<_> = curves
         .iter()
-        .filter_map(|c| {
+        .enumerate()
+        .filter(|(i, _)| !again(*i))
+        .filter_map(|(_, c)| {
             let (x, s) = c.points.last()?;
             Some((c.name.as_str(), panel.at(*x, s.median), c.look))
         })
@@ -97,7 +100,7 @@ pub fn plot(frame: &mut Frame, panel: &Panel, curves: &[Curve], marks: bool) {
 }
 
 /// Interval bars at each point; the band alone hides how few points there are.
-fn whiskers(frame: &mut Frame, panel: &Panel, curve: &Curve) {
+pub fn whiskers(frame: &mut Frame, panel: &Panel, curve: &Curve) {
     for (x, s) in &curve.points {
         let ((px, top), (_, bottom)) = (panel.at(*x, s.hi), panel.at(*x, s.lo));
         whisker(frame, px, [top, bottom], curve.look.colour);
@@ -114,6 +117,21 @@ pub fn whisker(frame: &mut Frame, x: f64, [top, bottom]: [f64; 2], colour: Rgb) 
         ((x, top), (x, bottom)),
         ((x - half, top), (x + half, top)),
         ((x - half, bottom), (x + half, bottom)),
+    ] {
+        frame.scene.line(vec![a, b], colour, 1.2, &[]);
+    }
+}
+
+/// An interval bar from `left` to `right`; none where it would be smaller than a mark.
+pub fn whisker_across(frame: &mut Frame, y: f64, [left, right]: [f64; 2], colour: Rgb) {
+    if right - left < frame.px(2.0) {
+        return;
+    }
+    let half = frame.px(3.0);
+    for (a, b) in [
+        ((left, y), (right, y)),
+        ((left, y - half), (left, y + half)),
+        ((right, y - half), (right, y + half)),
     ] {
         frame.scene.line(vec![a, b], colour, 1.2, &[]);
     }

@@ -1,5 +1,6 @@
-//! Latency against load in open-loop sweeps: response time, for which a caller waits, beside service
-//! time, with the knee beyond which callers wait for each other.
+//! Latency against load in open-loop sweeps: service time on the left, and on the right response time,
+//! for which a caller waits, with the knee beyond which callers wait for each other. Each has a scale of
+//! its own: they are orders of magnitude apart.
 
 use std::collections::BTreeMap;
 
@@ -12,7 +13,7 @@ use super::lines::{self, Curve};
 use super::{Outcome, Picture};
 use crate::axis::{Axis, si, time};
 use crate::data::{Group, Median, Set, Track, runs_of, slug, small_print};
-use crate::frame::{Caption, Frame};
+use crate::frame::{Area, Caption, Frame};
 use crate::style::Size;
 
 const PERCENTILES: [Percentile; 2] = [Percentile::P50, Percentile::P99];
@@ -63,8 +64,15 @@ fn sweeps<'s, 'a>(sets: &[&'s Set<'a>]) -> Vec<(String, Vec<&'s Set<'a>>)> {
         .collect()
 }
 
-/// Response and service of each track at its largest number of threads.
-fn curves(sweep: &[&Set], kind: &str, at: Percentile) -> Vec<(Curve, Option<f64>)> {
+/// A track's times against load, and its knee where the loads reach it.
+struct Times {
+    response: Curve,
+    service: Curve,
+    knee: Option<f64>,
+}
+
+/// Of each track at its largest number of threads.
+fn curves(sweep: &[&Set], kind: &str, at: Percentile) -> Vec<Times> {
     let names = sweep.iter().flat_map(|set| &set.tracks);
     let mut tracks: Vec<&Track> = Vec::new();
     names.for_each(|t| {
@@ -94,14 +102,9 @@ fn curves(sweep: &[&Set], kind: &str, at: Percentile) -> Vec<(Curve, Option<f64>
         let medians: Vec<_> =
             response.iter().map(|(x, s): &(f64, Median)| (*x, s.median)).collect();
         let knee = knee(&medians);
-        for (name, points, hollow, knee) in
-            [("response", response, false, knee), ("service", service, true, None)]
-        {
-            let mut look = track.look;
-            look.dash = if hollow { &[4.0, 4.0] } else { &[] };
-            let name = format!("{} {name}", track.name);
-            curves.push((Curve { name, look, points, hollow }, knee));
-        }
+        let curve =
+            |points| Curve { name: track.name.clone(), look: track.look, points, hollow: false };
+        curves.push(Times { response: curve(response), service: curve(service), knee });
     }
     curves
 }
@@ -110,47 +113,57 @@ fn picture(
     sweep: &[&Set],
     size: Size,
     (kind, percentile): (&str, &str),
-    curves: Vec<(Curve, Option<f64>)>,
+    all: Vec<Times>,
 ) -> crate::scene::Scene {
-    let knees: Vec<String> = curves
-        .iter()
-        .filter(|(curve, _)| !curve.hollow)
-        .map(|(curve, knee)| {
-            let name = curve.name.trim_end_matches(" response");
-            knee.map_or(format!("{name} beyond"), |x| format!("{name} {}/s", si(x)))
-        })
-        .collect();
-    let note = format!(
-        "Vertical line: the knee, the last load with at most {BEYOND_KNEE} times the response of \
-         low loads ({}). {}",
-        knees.join(", "),
-        super::interval_note(sweep[0])
-    );
-    let (curves, knees): (Vec<Curve>, Vec<Option<f64>>) = curves.into_iter().unzip();
-    let (xs, ys) = lines::extents(&curves);
     let threads = super::latency::most_threads(sweep[0]);
     let place = crate::data::Place { params: without_rate(sweep[0]), ..sweep[0].place.clone() };
+    let note = format!(
+        "Vertical line: the knee, the last load with at most {BEYOND_KNEE} times the response of \
+         low loads. {}",
+        super::interval_note(sweep[0])
+    );
     let caption = Caption {
-        title: format!("{percentile} of {kind} against load at {threads}"),
-        subtitle: place.conditions(),
+        title: title(&all, kind),
+        subtitle: format!("{percentile} of {kind} at {threads}: {}", place.conditions()),
         small_print: small_print(&runs_of(sweep), note),
     };
     let mut frame = Frame::new(size, &caption);
-    let x = Axis::log10("steps per second asked for (log scale)", &xs, si);
-    let panel = lines::draw(&mut frame, x, lines::y_axis("time", &ys, time), &curves);
-    for (curve, knee) in curves.iter().zip(knees) {
+    let (knees, (response, service)): (Vec<_>, (Vec<_>, Vec<_>)) =
+        all.into_iter().map(|times| (times.knee, (times.response, times.service))).unzip();
+    let whole = frame.free;
+    // The names stand right of both.
+    let room = frame.room_for(response.iter().map(|curve: &Curve| curve.name.as_str()));
+    let width = (whole.right - whole.left - room - frame.px(24.0)) / 2.0;
+    frame.free.right = whole.left + width;
+    if service.iter().any(|curve: &Curve| !curve.points.is_empty()) {
+        let (xs, ys) = lines::extents(&service);
+        let y = lines::y_axis("service time", &ys, time);
+        lines::unlabelled(&mut frame, Axis::log10("asked for, 1/s", &xs, si), y, &service, 0.0);
+    }
+    frame.free = Area { left: whole.left + width + frame.px(24.0), ..whole };
+    let (xs, ys) = lines::extents(&response);
+    let y = lines::y_axis("response time", &ys, time);
+    let panel = lines::draw(&mut frame, Axis::log10("asked for, 1/s", &xs, si), y, &response);
+    for (curve, knee) in response.iter().zip(knees) {
         let at = knee.and_then(|knee| curve.points.iter().find(|(x, _)| *x == knee));
         if let Some((x, median)) = at {
             let (x, y) = panel.at(*x, median.median);
-            frame.scene.line(
-                vec![(x, y), (x, panel.area.bottom)],
-                curve.look.colour,
-                1.4,
-                &[2.0, 3.0],
-            );
+            let line = vec![(x, y), (x, panel.area.bottom)];
+            frame.scene.line(line, curve.look.colour, 1.4, &[2.0, 3.0]);
         }
     }
     frame.scene
+}
+
+/// Up to which load each scheme answers without a queue.
+fn title(all: &[Times], kind: &str) -> String {
+    let knee = |times: &Times| {
+        let name = times.response.name.split(' ').next().unwrap_or_default();
+        let knee = times.knee.map_or("all loads".into(), |x| format!("{}/s", si(x)));
+        format!("{knee} ({name})")
+    };
+    let knees: Vec<String> = all.iter().map(knee).collect();
+    format!("Callers of {kind} queue beyond {}", knees.join(", "))
 }
 
 fn without_rate(set: &Set) -> BTreeMap<String, String> {

@@ -3,11 +3,15 @@
 
 mod ablation;
 mod bars;
+mod butterfly;
 mod contention;
 mod counters;
+mod crossover;
 mod fairness;
+pub(crate) mod finding;
 mod front;
 mod heat;
+mod history;
 mod hold;
 mod latency;
 mod leading;
@@ -23,6 +27,7 @@ mod speedup;
 pub(crate) mod swapoff;
 mod swapoff_size;
 mod swapoff_slots;
+mod swapoff_steps;
 mod throughput;
 mod transfers;
 mod waits;
@@ -70,10 +75,11 @@ pub const OF_SET: &[(&str, OfSet)] = &[
     ("latency", latency::draw),
     ("response", response::draw),
     ("contention", contention::draw),
+    ("butterfly", butterfly::draw),
     ("waits", waits::draw),
     ("counters", counters::draw),
     ("fairness", fairness::draw),
-    ("swapoff", swapoff::draw),
+    ("swapoff", swapoff_steps::draw),
     ("ablation", ablation::draw),
     ("transfers", transfers::draw),
     ("series", series::draw),
@@ -94,8 +100,8 @@ pub const OF_WORKLOAD: &[(&str, OfWorkload)] = &[
     ("preempted", preempted::draw),
 ];
 
-/// The chart of all sets, by file name.
-const OF_ALL: (&str, OfWorkload) = ("heat", heat::draw);
+/// The charts of all sets, by file name.
+const OF_ALL: [(&str, OfWorkload); 2] = [("heat", heat::draw), ("history", history::draw)];
 
 /// A chart with its data, waiting for a size.
 pub struct Job<'a> {
@@ -132,9 +138,10 @@ pub fn jobs<'a>(sets: &'a [Set<'a>]) -> Vec<Job<'a>> {
             }
         }));
     }
-    let (chart, draw) = OF_ALL;
-    let (stem, sets) = (chart.to_owned(), all.clone());
-    jobs.push(Job { chart, stem, sets, draw: Box::new(move |size| draw(&all, size)) });
+    jobs.extend(OF_ALL.map(|(chart, draw)| {
+        let (stem, sets, all) = (chart.to_owned(), all.clone(), all.clone());
+        Job { chart, stem, sets, draw: Box::new(move |size| draw(&all, size)) }
+    }));
     jobs
 }
 
@@ -195,9 +202,11 @@ pub(crate) mod tests {
                 }
             }
             let all: Vec<&Set> = sets.iter().collect();
-            for picture in heat::draw(&all, size).unwrap_or_default() {
-                assert_readable(&picture.scene, "heat");
-                drawn += 1;
+            for (name, chart) in OF_ALL {
+                for picture in chart(&all, size).unwrap_or_default() {
+                    assert_readable(&picture.scene, name);
+                    drawn += 1;
+                }
             }
             let alike: Vec<&Set> = sets.iter().filter(|s| s.place.workload == "swapoff").collect();
             for (name, chart) in OF_WORKLOAD {
@@ -288,8 +297,9 @@ pub(crate) mod tests {
     #[test]
     fn many_variants_with_long_names_are_readable() {
         let names: Vec<String> =
-            (0..12).map(|i| format!("a-rather-long-name-of-a-variant-{i}")).collect();
-        let variants = names.iter().map(|n| n.as_str()).collect();
+            (0..11).map(|i| format!("a-rather-long-name-of-a-variant-{i}")).collect();
+        // One of a release, so that the others have something to stand beside.
+        let variants = names.iter().map(|n| n.as_str()).chain(["scanning"]).collect();
         let many = Plan { variants, threads: vec![1, 48, 384], trials: 2, ..plan() };
         assert!(assert_all_readable(&many) > 60);
     }
@@ -315,10 +325,17 @@ pub(crate) mod tests {
             let parts: Vec<_> = pictures.iter().map(|picture| &*picture.part).collect();
             assert_eq!(parts, ["emulated"]);
             assert_readable(&pictures[0].scene, "swapoff-slots");
-            let texts: Vec<_> = pictures[0].scene.shapes.iter().filter_map(ink).collect();
+            let scene = &pictures[0].scene;
+            let hue = crate::style::of_variant("scanning", 0, None, 0).colour.darker();
+            let of_scheme = |shape: &Shape| match shape {
+                Shape::Text { text, colour, .. } => text == "6.12.118 (scanning)" && *colour == hue,
+                _ => false,
+            };
+            assert!(scene.shapes.iter().any(of_scheme), "a kernel has the hue of its scheme");
+            let texts: Vec<_> = scene.shapes.iter().filter_map(ink).collect();
             let said = |words: &str| texts.iter().any(|text| text.4.contains(words));
             assert!(
-                said("not hardware timing") && said("failed") && said("6.18.15 ("),
+                said("not hardware timing") && said("it failed") && said("6.18.15 ("),
                 "{texts:?}"
             );
         }

@@ -7,8 +7,8 @@ use std::collections::BTreeMap;
 use results::metric::Metric;
 use results::plural;
 
-use super::Outcome;
 use super::bars::{self, Row};
+use super::{Outcome, finding};
 use crate::axis::{percent, si};
 use crate::data::{Group, Median, Set, Track, runs_of, small_print, spread};
 use crate::frame::Caption;
@@ -22,7 +22,7 @@ struct Pair<'a> {
 }
 
 pub fn draw(sets: &[&Set], size: Size) -> Outcome {
-    let mut blocks = Vec::new();
+    let (mut blocks, mut left) = (Vec::new(), Vec::new());
     for set in sets.iter().filter(|set| !set.place.params.contains_key("preempt")) {
         let pairs: Vec<Pair> = set.tracks.iter().filter_map(|t| pair(set, t, sets)).collect();
         let mut conditions: Vec<&String> = Vec::new();
@@ -35,6 +35,11 @@ pub fn draw(sets: &[&Set], size: Size) -> Outcome {
             let text = format!("{}: {condition}, as a share of undisturbed", set.place.machine);
             let mut rows = vec![Row::Heading { text, colour: INK }];
             rows.extend(pairs.iter().filter_map(|pair| row(pair, condition)));
+            left.extend(
+                pairs.iter().filter_map(|pair| {
+                    Some((ratio(pair, condition)?.median, short_lock(pair.track)))
+                }),
+            );
             blocks.push(rows);
         }
     }
@@ -43,7 +48,7 @@ pub fn draw(sets: &[&Set], size: Size) -> Outcome {
     }
     let trials = sets.iter().flat_map(|set| set.groups()).map(|(_, group)| group.cells.len());
     let caption = Caption {
-        title: "When the holder of a lock is preempted".into(),
+        title: title(left).unwrap_or("When the holder of a lock is preempted".into()),
         subtitle: sets[0].place.workload.clone(),
         small_print: small_print(
             &runs_of(sets),
@@ -81,11 +86,34 @@ fn pair<'a>(set: &'a Set, track: &'a Track<'a>, sets: &[&'a Set<'a>]) -> Option<
     (!disturbed.is_empty()).then_some(Pair { track, quiet, disturbed })
 }
 
-fn row(pair: &Pair, condition: &str) -> Option<Row> {
+/// Throughput undisturbed, and under the condition.
+fn samples(pair: &Pair, condition: &str) -> Option<[Vec<f64>; 2]> {
     let (_, group) = pair.disturbed.iter().find(|(name, _)| name == condition)?;
-    let (before, now) =
-        (pair.quiet.samples(&Metric::Throughput), group.samples(&Metric::Throughput));
-    let ratio = Median::of_ratio(&before, &now)?;
+    Some([pair.quiet.samples(&Metric::Throughput), group.samples(&Metric::Throughput)])
+}
+
+fn ratio(pair: &Pair, condition: &str) -> Option<Median> {
+    let [before, now] = samples(pair, condition)?;
+    Median::of_ratio(&before, &now)
+}
+
+/// What the track is told apart by: its lock, or its name.
+fn short_lock(track: &Track) -> String {
+    track.name.rsplit(" / ").next().unwrap_or(&track.name).to_owned()
+}
+
+/// What is left where least and where most is.
+fn title(mut left: Vec<(f64, String)>) -> Option<String> {
+    left.sort_by(|a, b| a.0.total_cmp(&b.0));
+    let ([(least, worst), ..], [.., (most, best)]) = (&left[..], &left[..]) else { return None };
+    let (least, most) = (finding::percent(*least), finding::percent(*most));
+    let words = format!("{least} ({worst}) to {most} ({best})");
+    Some(format!("Preempted holders leave {words} of the throughput"))
+}
+
+fn row(pair: &Pair, condition: &str) -> Option<Row> {
+    let [before, now] = samples(pair, condition)?;
+    let ratio = ratio(pair, condition)?;
     let (quiet, disturbed) = (Median::of(&before)?, Median::of(&now)?);
     Some(Row::Bar {
         label: pair.track.name.clone(),

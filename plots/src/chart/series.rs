@@ -12,6 +12,8 @@ use crate::style::Size;
 
 /// Panels of one page.
 const MOST: usize = 6;
+/// Points of a curve; more are noise in a panel of this width.
+const POINTS: usize = 40;
 
 pub fn draw(set: &Set, size: Size) -> Outcome {
     let mut names: Vec<(&str, &str)> = Vec::new();
@@ -25,7 +27,7 @@ pub fn draw(set: &Set, size: Size) -> Outcome {
         return Err("no values over time were recorded".into());
     }
     let threads = super::latency::most_threads(set);
-    let note = "The first trial of each variant; one sample, no spread.";
+    let note = "The first trial of each variant; one sample, no spread. Points: means of neighbours in time.";
     let caption = set.caption(format!("Over time at {threads}"), note);
     let key: Vec<_> = set.tracks.iter().map(|track| (track.name.as_str(), track.look)).collect();
     let page = |(i, names): (usize, &[(&str, &str)])| {
@@ -44,8 +46,8 @@ fn all<'a>(track: &'a Track) -> impl Iterator<Item = &'a Series> {
 fn panel(set: &Set, (name, unit): (&str, &str)) -> Panel {
     let curve = |track: &Track| {
         let series = all(track).find(|s| (&*s.name, &*s.unit) == (name, unit))?;
-        let point = |&(at, v): &(u64, f64)| (at as f64 / 1e9, Median::of(&[v]));
-        let points = series.points.iter().map(point).filter_map(|(at, v)| Some((at, v?)));
+        let points =
+            smooth(&series.points).into_iter().filter_map(|(at, v)| Some((at, Median::of(&[v])?)));
         let (look, points) = (track.look, points.collect());
         Some(Curve { name: track.name.clone(), look, points, hollow: false })
     };
@@ -56,6 +58,16 @@ fn panel(set: &Set, (name, unit): (&str, &str)) -> Panel {
         curves: set.tracks.iter().filter_map(curve).collect(),
         marks: false,
     }
+}
+
+/// At most [`POINTS`] points, each the mean of its neighbours: seconds, and the value.
+fn smooth(points: &[(u64, f64)]) -> Vec<(f64, f64)> {
+    let mean = |part: &[(u64, f64)]| {
+        let n = part.len() as f64;
+        let at = part.iter().map(|(at, _)| *at as f64 / 1e9).sum::<f64>() / n;
+        (at, part.iter().map(|(_, v)| v).sum::<f64>() / n)
+    };
+    points.chunks(points.len().div_ceil(POINTS).max(1)).map(mean).collect()
 }
 
 fn y(name: &str, values: &[f64]) -> Axis {

@@ -9,8 +9,8 @@ use results::steps::BARRIER;
 
 use super::lines::Curve;
 use super::panels::{self, Panel};
-use super::swapoff::{by_trial, swapoffs, total};
-use super::{Outcome, Picture};
+use super::swapoff::{by_trial, step, swapoffs, total};
+use super::{Outcome, Picture, finding};
 use crate::axis::{Axis, percent, si, time};
 use crate::data::{Group, Median, Set, runs_of, small_print, spread};
 use crate::frame::Caption;
@@ -114,7 +114,7 @@ fn shares(name: &str, values: &[f64]) -> Axis {
 }
 
 fn barrier(swapoff: &Swapoff) -> Option<f64> {
-    swapoff.steps.iter().find(|step| step.name == BARRIER).map(|step| step.ns as f64)
+    step(swapoff, BARRIER)
 }
 
 fn share(swapoff: &Swapoff) -> Option<f64> {
@@ -124,6 +124,24 @@ fn share(swapoff: &Swapoff) -> Option<f64> {
 fn meanwhile(cell: &Cell) -> Option<f64> {
     let latency = cell.kinds.get(MEANWHILE)?.latency.as_ref()?;
     (latency.n >= LEAST_TIMED).then_some(latency.p99 as f64)
+}
+
+/// The barrier's largest share of a swapoff, and of which scheme and size.
+fn title(predicted: bool, tracks: &[(&str, Look, Sizes)]) -> String {
+    let all = tracks.iter().flat_map(|(name, _, sizes)| sizes.iter().map(move |of| (name, of)));
+    let share = |(name, (clusters, group)): (&&str, (&u64, &&Group))| {
+        let share = Median::of_trials(&by_trial(group, share))?.median;
+        let name = name.split(' ').next().unwrap_or_default();
+        Some((share, format!("{name}, {} clusters", si(*clusters as f64))))
+    };
+    let shares = all.filter_map(share).filter(|(share, _)| share.is_finite());
+    match shares.max_by(|a, b| a.0.total_cmp(&b.0)) {
+        Some((most, of)) => {
+            let words = format!("the barrier is {} of a swapoff ({of})", finding::at_most(most));
+            finding::said(predicted, &words)
+        }
+        None => "swapoff against device size".into(),
+    }
 }
 
 fn picture(sets: &[&Set], page: &Page, size: Size, tracks: &[(&str, Look, Sizes)]) -> Scene {
@@ -144,7 +162,7 @@ fn picture(sets: &[&Set], page: &Page, size: Size, tracks: &[(&str, Look, Sizes)
         spread(trials)
     );
     let caption = Caption {
-        title: "swapoff against device size".into(),
+        title: title(place.predicted, tracks),
         subtitle: format!("{}{fill}, {load}, {} {}", place.workload, place.origin(), place.machine),
         small_print: small_print(&runs_of(sets), note),
     };

@@ -1,5 +1,6 @@
-//! The time of each swapoff against the slots that were in use: every kernel on one pair of axes,
-//! failures among them. One picture for measured kernels, one for emulated ones.
+//! The time of each swapoff against the slots that were in use, a panel for each kernel on the same axes,
+//! with those that failed on top: how many did is the title. One picture for measured kernels, one for
+//! emulated ones.
 
 use std::collections::BTreeSet;
 
@@ -8,12 +9,16 @@ use results::schema::{MachineKind, Swapoff};
 use super::{Outcome, Picture};
 use crate::axis::{Axis, si, time};
 use crate::data::{Set, runs_of, small_print};
-use crate::frame::{Caption, Frame};
-use crate::scene::{Anchor, Scene, text_width};
-use crate::style::{INK, Look, Size, look, text};
+use crate::frame::{Area, Caption, Frame, fit};
+use crate::scene::Scene;
+use crate::style::{INK, Look, Size, text};
+
+/// Panels in a row.
+const COLUMNS: usize = 3;
 
 /// The swapoffs of one kernel.
 struct Series<'a> {
+    /// "6.18.15 (percpu-cluster)".
     name: String,
     look: Look,
     swapoffs: Vec<&'a Swapoff>,
@@ -42,14 +47,12 @@ fn series<'a>(sets: &[&'a Set]) -> Vec<Series<'a>> {
     for set in sets {
         for (track, group) in set.groups() {
             let release = set.place.machine.split('+').next().unwrap_or_default();
-            let variant = track.name.split(' ').next().unwrap_or_default();
-            let name = format!("{release} ({variant})");
+            let name = format!("{release} ({})", track.variant);
             let offs = group.cells.iter().flat_map(|cell| &cell.swapoff);
             match found.iter_mut().find(|series| series.name == name) {
                 Some(series) => series.swapoffs.extend(offs),
                 None => {
-                    let look = look(found.len());
-                    found.push(Series { name, look, swapoffs: offs.collect() });
+                    found.push(Series { name, look: track.look, swapoffs: offs.collect() });
                 }
             }
         }
@@ -59,54 +62,57 @@ fn series<'a>(sets: &[&'a Set]) -> Vec<Series<'a>> {
 }
 
 fn picture(sets: &[&Set], size: Size, series: &[Series]) -> Scene {
-    let all = || series.iter().flat_map(|s| &s.swapoffs);
-    let failed = all().filter(|off| off.result != "ok").count();
-    let counts = series.iter().map(|s| format!("{} of {}", s.swapoffs.len(), s.name));
-    let counts = counts.collect::<Vec<_>>().join(", ");
     let place = &sets[0].place;
-    let note = "Each mark: one swapoff(2) under load; hollow: it failed and the swap stayed on.";
+    let note =
+        "Each dot: one swapoff(2) under load; black and hollow: it failed and the swap stayed on.";
+    let kernels = if series.len() > 1 { "these kernels" } else { "this kernel" };
     let caption = Caption {
-        title: "swapoff against slots in use".into(),
+        title: title(series),
         subtitle: format!(
-            "{}, {} {}: {counts}; {failed} failed",
+            "Time of each swapoff against slots in use; {}, {} {kernels}",
             place.workload,
-            place.kind.origin(),
-            if series.len() > 1 { "these kernels" } else { "this kernel" }
+            place.kind.origin()
         ),
         small_print: small_print(&runs_of(sets), note.into()),
     };
+    let all = || series.iter().flat_map(|s| &s.swapoffs);
     let slots: Vec<f64> = all().map(|off| off.used_slots as f64).collect();
     let times: Vec<f64> = all().map(|off| total(off)).collect();
     let mut frame = Frame::new(size, &caption);
-    legend(&mut frame, series);
-    let x = Axis::from_zero("slots in use when it began", &slots, si);
-    let panel = frame.panel(x, Axis::log10("time (log scale)", &times, time), 0.0);
-    for series in series {
-        for off in &series.swapoffs {
-            let here = panel.at(off.used_slots as f64, total(off));
-            frame.scene.mark(here, series.look.marker, series.look.colour, off.result != "ok");
-        }
+    let columns = series.len().min(COLUMNS);
+    let areas = frame.grid(series.len().div_ceil(columns), columns);
+    for (area, series) in areas.into_iter().zip(series) {
+        panel(&mut frame, area, series, [&slots, &times]);
     }
     frame.scene
 }
 
-/// Marks with their names in rows above the panel.
-fn legend(frame: &mut Frame, series: &[Series]) {
-    let (left, row) = (frame.free.left, frame.px(18.0));
-    let mut x = left;
-    for Series { name, look, .. } in series {
-        let width = frame.px(14.0) + text_width(name, frame.px(text::TICK), false);
-        if x > left && x + width > frame.free.right {
-            x = left;
-            frame.free.top += row;
-        }
-        let y = frame.free.top + frame.px(8.0);
-        let mark = (x + frame.px(5.0), y - frame.px(5.0));
-        frame.scene.mark(mark, look.marker, look.colour, false);
-        frame.scene.text((x + frame.px(14.0), y), name, text::TICK, INK, Anchor::Start);
-        x += width + frame.px(16.0);
-    }
-    frame.free.top += row;
+/// "swapoff fails: 30 of 416 (6.16.12), none of 404 (6.12.118)".
+fn title(series: &[Series]) -> String {
+    let count = |series: &Series| {
+        let failed = series.swapoffs.iter().filter(|off| off.result != "ok").count();
+        let failed = if failed == 0 { "none".into() } else { failed.to_string() };
+        let release = series.name.split(' ').next().unwrap_or_default();
+        format!("{failed} of {} ({release})", series.swapoffs.len())
+    };
+    let counts: Vec<String> = series.iter().map(count).collect();
+    format!("swapoff fails: {}", counts.join(", "))
+}
+
+/// One kernel on the axes of all.
+fn panel(frame: &mut Frame, area: Area, series: &Series, [slots, times]: [&[f64]; 2]) {
+    frame.free = area;
+    let name = fit(&series.name, frame.px(text::SMALL + 2.0), true, area.right - area.left);
+    let at = (area.left, area.top + frame.px(15.0));
+    frame.scene.title(at, name, text::SMALL + 2.0, series.look.colour.darker());
+    let mut y = Axis::log10("", times, time);
+    y.name.clear();
+    let panel = frame.panel(Axis::from_zero("slots in use", slots, si), y, 0.0);
+    let at = |off: &Swapoff| panel.at(off.used_slots as f64, total(off));
+    let (done, failed): (Vec<_>, Vec<_>) =
+        series.swapoffs.iter().copied().partition(|off| off.result == "ok");
+    done.iter().for_each(|off| frame.scene.dot(at(off), series.look.colour));
+    failed.iter().for_each(|off| frame.scene.mark(at(off), series.look.marker, INK, true));
 }
 
 fn total(swapoff: &Swapoff) -> f64 {

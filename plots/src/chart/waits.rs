@@ -79,17 +79,12 @@ fn grid(frame: &mut Frame, ns: &[Vec<u64>], colour: Rgb) {
     let left = free.left + names;
     let most = ns.iter().flatten().copied().max().unwrap_or(0).max(1) as f64;
     let all = ns.iter().flatten().sum::<u64>().max(1) as f64;
-    let shade = |share: f64| {
-        let mix =
-            |c: u8, paper: u8| (f64::from(paper) + (f64::from(c) - f64::from(paper)) * share) as u8;
-        Rgb(mix(colour.0, PAPER.0), mix(colour.1, PAPER.1), mix(colour.2, PAPER.2))
-    };
     for (row, waits) in ns.iter().enumerate() {
         for (column, wait) in waits.iter().enumerate() {
             let (x, y) = (left + column as f64 * side, top + row as f64 * side);
             let share = *wait as f64 / most;
-            frame.scene.bar((x, y), (x + side, y + side), shade(share));
             let corners = vec![(x, y), (x + side, y), (x + side, y + side), (x, y + side), (x, y)];
+            frame.scene.area(corners.clone(), colour, share);
             frame.scene.line(corners, GRID, 1.0, &[]);
             let words = format!("{:.0}%", *wait as f64 / all * 100.0);
             if *wait > 0 && side > frame.px(40.0) {

@@ -11,7 +11,7 @@ use super::content;
 use crate::chart::Job;
 use crate::data::Set;
 use crate::scene::{self, Anchor, Scene, Shape};
-use crate::style::{self, Dash, Hue, Rgb};
+use crate::style::{self, Dash, Rgb, Shade};
 
 /// Charts that the page draws from points, with hover and scales; and `waits`, which has one
 /// picture per variant and number of threads: too many for a page.
@@ -120,32 +120,13 @@ fn round(v: f64) -> f64 {
 
 /// A colour of the style by its name on the page, so that it follows the theme.
 pub(super) fn css(colour: Rgb) -> String {
-    let named = [
-        (style::PAPER, "--paper"),
-        (style::INK, "--ink"),
-        (style::MUTED, "--muted"),
-        (style::GRID, "--grid"),
-        (style::GRID_MINOR, "--minor"),
-    ];
-    if let Some((_, name)) = named.iter().find(|(c, _)| *c == colour) {
-        return format!("var({name})");
-    }
-    let tint = |name: &str, hue: &Hue| {
-        let (light, mix) = (hue.light, |part: u8, with| {
-            format!("color-mix(in srgb, var({name}) {part}%, var({with}))")
-        });
-        match colour {
-            c if c == light => Some(format!("var({name})")),
-            c if c == light.darker() => Some(mix(80, "--ink")),
-            c if c == light.pale() => Some(mix(50, "--paper")),
-            c if c == light.paler() => Some(mix(62, "--paper")),
-            c if c == light.paler().paler() => Some(mix(38, "--paper")),
-            c if c == light.paler().darker() => Some(mix(55, "--ink")),
-            _ => None,
+    match style::shade(colour) {
+        Some(Shade { name, mixed: None, .. }) => format!("var({name})"),
+        Some(Shade { name, mixed: Some((percent, ground)), .. }) => {
+            format!("color-mix(in srgb, var({name}) {percent}%, var({ground}))")
         }
-    };
-    let named = style::named();
-    named.iter().find_map(|(name, hue)| tint(name, hue)).unwrap_or_else(|| colour.hex())
+        None => colour.hex(),
+    }
 }
 
 #[cfg(test)]
