@@ -13,9 +13,10 @@ use crate::data::Set;
 use crate::scene::{self, Anchor, Scene, Shape};
 use crate::style::{self, Dash, Hue, Rgb};
 
-/// Charts that the page draws from points, with hover and scales; and `waits`, which has one
+/// Charts that the page draws itself, with hover and scales; and `waits`, which has one
 /// picture per variant and number of threads: too many for a page.
-const OWN: [&str; 14] = [
+const OWN: [&str; 15] = [
+    "heat",
     "throughput",
     "speedup",
     "efficiency",
@@ -60,15 +61,16 @@ pub fn of(sets: &[Set], jobs: Vec<Job>, left: usize) -> Value {
 }
 
 fn drawn(job: &Job, sets: &[Set]) -> Vec<(String, Value)> {
-    let index = |set: &&Set| sets.iter().position(|s| std::ptr::eq(s, *set));
-    let of: Vec<usize> = job.sets.iter().filter_map(index).collect();
+    // A picture is of a place in all its runs.
+    let here = |set: &Set| job.sets.iter().any(|of| of.place == set.place);
+    let of: Vec<usize> = (0..sets.len()).filter(|&n| here(&sets[n])).collect();
     let pictures = (job.draw)(style::README).unwrap_or_default();
-    pictures.iter().map(|p| (job.stem.clone(), picture(&p.scene, &of))).collect()
+    pictures.iter().map(|p| (job.stem.clone(), picture(job.chart, &p.scene, &of))).collect()
 }
 
-fn picture(scene: &Scene, sets: &[usize]) -> Value {
+fn picture(chart: &str, scene: &Scene, sets: &[usize]) -> Value {
     let shapes: Vec<Value> = scene.shapes.iter().map(shape).collect();
-    json!({ "sets": sets, "size": [scene.size.width, scene.size.height], "shapes": shapes })
+    json!({ "chart": chart, "sets": sets, "size": [scene.size.width, scene.size.height], "shapes": shapes })
 }
 
 /// `[path, fill, stroke, width, dash, opacity]` or `[text, x, y, size, colour, bold, anchor]`,
@@ -158,8 +160,10 @@ mod tests {
     #[test]
     fn charts_that_the_page_does_not_draw_are_on_it_as_pictures() {
         let of_sets = chart::OF_SET.iter().map(|(name, _)| name);
-        let names: Vec<_> =
-            of_sets.chain(chart::OF_WORKLOAD.iter().map(|(name, _)| name)).collect();
+        let names: Vec<_> = of_sets
+            .chain(chart::OF_WORKLOAD.iter().map(|(name, _)| name))
+            .chain([&"heat"])
+            .collect();
         assert!(OWN.iter().all(|own| names.contains(&own)), "{names:?}");
         let runs = [common::native(&Plan::default())];
         let sets = data::sets(&runs);
