@@ -272,7 +272,7 @@ fn sorted<'a>(runs: &'a [Loaded], by_run: bool) -> Vec<Set<'a>> {
         for cell in planned_order(loaded) {
             let place = place(loaded, cell, &machines);
             let same = |(known, members): &&mut (Place, Members)| {
-                *known == place && !(by_run && !std::ptr::eq(members[0].0, loaded))
+                *known == place && (!by_run || std::ptr::eq(members[0].0, loaded))
             };
             match places.iter_mut().find(same) {
                 Some((_, members)) => members.push((loaded, cell)),

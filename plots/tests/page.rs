@@ -617,10 +617,10 @@ fn a_race_is_stepped_through() {
     let opened = usual().open(&browser, "", act);
     assert_eq!(opened.console, Vec::<String>::new());
     let parts: Vec<&str> = opened.title().split(" | ").collect();
-    assert_eq!(parts[0], "step 4 of 4 1,1,HAS_CACHE,HAS_CACHE 1 0", "at first the whole race");
+    assert_eq!(parts[0], "step 4 of 4 1,HAS_CACHE,1,HAS_CACHE 1 0", "at first the whole race");
     assert_eq!(parts[1], "step 0 of 4 0,0,0,0 0 7");
-    assert_eq!(parts[2], "step 1 of 4 0,0,HAS_CACHE*,HAS_CACHE* 2 5");
-    assert_eq!(parts[4], "step 3 of 4 1*,1*,HAS_CACHE,HAS_CACHE 2 1");
+    assert_eq!(parts[2], "step 1 of 4 0,HAS_CACHE*,0,HAS_CACHE* 2 5");
+    assert_eq!(parts[4], "step 3 of 4 1*,HAS_CACHE,1*,HAS_CACHE 2 1");
     assert_eq!(parts[5..7], ["true", "#step=3"]);
     assert!(
         parts[7].contains("With the barrier, step 3, CPU 1: write si-&gt;inuse_pages 1."),

@@ -9,7 +9,7 @@ use results::metric::{Metric, Percentile};
 use results::schema::{Cell, Counter, Latency, Swapoff};
 use results::store::Loaded;
 use results::{stats, traffic, usl};
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use super::pairs::{self, Pairs};
 use super::{Race, histograms, pictures, verdict};
@@ -17,8 +17,10 @@ use crate::chart::swapoff::{by_trial, step_names, total};
 use crate::data::{self, Group, Median, Set, Track, ops};
 use crate::style::Look;
 
-/// Lock sites and cache lines kept per point.
+/// Lock sites and fields of cache lines kept per point.
 const TOP: usize = 6;
+/// Single cache lines kept per point.
+const HOTTEST: usize = 3;
 /// Kinds of operation with a column of their own in the raw table.
 const KIND_COLUMNS: usize = 4;
 /// Points kept of a series over time.
@@ -50,8 +52,28 @@ pub fn json(runs: &[Loaded], sets: &[Set], races: &[Race]) -> Value {
 fn race(race: &Race) -> Value {
     json!({
         "title": race.title, "about": race.about, "text": race.text,
-        "timeline": race.timeline, "counterpart": race.counterpart,
+        "timeline": race.timeline.as_ref().map(timeline),
+        "counterpart": race.counterpart.as_ref().map(timeline),
     })
+}
+
+/// A timeline of the checker without what the page does not show: of a row's accesses the locks' and
+/// notes', and of the state what the row changed.
+fn timeline(whole: &Value) -> Value {
+    let mut short = whole.clone();
+    let mut before = whole["initial"].clone();
+    for row in short["rows"].as_array_mut().into_iter().flatten() {
+        let after = row["state"].take();
+        let changed = after.as_object().into_iter().flatten().filter(|(k, v)| before[k] != **v);
+        row["state"] = changed.map(|(k, v)| (k.clone(), v.clone())).collect::<Map<_, _>>().into();
+        before = after;
+        if let Some(accesses) = row["accesses"].as_array_mut() {
+            accesses.retain(|a| !["read", "write", "change"].iter().any(|op| a["op"] == *op));
+            *accesses =
+                accesses.iter().map(|a| json!({"op": a["op"], "cell": a["cell"]})).collect();
+        }
+    }
+    short
 }
 
 /// Whole numbers without their `.0`: of ten thousand cells it is a tenth of the page.
@@ -99,11 +121,13 @@ fn names(sets: &[Set]) -> BTreeSet<String> {
     let sites = groups().flat_map(|g| &g.cells).flat_map(|c| &c.sites);
     let mut names: BTreeSet<String> =
         sites.flat_map(|site| [site.lock.clone(), site.caller.clone()]).collect();
-    for moved in groups().filter_map(|g| traffic::of(g.cells.iter().copied())) {
+    let tracks = sets.iter().flat_map(|s| &s.tracks);
+    let detailed = tracks.flat_map(|t| t.groups.iter().filter(|g| detailed(t, g)));
+    for moved in detailed.filter_map(|g| traffic::of(g.cells.iter().copied())) {
         let all = moved.fields.iter().chain(&moved.callers);
         names.extend(all.clone().map(|m| m.name.clone()));
         names.extend(all.flat_map(|m| &m.transfers).map(|(distance, _)| distance.clone()));
-        names.extend(moved.hottest.into_iter().map(|(name, _)| name));
+        names.extend(moved.hottest.into_iter().take(HOTTEST).map(|(name, _)| name));
     }
     names
 }
@@ -377,7 +401,7 @@ fn lines(group: &Group, words: &Words) -> Value {
     let hottest: Value = traffic
         .hottest
         .iter()
-        .take(TOP)
+        .take(HOTTEST)
         .map(|(name, n)| json!([words.name(name), sig(*n)]))
         .collect();
     json!({ "fields": rows(traffic.fields), "callers": rows(traffic.callers), "hottest": hottest })

@@ -13,6 +13,7 @@ use results::store::Loaded;
 use serde_json::Value;
 
 use crate::chart::{self, Job};
+use crate::data::Set;
 use crate::{PlotError, data, style};
 
 const CSS: &str = include_str!("page.css");
@@ -50,15 +51,22 @@ pub fn page(runs: &[Loaded], races: &[Race], out: &Path) -> Result<(), PlotError
     if sets.is_empty() {
         return Err(PlotError::Empty);
     }
-    let text = whole(runs, races, chart::jobs(&sets));
+    let by_run = data::sets_by_run(runs);
+    let text = whole(runs, races, jobs(&sets, &by_run));
     std::fs::write(out, text).map_err(|e| PlotError::write(out, e))
+}
+
+/// The pictures of one set are of one run, as the page's own charts are; those of several are the files'.
+fn jobs<'a>(pooled: &'a [Set<'a>], by_run: &'a [Set<'a>]) -> Vec<Job<'a>> {
+    let of_set = |job: &Job| chart::OF_SET.iter().any(|(name, _)| *name == job.chart);
+    let own = chart::jobs(by_run).into_iter().filter(of_set);
+    own.chain(chart::jobs(pooled).into_iter().filter(|job| !of_set(job))).collect()
 }
 
 /// Bytes of a page. Data beyond it are not left out; pictures of charts are.
 const BUDGET: usize = 2_000_000;
 
 /// The page, with as many of the pictures that `jobs` draw as the budget allows.
-/// Its own charts are of one run at a time; the pictures are those of the files.
 fn whole(runs: &[Loaded], races: &[Race], jobs: Vec<Job>) -> String {
     let sets = data::sets_by_run(runs);
     let mut data = content::json(runs, &sets, races);

@@ -5,6 +5,7 @@
 use std::fmt::Write;
 
 use rayon::prelude::*;
+use results::store::Loaded;
 use serde_json::{Value, json};
 
 use super::content;
@@ -61,8 +62,11 @@ pub fn of(sets: &[Set], jobs: Vec<Job>, left: usize) -> Value {
 }
 
 fn drawn(job: &Job, sets: &[Set]) -> Vec<(String, Value)> {
-    // A picture is of a place in all its runs.
-    let here = |set: &Set| job.sets.iter().any(|of| of.place == set.place);
+    let shown = |run: &&Loaded, of: &Set| of.runs.iter().any(|known| std::ptr::eq(*known, *run));
+    let here = |set: &Set| {
+        let same = |of: &&&Set| of.place == set.place && set.runs.iter().any(|run| shown(run, of));
+        job.sets.iter().any(|of| same(&of))
+    };
     let of: Vec<usize> = (0..sets.len()).filter(|&n| here(&sets[n])).collect();
     let pictures = (job.draw)(style::README).unwrap_or_default();
     pictures.iter().map(|p| (job.stem.clone(), picture(job.chart, &p.scene, &of))).collect()

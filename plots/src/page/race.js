@@ -37,9 +37,9 @@ function bars(timeline, lane) {
 /** Columns of the picture: two CPUs have their words outside, so that the window fits between them. */
 function lanesOf(timeline) {
   const [left, right] = [{ words: 2, life: 3, side: "left" }, { words: 6, life: 5, side: "right" }];
-  if (timeline.lanes.length === 2) return { columns: "auto minmax(0, 1fr) 44px 64px 44px minmax(0, 1fr)", lanes: [left, right], window: "3 / 6" };
+  if (timeline.lanes.length === 2) return { columns: "auto minmax(0, 1fr) var(--lane) var(--gap) var(--lane) minmax(0, 1fr)", lanes: [left, right], window: "3 / 6" };
   const lanes = timeline.lanes.map((_, i) => ({ life: 2 + 2 * i, words: 3 + 2 * i, side: "right" }));
-  return { columns: `auto repeat(${lanes.length}, 44px minmax(0, 1fr))`, lanes, window: `2 / ${2 + 2 * lanes.length}` };
+  return { columns: `auto repeat(${lanes.length}, var(--lane) minmax(0, 1fr))`, lanes, window: `2 / ${2 + 2 * lanes.length}` };
 }
 
 /** A race drawn up to step `at`; later steps are faint. */
@@ -68,7 +68,7 @@ function lifelines({ name, timeline }, at) {
     box.append(put(el("span", { class: "nth" + when }, String(n + 1)), n + 2, 1));
     if (!lock && !note) box.append(put(el("span", { class: (marked ? "dot marked" : "dot") + when }), n + 2, lane.life));
     const words = put(el("div", { class: `act ${lane.side}${marked ? " marked" : ""}${note ? " note" : ""}${when}` },
-      row.function && row.function !== before(timeline, n) ? el("i", {}, `${row.function}()`) : null, el("span", {}, row.text)), n + 2, lane.words);
+      row.function && row.function !== before(timeline, n) ? el("i", {}, `${row.function}()`) : null, el("span", {}, row.text.replace(/^\* /, ""))), n + 2, lane.words);
     if (lock) words.style.setProperty("--lock", shade(lock.cell));
     words.classList.toggle("locks", Boolean(lock));
     box.append(words);
@@ -84,18 +84,21 @@ function before(timeline, n) {
   return "";
 }
 
-const stateAfter = (timeline, at) => (at > 0 ? timeline.rows[Math.min(at, timeline.rows.length) - 1].state : timeline.initial);
+/** The cells after so many steps: each row has what it changed. */
+function stateAfter(timeline, at) {
+  return Object.assign({}, timeline.initial, ...timeline.rows.slice(0, at).map(row => row.state));
+}
 
 /** The cells of memory after the step: swap_map, inuse_pages, flags and whatever else is drawn. */
 function memory(sides, at) {
-  const cells = unique(sides.flatMap(s => Object.keys(stateAfter(s.timeline, s.timeline.rows.length)).concat(Object.keys(s.timeline.initial))));
-  const head = ["cell", ...sides.map(s => s.name || "value")];
-  const line = cell => el("tr", {}, el("th", { scope: "row" }, cell), sides.map(({ timeline }) => {
-    const now = stateAfter(timeline, at)[cell] ?? "?", changed = at > 0 && now !== (stateAfter(timeline, at - 1)[cell] ?? "?");
-    return el("td", { class: changed ? "number changed" : "number" }, now);
-  }));
-  return el("table", { class: "memory" }, el("caption", {}, at ? `after step ${at}` : "before step 1"),
-    el("thead", {}, el("tr", {}, head.map(h => el("th", { scope: "col" }, h)))), el("tbody", {}, cells.map(line)));
+  const cells = unique(sides.flatMap(s => Object.keys(stateAfter(s.timeline, Infinity))));
+  const line = ({ name, timeline }) => {
+    const now = stateAfter(timeline, at), then = stateAfter(timeline, at - 1);
+    return el("tr", {}, el("th", { scope: "row" }, name || "memory"),
+      cells.map(cell => el("td", { class: at > 0 && now[cell] !== then[cell] ? "changed" : null }, now[cell] ?? "?")));
+  };
+  return el("table", { class: "memory" }, el("thead", {}, el("tr", {}, el("th", { scope: "col" }, at ? `after step ${at}` : "before step 1"),
+    cells.map(cell => el("th", { scope: "col" }, cell)))), el("tbody", {}, sides.map(line)));
 }
 
 /** What the marked step says, for those who hear the page. */
@@ -112,10 +115,11 @@ function stepper(race) {
   const to = step => update({ step: Math.max(0, Math.min(last, step)) });
   const button = (name, label, step, off) => el("button", { "aria-label": label, "data-pick": `step:${label}`, "aria-disabled": off ? "true" : null, onclick: () => to(step) }, name);
   const box = el("div", { class: "stepper", tabindex: 0, role: "group", "data-pick": "stepper", "aria-label": `${race.title}, ${counted(last, "step")}. Arrow keys step through it.` },
-    el("div", { class: "tools" }, button("⏮", "first step", 1, at <= 1), button("◀", "step back", at - 1, at < 1), button("▶", "step on", at + 1, at >= last),
-      button("⏭", "last step", last, at >= last), el("span", { id: "step" }, `step ${at} of ${last}`)),
+    el("div", { class: "tools" }, button("|◀", "first step", 1, at <= 1), button("◀", "step back", at - 1, at < 1), button("▶", "step on", at + 1, at >= last),
+      button("▶|", "last step", last, at >= last), el("span", { id: "step" }, `step ${at} of ${last}`)),
     el("p", { class: "hidden", role: "status" }, spoken(sides, at)),
-    el("div", { class: "sides" }, sides.map(side => lifelines(side, at)), el("div", { class: "scroll" }, memory(sides, at))));
+    scroller("memory", memory(sides, at)),
+    el("div", { class: "sides" }, sides.map(side => lifelines(side, at))));
   box.addEventListener("keydown", event => {
     const step = { ArrowRight: at + 1, ArrowDown: at + 1, ArrowLeft: at - 1, ArrowUp: at - 1, Home: 0, End: last }[event.key];
     if (step === undefined) return;
@@ -133,5 +137,5 @@ function races() {
     el("select", { id: "pick-race", onchange: event => update({ race: +event.target.value, step: -1 }) },
       DATA.races.map((r, i) => el("option", { value: i, selected: i === state.race ? "" : null }, r.title)))) : null;
   const text = el("details", race.timeline ? {} : { open: "" }, el("summary", {}, "as text, for a mail"), el("pre", { tabindex: 0 }, race.text));
-  return [list, el("h3", {}, race.title), race.about ? el("p", {}, race.about) : null, race.timeline ? stepper(race) : null, race.text ? text : null];
+  return [list, el("h3", {}, race.about ? race.about[0].toUpperCase() + race.about.slice(1) : race.title), el("p", { class: "muted" }, race.title), race.timeline ? stepper(race) : null, race.text ? text : null];
 }

@@ -2,6 +2,10 @@
 // A section for each question. Guards that a section without data is one line, and says why.
 
 const QUANTILES = [0.5, 0.9, 0.99, 0.999, 0.9999];
+/** Points of a histogram's curve to each nine. */
+const STEPS = 8;
+/** Nine digits tell six nines apart. */
+const quantile = step => Math.round((1 - 10 ** (-step / STEPS)) * 1e9) / 1e9;
 
 const yKind = values => {
   if (state.y !== "auto") return state.y;
@@ -86,7 +90,7 @@ function law(sets) {
     const band = fitted.some(t => t.usl.sigma95) ? " with its 95 % band" : "";
     const rejected = fitted.filter(t => !t.usl.fits).map(nameOf);
     const chart = !fits.length ? absent("Universal Scalability Law", `${set.short}: it fits none of ${rejected.join(", ")}`)
-      : lineChart({ title: "Universal Scalability Law", sub: `${set.short}; lines: fit${band}; marks: medians${rejected.length ? `; does not fit, not drawn: ${rejected.join(", ")}` : ""}`,
+      : lineChart({ title: `Universal Scalability Law: fits ${fits.map(c => c.name).join(", ")}`, sub: `${set.short}; lines: fit${band}; marks: medians${rejected.length ? `; does not fit, not drawn: ${rejected.join(", ")}` : ""}`,
       source: set.source, x: xAxis(), y: { kind: yKind(list.flatMap(c => c.points.map(p => p.y))), name: "operations per second", format: si }, curves: list });
     const head = ["variant", "λ: ops/s at 1", "σ: contention (95 %)", "κ: coherence (95 %)", "peak, threads", "error", "verdict"];
     const between = (v, i) => `${small(v)} (${i ? `${small(i[0])} to ${small(i[1])}` : "too few trials"})`;
@@ -139,7 +143,7 @@ function distribution(set, x, y) {
   const found = set.tracks.filter(t => t.hdr && t.hdr[state.kind]);
   if (!found.length || state.t !== "max") return [];
   const list = found.map(track => ({ ...seriesOf(set, track), marks: false,
-    points: track.hdr[state.kind].curve.filter(([, ns]) => ns > 0).map(([q, ns]) => ({ x: q, y: ns,
+    points: track.hdr[state.kind].curve.map((ns, i) => [quantile(i), ns]).filter(([, ns]) => ns > 0).map(([q, ns]) => ({ x: q, y: ns,
       tip: `${percent(q)}: ${time(ns)}, all trials in one histogram` })) }));
   const timed = found.filter(t => t.hdr[state.kind].heat), range = timed.flatMap(t => [t.hdr[state.kind].heat.lo, t.hdr[state.kind].heat.hi]);
   const maps = timed.map(track => heatMap({
@@ -173,10 +177,18 @@ function counters(sets) {
     const counts = name => points.some(([, g]) => !Array.isArray(g.ctr[name])) || most(name) > 0;
     const all = unique(points.flatMap(([, g]) => Object.keys(g.ctr))), names = all.filter(counts), zero = all.filter(n => !counts(n));
     if (!all.length) return absent(title, `${set.short}: no counter was recorded`);
-    const blocks = names.map(name => counterBlock(name, points, most(name)));
+    const blocks = together(names.map(name => counterBlock(name, points, most(name))));
     const sub = `${set.short}; each against its largest; black: range of the trials${zero.length ? `; never counted an event: ${zero.join(", ")}` : ""}`;
     return blocks.length ? barChart({ title, sub, source: set.source, blocks }) : absent(title, `${set.short}: no counter counted an event`);
   }), true);
+}
+
+/** Counters of which there is nothing but one reason are one block. */
+function together(blocks) {
+  const silent = blocks.filter(b => b.rows.length === 1 && b.rows[0].words !== undefined), reasons = unique(silent.map(b => b.rows[0].words));
+  const named = reason => silent.filter(b => b.rows[0].words === reason).map(b => b.name).join(", ");
+  const one = silent.length ? [{ name: "Not counted", rows: reasons.map(words => ({ label: "", words: `${named(words)}: ${words}` })) }] : [];
+  return [...blocks.filter(b => !silent.includes(b)), ...one];
 }
 
 function counterBlock(name, points, most) {
@@ -204,12 +216,12 @@ function transfers(sets) {
     const title = `Cache line transfers by ${what} at ${threadsText(set)}`;
     const rowsOf = g => (g && g.lines ? g.lines[which] : []);
     const names = unique(set.tracks.map(pointOf).flatMap(g => rowsOf(g).flatMap(l => l[1].map(([d]) => d))));
-    if (!names.length) return hottest && absent(title, `${set.short}: ${set.predicted ? `kept for ${threadsText({ ...set, tracks: set.tracks.map(t => ({ ...t, g: t.g.filter(g => g.n === t.d) })) })} alone` : "this machine cannot tell which lines moved"}`);
+    if (!names.length) return hottest && absent(title, `${set.short}: ${set.predicted ? "kept at the most threads alone" : "this machine cannot tell which lines moved"}`);
     const shade = name => partColour(names.indexOf(name));
     const blocks = blocksOf(set, (track, g) => rowsOf(g).map(([label, moved, wait]) => ({
       label: DATA.names[label], parts: moved.map(([d, n]) => [n, shade(d)]),
       note: `${short(moved.reduce((sum, [, n]) => sum + n, 0))} transfers, wait ${time(wait)}` })).concat(
-      hottest && g.lines.hottest.length ? [{ label: "hottest lines", words: g.lines.hottest.slice(0, 3).map(([n, x]) => `${DATA.names[n]} ${short(x)}`).join(", ") }] : []));
+      hottest && g.lines.hottest.length ? [{ label: "hottest lines", words: g.lines.hottest.map(([n, x]) => `${DATA.names[n]} ${short(x)}`).join(", ") }] : []));
     return barChart({ title, sub: `${set.short}; per operation`, source: set.source, blocks, legend: names.map(n => [DATA.names[n], shade(n)]) });
   }), true);
   return [by("field", "fields", true), by("lock caller", "callers", false)];

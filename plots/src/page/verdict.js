@@ -87,6 +87,6 @@ function swapoffAnswer() {
 
 /** Whether swapoff needs the barrier: what the checker finds without it. */
 function raceAnswer() {
-  const race = DATA.races.find(r => r.title.startsWith("no-barrier"));
+  const found = DATA.races.filter(r => r.title.startsWith("no-barrier")), race = found.find(r => r.counterpart) || found[0];
   return race && { about: "Does swapoff need the barrier?", words: `Yes. Without it ${race.about.replace(/\.$/, "")}.`, race: DATA.races.indexOf(race) };
 }
