@@ -252,7 +252,9 @@ fn child(id: &str, args: &Args) -> Result<bool, String> {
     let verdict = case.check(fault, &effort(args));
     let mut result = as_json(case, &verdict);
     if let (Some(NO_BARRIER), Finding::Broken { diagram, .. }) = (fault, &verdict.finding) {
-        result["beside"] = json!(checker::beside(case, diagram));
+        let holds = checker::barrier_waits(case);
+        result["beside"] = json!(holds.as_ref().map(|holds| checker::beside(case, diagram, holds)));
+        result["counterpart"] = json!(holds.as_ref().map(timeline::json));
     }
     say(&result.to_string());
     Ok(true)

@@ -76,7 +76,7 @@ fn races(path: &Path) -> Result<Vec<Race>, String> {
     let text = std::fs::read_to_string(path).map_err(|e| format!("{}: {e}", path.display()))?;
     if path.extension().is_none_or(|extension| extension != "json") {
         let title = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
-        return Ok(vec![Race { title, about: String::new(), text }]);
+        return Ok(vec![Race { title, text, ..Race::default() }]);
     }
     let expected = "expected the array that `swapscale check --json` prints";
     let findings: Vec<Value> =
@@ -92,5 +92,7 @@ fn found(finding: &Value) -> Race {
         fault => format!("{fault} put back into {place}"),
     };
     let about = if word("shows").is_empty() { word("violation") } else { word("shows") };
-    Race { title, about: about.into(), text: word("diagram").into() }
+    let data = |key: &str| finding.get(key).filter(|value| value.is_object()).cloned();
+    let (timeline, counterpart) = (data("timeline"), data("counterpart"));
+    Race { title, about: about.into(), text: word("diagram").into(), timeline, counterpart }
 }

@@ -47,7 +47,7 @@ fn watch(event: &Event) {
 
 /// How swapoff's barrier and an allocation meet in `case`, which is one without a fault. None: they do
 /// not, within its bound.
-fn barrier_waits(case: &Case) -> Option<Diagram> {
+pub fn barrier_waits(case: &Case) -> Option<Diagram> {
     LOOKING.set(true);
     let bounds = 0..=case.bound?;
     let config = |bound| Config::bounded(case.roles.len(), bound);
@@ -58,10 +58,9 @@ fn barrier_waits(case: &Case) -> Option<Diagram> {
 }
 
 /// A race without the barrier, which `case` has found, beside the same acts with it: as SVG.
-pub fn beside(case: &Case, broken: &Diagram) -> Option<String> {
+pub fn beside(case: &Case, broken: &Diagram, holds: &Diagram) -> String {
     let title =
         format!("An allocation has tested SWP_WRITEOK when swapoff clears it ({})", case.id());
-    let holds = barrier_waits(case)?;
-    let (without, with) = (("Without the barrier", broken), ("With the barrier", &holds));
-    Some(side_by_side(&title, without, with))
+    let (without, with) = (("Without the barrier", broken), ("With the barrier", holds));
+    side_by_side(&title, without, with)
 }

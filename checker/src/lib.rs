@@ -19,7 +19,7 @@ mod words;
 
 pub use case::{Case, Effort, Explore, Finding, Verdict};
 pub use cases::cases;
-pub use example::beside;
+pub use example::{barrier_waits, beside};
 pub use invariant::{Invariant, hold, ignore};
 pub use scenarios::SCENARIOS;
 pub use timeline::Order;

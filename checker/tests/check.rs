@@ -5,7 +5,7 @@ mod common;
 mod documents;
 
 use checker::faults::{FAULTS, named};
-use checker::{Case, Effort, Finding, Invariant, beside, cases, ignore};
+use checker::{Case, Effort, Finding, Invariant, barrier_waits, beside, cases, ignore};
 use common::{catch, effort, for_each};
 use documents::refilled;
 use std::fs;
@@ -158,5 +158,6 @@ fn the_picture_with_and_without_the_barrier_is_what_the_tool_draws() {
     let (case, _, diagram) = catch(&cases, "percluster", fault).expect("it is caught");
     let picture =
         Path::new(env!("CARGO_MANIFEST_DIR")).join("../plots/gallery/race-no-barrier.svg");
-    hold(&picture, &beside(case, &diagram).expect("an execution in which the barrier waits"));
+    let holds = barrier_waits(case).expect("an execution in which the barrier waits");
+    hold(&picture, &beside(case, &diagram, &holds));
 }

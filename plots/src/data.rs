@@ -265,19 +265,37 @@ pub fn provenance(loaded: &Loaded) -> String {
 
 /// Sorts the cells of `runs` into sets.
 pub fn sets(runs: &[Loaded]) -> Vec<Set<'_>> {
+    sorted(runs, false)
+}
+
+/// The same with a set for each run of a place, so that no run is in the name of a track.
+pub fn sets_by_run(runs: &[Loaded]) -> Vec<Set<'_>> {
+    sorted(runs, true)
+}
+
+fn sorted<'a>(runs: &'a [Loaded], by_run: bool) -> Vec<Set<'a>> {
     let machines = Machines::of(runs);
-    let mut places: Vec<(Place, Vec<(&Loaded, &Cell)>)> = Vec::new();
+    let mut places: Vec<(Place, Members<'a>)> = Vec::new();
     for loaded in runs {
         for cell in planned_order(loaded) {
             let place = place(loaded, cell, &machines);
-            match places.iter_mut().find(|(p, _)| *p == place) {
+            let same = |(known, members): &&mut (Place, Members)| {
+                *known == place && (!by_run || std::ptr::eq(members[0].0, loaded))
+            };
+            match places.iter_mut().find(same) {
                 Some((_, members)) => members.push((loaded, cell)),
                 None => places.push((place, vec![(loaded, cell)])),
             }
         }
     }
-    let names = Names::of(runs, &places);
-    let mut sets: Vec<Set> = places.into_iter().map(|(p, m)| gather(p, m, &names)).collect();
+    let all = (!by_run).then(|| Names::of(runs, &places));
+    let gathered = |(place, members): (Place, Members<'a>)| {
+        let own = [(place, members)];
+        let names = all.is_none().then(|| Names::of(runs, &own));
+        let [(place, members)] = own;
+        gather(place, members, all.as_ref().or(names.as_ref()).expect("one of the two"))
+    };
+    let mut sets: Vec<Set> = places.into_iter().map(gathered).collect();
     sets.retain(|s| !s.tracks.is_empty());
     let ids = ids(&sets);
     let works: Vec<String> = sets.iter().map(|s| work(s, &sets)).collect();
@@ -286,6 +304,9 @@ pub fn sets(runs: &[Loaded]) -> Vec<Set<'_>> {
     }
     sets
 }
+
+/// The cells of a place with their runs.
+type Members<'a> = Vec<(&'a Loaded, &'a Cell)>;
 
 /// The cells of a run, workloads, variants and locks in the order the plan names them.
 fn planned_order(loaded: &Loaded) -> Vec<&Cell> {
@@ -378,7 +399,7 @@ struct Names {
 }
 
 impl Names {
-    fn of(runs: &[Loaded], places: &[(Place, Vec<(&Loaded, &Cell)>)]) -> Names {
+    fn of(runs: &[Loaded], places: &[(Place, Members)]) -> Names {
         let several = |of: fn(&Loaded, &Cell) -> String| {
             let mut found = BTreeSet::new();
             for (place, members) in places {
@@ -433,7 +454,7 @@ impl Names {
     }
 }
 
-fn gather<'a>(place: Place, members: Vec<(&'a Loaded, &'a Cell)>, names: &Names) -> Set<'a> {
+fn gather<'a>(place: Place, members: Members<'a>, names: &Names) -> Set<'a> {
     let mut runs: Vec<&Loaded> = Vec::new();
     for (run, _) in &members {
         if !runs.iter().any(|r| std::ptr::eq(*r, *run)) {
@@ -621,6 +642,21 @@ mod tests {
         assert_eq!(names(plan(&["1GiB"])), [("churn".into(), "churn-native".into())]);
         let two = names(plan(&["1GiB", "2GiB"]));
         assert_eq!(two[1], ("churn (size 2GiB)".into(), "churn-native-size2GiB".into()));
+    }
+
+    #[test]
+    fn by_run_no_run_is_in_a_name() {
+        let run = |id: &str| {
+            let mut run = common::native(&Plan::default());
+            (run.run.id, run.run.label) = (id.into(), id.into());
+            run
+        };
+        let runs = [run("1"), run("2")];
+        let (pooled, apart) = (sets(&runs), sets_by_run(&runs));
+        assert_eq!(apart.len(), 2 * pooled.len());
+        assert!(apart.iter().all(|set| set.runs.len() == 1));
+        assert!(pooled[0].tracks[0].name.contains('['));
+        assert!(apart.iter().flat_map(|set| &set.tracks).all(|t| !t.name.contains('[')));
     }
 
     #[test]

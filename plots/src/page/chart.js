@@ -1,30 +1,8 @@
 "use strict";
-// Charts from plain descriptions: lines with their intervals, and rows of bars.
-// Text reaches the page through textContent alone, so that a name from a run is
-// never markup.
+// Charts from plain descriptions: lines with their intervals, dots, and rows of bars. Guards that
+// charts over the same x speak together: one crosshair, one brush, one series that stands out.
 
 const PARTS = 7;
-
-/** An HTML element; strings among its children become text. */
-function el(tag, attributes = {}, ...children) {
-  return fill(document.createElement(tag), attributes, children);
-}
-
-function svg(tag, attributes = {}, ...children) {
-  return fill(document.createElementNS("http://www.w3.org/2000/svg", tag), attributes, children);
-}
-
-function fill(node, attributes, children) {
-  for (const [name, value] of Object.entries(attributes)) {
-    if (value === null || value === undefined) continue;
-    if (name.startsWith("on")) node.addEventListener(name.slice(2), value);
-    else node.setAttribute(name, value);
-  }
-  for (const child of children.flat(Infinity)) {
-    if (child !== null && child !== undefined) node.append(child);
-  }
-  return node;
-}
 
 const colour = look => look.c;
 
@@ -53,44 +31,80 @@ function swatch(look) {
     svg("path", { d: marker(look, 13, 6, 4), fill: colour(look) }));
 }
 
-const SIZE = { width: 640, height: 400, top: 40, bottom: 56 };
+const NARROW = matchMedia("(max-width: 700px)");
+/** A chart's own units: about the pixels of its column, so that its text is as large as the page's. */
+const sizeOf = () => (NARROW.matches ? { width: 372, height: 320, top: 36, bottom: 52 } : { width: 640, height: 400, top: 40, bottom: 56 });
+let SIZE = sizeOf();
 
 /**
- * Lines with bands. `curves`: {name, look, hollow, dash, points: [{x, y, lo, hi, tip}]}, with
+ * Lines with bands. `curves`: {name, look, hollow, dash, base, points: [{x, y, lo, hi, tip}]}, with
  * `marks: false` for a bare line and `stroke: false` for bare marks, which get no name;
- * `guides`: {points: [[x, y]], name}. A logarithmic y leaves out what is not positive.
+ * `guides`: {points: [[x, y]], name}. A logarithmic y leaves out what is not positive. `x.link` is
+ * what charts with one crosshair have in common.
  */
 function lineChart({ title, sub, source, x, y, curves, guides = [] }) {
   if (y.kind === "log") curves = curves.map(positive);
+  if (x.link) curves = curves.map(c => ({ ...c, points: zoomed(c.points, p => p.x) }));
   curves = curves.filter(c => c.points.length);
   if (!curves.length) return absent(title, "no point to show");
   const all = curves.flatMap(c => c.points);
+  if (x.link) guides = within(guides, all);
   const xs = axis(x, all.map(p => p.x).concat(guides.flatMap(g => g.points.map(p => p[0]))));
   const ys = axis(y, all.flatMap(p => [p.y, p.lo ?? p.y, p.hi ?? p.y])
     .concat(guides.flatMap(g => g.points.map(p => p[1]))));
   const left = 14 + Math.max(...ys.ticks.map(t => (t.label || "").length)) * 9.4;
   const named = curves.filter(c => c.stroke !== false), names = named.map(c => clip(c.name, 24));
-  const right = SIZE.width - 34 - Math.max(...names.map(n => n.length)) * 9.6;
+  const right = NARROW.matches ? SIZE.width - 12 : SIZE.width - 34 - Math.max(...names.map(n => n.length)) * 9.6;
   const at = (px, py) => [
     left + xs.at(px) * (right - left),
     SIZE.height - SIZE.bottom - ys.at(py) * (SIZE.height - SIZE.bottom - SIZE.top),
   ];
-  const root = svg("svg", { viewBox: `0 0 ${SIZE.width} ${SIZE.height}`, tabindex: 0, role: "img",
-    "aria-label": `${title}. ${sub}. Arrow keys read the points.` });
+  const root = svg("svg", { viewBox: `0 0 ${SIZE.width} ${SIZE.height}`, tabindex: 0, role: "img", class: "lines",
+    "aria-label": `${title}. ${sub}. ${spokenEnds(named, y, xs.name)} Arrow keys read the points, Enter shows one series alone${x.link ? ", + and - zoom" : ""}.` });
   frame(root, xs, ys, left, right, at);
-  for (const guide of guides) {
+  for (const guide of guides.filter(g => g.points.length)) {
     const points = guide.points.map(p => at(...p));
     root.append(svg("path", { d: "M" + points.map(flat).join("L"), class: "guide" }));
     const middle = points[Math.floor(points.length * 0.8)];
     root.append(svg("text", { x: middle[0] - 6, y: middle[1] - 5, class: "small", "text-anchor": "end" }, guide.name));
   }
-  const spots = [];
   for (const curve of curves) if (curve.stroke !== false) root.append(band(curve, at) ?? "");
-  for (const curve of curves) root.append(line(curve, at, spots));
-  endLabels(root, named, names, at, right);
-  hover(root, spots);
-  return figure(title, sub, root, source);
+  for (const curve of curves) root.append(line(curve, at));
+  if (!NARROW.matches) endLabels(root, named, names, at, right);
+  crosshair(root, { curves, at, left, right, link: x.link, unit: xs.name, format: y.format || short });
+  return figure(title, sub, [root, NARROW.matches ? legendOf(named) : null], source);
 }
+
+/** The points between the ends of the zoom, or all where fewer than two are. */
+function zoomed(points, xOf) {
+  if (!state.z) return points;
+  const [lo, hi] = state.z.split("-").map(Number), kept = points.filter(p => xOf(p) >= lo && xOf(p) <= hi);
+  return kept.length ? kept : points;
+}
+
+/** Guides no longer than the points. */
+function within(guides, points) {
+  const [lo, hi] = extent(points.map(p => p.x));
+  return guides.map(g => ({ ...g, points: g.points.filter(p => p[0] >= lo && p[0] <= hi) }));
+}
+
+/** Where the series end, for those who cannot see the chart. */
+function spokenEnds(curves, y, unit) {
+  const said = curves.slice(0, 8).map(c => {
+    const p = c.points[c.points.length - 1];
+    return `${c.name} ${(y.format || short)(p.y)}`;
+  });
+  return `At the right end (${unit}): ${said.join(", ")}.`;
+}
+
+/** Names under a chart, where there is no room beside it. */
+function legendOf(curves) {
+  return el("div", { class: "legend" }, curves.map(c => el("span", { "data-isolate": c.name, class: faint(c.key) ? "faint" : null,
+    onclick: () => isolate(c.key) }, swatch(c.look), c.name)));
+}
+
+/** Shows one series alone, or all again. */
+const isolate = name => VARIANTS.includes(name) && update({ i: state.i === name ? "" : name });
 
 /**
  * Latency over time: `heat` has a string a column, a base-36 digit a level; `range` is what the
@@ -172,12 +186,12 @@ function band(curve, at) {
   if (curve.points.length < 2 || curve.points[0].hi === undefined) return null;
   const upper = curve.points.map(p => at(p.x, p.hi)), lower = curve.points.map(p => at(p.x, p.lo));
   const d = "M" + upper.concat(lower.reverse()).map(flat).join("L") + "Z";
-  return svg("path", { d, fill: colour(curve.look), class: "band" });
+  return svg("path", { d, fill: colour(curve.look), class: faint(curve.key) ? "band faint" : "band" });
 }
 
-function line(curve, at, spots) {
+function line(curve, at) {
   const plain = curve.marks === false;
-  const g = svg("g", { "data-series": curve.name, style: `--c:${colour(curve.look)}` });
+  const g = svg("g", { "data-series": curve.name, class: faint(curve.key) ? "faint" : null, style: `--c:${colour(curve.look)}` });
   const points = curve.points.map(p => at(p.x, p.y));
   if (curve.stroke !== false) {
     g.append(svg("path", { d: "M" + points.map(flat).join("L"), class: "line",
@@ -191,7 +205,6 @@ function line(curve, at, spots) {
         d: `M${x},${top}V${bottom}M${x - 4},${top}h8M${x - 4},${bottom}h8` }));
     }
     if (!plain) g.append(svg("path", { d: marker(curve.look, x, y), class: curve.hollow ? "mark hollow" : "mark" }));
-    spots.push({ x, y, tip: `${curve.name}\n${p.tip}` });
   });
   return g;
 }
@@ -200,7 +213,7 @@ function line(curve, at, spots) {
 function endLabels(root, curves, names, at, right) {
   const ends = curves.map((c, i) => {
     const p = c.points[c.points.length - 1], [x, y] = at(p.x, p.y);
-    return { x, y, row: y, name: names[i], look: c.look };
+    return { x, y, row: y, name: names[i], look: c.look, key: c.key };
   });
   const room = SIZE.height - SIZE.bottom - SIZE.top, gap = Math.min(19, room / ends.length);
   const rows = ends.slice().sort((a, b) => a.y - b.y);
@@ -215,9 +228,104 @@ function endLabels(root, curves, names, at, right) {
   for (const end of ends) {
     root.append(svg("path", { d: `M${end.x + 7},${end.y}L${right + 15},${end.row}`,
       class: right - end.x > 30 ? "leader long" : "leader", stroke: colour(end.look) }));
-    root.append(svg("text", { x: right + 19, y: end.row + 5, class: "end",
+    root.append(svg("text", { x: right + 19, y: end.row + 5, class: faint(end.key) ? "end faint" : "end", "data-isolate": end.name, onclick: () => isolate(end.key),
       style: `--c:${colour(end.look)};--size:${Math.max(8, 16 * gap / 19).toFixed(1)}px` }, end.name));
   }
+}
+
+/** Charts that are drawn, by what they have in common. */
+let linked = [];
+
+/**
+ * A line at the x under the mouse, or that arrow keys went to, with every series at it and how many
+ * times its base each is. Charts with one `link` have it together; a drag zooms them all.
+ */
+function crosshair(root, { curves, at, left, right, link, unit, format }) {
+  const xs = unique(curves.flatMap(c => c.points.map(p => p.x))).sort((a, b) => a - b);
+  const places = xs.map(x => at(x, curves[0].points[0].y)[0]);
+  const rule = svg("line", { class: "cross", y1: SIZE.top, y2: SIZE.height - SIZE.bottom, visibility: "hidden" });
+  const brush = svg("rect", { class: "brush", y: SIZE.top, height: SIZE.height - SIZE.bottom - SIZE.top, visibility: "hidden" });
+  const rings = curves.map(() => svg("circle", { r: 7, class: "ring", visibility: "hidden" }));
+  root.append(brush, rule, ...rings);
+  const chart = { root, link, x: null, chosen: 0 };
+  const nearest = px => places.reduce((best, p, i) => (Math.abs(p - px) < Math.abs(places[best] - px) ? i : best), 0);
+  /** Points at an x, or so near to it that the eye sees one place. */
+  const here = px => curves.map(c => {
+    const p = c.points.reduce((best, q) => (!best || Math.abs(at(q.x, q.y)[0] - px) < Math.abs(at(best.x, best.y)[0] - px) ? q : best), null);
+    return p && Math.abs(at(p.x, p.y)[0] - px) < 6 ? p : null;
+  });
+  const toUnits = event => { const box = root.getBoundingClientRect(); return (event.clientX - box.left) * SIZE.width / box.width; };
+  chart.mark = x => {
+    const i = xs.indexOf(x);
+    chart.x = i < 0 ? null : i;
+    const px = places[i], points = i < 0 ? [] : here(px);
+    rule.setAttribute("visibility", i < 0 ? "hidden" : "visible");
+    if (i >= 0) { rule.setAttribute("x1", px); rule.setAttribute("x2", px); }
+    rings.forEach((ring, k) => {
+      ring.setAttribute("visibility", points[k] ? "visible" : "hidden");
+      if (points[k]) { const [cx, cy] = at(points[k].x, points[k].y); ring.setAttribute("cx", cx); ring.setAttribute("cy", cy); }
+    });
+    return points;
+  };
+  chart.brush = range => {
+    brush.setAttribute("visibility", range ? "visible" : "hidden");
+    if (!range) return;
+    const [a, b] = range.map(x => places[nearest(at(Math.max(xs[0], Math.min(xs[xs.length - 1], x)), curves[0].points[0].y)[0])]);
+    brush.setAttribute("x", a);
+    brush.setAttribute("width", Math.max(1, b - a));
+  };
+  const together = act => (link ? linked.filter(c => c.link === link) : [chart]).forEach(act);
+  const show = i => {
+    const x = xs[Math.max(0, Math.min(xs.length - 1, i))];
+    let points = [];
+    together(c => { const got = c.mark(x); if (c === chart) points = got; });
+    const box = root.getBoundingClientRect(), k = box.width / SIZE.width;
+    tipAt(box.left + places[xs.indexOf(x)] * k, box.top + SIZE.top * k, crossText(x, unit, curves, points, format, chart.chosen));
+  };
+  const hide = () => { together(c => { c.mark(null); c.brush(null); }); hideTip(); };
+  let from = null;
+  root.addEventListener("pointermove", event => {
+    const px = toUnits(event);
+    if (px < left - 20 || px > right + 20) return hide();
+    show(nearest(px));
+    if (from !== null) together(c => c.brush([from, xs[nearest(px)]].sort((a, b) => a - b)));
+  });
+  root.addEventListener("pointerdown", event => { if (link && event.pointerType === "mouse" && event.button === 0) from = xs[nearest(toUnits(event))]; });
+  root.addEventListener("pointerup", event => {
+    const to = xs[nearest(toUnits(event))], start = from;
+    from = null;
+    if (start !== null && start !== to) zoomTo(start, to); else together(c => c.brush(null));
+  });
+  root.addEventListener("dblclick", () => link && state.z && update({ z: "" }));
+  root.addEventListener("pointerleave", () => { from = null; hide(); });
+  root.addEventListener("blur", hide);
+  root.addEventListener("keydown", event => {
+    const at = chart.x ?? -1, step = { ArrowRight: 1, ArrowLeft: -1 }[event.key], turn = { ArrowDown: 1, ArrowUp: -1 }[event.key];
+    if (event.key === "Escape") { hide(); if (state.i) update({ i: "" }); }
+    if (event.key === "Enter") isolate(curves[chart.chosen].key);
+    if (link && event.key === "+" && xs.length > 2) zoomTo(xs[Math.max(0, at - 1)], xs[Math.min(xs.length - 1, Math.max(0, at) + 1)]);
+    if (link && event.key === "-" && state.z) update({ z: "" });
+    if (!step && !turn) return;
+    event.preventDefault();
+    if (turn) chart.chosen = (chart.chosen + turn + curves.length) % curves.length;
+    show(at < 0 ? (step === -1 ? xs.length - 1 : 0) : at + (step || 0));
+  });
+  linked.push(chart);
+}
+
+/** Zooms all charts of one x to these ends, and what lies between. */
+const zoomTo = (a, b) => a !== b && update({ z: [a, b].sort((x, y) => x - y).join("-") });
+
+/** Every series at one x: value, trials and range, and how many times its base it is. */
+function crossText(x, unit, curves, points, format, chosen) {
+  const there = curves.map((c, i) => [c, points[i], i]).filter(([, p]) => p);
+  const whole = x === null ? "" : unit === "threads" ? counted(x, "thread") : `${short(x)} ${unit}`;
+  const valueAt = name => there.find(([c]) => c.key === name && c.stroke !== false)?.[1].y;
+  const lines = there.map(([c, p, i]) => {
+    const base = c.base && valueAt(c.base), ratio = base > 0 && c.base !== c.key ? `, ${short(p.y / base)} times ${c.base}` : "";
+    return `${i === chosen ? "▸" : " "} ${c.name}: ${p.tip || format(p.y)}${ratio}`;
+  });
+  return [unit === "threads" ? whole : null, ...lines].filter(Boolean).join("\n");
 }
 
 /** The nearest point speaks, under the mouse or by arrow keys. */
@@ -233,14 +341,14 @@ function hover(root, spots) {
     tipAt(box.left + x * k, box.top + y * k, tip);
   };
   const hide = () => { ring.setAttribute("visibility", "hidden"); hideTip(); };
-  root.addEventListener("mousemove", event => {
+  root.addEventListener("pointermove", event => {
     const box = root.getBoundingClientRect(), k = SIZE.width / box.width;
     const mx = (event.clientX - box.left) * k, my = (event.clientY - box.top) * k;
     let best = 0, least = Infinity;
     spots.forEach((s, i) => { const d = Math.hypot(s.x - mx, s.y - my); if (d < least) { least = d; best = i; } });
     if (least < 60) show(best); else hide();
   });
-  root.addEventListener("mouseleave", hide);
+  root.addEventListener("pointerleave", hide);
   root.addEventListener("blur", hide);
   root.addEventListener("keydown", event => {
     const step = { ArrowRight: 1, ArrowDown: 1, ArrowLeft: -1, ArrowUp: -1 }[event.key];
@@ -251,13 +359,51 @@ function hover(root, spots) {
   });
 }
 
+/**
+ * One row a quantity, one dot a series, on a logarithmic axis. `rows`: {label, dots: [{name, key, look,
+ * y, lo, hi, tip}]}; what is not positive has no dot.
+ */
+function dotPlot({ title, sub, source, rows, format, name }) {
+  const dots = rows.flatMap(r => r.dots).filter(d => d.y > 0);
+  if (!dots.length) return absent(title, "no step took a time");
+  const xs = axis({ kind: "log", name, format }, dots.flatMap(d => [d.y, d.lo > 0 ? d.lo : d.y, d.hi]));
+  const series = unique(dots.map(d => d.name)), gap = Math.max(26, 9 * series.length + 6), top = 8, bottom = top + gap * rows.length;
+  const left = Math.min(SIZE.width / 3, 16 + Math.max(...rows.map(r => r.label.length)) * 9.2), right = SIZE.width - 16;
+  const height = bottom + 50, at = v => left + xs.at(v) * (right - left);
+  const root = svg("svg", { viewBox: `0 0 ${SIZE.width} ${height}`, tabindex: 0, role: "img", "aria-label": `${title}. ${sub}. Arrow keys read the dots.` });
+  let free = -Infinity;
+  for (const tick of xs.ticks) {
+    const x = at(tick.v), half = (tick.label || "").length * 5;
+    root.append(svg("line", { x1: x, x2: x, y1: top, y2: bottom, class: tick.label ? "grid" : "grid minor" }));
+    if (tick.label && x - half > free) { root.append(svg("text", { x, y: bottom + 20, "text-anchor": "middle" }, tick.label)); free = x + half + 6; }
+  }
+  root.append(svg("text", { x: (left + right) / 2, y: bottom + 43, class: "name", "text-anchor": "middle" }, `${name} (log scale)`));
+  const spots = [];
+  rows.forEach((row, i) => {
+    const middle = top + gap * (i + 0.5);
+    root.append(svg("line", { x1: left, x2: right, y1: middle + gap / 2, y2: middle + gap / 2, class: "grid minor" }));
+    root.append(svg("text", { x: left - 8, y: middle + 5, "text-anchor": "end" }, row.label));
+    row.dots.filter(d => d.y > 0).forEach(d => {
+      const y = middle + (series.indexOf(d.name) - (series.length - 1) / 2) * 9, x = at(d.y);
+      const g = svg("g", { "data-series": d.name, class: faint(d.key) ? "faint" : null, style: `--c:${colour(d.look)}` });
+      if (d.hi > d.lo && d.lo > 0) g.append(svg("line", { class: "whisker", x1: at(d.lo), x2: at(d.hi), y1: y, y2: y }));
+      g.append(svg("path", { d: marker(d.look, x, y, 4), class: d.hollow ? "mark hollow" : "mark" }));
+      root.append(g);
+      spots.push({ x, y, tip: `${row.label}, ${d.name}\n${d.tip}` });
+    });
+  });
+  hover(root, spots);
+  const looks = series.map(n => dots.find(d => d.name === n));
+  return figure(title, sub, [legendOf(looks), root], source);
+}
+
 function tipAt(x, y, text) {
   const tip = document.getElementById("tip");
   tip.textContent = text;
   tip.hidden = false;
   const { width, height } = tip.getBoundingClientRect();
   tip.style.left = Math.max(4, Math.min(x + 14, innerWidth - width - 8)) + "px";
-  tip.style.top = Math.max(4, y - height - 12) + "px";
+  tip.style.top = (y - height - 12 > 4 ? y - height - 12 : Math.min(y + 24, Math.max(4, innerHeight - height - 8))) + "px";
 }
 
 function hideTip() { document.getElementById("tip").hidden = true; }
@@ -293,10 +439,9 @@ function barChart({ title, sub, source, blocks, legend = [] }) {
   return figure(title, sub, body, source);
 }
 
+/** A block's name in ink, which can be read, behind its scheme's look. */
 function heading(block) {
-  const name = el("div", { class: "heading", "data-series": block.name }, block.name);
-  if (block.look !== undefined) name.style.color = colour(block.look);
-  return name;
+  return el("div", { class: "heading", "data-series": block.name }, block.look ? swatch(block.look) : null, block.name);
 }
 
 function interval(left, width) {

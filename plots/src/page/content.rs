@@ -4,19 +4,23 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use rayon::prelude::*;
+use results::hit::hit;
 use results::metric::{Metric, Percentile};
 use results::schema::{Cell, Counter, Latency, Swapoff};
 use results::store::Loaded;
 use results::{stats, traffic, usl};
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
+use super::pairs::{self, Pairs};
 use super::{Race, histograms, pictures, verdict};
 use crate::chart::swapoff::{by_trial, step_names, total};
 use crate::data::{self, Group, Median, Set, Track, ops};
 use crate::style::Look;
 
-/// Lock sites and cache lines kept per point.
+/// Lock sites and fields of cache lines kept per point.
 const TOP: usize = 6;
+/// Single cache lines kept per point.
+const HOTTEST: usize = 3;
 /// Kinds of operation with a column of their own in the raw table.
 const KIND_COLUMNS: usize = 4;
 /// Points kept of a series over time.
@@ -30,17 +34,46 @@ pub fn json(runs: &[Loaded], sets: &[Set], races: &[Race]) -> Value {
             tracks.push((track.name.clone(), track.variant, track.look));
         }
     }
-    let reasons = reasons(sets);
+    let words = Words { reasons: reasons(sets), names: names(sets) };
+    let pairs = Pairs::of(runs);
     let mut all = json!({
-        "tracks": tracks.iter().map(|(name, variant, l)| json!({"name": name, "variant": variant, "look": look(*l)})).collect::<Vec<_>>(),
+        "tracks": tracks.iter().map(|(name, variant, l)| json!({"name": name, "variant": variant, "rank": pairs::rank(variant), "look": look(*l)})).collect::<Vec<_>>(),
         "runs": runs.iter().map(run).collect::<Vec<_>>(),
-        "reasons": reasons.iter().collect::<Vec<_>>(),
-        "sets": sets.par_iter().map(|s| set(s, runs, &tracks, &reasons)).collect::<Vec<_>>(),
+        "reasons": words.reasons,
+        "names": words.names,
+        "sets": sets.par_iter().map(|s| set(s, runs, &pairs, &tracks, &words)).collect::<Vec<_>>(),
         "cells": cells(sets),
-        "races": races.iter().map(|r| json!({"title": r.title, "about": r.about, "text": r.text})).collect::<Vec<_>>(),
+        "races": races.iter().map(race).collect::<Vec<_>>(),
     });
     shorten(&mut all);
     all
+}
+
+fn race(race: &Race) -> Value {
+    json!({
+        "title": race.title, "about": race.about, "text": race.text,
+        "timeline": race.timeline.as_ref().map(timeline),
+        "counterpart": race.counterpart.as_ref().map(timeline),
+    })
+}
+
+/// A timeline of the checker without what the page does not show: of a row's accesses the locks' and
+/// notes', and of the state what the row changed.
+fn timeline(whole: &Value) -> Value {
+    let mut short = whole.clone();
+    let mut before = whole["initial"].clone();
+    for row in short["rows"].as_array_mut().into_iter().flatten() {
+        let after = row["state"].take();
+        let changed = after.as_object().into_iter().flatten().filter(|(k, v)| before[k] != **v);
+        row["state"] = changed.map(|(k, v)| (k.clone(), v.clone())).collect::<Map<_, _>>().into();
+        before = after;
+        if let Some(accesses) = row["accesses"].as_array_mut() {
+            accesses.retain(|a| !["read", "write", "change"].iter().any(|op| a["op"] == *op));
+            *accesses =
+                accesses.iter().map(|a| json!({"op": a["op"], "cell": a["cell"]})).collect();
+        }
+    }
+    short
 }
 
 /// Whole numbers without their `.0`: of ten thousand cells it is a tenth of the page.
@@ -69,6 +102,42 @@ fn reasons(sets: &[Set]) -> BTreeSet<String> {
     groups.flat_map(|g| &g.cells).flat_map(|c| c.counters.values()).map(reason).collect()
 }
 
+/// Words that many points repeat, which say them by their place here.
+struct Words {
+    /// why counters have no value
+    reasons: BTreeSet<String>,
+    /// of locks, callers, cache lines and distances
+    names: BTreeSet<String>,
+}
+
+impl Words {
+    fn name(&self, name: &str) -> Option<usize> {
+        self.names.iter().position(|known| known == name)
+    }
+}
+
+fn names(sets: &[Set]) -> BTreeSet<String> {
+    let groups = || sets.iter().flat_map(|s| &s.tracks).flat_map(|t| &t.groups);
+    let sites = groups().flat_map(|g| &g.cells).flat_map(|c| &c.sites);
+    let mut names: BTreeSet<String> =
+        sites.flat_map(|site| [site.lock.clone(), site.caller.clone()]).collect();
+    let tracks = sets.iter().flat_map(|s| &s.tracks);
+    let detailed = tracks.flat_map(|t| t.groups.iter().filter(|g| detailed(t, g)));
+    for moved in detailed.filter_map(|g| traffic::of(g.cells.iter().copied())) {
+        let all = moved.fields.iter().chain(&moved.callers);
+        names.extend(all.clone().map(|m| m.name.clone()));
+        names.extend(all.flat_map(|m| &m.transfers).map(|(distance, _)| distance.clone()));
+        names.extend(moved.hottest.into_iter().take(HOTTEST).map(|(name, _)| name));
+    }
+    names
+}
+
+/// Whether a point has all details: the one that charts at one number of threads show, and the last.
+fn detailed(track: &Track, group: &Group) -> bool {
+    let last = track.groups.last().is_some_and(|last| std::ptr::eq(last, group));
+    last || std::ptr::eq(track.widest(), group)
+}
+
 fn reason(counter: &Counter) -> String {
     data::unsupported(match counter {
         Counter::Unsupported { unsupported } => unsupported,
@@ -90,9 +159,23 @@ fn run(loaded: &Loaded) -> Value {
     rows.extend(loaded.notes.iter().map(|n| ("note".to_string(), n.clone())));
     json!({
         "id": run.id, "label": run.label, "machine": run.machine.name,
+        "day": run.created_utc.chars().take(10).collect::<String>(), "hardware": hardware(loaded),
         "origin": run.machine.kind.origin(), "command": run.command, "rows": rows,
         "source": data::provenance(loaded),
     })
+}
+
+/// The machine in a line: of a prediction the model, else processor, CPUs, kernel and hypervisor.
+fn hardware(loaded: &Loaded) -> String {
+    let (machine, environment) = (&loaded.run.machine, &loaded.run.environment);
+    let origin = machine.kind.origin();
+    if machine.predicted {
+        return format!("{origin} {}", machine.name);
+    }
+    let (model, cpus) = (&environment.cpu_model, &environment.cpus_online);
+    let (kernel, under) = (environment.kernel.to_string(), &environment.virtualized);
+    let release = kernel.split_whitespace().next().unwrap_or("unknown");
+    format!("{origin} {model}, {cpus} CPUs, Linux {release}, hypervisor: {under}")
 }
 
 /// A value as a reader would say it; `{"unknown": why}` is "unknown (why)".
@@ -111,23 +194,27 @@ fn plain(value: &Value) -> String {
 fn set(
     set: &Set,
     runs: &[Loaded],
+    pairs: &Pairs,
     tracks: &[(String, &str, Look)],
-    reasons: &BTreeSet<String>,
+    words: &Words,
 ) -> Value {
     let place = &set.place;
     let index = |t: &Track| tracks.iter().position(|(name, ..)| *name == t.name);
     json!({
         "machine": place.machine,
-        "workload": set.work,
+        "workload": place.workload,
+        "params": place.params,
+        "pin": place.pin,
+        "origin": place.origin(),
         "predicted": place.predicted,
         "conditions": set.conditions(),
-        "short": format!("{}, {} {}", set.work, place.origin(), place.machine),
         "refused": set.refused,
         "nosites": place.why_no_sites(),
         "runs": run_indices(set, runs),
-        "verdict": verdict::words(set),
+        "words": verdict::words(set),
+        "pairs": pairs.json(set),
         "steps": step_names(set),
-        "tracks": set.tracks.iter().map(|t| track(set, t, index(t), reasons)).collect::<Vec<_>>(),
+        "tracks": set.tracks.iter().map(|t| track(set, t, index(t), words)).collect::<Vec<_>>(),
     })
 }
 
@@ -137,14 +224,15 @@ fn run_indices(set: &Set, runs: &[Loaded]) -> Vec<usize> {
     set.runs.iter().filter_map(place).collect()
 }
 
-fn track(set: &Set, track: &Track, index: Option<usize>, reasons: &BTreeSet<String>) -> Value {
+fn track(set: &Set, track: &Track, index: Option<usize>, words: &Words) -> Value {
     let one =
         track.groups.first().filter(|g| g.threads() == 1).map(|g| g.samples(&Metric::Throughput));
     let first = track.widest().cells[0];
     json!({
         "t": index,
+        "b": pairs::predecessor(set, track),
         "d": track.widest().threads(),
-        "g": track.groups.par_iter().map(|g| group(g, one.as_deref(), reasons)).collect::<Vec<_>>(),
+        "g": track.groups.par_iter().map(|g| group(g, one.as_deref(), detailed(track, g), words)).collect::<Vec<_>>(),
         "usl": law(track),
         "hdr": histograms::of(set, track.widest()),
         "series": first.series.iter().map(series).collect::<Vec<_>>(),
@@ -152,7 +240,8 @@ fn track(set: &Set, track: &Track, index: Option<usize>, reasons: &BTreeSet<Stri
 }
 
 /// One point: everything that charts show of it, each with the range it has.
-fn group(group: &Group, one: Option<&[f64]>, reasons: &BTreeSet<String>) -> Value {
+/// `detailed`: with what makes thousands of points megabytes.
+fn group(group: &Group, one: Option<&[f64]>, detailed: bool, words: &Words) -> Value {
     let now = group.samples(&Metric::Throughput);
     let speedup = one.and_then(|one| match group.threads() {
         1 => Some(Median { n: now.len(), lo: 1.0, median: 1.0, hi: 1.0 }),
@@ -166,11 +255,14 @@ fn group(group: &Group, one: Option<&[f64]>, reasons: &BTreeSet<String>) -> Valu
         "j": range(&group.samples(&Metric::Jain)),
         "lat": latencies(group, |c, kind| c.kinds.get(kind)?.latency.as_ref()),
         "resp": latencies(group, |c, kind| c.kinds.get(kind)?.response.as_ref()),
-        "sites": sites(group),
-        "ctr": counters(group, reasons),
-        "share": shares(group.cells[0]),
+        "sites": sites(group, words),
+        "ctr": counters(group, &words.reasons),
     });
-    let optional = [("off", swapoff(group)), ("lines", lines(group))];
+    let hit = group.cells.iter().filter(|cell| hit(cell).is_some()).count();
+    let hit = if hit > 0 { json!(hit) } else { Value::Null };
+    let lines = if detailed { lines(group, words) } else { Value::Null };
+    let shares = if detailed { json!(shares(group.cells[0])) } else { Value::Null };
+    let optional = [("off", swapoff(group)), ("lines", lines), ("share", shares), ("hit", hit)];
     for (name, value) in optional.into_iter().filter(|(_, v)| !v.is_null()) {
         point[name] = value;
     }
@@ -191,7 +283,7 @@ fn range(values: &[f64]) -> Option<[f64; 3]> {
 }
 
 /// Four significant digits: more are noise, and thousands of them are megabytes.
-fn sig(v: f64) -> f64 {
+pub(super) fn sig(v: f64) -> f64 {
     format!("{v:.3e}").parse().unwrap_or(v)
 }
 
@@ -221,7 +313,7 @@ fn latencies(group: &Group, of: for<'a> fn(&'a Cell, &str) -> Option<&'a Latency
 }
 
 /// Lock, caller, ns waited per operation, share contended, longest wait.
-fn sites(group: &Group) -> Value {
+fn sites(group: &Group, words: &Words) -> Value {
     let done: f64 = group.cells.iter().map(|c| ops(c)).sum();
     type Sums = (u64, u64, Option<u64>, u64);
     let mut by_name: BTreeMap<(&str, &str), Sums> = BTreeMap::new();
@@ -237,7 +329,7 @@ fn sites(group: &Group) -> Value {
     let rows = list.iter().take(TOP).map(|((lock, caller), (wait, contended, taken, longest))| {
         let share = taken.filter(|t| *t > 0).map(|t| sig(*contended as f64 / t as f64));
         let per_op = (done > 0.0).then(|| sig(*wait as f64 / done));
-        json!([lock, caller, per_op, share, contended, longest])
+        json!([words.name(lock), words.name(caller), per_op, share, contended, longest])
     });
     rows.collect()
 }
@@ -257,11 +349,19 @@ fn counters(group: &Group, reasons: &BTreeSet<String>) -> Value {
     Value::Object(by_name)
 }
 
-/// Each thread's operations against the mean, in the first trial.
+/// Points kept of the threads' shares.
+const SHARES: usize = 48;
+
+/// Each thread's operations against the mean, least served first, in the first trial; of many threads
+/// some, evenly picked from the first to the last.
 fn shares(cell: &Cell) -> Vec<f64> {
     let mean = ops(cell) / cell.per_thread.len().max(1) as f64;
-    let share = |n: &u64| (*n as f64 / mean * 100.0).round() / 100.0;
-    if mean > 0.0 { cell.per_thread.iter().map(share).collect() } else { Vec::new() }
+    let mut sorted = cell.per_thread.clone();
+    sorted.sort_unstable();
+    let share = |n: u64| (n as f64 / mean * 100.0).round() / 100.0;
+    let kept = sorted.len().min(SHARES);
+    let place = |i: usize| i * (sorted.len() - 1) / (kept - 1).max(1);
+    if mean > 0.0 { (0..kept).map(|i| share(sorted[place(i)])).collect() } else { Vec::new() }
 }
 
 /// Clusters, number of trials, total and each step, in ns.
@@ -276,7 +376,7 @@ fn swapoff(group: &Group) -> Value {
         .map(|step| {
             let same = all.iter().flat_map(|s| &s.steps).filter(|s| s.name == step.name);
             let times: Vec<f64> = same.map(|s| s.ns as f64).collect();
-            json!([step.name, sig(stats::median(&times))])
+            json!([step.name, range(&times)])
         })
         .collect();
     json!({
@@ -287,28 +387,32 @@ fn swapoff(group: &Group) -> Value {
 
 /// By field, by caller: name, transfers per operation by distance, ns waited per operation.
 /// And the hottest single lines.
-fn lines(group: &Group) -> Value {
+fn lines(group: &Group, words: &Words) -> Value {
     let Some(traffic) = traffic::of(group.cells.iter().copied()) else { return Value::Null };
     let rows = |mut all: Vec<traffic::Moved>| -> Value {
         all.sort_by(|a, b| b.misses().total_cmp(&a.misses()));
         let row = |m: &traffic::Moved| {
-            let moved: Vec<(&str, f64)> =
-                m.transfers.iter().map(|(d, n)| (d.as_str(), sig(*n))).collect();
-            json!([m.name, moved, sig(m.wait_ns)])
+            let moved: Vec<(Option<usize>, f64)> =
+                m.transfers.iter().map(|(d, n)| (words.name(d), sig(*n))).collect();
+            json!([words.name(&m.name), moved, sig(m.wait_ns)])
         };
         all.iter().take(TOP).map(row).collect()
     };
-    let hottest: Value =
-        traffic.hottest.iter().take(TOP).map(|(name, n)| json!([name, sig(*n)])).collect();
+    let hottest: Value = traffic
+        .hottest
+        .iter()
+        .take(HOTTEST)
+        .map(|(name, n)| json!([words.name(name), sig(*n)]))
+        .collect();
     json!({ "fields": rows(traffic.fields), "callers": rows(traffic.callers), "hottest": hottest })
 }
 
-/// The fitted law with its band up to twice the threads measured, or null.
+/// The fitted law with its band over the threads measured, or null. One that does not fit has no curve.
 fn law(track: &Track) -> Value {
     let points: Vec<usl::Point> =
         track.groups.iter().map(|g| (g.threads(), g.samples(&Metric::Throughput))).collect();
     let Some(fit) = usl::fit(&points) else { return Value::Null };
-    let most = points.last().map_or(1.0, |(threads, _)| f64::from(*threads)) * 2.0;
+    let most = points.last().map_or(1.0, |(threads, _)| f64::from(*threads));
     let at: Vec<f64> = (0..=24).map(|i| most.powf(f64::from(i) / 24.0)).collect();
     let band = usl::band(&points, &at);
     let ends = |i: stats::Interval| [sig(i.lo), sig(i.hi)];
@@ -328,7 +432,7 @@ fn law(track: &Track) -> Value {
         "lambda": sig(fit.lambda), "sigma": sig(fit.sigma), "kappa": sig(fit.kappa),
         "sigma95": band.as_ref().map(|b| ends(b.sigma)),
         "kappa95": band.as_ref().map(|b| ends(b.kappa)),
-        "peak": fit.peak().map(sig), "error": sig(fit.error), "fits": fit.fits(), "curve": curve,
+        "peak": fit.peak().map(sig), "error": sig(fit.error), "fits": fit.fits(), "curve": if fit.fits() { curve } else { Vec::new() },
     })
 }
 
@@ -359,7 +463,9 @@ fn cells(sets: &[Set]) -> Value {
             })
         })
         .collect();
-    let column = |name: &str, value: &dyn Fn(&Cell) -> Option<f64>| json!({ "name": name, "v": all.iter().map(|(.., c)| value(c).map(sig)).collect::<Vec<_>>() });
+    let column = |name: &str, value: &dyn Fn(&Cell) -> Option<f64>| {
+        sparse(name, &all.iter().map(|(.., c)| value(c).map(sig)).collect::<Vec<_>>())
+    };
     let mut columns = vec![
         column("ops/s", &|c| Metric::Throughput.of(c)),
         column("Jain", &|c| Metric::Jain.of(c)),
@@ -379,8 +485,30 @@ fn cells(sets: &[Set]) -> Value {
         columns.push(column(&format!("p99 {kind}, ns"), &|c| p99.of(c)));
     }
     json!({
-        "at": all.iter().map(|(s, t, g, _)| [s, t, g]).collect::<Vec<_>>(),
+        "at": counted(all.iter().map(|(s, t, g, _)| [*s, *t, *g])),
         "trial": all.iter().map(|(.., c)| c.key.block).collect::<Vec<_>>(),
         "columns": columns,
     })
+}
+
+/// Each place with how many cells in a row it has.
+fn counted(places: impl Iterator<Item = [usize; 3]>) -> Vec<[usize; 4]> {
+    let mut runs: Vec<[usize; 4]> = Vec::new();
+    for [s, t, g] in places {
+        match runs.last_mut() {
+            Some([a, b, c, n]) if [*a, *b, *c] == [s, t, g] => *n += 1,
+            _ => runs.push([s, t, g, 1]),
+        }
+    }
+    runs
+}
+
+/// A column; one that is empty for the most part says where its values are.
+fn sparse(name: &str, values: &[Option<f64>]) -> Value {
+    let there: Vec<usize> = (0..values.len()).filter(|&n| values[n].is_some()).collect();
+    if there.len() * 2 > values.len() {
+        return json!({ "name": name, "v": values });
+    }
+    let kept: Vec<f64> = values.iter().flatten().copied().collect();
+    json!({ "name": name, "at": there, "v": kept })
 }

@@ -7,9 +7,10 @@ use results::hlog::Interval;
 use results::schema::Cell;
 use serde_json::{Value, json};
 
+use super::content::sig;
 use crate::data::{Group, Set};
 
-/// Points of a curve per nine.
+/// Points of a curve per nine; the page's script knows it too.
 const STEPS: u32 = 8;
 /// A quantile is shown only with this many operations beyond it.
 const LEAST_BEYOND: f64 = 10.0;
@@ -63,19 +64,14 @@ fn read(set: &Set, cell: &Cell) -> Vec<Interval> {
     owner.and_then(|run| run.histograms(cell).ok()).unwrap_or_default()
 }
 
-/// (quantile, ns), evenly spaced on a scale of nines.
-fn curve(interval: &Interval) -> Vec<(f64, u64)> {
+/// ns at quantiles that are evenly spaced on a scale of nines: [`STEPS`] to each nine, from 0 on.
+fn curve(interval: &Interval) -> Vec<f64> {
     let histogram = &interval.histogram;
     (0..8 * STEPS)
         .map(|i| 10f64.powf(-f64::from(i) / f64::from(STEPS)))
         .take_while(|beyond| histogram.len() as f64 * beyond >= LEAST_BEYOND)
-        .map(|beyond| (round(1.0 - beyond), histogram.value_at_quantile(1.0 - beyond)))
+        .map(|beyond| sig(histogram.value_at_quantile(1.0 - beyond) as f64))
         .collect()
-}
-
-/// Nine digits tell six nines apart.
-fn round(q: f64) -> f64 {
-    (q * 1e9).round() / 1e9
 }
 
 /// Operations by time and latency, or null with fewer than four intervals: the ends

@@ -3,33 +3,45 @@
 
 mod content;
 mod histograms;
+mod pairs;
 mod pictures;
 mod verdict;
 
 use std::path::Path;
 
 use results::store::Loaded;
+use serde_json::Value;
 
 use crate::chart::{self, Job};
 use crate::data::Set;
 use crate::{PlotError, data, style};
 
 const CSS: &str = include_str!("page.css");
-const SCRIPTS: [&str; 5] = [
+const SCRIPTS: [&str; 11] = [
     include_str!("scale.js"),
+    include_str!("element.js"),
+    include_str!("state.js"),
     include_str!("chart.js"),
     include_str!("picture.js"),
+    include_str!("verdict.js"),
+    include_str!("heat.js"),
+    include_str!("race.js"),
+    include_str!("sections.js"),
     include_str!("table.js"),
     include_str!("page.js"),
 ];
 
-/// A race diagram from the checker: plain text in columns.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// A race diagram from the checker: plain text in columns, and its steps where they are known.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Race {
     pub title: String,
     /// What it shows, in a sentence; may be empty.
     pub about: String,
     pub text: String,
+    /// What `check --json` calls `timeline`: lanes, rows, and the state after each.
+    pub timeline: Option<Value>,
+    /// The timeline of the same acts where nothing is broken.
+    pub counterpart: Option<Value>,
 }
 
 /// Writes the page for `runs` to the file `out`.
@@ -39,18 +51,27 @@ pub fn page(runs: &[Loaded], races: &[Race], out: &Path) -> Result<(), PlotError
     if sets.is_empty() {
         return Err(PlotError::Empty);
     }
-    let text = whole(runs, &sets, races, chart::jobs(&sets));
+    let by_run = data::sets_by_run(runs);
+    let text = whole(runs, races, jobs(&sets, &by_run));
     std::fs::write(out, text).map_err(|e| PlotError::write(out, e))
+}
+
+/// The pictures of one set are of one run, as the page's own charts are; those of several are the files'.
+fn jobs<'a>(pooled: &'a [Set<'a>], by_run: &'a [Set<'a>]) -> Vec<Job<'a>> {
+    let of_set = |job: &Job| chart::OF_SET.iter().any(|(name, _)| *name == job.chart);
+    let own = chart::jobs(by_run).into_iter().filter(of_set);
+    own.chain(chart::jobs(pooled).into_iter().filter(|job| !of_set(job))).collect()
 }
 
 /// Bytes of a page. Data beyond it are not left out; pictures of charts are.
 const BUDGET: usize = 2_000_000;
 
 /// The page, with as many of the pictures that `jobs` draw as the budget allows.
-fn whole(runs: &[Loaded], sets: &[Set], races: &[Race], jobs: Vec<Job>) -> String {
-    let mut data = content::json(runs, sets, races);
+fn whole(runs: &[Loaded], races: &[Race], jobs: Vec<Job>) -> String {
+    let sets = data::sets_by_run(runs);
+    let mut data = content::json(runs, &sets, races);
     let left = BUDGET.saturating_sub(html(&data.to_string()).len());
-    data["pictures"] = pictures::of(sets, jobs, left);
+    data["pictures"] = pictures::of(&sets, jobs, left);
     html(&data.to_string())
 }
 
@@ -111,14 +132,14 @@ mod tests {
         };
         let page = |races: &[Race], toys| {
             let jobs = chart::jobs(&sets).into_iter().chain((0..toys).map(toy)).collect();
-            whole(&runs, &sets, races, jobs)
+            whole(&runs, races, jobs)
         };
         let before = page(&[], 0).len();
         assert!(page(&[], 1).len() > before + 20_000, "a new chart is on the page");
         let many = page(&[], 100);
         assert!(many.len() < before + BUDGET / 3 && many.contains("toy-99"), "it names the rest");
         let title = "a".repeat(BUDGET - before - 30_000);
-        let full = [Race { title, about: String::new(), text: String::new() }];
+        let full = [Race { title, ..Race::default() }];
         assert!(page(&full, 3).len() < BUDGET, "of a full page the pictures take what is left");
     }
 

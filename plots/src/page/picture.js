@@ -14,9 +14,9 @@ function shapeOf(shape) {
     style: `font-size:${size}px;fill:${colour}` }, words);
 }
 
-/** A picture; its first text is its title, which is what a screen reader says of it. */
+/** A picture; its first texts are its title and conditions, which is what a screen reader says of it. */
 function picture({ size, shapes }) {
-  const title = shapes.find(s => s.length === 7);
-  return el("figure", { class: "picture" }, svg("svg", { viewBox: `0 0 ${size[0]} ${size[1]}`, role: "img",
-    "aria-label": title ? title[0] : "chart" }, shapes.map(shapeOf)));
+  const said = shapes.filter(s => s.length === 7).slice(0, 2).map(s => s[0]).join(". ");
+  const drawing = svg("svg", { viewBox: `0 0 ${size[0]} ${size[1]}`, role: "img", "aria-label": said || "chart" }, shapes.map(shapeOf));
+  return el("figure", { class: "picture" }, scroller(said || "chart", drawing));
 }

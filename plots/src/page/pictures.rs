@@ -5,6 +5,7 @@
 use std::fmt::Write;
 
 use rayon::prelude::*;
+use results::store::Loaded;
 use serde_json::{Value, json};
 
 use super::content;
@@ -13,9 +14,10 @@ use crate::data::Set;
 use crate::scene::{self, Anchor, Scene, Shape};
 use crate::style::{self, Dash, Rgb, Shade};
 
-/// Charts that the page draws from points, with hover and scales; and `waits`, which has one
+/// Charts that the page draws itself, with hover and scales; and `waits`, which has one
 /// picture per variant and number of threads: too many for a page.
-const OWN: [&str; 14] = [
+const OWN: [&str; 15] = [
+    "heat",
     "throughput",
     "speedup",
     "efficiency",
@@ -60,15 +62,19 @@ pub fn of(sets: &[Set], jobs: Vec<Job>, left: usize) -> Value {
 }
 
 fn drawn(job: &Job, sets: &[Set]) -> Vec<(String, Value)> {
-    let index = |set: &&Set| sets.iter().position(|s| std::ptr::eq(s, *set));
-    let of: Vec<usize> = job.sets.iter().filter_map(index).collect();
+    let shown = |run: &&Loaded, of: &Set| of.runs.iter().any(|known| std::ptr::eq(*known, *run));
+    let here = |set: &Set| {
+        let same = |of: &&&Set| of.place == set.place && set.runs.iter().any(|run| shown(run, of));
+        job.sets.iter().any(|of| same(&of))
+    };
+    let of: Vec<usize> = (0..sets.len()).filter(|&n| here(&sets[n])).collect();
     let pictures = (job.draw)(style::README).unwrap_or_default();
-    pictures.iter().map(|p| (job.stem.clone(), picture(&p.scene, &of))).collect()
+    pictures.iter().map(|p| (job.stem.clone(), picture(job.chart, &p.scene, &of))).collect()
 }
 
-fn picture(scene: &Scene, sets: &[usize]) -> Value {
+fn picture(chart: &str, scene: &Scene, sets: &[usize]) -> Value {
     let shapes: Vec<Value> = scene.shapes.iter().map(shape).collect();
-    json!({ "sets": sets, "size": [scene.size.width, scene.size.height], "shapes": shapes })
+    json!({ "chart": chart, "sets": sets, "size": [scene.size.width, scene.size.height], "shapes": shapes })
 }
 
 /// `[path, fill, stroke, width, dash, opacity]` or `[text, x, y, size, colour, bold, anchor]`,
@@ -139,8 +145,10 @@ mod tests {
     #[test]
     fn charts_that_the_page_does_not_draw_are_on_it_as_pictures() {
         let of_sets = chart::OF_SET.iter().map(|(name, _)| name);
-        let names: Vec<_> =
-            of_sets.chain(chart::OF_WORKLOAD.iter().map(|(name, _)| name)).collect();
+        let names: Vec<_> = of_sets
+            .chain(chart::OF_WORKLOAD.iter().map(|(name, _)| name))
+            .chain([&"heat"])
+            .collect();
         assert!(OWN.iter().all(|own| names.contains(&own)), "{names:?}");
         let runs = [common::native(&Plan::default())];
         let sets = data::sets(&runs);
