@@ -213,7 +213,7 @@ fn charts_are_drawn_without_complaint() {
         "never counted an event: page-faults",
         "Response and service time",
         "swapoff against device size at 64 threads",
-        "dashed: predicted for epyc-7742",
+        "dashed: churn, predicted for epyc-7742",
         "6.18 percpu-cluster, model",
         "title=\"n = 3 trials\"",
         "fallbacks over time",
@@ -259,18 +259,23 @@ fn three(v: f64) -> String {
     if text.contains('.') { text.trim_end_matches('0').trim_end_matches('.').into() } else { text }
 }
 
-/// What the page must say of two variants at 64 threads of churn, from `compare` itself.
-fn sentence(run: &Loaded, [base, base_name]: [&str; 2], [new, new_name]: [&str; 2]) -> String {
+/// A row of `compare` at 64 threads of churn.
+fn row(run: &Loaded, base: &str, new: &str) -> Row {
     let side = |name| Side::of_variant(run, name).unwrap();
     let all = compare(&side(base), &side(new), &Metric::Throughput).unwrap();
-    let here = |row: &&Row| row.key.workload == "churn" && row.key.threads == 64;
-    let row = all.rows.iter().find(here).unwrap();
+    let here = |row: &Row| row.key.workload == "churn" && row.key.threads == 64;
+    all.rows.into_iter().find(here).unwrap()
+}
+
+/// What the page must say of two variants, each with its name there.
+fn sentence(run: &Loaded, [base, base_name]: [&str; 2], [new, new_name]: [&str; 2]) -> String {
+    let row = row(run, base, new);
     let (ratio, interval) = (three(row.ratio), row.interval.unwrap());
     let (lo, hi) = (three(interval.lo), three(interval.hi));
     let evidence = format!("95 % interval {lo} to {hi}; n = {} + {}", row.base.n, row.new.n);
     match row.outcome {
         Outcome::NotSignificant => {
-            format!("{new_name} cannot be told from {base_name} ({ratio} times; {evidence})")
+            format!("{new_name} cannot be told from {base_name} (ratio {ratio}; {evidence})")
         }
         _ => format!("{new_name} does {ratio} times {base_name} ({evidence})"),
     }
@@ -288,6 +293,7 @@ fn the_first_sentences_are_what_compare_finds() {
     ];
     let run = measured();
     let said = [sentence(&run, scanning, percluster), sentence(&run, percluster, newest)];
+    let known = row(&run, percluster[0], newest[0]);
     let page = Page::of(&[run], &[]);
     let opened = page.open(&browser, "", FIRST);
     assert_eq!(opened.console, Vec::<String>::new());
@@ -296,9 +302,12 @@ fn the_first_sentences_are_what_compare_finds() {
     }
     assert!(opened.title().contains("6.14 percluster takes"), "swapoff has a sentence");
     let opened = page.open(&browser, "b=6.18+percpu-cluster", FIRST);
-    let turned = "6.14 percluster does ";
-    assert!(opened.title().contains(turned), "{}", opened.title());
-    assert!(opened.title().contains("times 6.18 percpu-cluster (95 % interval"));
+    // The page has four digits of what it turns round.
+    let turned = |v: f64| three(1.0 / format!("{v:.3e}").parse::<f64>().unwrap());
+    let (ratio, hi) = (turned(known.ratio), turned(known.interval.unwrap().lo));
+    let turned = format!("6.14 percluster does {ratio} times 6.18 percpu-cluster (95 % interval");
+    assert!(opened.title().contains(&turned), "{} lacks {turned}", opened.title());
+    assert!(opened.title().contains(&format!(" to {hi}; n = 6 + 6)")), "{}", opened.title());
 }
 
 /// One scheme twice, so that what differs is noise; in some trials something from outside.
@@ -485,8 +494,10 @@ fn every_chart_says_its_runs_and_commits() {
 fn single_trials_have_no_interval_and_the_last_threads_a_label() {
     let Some(browser) = browser() else { return };
     let plan = Plan { threads: vec![1, 2, 64, 256, 384], trials: 1, ..plan() };
-    let opened = Page::of(&[common::simulated(&plan)], &[]).open(&browser, "", "");
+    let text = Race { title: "drawn by hand".into(), text: "a | b".into(), ..Race::default() };
+    let opened = Page::of(&[common::simulated(&plan)], &[text]).open(&browser, "", "");
     assert_eq!(opened.console, Vec::<String>::new());
+    assert!(opened.dom.contains("a | b</pre>"), "a race that is text alone");
     assert!(opened.dom.contains("(too few trials)"), "a band of a single trial");
     assert!(opened.dom.contains("(1 trial: no verdict)"), "a verdict on a single trial");
     let from = opened.dom.find("<section id=\"scaling\"").unwrap();
@@ -742,11 +753,12 @@ fn no_serious_barrier_to_accessibility() {
         const bad = r.violations.filter(v => ['serious', 'critical'].includes(v.impact));\
         document.title = `checked ${r.passes.length > 10} ` + bad.map(v => v.id + ': ' + v.nodes.slice(0, 3).map(n => n.html.slice(0, 160)).join(' ; ')).join(' | '); });";
     let page = usual();
-    for hash in ["w=*", "theme=dark&step=2"] {
+    for hash in ["p.size=*", "w=swapoff&theme=dark&step=2"] {
         let opened = page.open(&browser, hash, &format!("{axe};{check}"));
         assert_eq!(opened.title(), "checked true ", "at #{hash}");
     }
-    let spoiled = format!("{axe};document.querySelector('h1').style.color = '#eee';{check}");
+    let heading = check.replace("axe.run(document", "axe.run('h1'");
+    let spoiled = format!("{axe};document.querySelector('h1').style.color = '#eee';{heading}");
     let opened = page.open(&browser, "", &spoiled);
     assert!(opened.title().contains("color-contrast"), "a finding would not be seen");
 }

@@ -49,6 +49,7 @@ function tile(set, name, threads, label) {
 function toCharts(set) {
   update({ w: set.workload, page: 0 });
   document.getElementById("scaling").scrollIntoView();
+  document.querySelector("#scaling svg.lines")?.focus({ preventScroll: true });
 }
 
 /** The words of a row: the workload, and what tells it from the other rows of the workload. */

@@ -122,6 +122,7 @@ const inBrackets = words => words.split(/(\([^()]*\))/).map(part => (part.starts
 function toRace(race) {
   update({ race, step: -1 });
   document.getElementById("races").scrollIntoView();
+  document.querySelector("#races .stepper")?.focus({ preventScroll: true });
 }
 
 // ---- the page itself ----

@@ -61,7 +61,7 @@ const NEEDS_ONE = "needs trials at one thread";
 
 function scaling(sets) {
   const throughput = set => againstThreads(set, finding(set), "operations per second", si, g => g.x, ends);
-  return [grid(sets.map(throughput)), grid(sets.flatMap(speedups))];
+  return [grid(sets.map(throughput), true), grid(sets.flatMap(speedups))];
 }
 
 /** Speedup and efficiency. The ideal line is no higher than the points need. */
@@ -329,11 +329,12 @@ function predicted(sets) {
   const charts = unique(sets.map(s => s.workload)).map(workload => {
     const here = sets.filter(s => s.workload === workload);
     if (!here.some(s => s.predicted) || here.every(s => s.predicted)) return null;
-    const on = predicted => unique(here.filter(s => s.predicted === predicted).map(s => s.machine)), several = on(true).length + on(false).length > 2;
+    const of = predicted => here.filter(s => s.predicted === predicted), several = unique(here.map(s => s.machine)).length > 2;
+    const told = predicted => of(predicted).map(s => s.short).join(" and ");
     const named = (c, set) => c.name + (several ? ` · ${set.machine}` : set.predicted ? ", model" : "");
     const list = here.flatMap(set => curves(set, g => g.x, si, ends).map(c => ({ ...c, name: named(c, set), base: null, dash: set.predicted ? "5 5" : "" })));
     return lineChart({ title: "Predicted and measured throughput",
-      sub: `${workload}; solid: measured on ${on(false).join(", ")}, dashed: predicted for ${on(true).join(", ")}`, source: sourceOf(here),
+      sub: `solid: ${told(false)}; dashed: ${told(true)}`, source: sourceOf(here),
       x: xAxis(), y: { kind: yKind(list.flatMap(c => c.points.map(p => p.y))), name: "operations per second", format: si }, curves: list });
   });
   return charts.some(Boolean) ? grid(charts)

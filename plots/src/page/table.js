@@ -37,6 +37,9 @@ function sorted(rows, sort) {
   return rows.slice().sort(order);
 }
 
+/** One for all: making it takes longer than using it. */
+const SIX = new Intl.NumberFormat("en", { maximumSignificantDigits: 6 });
+
 function table() {
   const data = DATA, rows = rowsLeft(), pages = Math.max(1, Math.ceil(rows.length / PAGE));
   const page = Math.min(state.page, pages - 1);
@@ -45,7 +48,7 @@ function table() {
   const head = names.map((name, i) => el("th", { "aria-sort": order(name), scope: "col", class: i > 2 ? "number" : null },
     el("button", { "data-sort": name, onclick: () => update({ sort: state.sort === name ? "-" + name : name, page: 0 }) },
       name, { ascending: " ▲", descending: " ▼" }[order(name)] || "")));
-  const number = v => el("td", { class: "number" }, v === null ? "–" : v.toLocaleString("en", { maximumSignificantDigits: 6 }));
+  const number = v => el("td", { class: "number" }, v === null ? "–" : SIX.format(v));
   const line = row => el("tr", {},
     row.key.map((k, i) => el("td", { class: i > 2 ? "number" : null }, String(k))), data.cells.columns.map(c => number(c.v[row.i])));
   const turn = (to, name, label) => el("button", { "aria-label": label, "data-pick": label, onclick: () => update({ page: to }),

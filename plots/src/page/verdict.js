@@ -35,7 +35,7 @@ function evidence(r) {
 function clause(name, base, r, verb, than = "") {
   const told = r.few || r.verdict !== 0;
   return told ? `${name} ${verb} ${short(r.ratio)} times ${than}${base} (${evidence(r)})`
-    : `${name} cannot be told from ${base} (${short(r.ratio)} times; ${evidence(r)})`;
+    : `${name} cannot be told from ${base} (ratio ${short(r.ratio)}; ${evidence(r)})`;
 }
 
 /** The most threads that both have, or the number that was picked. */
