@@ -23,12 +23,12 @@ plots: $(SWAPSCALE) ## measure on this machine unless it has a run, then draw ch
 # The pictures that the README and docs show, from committed runs alone.
 # $(1): runs, $(2): charts of them. Runs that are not committed draw nothing.
 define draw
-@if ls -d $(1) >/dev/null 2>&1; then $(SWAPSCALE) plot $(1) --out plots/gallery --no-slides --only $(2); \
+@if ls -d $(1) >/dev/null 2>&1; then $(SWAPSCALE) plot $(1) --out plots/gallery --only $(2); \
 else echo "left out: no $(1)"; fi
 endef
 
 gallery: $(SWAPSCALE) ## redraw the README's pictures from the committed reference runs
-	$(call draw,$(REFERENCE)/*-three-schemes,throughput$(comma)latency-churn-native-alloc$(comma)contention-churn$(comma)swapoff-swapoff)
+	$(call draw,$(REFERENCE)/*-three-schemes,throughput-churn$(comma)butterfly-churn$(comma)latency-churn-native-alloc$(comma)contention-churn$(comma)swapoff-swapoff)
 	$(call draw,$(REFERENCE)/*-ablation,ablation)
 	$(call draw,$(REFERENCE)/*-swapoff,swapoff-size)
 	$(call draw,$(REFERENCE)/*-hold,hold-churn-native-si--lock-mean)
@@ -38,7 +38,7 @@ gallery: $(SWAPSCALE) ## redraw the README's pictures from the committed referen
 	$(call draw,$(REFERENCE)/*-front $(REFERENCE)/*-bare-predicted,front)
 	$(call draw,$(REFERENCE)/*-front-predicted $(REFERENCE)/*-front-seq-predicted,throughput)
 	$(call draw,$(REFERENCE)/*-releases-predicted,throughput)
-	$(call draw,$(REFERENCE)/*-heat-predicted,heat)
+	$(call draw,$(REFERENCE)/*-heat-predicted,heat$(comma)history)
 	$(call draw,$(REFERENCE)/*-devices-predicted,throughput)
 	$(call draw,$(REFERENCE)/*-swapoff-predicted,swapoff-barrier)
 	$(call draw,$(REFERENCE)/*-fragmentation-predicted,hold-churn-big-384-si--lock-mean$(comma)transfers-churn-big-384-fill90)

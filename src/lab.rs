@@ -98,7 +98,7 @@ pub fn write_report(
     // Charts of rates under emulation would say what the report must not.
     let hardware = runs.iter().all(|run| run.run.machine.kind == MachineKind::Kernel);
     let charts = if hardware { Vec::new() } else { vec!["swapoff".into()] };
-    let drawn = plots::draw_only(runs, dir, &Wanted { charts, all: false, slides: true })?;
+    let drawn = plots::draw_only(runs, dir, &Wanted { charts, all: false, slides: false })?;
     let mut pictures = Vec::new();
     for svg in drawn.iter().flat_map(pictured) {
         pictures.push(fs::read_to_string(svg).map_err(|e| format!("{}: {e}", svg.display()))?);
@@ -121,7 +121,7 @@ fn pictured(drawn: &Drawn) -> impl Iterator<Item = &PathBuf> {
     };
     let wanted = |file: &&PathBuf| {
         let name = file.to_string_lossy();
-        name.ends_with(".svg") && !name.ends_with("-slide.svg")
+        name.ends_with(".svg")
     };
     files.iter().filter(wanted)
 }

@@ -25,9 +25,9 @@ pub struct Args {
     /// Every chart that the runs have data for
     #[arg(long, conflicts_with = "only")]
     all: bool,
-    /// No pictures in a slide's size
+    /// Pictures in a slide's size too
     #[arg(long)]
-    no_slides: bool,
+    slides: bool,
     /// Races for the page: what `swapscale check --json` printed, or a diagram as text
     #[arg(long, value_name = "FILE")]
     race: Vec<PathBuf>,
@@ -40,7 +40,7 @@ pub fn run(args: &Args) -> Answer {
         crate::say(format_args!("{}: left out, as it holds no run", path.display()));
     }
     say_notes(&runs);
-    let wanted = Wanted { charts: args.only.clone(), all: args.all, slides: !args.no_slides };
+    let wanted = Wanted { charts: args.only.clone(), all: args.all, slides: args.slides };
     let drawn = plots::draw_only(&runs, &args.out, &wanted)?;
     let page = args.out.join("report.html");
     plots::page(&runs, &races.concat(), &page)?;

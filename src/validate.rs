@@ -92,7 +92,9 @@ pub fn run(args: &Args) -> Answer {
     };
     let (mut sections, fit) = (Vec::new(), OnceCell::new());
     for experiment in all.iter().filter(|e| wanted.contains(e)) {
-        say(format_args!("validate: {}", name(*experiment)));
+        if wanted.len() > 1 {
+            say(format_args!("validate: {}", name(*experiment)));
+        }
         let section = match experiment {
             Experiment::Curves | Experiment::Blind => curves(args, *experiment)?,
             Experiment::Lists => list::section()?,

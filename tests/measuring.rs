@@ -56,7 +56,7 @@ fn a_sweep_of_rates_has_a_table_and_a_chart_of_load() {
     let rows = table.lines().skip_while(|line| !line.contains("p99 r"));
     assert!(rows.filter(|line| line.contains("us") || line.contains("ns")).count() >= 3, "{table}");
     let run = fs::read_dir(dir.path().join("runs")).unwrap().next().unwrap().unwrap().path();
-    let plot = format!("plot {} --out charts --no-slides", run.display());
+    let plot = format!("plot {} --out charts", run.display());
     let said = stdout(&swapscale(&plot, dir.path()));
     for name in ["load-churn-native-alloc-p50.svg", "load-churn-native-free-p99.svg"] {
         assert!(said.contains(name) && dir.path().join("charts").join(name).exists(), "{said}");
@@ -98,7 +98,7 @@ fn a_run_without_lock_sites_says_so() {
     assert!(table.contains("Not counted: lock sites: run without --no-sites"), "{table}");
     let report = stdout(&swapscale(&format!("report --mail {}", not.display()), dir.path()));
     assert!(report.contains("lock sites were not counted"), "{report}");
-    let plot = format!("plot {} --out charts --no-slides", not.display());
+    let plot = format!("plot {} --all --out charts", not.display());
     let said = String::from_utf8(swapscale(&plot, dir.path()).stderr).unwrap();
     let why = said.lines().filter(|line| line.contains("run without --no-sites")).count();
     assert_eq!(why, 3, "contention, hold and waits: {said}");

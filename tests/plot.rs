@@ -33,8 +33,7 @@ fn a_run_becomes_pictures_and_a_page() {
     let (out, race) = (dir.path().join("out"), dir.path().join("no-barrier.txt"));
     std::fs::write(&race, "alloc | swapoff\n").unwrap();
     let (out_arg, race_arg) = (out.to_str().unwrap(), race.to_str().unwrap());
-    let more =
-        ["--only", "throughput,ablation", "--no-slides", "--out", out_arg, "--race", race_arg];
+    let more = ["--only", "throughput,ablation", "--out", out_arg, "--race", race_arg];
     let said = plot(&run, &more);
     assert!(said.status.success(), "{said:?}");
     let (stdout, stderr) =

@@ -111,7 +111,7 @@ fn each_once(runs: &[Loaded]) -> Result<(), PlotError> {
     Ok(())
 }
 
-/// Draws shares on several machines side by side into `out`, as `<stem>.svg|png` in both sizes.
+/// Draws shares on several machines side by side into `out`, as `<stem>.svg|png`.
 pub fn matrix(matrix: &Matrix, out: &Path, stem: &str) -> Result<Drawn, PlotError> {
     std::fs::create_dir_all(out).map_err(|e| PlotError::write(out, e))?;
     let draw = |size| {
@@ -120,7 +120,7 @@ pub fn matrix(matrix: &Matrix, out: &Path, stem: &str) -> Result<Drawn, PlotErro
     };
     let (stem, sets) = (data::slug(stem), Vec::new());
     let job = chart::Job { chart: "matrix", stem, sets, draw: Box::new(draw) };
-    let (drawn, entries) = in_sizes(out, job, &[style::README, style::SLIDE], &[])?;
+    let (drawn, entries) = in_sizes(out, job, &[style::README], &[])?;
     commands::write(out, entries)?;
     Ok(drawn)
 }
