@@ -47,7 +47,10 @@ gallery: $(SWAPSCALE) ## redraw the README's pictures from the committed referen
 		$(SWAPSCALE) validate --redraw $(REFERENCE)/$$run --out plots/gallery >/dev/null || exit 1; fi; done
 	$(SWAPSCALE) check percluster --fault no-barrier --diagrams $(LOCAL)/diagrams > /dev/null
 	cp $(LOCAL)/diagrams/percluster-no-barrier-beside.svg plots/gallery/race-no-barrier.svg
-	rm -f plots/gallery/report.html
+	rm -f plots/gallery/report.html plots/gallery/*.png
+	@# What no document shows is not kept.
+	@for picture in plots/gallery/*.svg; do \
+		grep -qrF "$$picture" README.md docs || rm $$picture; done
 
 comma := ,
 
