@@ -101,7 +101,7 @@ fn a_run_without_lock_sites_says_so() {
     let plot = format!("plot {} --all --out charts", not.display());
     let said = String::from_utf8(swapscale(&plot, dir.path()).stderr).unwrap();
     let why = said.lines().filter(|line| line.contains("run without --no-sites")).count();
-    assert_eq!(why, 3, "contention, hold and waits: {said}");
+    assert_eq!(why, 4, "butterfly, contention, hold and waits: {said}");
     let page = fs::read_to_string(dir.path().join("charts/report.html")).unwrap();
     assert!(page.contains(r#""nosites":"lock sites were not counted"#));
     let both = format!("compare {} {}", counted.display(), not.display());
