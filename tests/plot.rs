@@ -44,7 +44,7 @@ fn a_run_becomes_pictures_and_a_page() {
     let page = listed[1].strip_prefix("open ").expect(&stdout);
     assert!(page.ends_with("report.html"), "{stdout}");
     assert!([listed[0], page].iter().all(|file| Path::new(file).metadata().unwrap().len() > 1000));
-    assert!(stderr.contains("not drawn, needs three variants"), "{stderr}");
+    assert!(stderr.contains("not drawn, needs two neighbours"), "{stderr}");
     let page = std::fs::read_to_string(out.join("report.html")).unwrap();
     assert!(page.contains("no-barrier") && page.contains("alloc | swapoff"));
 }
